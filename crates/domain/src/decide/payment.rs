@@ -1,0 +1,181 @@
+//! Money that moves: tranches, grants, returns by the bank, repayments.
+
+use super::Now;
+use super::account::{is_not_closed, is_open};
+use super::room::Room;
+use crate::command::{Disburse, DisburseGrant, Repay, ReturnDisbursement};
+use crate::event::{DisbursementReturned, Event, Paid, Repaid};
+use crate::journal::journal;
+use crate::money::Amount;
+use crate::rejection::{NeedsFund, Purse, Rejection, Resource};
+use crate::state::{ActiveLoan, Fund, Loan, LoanIndex, State};
+use crate::terms::Purpose;
+
+pub(super) fn disburse(state: &State, command: &Disburse, now: &Now) -> Result<Event, Rejection> {
+    let (index, loan, _) = approved(state, command.loan)?;
+    let account = state.accounts.get(loan.account);
+    let fund = state.funds.get(account.fund);
+    is_open(account)?;
+    Room::new(state).headroom(index, command.amount)?;
+    now.value_date(command.value_date, fund.opening_date)?;
+    is_available(fund, command.amount)?;
+    grows(account.balances.disbursed, command.amount.minor())?;
+    now.bank_reference_is_free(state, &command.bank_reference)?;
+    posts(state, Event::Disbursed(command.clone()))
+}
+
+pub(super) fn disburse_grant(
+    state: &State,
+    command: &DisburseGrant,
+    now: &Now,
+) -> Result<Event, Rejection> {
+    let (index, account) = state.find_account(command.fund, command.account)?;
+    let fund = state.funds.get(account.fund);
+    let terms = fund.terms_on(now.date);
+    let Purpose::Grant = terms.purpose else {
+        return Err(Rejection::WrongFundKind {
+            fund: fund.id,
+            needs: NeedsFund::Grant,
+        });
+    };
+    is_open(account)?;
+    let room = Room::new(state);
+    room.ceiling(index, terms, command.amount)?;
+    now.value_date(command.value_date, fund.opening_date)?;
+    room.committable(account.fund, fund, command.amount)?;
+    now.bank_reference_is_free(state, &command.bank_reference)?;
+    posts(state, Event::GrantDisbursed(command.clone()))
+}
+
+pub(super) fn return_disbursement(
+    state: &State,
+    command: &ReturnDisbursement,
+    now: &Now,
+) -> Result<Event, Rejection> {
+    let position = command.disbursement;
+    let not_found = Rejection::NotFound(Resource::Record(position));
+    let event = now.context.lookups.record(position)?.ok_or(not_found)?;
+    let (paid, amount, disbursed_on) = match &event {
+        Event::Disbursed(e) => (Paid::Loan(e.loan), e.amount, e.value_date),
+        Event::GrantDisbursed(e) => (Paid::Grant(e.fund, e.account), e.amount, e.value_date),
+        _ => return Err(Rejection::NotADisbursement { position }),
+    };
+    if let Some(undone) = state.undone(position) {
+        return Err(Rejection::AlreadyUndone {
+            position,
+            by: undone.by(),
+        });
+    }
+    now.value_date(command.value_date, disbursed_on)?;
+    may_come_back(state, paid, amount)?;
+    now.bank_reference_is_free(state, &command.bank_reference)?;
+    let command = command.clone();
+    let returned = DisbursementReturned {
+        command,
+        paid,
+        amount,
+    };
+    posts(state, Event::DisbursementReturned(returned))
+}
+
+pub(super) fn repay(state: &State, command: &Repay, now: &Now) -> Result<Event, Rejection> {
+    let (_, loan, active) = approved(state, command.loan)?;
+    let account = state.accounts.get(loan.account);
+    let fund = state.funds.get(account.fund);
+    is_not_closed(account)?;
+    let [principal, interest, late_fee] = [command.principal, command.interest, command.late_fee]
+        .map(|part| part.unwrap_or_default().minor());
+    let parts = principal + interest + late_fee;
+    if parts != command.amount.minor() {
+        return Err(Rejection::PartsDoNotSum {
+            amount: command.amount,
+            parts,
+        });
+    }
+    let Some(first) = active
+        .tranches
+        .iter()
+        .map(|tranche| tranche.value_date)
+        .min()
+    else {
+        return Err(Rejection::NothingDisbursed { loan: loan.id });
+    };
+    now.value_date(command.value_date, first)?;
+    let outstanding = active.balances.outstanding();
+    if principal > outstanding {
+        return Err(Rejection::OutstandingExceeded {
+            outstanding,
+            principal,
+        });
+    }
+    let paid = &account.balances;
+    grows(paid.interest_paid, interest)?;
+    grows(paid.late_fees_paid, late_fee)?;
+    now.bank_reference_is_free(state, &command.bank_reference)?;
+    let relend_income = match fund.terms_on(now.date).purpose {
+        Purpose::Loan(terms) => terms.relend_income,
+        Purpose::Grant => false,
+    };
+    posts(
+        state,
+        Event::Repaid(Repaid {
+            command: command.clone(),
+            relend_income,
+        }),
+    )
+}
+
+/// A payment can be undone as long as it was not repaid.
+pub(super) fn may_come_back(state: &State, paid: Paid, amount: Amount) -> Result<(), Rejection> {
+    let Paid::Loan(loan) = paid else {
+        return Ok(());
+    };
+    let (_, _, active) = approved(state, loan)?;
+    let remaining = active.balances.disbursed - amount.minor();
+    let repaid = active.balances.principal_repaid;
+    if remaining < repaid {
+        return Err(Rejection::DisbursementRepaid { remaining, repaid });
+    }
+    Ok(())
+}
+
+pub(super) fn approved(
+    state: &State,
+    id: crate::LoanId,
+) -> Result<(LoanIndex, &Loan, &ActiveLoan), Rejection> {
+    let (index, loan) = state.find_loan(id)?;
+    let not_approved = Rejection::LoanNotApproved {
+        loan: id,
+        status: loan.status(),
+    };
+    Ok((index, loan, loan.active().ok_or(not_approved)?))
+}
+
+fn is_available(fund: &Fund, requested: Amount) -> Result<(), Rejection> {
+    let has = fund.balances.available();
+    if has < requested.minor() {
+        let purse = Purse::Available;
+        return Err(Rejection::InsufficientFunds {
+            fund: fund.id,
+            purse,
+            has,
+            requested,
+        });
+    }
+    Ok(())
+}
+
+fn grows(total: i64, minor: i64) -> Result<i64, Rejection> {
+    total
+        .checked_add(minor)
+        .ok_or(Rejection::BalanceLimitExceeded)
+}
+
+/// Accepts an event that moves money, if the books of its fund can hold the result.
+pub(super) fn posts(state: &State, event: Event) -> Result<Event, Rejection> {
+    if let Some((fund, entry)) = journal(state, &event) {
+        let books = state.funds.get(fund).balances.books;
+        books.with(&entry).ok_or(Rejection::BalanceLimitExceeded)?;
+    }
+    Ok(event)
+}

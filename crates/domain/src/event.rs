@@ -1,0 +1,233 @@
+//! What happened. An event is the accepted command, every field as given, and the facts that the
+//! decision found: so the command can be rebuilt from it, compared with a retry, and decided again.
+
+use crate::command::{self as c, Command};
+use crate::id::{AccountId, FundId, LoanId, PrincipalId};
+use crate::moment::{Date, Position, Timestamp};
+use crate::money::{Amount, Money};
+use crate::terms::LoanTerms;
+use alloc::boxed::Box;
+
+/// Where, when and by whom: what a record says around its event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Header {
+    /// Where the record stands.
+    pub position: Position,
+    /// When it was recorded; never before the record in front of it.
+    pub recorded_at: Timestamp,
+    /// Who acted.
+    pub principal: PrincipalId,
+}
+
+/// Everything that can have happened.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(missing_docs, reason = "each variant is documented at its command")]
+pub enum Event {
+    LedgerOpened(Box<c::OpenLedger>),
+    RulesAdopted(c::AdoptRules),
+    FundOpened(Box<c::OpenFund>),
+    TermsChanged(Box<c::ChangeTerms>),
+    FundAllocated(c::AllocateFund),
+    AllocationWithdrawalProposed(Box<Proposed<c::ProposeAllocationWithdrawal>>),
+    AllocationWithdrawn(c::ApproveAllocationWithdrawal),
+    CooperativeRegistered(c::RegisterCooperative),
+    OfficerAppointed(c::AppointOfficer),
+    ReadinessConfirmed(c::ConfirmReadiness),
+    AccountOpened(c::OpenAccount),
+    AccountSuspended(c::SuspendAccount),
+    AccountResumed(c::ResumeAccount),
+    AccountClosed(c::CloseAccount),
+    LoanProposed(Box<Proposed<c::ProposeLoan>>),
+    LoanApproved(LoanApproved),
+    LoanRefused(c::RefuseLoan),
+    LoanWithdrawn(c::WithdrawLoan),
+    Disbursed(c::Disburse),
+    GrantDisbursed(c::DisburseGrant),
+    DisbursementReturned(DisbursementReturned),
+    Repaid(Repaid),
+    ReversalProposed(Box<ReversalProposed>),
+    Reversed(c::ApproveReversal),
+    ProposalRefused(c::RefuseProposal),
+    ProposalWithdrawn(c::WithdrawProposal),
+    Sealed(c::Seal),
+}
+
+/// Something waits for a second person until `expires_at`; time alone releases it then.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Proposed<C> {
+    /// What was asked.
+    pub command: C,
+    /// From this instant on it has lapsed.
+    pub expires_at: Timestamp,
+}
+
+/// A loan was approved under the terms of that day.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LoanApproved {
+    /// What was asked.
+    pub command: c::ApproveLoan,
+    /// The snapshot of the fund's terms that holds for this loan.
+    pub terms: LoanTerms,
+}
+
+/// What a disbursement was paid for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Paid {
+    /// A tranche of a loan.
+    Loan(LoanId),
+    /// A grant to an account.
+    Grant(FundId, AccountId),
+}
+
+/// The bank sent a disbursement back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DisbursementReturned {
+    /// What was asked.
+    pub command: c::ReturnDisbursement,
+    /// What the disbursement was for.
+    pub paid: Paid,
+    /// How much came back: the whole of it.
+    pub amount: Amount,
+}
+
+/// A borrower paid.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Repaid {
+    /// What was asked.
+    pub command: c::Repay,
+    /// Whether the terms of that day let its interest and late fee be lent again.
+    pub relend_income: bool,
+}
+
+/// A reversal waits for a second person.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ReversalProposed {
+    /// What was asked.
+    pub command: c::ProposeReversal,
+    /// From this instant on it has lapsed.
+    pub expires_at: Timestamp,
+    /// What the named record did.
+    pub undoes: Undoes,
+}
+
+/// What a record that can be reversed did, as its reversal needs it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Undoes {
+    /// Money was put into a fund.
+    Allocation {
+        /// The fund.
+        fund: FundId,
+        /// How much.
+        amount: Amount,
+    },
+    /// Money of an allocation was taken out.
+    AllocationWithdrawal {
+        /// The fund.
+        fund: FundId,
+        /// The record that allocated it.
+        allocation: Position,
+        /// How much.
+        amount: Amount,
+    },
+    /// A tranche or a grant was paid out.
+    Disbursement {
+        /// What it was for.
+        paid: Paid,
+        /// How much.
+        amount: Amount,
+    },
+    /// A tranche or a grant came back from the bank.
+    Return {
+        /// The record of the disbursement that came back.
+        disbursement: Position,
+        /// What it was for.
+        paid: Paid,
+        /// How much.
+        amount: Amount,
+        /// The value date of the disbursement.
+        disbursed_on: Date,
+    },
+    /// A borrower paid.
+    Repayment {
+        /// The loan.
+        loan: LoanId,
+        /// Pokok.
+        principal: Money,
+        /// Jasa.
+        interest: Money,
+        /// Denda.
+        late_fee: Money,
+        /// Whether interest and late fee could be lent again.
+        relend_income: bool,
+    },
+}
+
+impl Event {
+    /// The command that this event accepted, as its caller gave it.
+    pub fn command(&self) -> Command {
+        match self {
+            Event::LedgerOpened(e) => Command::OpenLedger((**e).clone()),
+            Event::RulesAdopted(e) => Command::AdoptRules(e.clone()),
+            Event::FundOpened(e) => Command::OpenFund((**e).clone()),
+            Event::TermsChanged(e) => Command::ChangeTerms((**e).clone()),
+            Event::FundAllocated(e) => Command::AllocateFund(e.clone()),
+            Event::AllocationWithdrawalProposed(e) => {
+                Command::ProposeAllocationWithdrawal(e.command.clone())
+            }
+            Event::AllocationWithdrawn(e) => Command::ApproveAllocationWithdrawal(e.clone()),
+            Event::CooperativeRegistered(e) => Command::RegisterCooperative(e.clone()),
+            Event::OfficerAppointed(e) => Command::AppointOfficer(e.clone()),
+            Event::ReadinessConfirmed(e) => Command::ConfirmReadiness(e.clone()),
+            Event::AccountOpened(e) => Command::OpenAccount(e.clone()),
+            Event::AccountSuspended(e) => Command::SuspendAccount(e.clone()),
+            Event::AccountResumed(e) => Command::ResumeAccount(e.clone()),
+            Event::AccountClosed(e) => Command::CloseAccount(e.clone()),
+            Event::LoanProposed(e) => Command::ProposeLoan(e.command.clone()),
+            Event::LoanApproved(e) => Command::ApproveLoan(e.command.clone()),
+            Event::LoanRefused(e) => Command::RefuseLoan(e.clone()),
+            Event::LoanWithdrawn(e) => Command::WithdrawLoan(e.clone()),
+            Event::Disbursed(e) => Command::Disburse(e.clone()),
+            Event::GrantDisbursed(e) => Command::DisburseGrant(e.clone()),
+            Event::DisbursementReturned(e) => Command::ReturnDisbursement(e.command.clone()),
+            Event::Repaid(e) => Command::Repay(e.command.clone()),
+            Event::ReversalProposed(e) => Command::ProposeReversal(e.command.clone()),
+            Event::Reversed(e) => Command::ApproveReversal(e.clone()),
+            Event::ProposalRefused(e) => Command::RefuseProposal(e.clone()),
+            Event::ProposalWithdrawn(e) => Command::WithdrawProposal(e.clone()),
+            Event::Sealed(e) => Command::Seal(e.clone()),
+        }
+    }
+
+    /// The bank reference that this event uses, if it moved cash by itself.
+    pub fn bank_reference(&self) -> Option<&c::BankReference> {
+        match self {
+            Event::FundAllocated(e) => Some(&e.bank_reference),
+            Event::AllocationWithdrawn(e) => Some(&e.bank_reference),
+            Event::Disbursed(e) => Some(&e.bank_reference),
+            Event::GrantDisbursed(e) => Some(&e.bank_reference),
+            Event::DisbursementReturned(e) => Some(&e.command.bank_reference),
+            Event::Repaid(e) => Some(&e.command.bank_reference),
+            Event::LedgerOpened(_)
+            | Event::RulesAdopted(_)
+            | Event::FundOpened(_)
+            | Event::TermsChanged(_)
+            | Event::AllocationWithdrawalProposed(_)
+            | Event::CooperativeRegistered(_)
+            | Event::OfficerAppointed(_)
+            | Event::ReadinessConfirmed(_)
+            | Event::AccountOpened(_)
+            | Event::AccountSuspended(_)
+            | Event::AccountResumed(_)
+            | Event::AccountClosed(_)
+            | Event::LoanProposed(_)
+            | Event::LoanApproved(_)
+            | Event::LoanRefused(_)
+            | Event::LoanWithdrawn(_)
+            | Event::ReversalProposed(_)
+            | Event::Reversed(_)
+            | Event::ProposalRefused(_)
+            | Event::ProposalWithdrawn(_)
+            | Event::Sealed(_) => None,
+        }
+    }
+}

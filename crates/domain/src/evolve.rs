@@ -1,0 +1,429 @@
+//! What an accepted event changes. Total: a decision made sure that it can happen.
+
+use crate::command::{AppointOfficer, OpenAccount, RegisterCooperative, Repay};
+use crate::cooperative::Office;
+use crate::decide::{loan_reserves, reversal_reserves, withdrawal_reserves};
+use crate::event::{DisbursementReturned, Event, Header, Paid, Repaid, Undoes};
+use crate::id::{AccountId, FundId, LoanId};
+use crate::journal::journal;
+use crate::moment::{Date, Position};
+use crate::money::Amount;
+use crate::rejection::AccountStatus;
+use crate::state::{
+    Account, AccountBalances, AccountIndex, ActiveLoan, Allocation, Cooperative, Fund,
+    FundBalances, Loan, LoanBalances, LoanIndex, LoanState, Proposal, Reservation, State, Subject,
+    Tranche, Undone, advance,
+};
+use alloc::vec;
+use alloc::vec::Vec;
+
+const DECIDED: &str = "decide accepted the event on this very state";
+
+/// Applies an event that [`decide`](crate::decide::decide) accepted on this state.
+///
+/// # Panics
+/// If the event was not accepted on this state: then it is a bug of the caller's, for records from
+/// a disk are decided again before they are applied.
+pub fn evolve(state: &mut State, header: &Header, event: &Event) {
+    advance(state, header.recorded_at);
+    if let Some((fund, entry)) = journal(state, event) {
+        let books = &mut state.funds.get_mut(fund).balances.books;
+        *books = books.with(&entry).expect(DECIDED);
+    }
+    let at = header.position;
+    match event {
+        Event::LedgerOpened(e) => {
+            state.head.opened = Some((**e).clone());
+            state.head.rules_version = e.rules_version;
+        }
+        Event::RulesAdopted(e) => state.head.rules_version = e.version,
+        Event::FundOpened(e) => {
+            state.funds.push(Fund {
+                id: e.fund,
+                name: e.name.clone(),
+                opening_date: e.opening_date,
+                terms: vec![(e.opening_date, e.terms)],
+                balances: FundBalances::default(),
+                allocations: alloc::collections::BTreeMap::new(),
+            });
+        }
+        Event::TermsChanged(e) => {
+            let terms = &mut state.fund_mut(e.fund).terms;
+            match terms.binary_search_by_key(&e.effective_from, |(from, _)| *from) {
+                Ok(same_day) => terms[same_day].1 = e.terms,
+                Err(place) => terms.insert(place, (e.effective_from, e.terms)),
+            }
+        }
+        Event::FundAllocated(e) => {
+            let allocation = Allocation {
+                amount: e.amount,
+                withdrawn: 0,
+                reserved: 0,
+            };
+            state.fund_mut(e.fund).allocations.insert(at, allocation);
+        }
+        Event::AllocationWithdrawalProposed(e) => {
+            let c = &e.command;
+            let fund = state.funds.find(&c.fund).expect(DECIDED);
+            let (allocation, amount) = (c.allocation, c.amount);
+            let subject = Subject::AllocationWithdrawal {
+                fund,
+                allocation,
+                amount,
+            };
+            let reservation = withdrawal_reserves(fund, allocation, amount);
+            state.propose(header, e.expires_at, subject, reservation);
+        }
+        Event::AllocationWithdrawn(e) => {
+            if let Subject::AllocationWithdrawal {
+                fund,
+                allocation,
+                amount,
+            } = state.release(e.proposal).subject
+            {
+                let fund = state.funds.get_mut(fund);
+                fund.allocations
+                    .get_mut(&allocation)
+                    .expect(DECIDED)
+                    .withdrawn += amount.minor();
+            }
+        }
+        Event::CooperativeRegistered(e) => state.register(e),
+        Event::OfficerAppointed(e) => state.appoint(e),
+        Event::ReadinessConfirmed(e) => {
+            let index = state.cooperatives.find(&e.cooperative).expect(DECIDED);
+            state.cooperatives.get_mut(index).confirmed[e.item as usize] = Some(at);
+        }
+        Event::AccountOpened(e) => state.open_account(e),
+        Event::AccountSuspended(e) => {
+            state.account_mut(e.fund, e.account).status = AccountStatus::Suspended;
+        }
+        Event::AccountResumed(e) => {
+            state.account_mut(e.fund, e.account).status = AccountStatus::Open;
+        }
+        Event::AccountClosed(e) => {
+            state.account_mut(e.fund, e.account).status = AccountStatus::Closed;
+        }
+        Event::LoanProposed(e) => {
+            let c = &e.command;
+            let fund = state.funds.find(&c.fund).expect(DECIDED);
+            let account = state.accounts.find(&(fund, c.account)).expect(DECIDED);
+            let loan = state.loans.push(Loan {
+                id: c.loan,
+                account,
+                principal: c.principal,
+                contract_reference: c.contract_reference.clone(),
+                chair: c.chair,
+                treasurer: c.treasurer,
+                maker: header.principal,
+                proposed_at: at,
+                state: LoanState::Pending {
+                    expires_at: e.expires_at,
+                },
+            });
+            let reservation = loan_reserves(fund, account, c.principal);
+            state.propose(header, e.expires_at, Subject::Loan(loan), reservation);
+        }
+        Event::LoanApproved(e) => {
+            let index = state.close_proposal_of(e.command.loan);
+            let loan = state.loans.get_mut(index);
+            loan.state = LoanState::Approved(ActiveLoan {
+                checker: header.principal,
+                terms: e.terms,
+                balances: LoanBalances::default(),
+                reserved: 0,
+                tranches: Vec::new(),
+            });
+            let (account, principal) = (loan.account, loan.principal.minor());
+            state.commit(account, principal);
+        }
+        Event::LoanRefused(e) => {
+            let index = state.close_proposal_of(e.loan);
+            state.loans.get_mut(index).state = LoanState::Refused;
+        }
+        Event::LoanWithdrawn(e) => {
+            let index = state.close_proposal_of(e.loan);
+            state.loans.get_mut(index).state = LoanState::Withdrawn;
+        }
+        Event::Disbursed(e) => {
+            let tranche = Tranche {
+                position: at,
+                value_date: e.value_date,
+                amount: e.amount,
+            };
+            state.pay_out(Paid::Loan(e.loan), tranche);
+        }
+        Event::GrantDisbursed(e) => {
+            let tranche = Tranche {
+                position: at,
+                value_date: e.value_date,
+                amount: e.amount,
+            };
+            state.pay_out(Paid::Grant(e.fund, e.account), tranche);
+        }
+        Event::DisbursementReturned(e) => state.come_back(e, at),
+        Event::Repaid(e) => state.repay(e),
+        Event::ReversalProposed(e) => {
+            let (fund, _) = crate::journal::reversal(state, e.undoes).expect(DECIDED);
+            let reverses = e.command.reverses;
+            let reservation = reversal_reserves(state, fund, reverses, e.undoes);
+            let subject = Subject::Reversal {
+                reverses,
+                undoes: e.undoes,
+            };
+            state.propose(header, e.expires_at, subject, reservation);
+        }
+        Event::Reversed(e) => {
+            if let Subject::Reversal { reverses, undoes } = state.release(e.proposal).subject {
+                state.undo(reverses, undoes, at);
+            }
+        }
+        Event::ProposalRefused(e) => {
+            state.release(e.proposal);
+        }
+        Event::ProposalWithdrawn(e) => {
+            state.release(e.proposal);
+        }
+        Event::Sealed(e) => state.head.sealed_through = Some(e.through),
+    }
+    state.head.size = at.get() + 1;
+}
+
+impl State {
+    fn fund_mut(&mut self, id: FundId) -> &mut Fund {
+        let index = self.funds.find(&id).expect(DECIDED);
+        self.funds.get_mut(index)
+    }
+
+    fn account_mut(&mut self, fund: FundId, id: AccountId) -> &mut Account {
+        let index = self.account_index(fund, id);
+        self.accounts.get_mut(index)
+    }
+
+    fn account_index(&self, fund: FundId, id: AccountId) -> AccountIndex {
+        let fund = self.funds.find(&fund).expect(DECIDED);
+        self.accounts.find(&(fund, id)).expect(DECIDED)
+    }
+
+    fn active_mut(&mut self, id: LoanId) -> (AccountIndex, &mut ActiveLoan) {
+        let index = self.loans.find(&id).expect(DECIDED);
+        let loan = self.loans.get_mut(index);
+        match &mut loan.state {
+            LoanState::Approved(active) => (loan.account, active),
+            LoanState::Pending { .. }
+            | LoanState::Refused
+            | LoanState::Withdrawn
+            | LoanState::Expired => unreachable!("{DECIDED}"),
+        }
+    }
+
+    fn register(&mut self, e: &RegisterCooperative) {
+        let index = self.cooperatives.push(Cooperative {
+            id: e.cooperative,
+            village: e.village,
+            kind: e.kind,
+            name: e.name.clone(),
+            number: e.cooperative_number.clone(),
+            chair: None,
+            treasurer: None,
+            confirmed: Default::default(),
+            accounts: Vec::new(),
+        });
+        self.villages.insert(e.village, index);
+    }
+
+    fn appoint(&mut self, e: &AppointOfficer) {
+        let index = self.cooperatives.find(&e.cooperative).expect(DECIDED);
+        let cooperative = self.cooperatives.get_mut(index);
+        match e.office {
+            Office::Chair => cooperative.chair = Some(e.officer),
+            Office::Treasurer => cooperative.treasurer = Some(e.officer),
+        }
+    }
+
+    fn open_account(&mut self, e: &OpenAccount) {
+        let fund = self.funds.find(&e.fund).expect(DECIDED);
+        let cooperative = self.cooperatives.find(&e.cooperative).expect(DECIDED);
+        let account = self.accounts.push(Account {
+            id: e.account,
+            fund,
+            cooperative,
+            bank_account: e.bank_account.clone(),
+            status: AccountStatus::Open,
+            balances: AccountBalances::default(),
+            grants: Vec::new(),
+        });
+        self.cooperatives
+            .get_mut(cooperative)
+            .accounts
+            .push(account);
+        self.bank_accounts
+            .insert(e.bank_account.clone(), cooperative);
+    }
+
+    fn propose(
+        &mut self,
+        header: &Header,
+        expires_at: crate::Timestamp,
+        subject: Subject,
+        reservation: Reservation,
+    ) {
+        let maker = header.principal;
+        self.reserve(
+            header.position,
+            Proposal {
+                maker,
+                expires_at,
+                subject,
+                reservation,
+            },
+        );
+    }
+
+    fn close_proposal_of(&mut self, loan: LoanId) -> LoanIndex {
+        let index = self.loans.find(&loan).expect(DECIDED);
+        self.release(self.loans.get(index).proposed_at);
+        index
+    }
+
+    /// Promises more of a fund to an account; a negative amount promises less.
+    fn commit(&mut self, account: AccountIndex, minor: i64) {
+        let account = self.accounts.get_mut(account);
+        account.balances.committed += minor;
+        self.funds.get_mut(account.fund).balances.committed += minor;
+    }
+
+    fn pay_out(&mut self, paid: Paid, tranche: Tranche) {
+        let minor = tranche.amount.minor();
+        match paid {
+            Paid::Loan(loan) => {
+                let (account, active) = self.active_mut(loan);
+                active.balances.disbursed += minor;
+                active.tranches.push(tranche);
+                self.accounts.get_mut(account).balances.disbursed += minor;
+                self.commit(account, -minor);
+            }
+            Paid::Grant(fund, account) => {
+                let account = self.account_mut(fund, account);
+                account.balances.granted += minor;
+                account.grants.push(tranche);
+            }
+        }
+    }
+
+    /// Undoes [`State::pay_out`]: the tranche stands no more, and the loan may be paid anew.
+    fn take_back(&mut self, paid: Paid, position: Position, amount: Amount) {
+        let minor = amount.minor();
+        match paid {
+            Paid::Loan(loan) => {
+                let (account, active) = self.active_mut(loan);
+                active.balances.disbursed -= minor;
+                active
+                    .tranches
+                    .retain(|tranche| tranche.position != position);
+                self.accounts.get_mut(account).balances.disbursed -= minor;
+                self.commit(account, minor);
+            }
+            Paid::Grant(fund, account) => {
+                let account = self.account_mut(fund, account);
+                account.balances.granted -= minor;
+                account
+                    .grants
+                    .retain(|tranche| tranche.position != position);
+            }
+        }
+    }
+
+    fn come_back(&mut self, e: &DisbursementReturned, at: Position) {
+        let disbursement = e.command.disbursement;
+        self.take_back(e.paid, disbursement, e.amount);
+        self.undone.insert(disbursement, Undone::Returned(at));
+    }
+
+    fn repay(&mut self, e: &Repaid) {
+        let Repay {
+            loan,
+            principal,
+            interest,
+            late_fee,
+            ..
+        } = &e.command;
+        let [principal, interest, late_fee] =
+            [principal, interest, late_fee].map(|part| part.unwrap_or_default().minor());
+        self.receive(*loan, [principal, interest, late_fee], e.relend_income);
+    }
+
+    /// Books the parts of a payment on its loan, account and fund; negative parts undo it.
+    fn receive(&mut self, loan: LoanId, parts: [i64; 3], relend_income: bool) {
+        let [principal, interest, late_fee] = parts;
+        let (account, active) = self.active_mut(loan);
+        active.balances.principal_repaid += principal;
+        active.balances.interest_paid += interest;
+        active.balances.late_fees_paid += late_fee;
+        let account = self.accounts.get_mut(account);
+        account.balances.principal_repaid += principal;
+        account.balances.interest_paid += interest;
+        account.balances.late_fees_paid += late_fee;
+        if !relend_income {
+            let fund = account.fund;
+            self.funds.get_mut(fund).balances.income_apart += interest + late_fee;
+        }
+    }
+
+    fn undo(&mut self, position: Position, undoes: Undoes, by: Position) {
+        match undoes {
+            Undoes::Allocation { fund, .. } => {
+                self.fund_mut(fund).allocations.remove(&position);
+            }
+            Undoes::AllocationWithdrawal {
+                fund,
+                allocation,
+                amount,
+            } => {
+                let fund = self.fund_mut(fund);
+                fund.allocations
+                    .get_mut(&allocation)
+                    .expect(DECIDED)
+                    .withdrawn -= amount.minor();
+            }
+            Undoes::Disbursement { paid, amount } => self.take_back(paid, position, amount),
+            Undoes::Return {
+                disbursement,
+                paid,
+                amount,
+                disbursed_on,
+            } => {
+                self.stand_again(disbursement, paid, amount, disbursed_on);
+            }
+            Undoes::Repayment {
+                loan,
+                principal,
+                interest,
+                late_fee,
+                relend_income,
+            } => {
+                let parts = [principal, interest, late_fee].map(|part| -part.minor());
+                self.receive(loan, parts, relend_income);
+            }
+        }
+        self.undone.insert(position, Undone::Reversed(by));
+    }
+
+    fn stand_again(
+        &mut self,
+        disbursement: Position,
+        paid: Paid,
+        amount: Amount,
+        value_date: Date,
+    ) {
+        self.undone.remove(&disbursement);
+        self.pay_out(
+            paid,
+            Tranche {
+                position: disbursement,
+                value_date,
+                amount,
+            },
+        );
+    }
+}

@@ -1,0 +1,312 @@
+//! Why a command is refused, with the facts that a caller can act on. Knows no transport.
+
+use crate::cooperative::{CooperativeKind, Office, ReadinessItem, ReadinessSet, VillageCode};
+use crate::id::{AccountId, CooperativeId, FundId, LoanId, OfficerId, PrincipalId};
+use crate::ledger::{RULES_VERSIONS, Region};
+use crate::moment::{Date, Position, Timestamp};
+use crate::money::{Amount, Currency, to_decimal};
+use crate::terms::TermsError;
+use crate::text::Name;
+use alloc::boxed::Box;
+use core::fmt;
+
+/// Something that a command names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Resource {
+    /// A fund.
+    Fund(FundId),
+    /// A cooperative.
+    Cooperative(CooperativeId),
+    /// An account of a fund.
+    Account(FundId, AccountId),
+    /// A loan.
+    Loan(LoanId),
+    /// A record of the log.
+    Record(Position),
+}
+
+impl fmt::Display for Resource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Resource::Fund(id) => write!(f, "fund {id}"),
+            Resource::Cooperative(id) => write!(f, "cooperative {id}"),
+            Resource::Account(fund, id) => write!(f, "account {id} of fund {fund}"),
+            Resource::Loan(id) => write!(f, "loan {id}"),
+            Resource::Record(position) => write!(f, "record {position}"),
+        }
+    }
+}
+
+/// Which part of a fund's money did not suffice.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Purse {
+    /// What may be disbursed.
+    Available,
+    /// What may be promised.
+    Committable,
+    /// Income kept apart from what may be lent.
+    IncomeApart,
+}
+
+impl fmt::Display for Purse {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Purse::Available => "available",
+            Purse::Committable => "committable",
+            Purse::IncomeApart => "kept apart as income",
+        })
+    }
+}
+
+/// What an account is, for a caller.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum AccountStatus {
+    /// It may borrow.
+    Open,
+    /// It may only repay and be corrected.
+    Suspended,
+    /// It is closed for good.
+    Closed,
+}
+
+/// What a loan is, for a caller.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum LoanStatus {
+    /// Proposed; waits for a second person.
+    Pending,
+    /// Refused by a second person.
+    Refused,
+    /// Taken back by its maker.
+    Withdrawn,
+    /// Nobody decided in time.
+    Expired,
+    /// Approved, and not all of it disbursed.
+    Approved,
+    /// All of it disbursed, and not all of it repaid.
+    Disbursed,
+    /// All of it disbursed and repaid.
+    Settled,
+}
+
+/// The one kind of fund that a command is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NeedsFund {
+    /// A fund that lends.
+    Loan,
+    /// A fund that gives.
+    Grant,
+}
+
+struct Minor(i64);
+
+impl fmt::Display for Minor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        to_decimal(self.0, Currency::Idr).fmt(f)
+    }
+}
+
+/// Why a command is refused. Money is in minor units.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[expect(
+    missing_docs,
+    reason = "each variant's message says what its facts are"
+)]
+pub enum Rejection {
+    // The ledger
+    #[error("the ledger is not open yet: send OpenLedger first")]
+    LedgerNotOpen,
+    #[error("the ledger is open already")]
+    LedgerAlreadyOpen,
+    #[error(
+        "rules version {version} is not known here: this build knows {} to {}",
+        RULES_VERSIONS.start(), RULES_VERSIONS.end()
+    )]
+    UnknownRulesVersion { version: u32 },
+    #[error("rules version {version} is not newer than {in_force}, which is in force")]
+    RulesNotNewer { version: u32, in_force: u32 },
+    #[error("the principal 'system' is the server's own: act under a name of your own")]
+    ReservedPrincipal,
+    #[error("only the server itself makes seals: ask it to with CreateSeal")]
+    SystemOnly,
+    #[error("a seal through {through} does not come after the last one and before the head")]
+    SealOutOfOrder { through: Position },
+    #[error("{time:?} lies outside the years that dates can be written for: check the clock")]
+    TimeOutOfRange { time: Timestamp },
+    #[error("the ledger cannot look up what it needs to decide this: try again")]
+    LookupFailed,
+
+    // Names
+    #[error("{0} does not exist")]
+    NotFound(Resource),
+    #[error("{0} exists already: choose another id")]
+    AlreadyExists(Resource),
+
+    // Funds
+    #[error("{0}")]
+    InvalidTerms(#[from] TermsError),
+    #[error("opening date {opening_date} lies after today, {today}")]
+    OpeningDateInFuture { opening_date: Date, today: Date },
+    #[error("new terms hold from today, {today}, or later, not from {effective_from}")]
+    TermsInPast { effective_from: Date, today: Date },
+    #[error("a fund stays what it is, loan or grant: open another fund")]
+    FundKindFixed,
+    #[error("fund {fund} is not a {needs:?} fund")]
+    WrongFundKind { fund: FundId, needs: NeedsFund },
+    #[error(
+        "fund {fund} has {} {purse}, less than {}", Minor(*has), Minor(requested.minor())
+    )]
+    InsufficientFunds {
+        fund: FundId,
+        purse: Purse,
+        has: i64,
+        requested: Amount,
+    },
+    #[error(
+        "allocation {allocation} has {} left, less than {}",
+        Minor(*remaining), Minor(requested.minor())
+    )]
+    AllocationExceeded {
+        allocation: Position,
+        remaining: i64,
+        requested: Amount,
+    },
+    #[error("a total would pass the largest number that the ledger keeps")]
+    BalanceLimitExceeded,
+
+    // Cooperatives
+    #[error("village {village} lies outside the ledger's region {region}")]
+    VillageOutsideRegion {
+        village: VillageCode,
+        region: Region,
+    },
+    #[error("village {village} has a cooperative already: {cooperative}")]
+    VillageTaken {
+        village: VillageCode,
+        cooperative: CooperativeId,
+    },
+    #[error("village {village} has a {expected:?}, by the first digit of its last group")]
+    VillageKindMismatch {
+        village: VillageCode,
+        expected: CooperativeKind,
+    },
+    #[error("{officer} is chair or treasurer already: they are two people")]
+    SameOfficer { officer: OfficerId },
+    #[error("{item:?} needs a number as its registry gave it (NIB 13 digits, NPWP 15 or 16)")]
+    InvalidNumber { item: ReadinessItem },
+    #[error("{item:?} has no number: leave it out")]
+    UnexpectedNumber { item: ReadinessItem },
+    #[error("the number differs from the registered Nomor Induk Koperasi")]
+    CooperativeNumberMismatch,
+
+    // Accounts
+    #[error("the cooperative is not ready; not yet confirmed: {:?}", Items(*missing))]
+    NotReady { missing: ReadinessSet },
+    #[error("the holder of the bank account must be the registered name {registered:?}")]
+    HolderNameMismatch { registered: Box<Name> },
+    #[error("the bank account belongs to cooperative {cooperative}")]
+    BankAccountTaken { cooperative: CooperativeId },
+    #[error("the cooperative has account {account} in fund {fund} already")]
+    CooperativeHasAccount { fund: FundId, account: AccountId },
+    #[error("account {account} is {status:?}, not open")]
+    AccountNotOpen {
+        account: AccountId,
+        status: AccountStatus,
+    },
+    #[error("account {account} is {status:?}, not suspended")]
+    AccountNotSuspended {
+        account: AccountId,
+        status: AccountStatus,
+    },
+    #[error(
+        "account {account} is not at zero: outstanding {}, promised {}, pending {}",
+        Minor(*outstanding), Minor(*committed), Minor(*pending)
+    )]
+    AccountNotEmpty {
+        account: AccountId,
+        outstanding: i64,
+        committed: i64,
+        pending: i64,
+    },
+
+    // Two people
+    #[error("{principal} made it: another person must decide on it")]
+    SamePerson { principal: PrincipalId },
+    #[error("only {maker}, who made it, can take it back")]
+    NotMaker { maker: PrincipalId },
+    #[error("nothing is pending under record {proposal}: it was decided, taken back or has lapsed")]
+    ProposalNotPending { proposal: Position },
+    #[error("it would lapse at once: give a time in the future, or none")]
+    ExpiryInPast {
+        expires_at: Timestamp,
+        now: Timestamp,
+    },
+
+    // Loans
+    #[error("{officer} is not in office as {office:?}")]
+    NotInOffice { office: Office, officer: OfficerId },
+    #[error(
+        "the ceiling per cooperative is {}; {} is in use and {} was asked for",
+        Minor(ceiling.minor()), Minor(*in_use), Minor(requested.minor())
+    )]
+    CeilingExceeded {
+        ceiling: Amount,
+        in_use: i64,
+        requested: Amount,
+    },
+    #[error("loan {loan} is {status:?}, not pending")]
+    LoanNotPending { loan: LoanId, status: LoanStatus },
+    #[error("loan {loan} is {status:?}, not approved")]
+    LoanNotApproved { loan: LoanId, status: LoanStatus },
+
+    // Money
+    #[error(
+        "of the approved {} {} is disbursed or reserved; {} more is too much",
+        Minor(approved.minor()), Minor(*disbursed), Minor(requested.minor())
+    )]
+    LoanLimitExceeded {
+        approved: Amount,
+        disbursed: i64,
+        requested: Amount,
+    },
+    #[error("value date {value_date} must be from {earliest} to {latest}")]
+    ValueDateOutOfRange {
+        value_date: Date,
+        earliest: Date,
+        latest: Date,
+    },
+    #[error("the bank reference is used by record {by}")]
+    BankReferenceUsed { by: Position },
+    #[error("the parts sum to {}, not to the amount {}", Minor(*parts), Minor(amount.minor()))]
+    PartsDoNotSum { amount: Amount, parts: i64 },
+    #[error("nothing of loan {loan} is disbursed: there is nothing to repay")]
+    NothingDisbursed { loan: LoanId },
+    #[error("{} is outstanding, less than the principal {}", Minor(*outstanding), Minor(*principal))]
+    OutstandingExceeded { outstanding: i64, principal: i64 },
+
+    // Corrections
+    #[error("record {position} is not a disbursement")]
+    NotADisbursement { position: Position },
+    #[error("record {position} moved no money: correct it by its own command")]
+    NotReversible { position: Position },
+    #[error("record {position} is a reversal, which cannot be reversed: post the right event anew")]
+    ReversalNotReversible { position: Position },
+    #[error("record {position} was undone already, by record {by}")]
+    AlreadyUndone { position: Position, by: Position },
+    #[error("a reversal of record {position} is pending already: record {proposal}")]
+    ReversalPending {
+        position: Position,
+        proposal: Position,
+    },
+    #[error(
+        "{} of the loan would remain disbursed, and {} is repaid", Minor(*remaining), Minor(*repaid)
+    )]
+    DisbursementRepaid { remaining: i64, repaid: i64 },
+}
+
+struct Items(ReadinessSet);
+
+impl fmt::Debug for Items {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.0.iter()).finish()
+    }
+}

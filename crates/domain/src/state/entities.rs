@@ -1,0 +1,404 @@
+//! Funds, cooperatives, accounts, loans and proposals, as the state keeps them.
+
+use super::recorded::Row;
+use super::{AccountIndex, CooperativeIndex, FundIndex, LoanIndex};
+use crate::command::BankAccount;
+use crate::cooperative::{CooperativeKind, Office, ReadinessItem, ReadinessSet, VillageCode};
+use crate::event::Undoes;
+use crate::id::{AccountId, CooperativeId, FundId, LoanId, OfficerId, PrincipalId};
+use crate::moment::{Date, Position, Timestamp};
+use crate::money::Amount;
+use crate::postings::{Book, Books};
+use crate::rejection::{AccountStatus, LoanStatus};
+use crate::terms::{LoanTerms, Terms};
+use crate::text::{Name, Number, Reference};
+use alloc::collections::BTreeMap;
+use alloc::vec::Vec;
+
+/// A fund.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fund {
+    /// Its id.
+    pub id: FundId,
+    /// Its name for people.
+    pub name: Name,
+    /// No value date lies before it.
+    pub opening_date: Date,
+    /// Terms and the day from which they hold, days ascending; the first is the opening date.
+    pub terms: Vec<(Date, Terms)>,
+    /// What it has and what is promised.
+    pub balances: FundBalances,
+    /// What was allocated, by record; a reversed allocation is gone from here.
+    pub allocations: BTreeMap<Position, Allocation>,
+}
+
+impl Fund {
+    /// The terms in force on a day.
+    pub fn terms_on(&self, day: Date) -> &Terms {
+        let after = self.terms.partition_point(|(from, _)| *from <= day);
+        &self.terms[after.saturating_sub(1)].1
+    }
+}
+
+impl Row for Fund {
+    type Key = FundId;
+    fn key(&self) -> FundId {
+        self.id
+    }
+}
+
+/// The numbers of a fund, in minor units.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct FundBalances {
+    /// Its books.
+    pub books: Books,
+    /// Income that came in and may not be lent.
+    pub income_apart: i64,
+    /// Approved and not yet disbursed.
+    pub committed: i64,
+    /// Reserved by what is pending.
+    pub reserved: i64,
+}
+
+impl FundBalances {
+    /// What may be disbursed: cash without income kept apart and without suspense.
+    pub const fn available(&self) -> i64 {
+        self.books.balance(Book::Cash) - self.income_apart - self.books.amount(Book::Suspense)
+    }
+    /// What may be promised: what is available and not promised already.
+    pub const fn committable(&self) -> i64 {
+        self.available() - self.committed - self.reserved
+    }
+}
+
+/// Money that was put into a fund by one record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Allocation {
+    /// How much.
+    pub amount: Amount,
+    /// How much of it was taken out again.
+    pub withdrawn: i64,
+    /// How much of it pending withdrawals would take.
+    pub reserved: i64,
+}
+
+impl Allocation {
+    /// What can still be taken out of it.
+    pub const fn remaining(&self) -> i64 {
+        self.amount.minor() - self.withdrawn - self.reserved
+    }
+}
+
+/// A cooperative.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cooperative {
+    /// Its id.
+    pub id: CooperativeId,
+    /// Its village.
+    pub village: VillageCode,
+    /// Its kind.
+    pub kind: CooperativeKind,
+    /// Its registered name.
+    pub name: Name,
+    /// Nomor Induk Koperasi, as registered.
+    pub number: Option<Number>,
+    /// The chair in office.
+    pub chair: Option<OfficerId>,
+    /// The treasurer in office.
+    pub treasurer: Option<OfficerId>,
+    /// For each of [`ReadinessItem::ALL`] the record that confirmed it last.
+    pub confirmed: [Option<Position>; ReadinessItem::ALL.len()],
+    /// Its accounts, in the order in which they were opened.
+    pub accounts: Vec<AccountIndex>,
+}
+
+impl Cooperative {
+    /// Who holds an office.
+    pub const fn officer(&self, office: Office) -> Option<OfficerId> {
+        match office {
+            Office::Chair => self.chair,
+            Office::Treasurer => self.treasurer,
+        }
+    }
+    /// What is confirmed.
+    pub fn readiness(&self) -> ReadinessSet {
+        let confirmed = |item: &ReadinessItem| self.confirmed[*item as usize].is_some();
+        ReadinessItem::ALL.into_iter().filter(confirmed).collect()
+    }
+}
+
+impl Row for Cooperative {
+    type Key = CooperativeId;
+    fn key(&self) -> CooperativeId {
+        self.id
+    }
+}
+
+/// A cooperative's account in a fund.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Account {
+    /// Its id.
+    pub id: AccountId,
+    /// Its fund.
+    pub fund: FundIndex,
+    /// Whose it is.
+    pub cooperative: CooperativeIndex,
+    /// The bank account that it is tied to.
+    pub bank_account: BankAccount,
+    /// Open, suspended or closed.
+    pub status: AccountStatus,
+    /// What it owes and what it may yet get.
+    pub balances: AccountBalances,
+    /// The grants that were paid to it and stand.
+    pub grants: Vec<Tranche>,
+}
+
+impl Row for Account {
+    type Key = (FundIndex, AccountId);
+    fn key(&self) -> Self::Key {
+        (self.fund, self.id)
+    }
+}
+
+/// The numbers of an account, in minor units, net of returns and reversals.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct AccountBalances {
+    /// Reserved under its ceiling by what is pending.
+    pub pending: i64,
+    /// Approved and not yet disbursed.
+    pub committed: i64,
+    /// Loan principal paid out to it.
+    pub disbursed: i64,
+    /// Principal that it repaid.
+    pub principal_repaid: i64,
+    /// Interest that it paid.
+    pub interest_paid: i64,
+    /// Late fees that it paid.
+    pub late_fees_paid: i64,
+    /// Grants paid out to it.
+    pub granted: i64,
+}
+
+impl AccountBalances {
+    /// The principal that it owes.
+    pub const fn outstanding(&self) -> i64 {
+        self.disbursed - self.principal_repaid
+    }
+    /// What counts against the ceiling per cooperative.
+    pub const fn exposure(&self) -> i64 {
+        self.outstanding() + self.committed + self.pending + self.granted
+    }
+}
+
+/// A loan.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Loan {
+    /// Its id.
+    pub id: LoanId,
+    /// Who borrows.
+    pub account: AccountIndex,
+    /// How much was proposed.
+    pub principal: Amount,
+    /// The contract.
+    pub contract_reference: Reference,
+    /// The chair who signed.
+    pub chair: OfficerId,
+    /// The treasurer who signed.
+    pub treasurer: OfficerId,
+    /// Who proposed it.
+    pub maker: PrincipalId,
+    /// The record that proposed it.
+    pub proposed_at: Position,
+    /// Where it stands.
+    pub state: LoanState,
+}
+
+impl Row for Loan {
+    type Key = LoanId;
+    fn key(&self) -> LoanId {
+        self.id
+    }
+}
+
+/// Where a loan stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum LoanState {
+    /// It waits for a second person until that instant.
+    Pending {
+        /// From this instant on it has lapsed.
+        expires_at: Timestamp,
+    },
+    /// Refused by a second person.
+    Refused,
+    /// Taken back by its maker.
+    Withdrawn,
+    /// Nobody decided in time.
+    Expired,
+    /// Approved: it may be disbursed and repaid.
+    Approved(ActiveLoan),
+}
+
+/// A loan that was approved.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ActiveLoan {
+    /// Who approved it.
+    pub checker: PrincipalId,
+    /// The terms of the day on which it was approved.
+    pub terms: LoanTerms,
+    /// Its numbers.
+    pub balances: LoanBalances,
+    /// Headroom that pending corrections would use.
+    pub reserved: i64,
+    /// The tranches that were paid out and stand.
+    pub tranches: Vec<Tranche>,
+}
+
+/// The numbers of an approved loan, in minor units, net of returns and reversals.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct LoanBalances {
+    /// Paid out.
+    pub disbursed: i64,
+    /// Principal that came back.
+    pub principal_repaid: i64,
+    /// Interest that came in.
+    pub interest_paid: i64,
+    /// Late fees that came in.
+    pub late_fees_paid: i64,
+}
+
+impl LoanBalances {
+    /// The principal that is owed.
+    pub const fn outstanding(&self) -> i64 {
+        self.disbursed - self.principal_repaid
+    }
+}
+
+impl Loan {
+    /// The loan as approved, if it was.
+    pub const fn active(&self) -> Option<&ActiveLoan> {
+        match &self.state {
+            LoanState::Approved(active) => Some(active),
+            LoanState::Pending { .. }
+            | LoanState::Refused
+            | LoanState::Withdrawn
+            | LoanState::Expired => None,
+        }
+    }
+    /// What may still be paid out.
+    pub fn undisbursed(&self) -> i64 {
+        self.active().map_or(0, |active| {
+            self.principal.minor() - active.balances.disbursed - active.reserved
+        })
+    }
+    /// Where it stands, for people.
+    pub fn status(&self) -> LoanStatus {
+        match &self.state {
+            LoanState::Pending { .. } => LoanStatus::Pending,
+            LoanState::Refused => LoanStatus::Refused,
+            LoanState::Withdrawn => LoanStatus::Withdrawn,
+            LoanState::Expired => LoanStatus::Expired,
+            LoanState::Approved(active) => {
+                if active.balances.disbursed < self.principal.minor() {
+                    LoanStatus::Approved
+                } else if active.balances.outstanding() > 0 {
+                    LoanStatus::Disbursed
+                } else {
+                    LoanStatus::Settled
+                }
+            }
+        }
+    }
+}
+
+/// A payment to a borrower that stands: neither returned nor reversed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Tranche {
+    /// The record that paid it.
+    pub position: Position,
+    /// The day on which the bank booked it.
+    pub value_date: Date,
+    /// How much.
+    pub amount: Amount,
+}
+
+/// What undid a record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Undone {
+    /// The bank sent the money back, by that record. The bank reference stays used.
+    Returned(Position),
+    /// A reversal, by that record. The bank reference is free again.
+    Reversed(Position),
+}
+
+impl Undone {
+    /// The record that undid it.
+    pub const fn by(self) -> Position {
+        match self {
+            Undone::Returned(by) | Undone::Reversed(by) => by,
+        }
+    }
+}
+
+/// Something that waits for a second person.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Proposal {
+    /// Who proposed it, and so may not decide on it.
+    pub maker: PrincipalId,
+    /// From this instant on it has lapsed.
+    pub expires_at: Timestamp,
+    /// What it would do.
+    pub subject: Subject,
+    /// What it keeps free for itself.
+    pub reservation: Reservation,
+}
+
+/// What a proposal would do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Subject {
+    /// Lend.
+    Loan(LoanIndex),
+    /// Take money of an allocation out of its fund.
+    AllocationWithdrawal {
+        /// The fund.
+        fund: FundIndex,
+        /// The record that allocated it.
+        allocation: Position,
+        /// How much.
+        amount: Amount,
+    },
+    /// Undo a record.
+    Reversal {
+        /// The record.
+        reverses: Position,
+        /// What it did.
+        undoes: Undoes,
+    },
+}
+
+/// What a pending proposal keeps free, so that nothing else can use it first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Reservation {
+    /// The fund.
+    pub fund: FundIndex,
+    /// Of what the fund may promise.
+    pub committable: i64,
+    /// Of one allocation of the fund.
+    pub allocation: Option<(Position, i64)>,
+    /// Of an account's room under the ceiling.
+    pub ceiling: Option<(AccountIndex, i64)>,
+    /// Of what a loan may still be paid.
+    pub headroom: Option<(LoanIndex, i64)>,
+}
+
+impl Reservation {
+    /// Of what a fund may promise, and nothing else.
+    pub const fn of(fund: FundIndex, committable: i64) -> Reservation {
+        Reservation {
+            fund,
+            committable,
+            allocation: None,
+            ceiling: None,
+            headroom: None,
+        }
+    }
+}

@@ -1,0 +1,250 @@
+//! What the decisions of a ledger rest on: everything that its records add up to, and nothing that
+//! grows with their number (request ids and bank references are looked up, not kept here).
+
+mod entities;
+mod recorded;
+
+pub mod encoding;
+
+pub use entities::{
+    Account, AccountBalances, ActiveLoan, Allocation, Cooperative, Fund, FundBalances, Loan,
+    LoanBalances, LoanState, Proposal, Reservation, Subject, Tranche, Undone,
+};
+pub use recorded::{Index, Register, Row, Table};
+
+use crate::command::{BankAccount, OpenLedger};
+use recorded::Recorded;
+
+use crate::cooperative::VillageCode;
+use crate::id::{AccountId, CooperativeId, FundId, LoanId};
+use crate::moment::{Date, Position, Timestamp, UtcOffset};
+use crate::rejection::{Rejection, Resource};
+
+/// A fund's place in the state.
+pub type FundIndex = Index<Fund>;
+/// A cooperative's place in the state.
+pub type CooperativeIndex = Index<Cooperative>;
+/// An account's place in the state.
+pub type AccountIndex = Index<Account>;
+/// A loan's place in the state.
+pub type LoanIndex = Index<Loan>;
+
+/// The state of a ledger after some record.
+#[derive(Debug, Clone, Default)]
+pub struct State {
+    pub(crate) head: Head,
+    pub(crate) funds: Table<Fund>,
+    pub(crate) cooperatives: Table<Cooperative>,
+    pub(crate) accounts: Table<Account>,
+    pub(crate) loans: Table<Loan>,
+    /// What waits for a second person, by the record that proposed it.
+    pub(crate) proposals: Register<Position, Proposal>,
+    /// The record that was undone → what undid it.
+    pub(crate) undone: Register<Position, Undone>,
+    // Derived from the above, and so not part of its encoding:
+    pub(crate) expiries: Register<(Timestamp, Position), ()>,
+    pub(crate) reversing: Register<Position, Position>,
+    pub(crate) villages: Register<VillageCode, CooperativeIndex>,
+    pub(crate) bank_accounts: Register<BankAccount, CooperativeIndex>,
+    head_before: Option<Head>,
+}
+
+/// The few facts of a state that are not tables.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Head {
+    /// What position 0 said; `None` before it.
+    pub(crate) opened: Option<OpenLedger>,
+    /// The rules in force.
+    pub(crate) rules_version: u32,
+    /// How many records led here.
+    pub(crate) size: u64,
+    /// The last seal's `through`.
+    pub(crate) sealed_through: Option<Position>,
+}
+
+impl State {
+    /// What position 0 said; `None` before it.
+    pub fn opened(&self) -> Option<&OpenLedger> {
+        self.head.opened.as_ref()
+    }
+    /// The rules in force; 0 before position 0.
+    pub fn rules_version(&self) -> u32 {
+        self.head.rules_version
+    }
+    /// How many records led to this state: the position of the next one.
+    pub fn size(&self) -> u64 {
+        self.head.size
+    }
+    /// The last position that a seal covers.
+    pub fn sealed_through(&self) -> Option<Position> {
+        self.head.sealed_through
+    }
+    /// The funds, in the order in which they were opened.
+    pub fn funds(&self) -> &Table<Fund> {
+        &self.funds
+    }
+    /// The cooperatives, in the order in which they were registered.
+    pub fn cooperatives(&self) -> &Table<Cooperative> {
+        &self.cooperatives
+    }
+    /// The accounts, in the order in which they were opened.
+    pub fn accounts(&self) -> &Table<Account> {
+        &self.accounts
+    }
+    /// The loans, in the order in which they were proposed.
+    pub fn loans(&self) -> &Table<Loan> {
+        &self.loans
+    }
+    /// What waits for a second person, by the record that proposed it.
+    pub fn proposals(&self) -> &Register<Position, Proposal> {
+        &self.proposals
+    }
+    /// What undid this record, if something did: a reversal, or a return by the bank.
+    pub fn undone(&self, position: Position) -> Option<Undone> {
+        self.undone.get(&position).copied()
+    }
+
+    /// Where an instant becomes a date.
+    pub(crate) fn utc_offset(&self) -> UtcOffset {
+        self.head
+            .opened
+            .as_ref()
+            .map_or(UtcOffset::UTC, |opened| opened.utc_offset)
+    }
+    pub(crate) fn today(&self, now: Timestamp) -> Result<Date, Rejection> {
+        now.date(self.utc_offset())
+            .ok_or(Rejection::TimeOutOfRange { time: now })
+    }
+
+    pub(crate) fn find_fund(&self, id: FundId) -> Result<(FundIndex, &Fund), Rejection> {
+        let index = self
+            .funds
+            .find(&id)
+            .ok_or(Rejection::NotFound(Resource::Fund(id)))?;
+        Ok((index, self.funds.get(index)))
+    }
+    pub(crate) fn find_cooperative(
+        &self,
+        id: CooperativeId,
+    ) -> Result<(CooperativeIndex, &Cooperative), Rejection> {
+        let index = self
+            .cooperatives
+            .find(&id)
+            .ok_or(Rejection::NotFound(Resource::Cooperative(id)))?;
+        Ok((index, self.cooperatives.get(index)))
+    }
+    pub(crate) fn find_account(
+        &self,
+        fund: FundId,
+        id: AccountId,
+    ) -> Result<(AccountIndex, &Account), Rejection> {
+        let (fund_index, _) = self.find_fund(fund)?;
+        let index = self
+            .accounts
+            .find(&(fund_index, id))
+            .ok_or(Rejection::NotFound(Resource::Account(fund, id)))?;
+        Ok((index, self.accounts.get(index)))
+    }
+    pub(crate) fn find_loan(&self, id: LoanId) -> Result<(LoanIndex, &Loan), Rejection> {
+        let index = self
+            .loans
+            .find(&id)
+            .ok_or(Rejection::NotFound(Resource::Loan(id)))?;
+        Ok((index, self.loans.get(index)))
+    }
+    pub(crate) fn find_proposal(&self, at: Position) -> Result<&Proposal, Rejection> {
+        self.proposals
+            .get(&at)
+            .ok_or(Rejection::ProposalNotPending { proposal: at })
+    }
+
+    /// Remembers the state as it is now, to come back to by [`State::roll_back`]. For an atomic
+    /// batch: decide and evolve each command, then keep all or roll back all.
+    pub fn mark(&mut self) {
+        self.head_before = Some(self.head.clone());
+        self.each(|collection| collection.mark());
+    }
+    /// Forgets the mark.
+    pub fn keep(&mut self) {
+        self.head_before = None;
+        self.each(|collection| collection.keep());
+    }
+    /// Undoes all since the mark; nothing if there is none.
+    pub fn roll_back(&mut self) {
+        if let Some(head) = self.head_before.take() {
+            self.head = head;
+        }
+        self.each(|collection| collection.roll_back());
+    }
+
+    fn each(&mut self, act: fn(&mut dyn Recorded)) {
+        act(&mut self.funds);
+        act(&mut self.cooperatives);
+        act(&mut self.accounts);
+        act(&mut self.loans);
+        act(&mut self.proposals);
+        act(&mut self.undone);
+        act(&mut self.expiries);
+        act(&mut self.reversing);
+        act(&mut self.villages);
+        act(&mut self.bank_accounts);
+    }
+}
+
+/// Lets time pass: what nobody decided on before `now` lapses and releases what it reserved.
+/// Called before every decision and before every evolution; twice is as good as once.
+pub fn advance(state: &mut State, now: Timestamp) {
+    while let Some((&(expires_at, proposal), ())) = state.expiries.first() {
+        if expires_at > now {
+            break;
+        }
+        let lapsed = state.release(proposal);
+        if let Subject::Loan(loan) = lapsed.subject {
+            state.loans.get_mut(loan).state = LoanState::Expired;
+        }
+    }
+}
+
+impl State {
+    /// Adds a proposal and reserves what it would use.
+    pub(crate) fn reserve(&mut self, at: Position, proposal: Proposal) {
+        self.apply_reservation(&proposal.reservation, 1);
+        self.expiries.insert((proposal.expires_at, at), ());
+        if let Subject::Reversal { reverses, .. } = proposal.subject {
+            self.reversing.insert(reverses, at);
+        }
+        self.proposals.insert(at, proposal);
+    }
+
+    /// Takes a proposal away and releases what it reserved.
+    pub(crate) fn release(&mut self, at: Position) -> Proposal {
+        let proposal = self
+            .proposals
+            .remove(&at)
+            .expect("decide and expiry name pending ones");
+        self.expiries.remove(&(proposal.expires_at, at));
+        if let Subject::Reversal { reverses, .. } = proposal.subject {
+            self.reversing.remove(&reverses);
+        }
+        self.apply_reservation(&proposal.reservation, -1);
+        proposal
+    }
+
+    fn apply_reservation(&mut self, reservation: &Reservation, sign: i64) {
+        let fund = self.funds.get_mut(reservation.fund);
+        fund.balances.reserved += sign * reservation.committable;
+        if let Some((position, amount)) = reservation.allocation
+            && let Some(allocation) = fund.allocations.get_mut(&position)
+        {
+            allocation.reserved += sign * amount;
+        }
+        if let Some((account, amount)) = reservation.ceiling {
+            self.accounts.get_mut(account).balances.pending += sign * amount;
+        }
+        if let Some((loan, amount)) = reservation.headroom
+            && let LoanState::Approved(active) = &mut self.loans.get_mut(loan).state
+        {
+            active.reserved += sign * amount;
+        }
+    }
+}

@@ -1,0 +1,240 @@
+//! The two collections that a state is made of. Both can be marked and rolled back, so that an
+//! atomic batch is decided on the state itself and dropped whole if one of its commands is refused.
+
+use alloc::collections::BTreeMap;
+use alloc::vec::Vec;
+use core::fmt;
+use core::hash::Hash;
+use core::marker::PhantomData;
+use hashbrown::HashMap;
+
+/// The place of a row in its table, dense from zero in the order in which rows were added. The
+/// order is the log's, so an index means the same on every machine.
+pub struct Index<T>(u32, PhantomData<fn() -> T>);
+
+impl<T> Index<T> {
+    /// The `n`-th row.
+    pub const fn new(n: u32) -> Index<T> {
+        Index(n, PhantomData)
+    }
+    /// The number itself.
+    pub const fn get(self) -> u32 {
+        self.0
+    }
+    const fn at(self) -> usize {
+        self.0 as usize
+    }
+}
+
+impl<T> Clone for Index<T> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+impl<T> Copy for Index<T> {}
+impl<T> PartialEq for Index<T> {
+    fn eq(&self, other: &Self) -> bool {
+        self.0 == other.0
+    }
+}
+impl<T> Eq for Index<T> {}
+impl<T> PartialOrd for Index<T> {
+    fn partial_cmp(&self, other: &Self) -> Option<core::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+impl<T> Ord for Index<T> {
+    fn cmp(&self, other: &Self) -> core::cmp::Ordering {
+        self.0.cmp(&other.0)
+    }
+}
+impl<T> Hash for Index<T> {
+    fn hash<H: core::hash::Hasher>(&self, state: &mut H) {
+        self.0.hash(state);
+    }
+}
+impl<T> fmt::Debug for Index<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "#{}", self.0)
+    }
+}
+
+/// A row that knows the key it is found by.
+pub trait Row {
+    /// What a row is found by.
+    type Key: Eq + Hash + Clone;
+    /// The row's own key; it never changes.
+    fn key(&self) -> Self::Key;
+}
+
+/// Rows in the order in which they were added, found by index or key.
+///
+/// The map behind the keys is unordered, and stays in here: nothing can see its order.
+#[derive(Debug, Clone)]
+pub struct Table<T: Row> {
+    rows: Vec<T>,
+    by_key: HashMap<T::Key, u32>,
+    mark: Option<TableMark<T>>,
+}
+
+#[derive(Debug, Clone)]
+struct TableMark<T> {
+    length: usize,
+    before: Vec<(usize, T)>,
+}
+
+impl<T: Row> Default for Table<T> {
+    fn default() -> Self {
+        Table {
+            rows: Vec::new(),
+            by_key: HashMap::new(),
+            mark: None,
+        }
+    }
+}
+
+impl<T: Row + Clone> Table<T> {
+    /// The row of that key.
+    pub fn find(&self, key: &T::Key) -> Option<Index<T>> {
+        self.by_key.get(key).map(|n| Index::new(*n))
+    }
+    /// The row at an index that this table gave out.
+    pub fn get(&self, index: Index<T>) -> &T {
+        &self.rows[index.at()]
+    }
+    /// How many rows there are.
+    pub fn len(&self) -> usize {
+        self.rows.len()
+    }
+    /// Whether there is no row.
+    pub fn is_empty(&self) -> bool {
+        self.rows.is_empty()
+    }
+    /// Every row, in the order in which they were added.
+    pub fn iter(&self) -> impl DoubleEndedIterator<Item = (Index<T>, &T)> + ExactSizeIterator {
+        self.rows
+            .iter()
+            .enumerate()
+            .map(|(n, row)| (Index::new(to_u32(n)), row))
+    }
+
+    pub(crate) fn get_mut(&mut self, index: Index<T>) -> &mut T {
+        let row = &mut self.rows[index.at()];
+        if let Some(mark) = &mut self.mark
+            && index.at() < mark.length
+        {
+            mark.before.push((index.at(), row.clone()));
+        }
+        row
+    }
+
+    pub(crate) fn push(&mut self, row: T) -> Index<T> {
+        let index = to_u32(self.rows.len());
+        let previous = self.by_key.insert(row.key(), index);
+        assert!(previous.is_none(), "decide lets no key be used twice");
+        self.rows.push(row);
+        Index::new(index)
+    }
+}
+
+fn to_u32(n: usize) -> u32 {
+    u32::try_from(n).expect("a ledger has fewer than 2^32 accounts and loans")
+}
+
+/// An ordered map.
+#[derive(Debug, Clone)]
+pub struct Register<K, V> {
+    map: BTreeMap<K, V>,
+    before: Option<Vec<(K, Option<V>)>>,
+}
+
+impl<K, V> Default for Register<K, V> {
+    fn default() -> Self {
+        Register {
+            map: BTreeMap::new(),
+            before: None,
+        }
+    }
+}
+
+impl<K: Ord + Clone, V: Clone> Register<K, V> {
+    /// The value of that key.
+    pub fn get(&self, key: &K) -> Option<&V> {
+        self.map.get(key)
+    }
+    /// Everything, in the order of the keys.
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = (&K, &V)> {
+        self.map.iter()
+    }
+    /// The first key and its value.
+    pub fn first(&self) -> Option<(&K, &V)> {
+        self.map.first_key_value()
+    }
+    /// How many keys there are.
+    pub fn len(&self) -> usize {
+        self.map.len()
+    }
+    /// Whether there is no key.
+    pub fn is_empty(&self) -> bool {
+        self.map.is_empty()
+    }
+
+    pub(crate) fn insert(&mut self, key: K, value: V) {
+        let old = self.map.insert(key.clone(), value);
+        if let Some(before) = &mut self.before {
+            before.push((key, old));
+        }
+    }
+    pub(crate) fn remove(&mut self, key: &K) -> Option<V> {
+        let old = self.map.remove(key);
+        if let (Some(before), Some(old)) = (&mut self.before, &old) {
+            before.push((key.clone(), Some(old.clone())));
+        }
+        old
+    }
+}
+
+/// A collection that can be marked and rolled back.
+pub(super) trait Recorded {
+    fn mark(&mut self);
+    fn keep(&mut self);
+    fn roll_back(&mut self);
+}
+
+impl<T: Row + Clone> Recorded for Table<T> {
+    fn mark(&mut self) {
+        self.mark = Some(TableMark {
+            length: self.rows.len(),
+            before: Vec::new(),
+        });
+    }
+    fn keep(&mut self) {
+        self.mark = None;
+    }
+    fn roll_back(&mut self) {
+        let Some(mark) = self.mark.take() else { return };
+        for row in self.rows.drain(mark.length..) {
+            self.by_key.remove(&row.key());
+        }
+        for (at, row) in mark.before.into_iter().rev() {
+            self.rows[at] = row;
+        }
+    }
+}
+
+impl<K: Ord + Clone, V: Clone> Recorded for Register<K, V> {
+    fn mark(&mut self) {
+        self.before = Some(Vec::new());
+    }
+    fn keep(&mut self) {
+        self.before = None;
+    }
+    fn roll_back(&mut self) {
+        for (key, old) in self.before.take().into_iter().flatten().rev() {
+            match old {
+                Some(value) => self.map.insert(key, value),
+                None => self.map.remove(&key),
+            };
+        }
+    }
+}

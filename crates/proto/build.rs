@@ -1,0 +1,26 @@
+//! Generates the messages and services from `proto/`. Uses protox, so that nobody needs protoc.
+
+use std::error::Error;
+use std::path::{Path, PathBuf};
+
+use prost::Message as _;
+
+const FILES: [&str; 7] = ["types", "resources", "commands", "event", "ledger", "query", "log"];
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let proto = Path::new("../../proto");
+    println!("cargo::rerun-if-changed={}", proto.display());
+
+    let files: Vec<PathBuf> =
+        FILES.iter().map(|name| proto.join(format!("bergulir/v1/{name}.proto"))).collect();
+    let descriptors = protox::compile(files, [proto])?;
+
+    let out = PathBuf::from(std::env::var("OUT_DIR")?);
+    std::fs::write(out.join("descriptors.bin"), descriptors.encode_to_vec())?;
+
+    tonic_prost_build::configure()
+        // Ordered, so that equal answers have equal bytes.
+        .btree_map(".")
+        .compile_fds(descriptors)?;
+    Ok(())
+}

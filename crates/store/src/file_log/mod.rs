@@ -1,0 +1,313 @@
+//! The log in files: segments of frames, append-only, one `fdatasync` a group.
+//!
+//! Invariants:
+//! - Frame N+1 is not written before the sync of frame N returned. So at most the last frame of
+//!   the newest segment can be torn by a crash.
+//! - What is published to readers is durable.
+//! - After a failed or short write or a failed sync nothing is written any more; only opening the
+//!   log again, which writes the tail anew and syncs it, tells what it holds.
+//!
+//! `docs/format.md` describes the files byte by byte.
+
+mod medium;
+mod open;
+mod segment;
+#[cfg(test)]
+mod simulated;
+#[cfg(test)]
+mod tests;
+mod walk;
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+
+use bergulir_chain::frame::{BuildError, END_BYTES, HEADER_BYTES, MAX_BODY_BYTES};
+use bergulir_chain::{FrameBuilder, Position, SegmentHeader, segment as format};
+
+pub use medium::{Disk, Medium, MediumFile};
+pub use open::{Cut, OpenError, Recovery};
+
+use crate::group::Group;
+use crate::log::{AppendError, EventLog, Head, ReadError, ReadLimit, Refusal};
+use crate::records::Records;
+use medium::write_whole;
+use segment::{Extent, Segment};
+
+/// How a file log is laid out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FileLogOptions {
+    /// A segment is closed before it grows past this many bytes; a frame that alone is longer
+    /// gets a segment of its own.
+    pub segment_bytes: u64,
+}
+
+impl Default for FileLogOptions {
+    /// Segments of 256 MiB: copied in a second, and few enough to list.
+    fn default() -> Self {
+        Self {
+            segment_bytes: 256 << 20,
+        }
+    }
+}
+
+/// A log in the segment files of one folder.
+///
+/// The folder must belong to this log alone, and one process at a time may open it:
+/// [`DataLock`](crate::DataLock) sees to that for a whole data directory.
+#[derive(Debug)]
+pub struct FileLog {
+    medium: Arc<dyn Medium>,
+    folder: PathBuf,
+    options: FileLogOptions,
+    published: RwLock<Published>,
+    writer: Mutex<Writer>,
+}
+
+/// What readers may see: all of it is durable.
+#[derive(Debug)]
+struct Published {
+    head: Head,
+    /// The end of the durable bytes in the newest segment.
+    end: u64,
+    /// From the oldest to the newest, never empty, each with its length in bytes when it was
+    /// closed; the newest is not closed.
+    segments: Vec<(Arc<Segment>, u64)>,
+}
+
+/// What only the appending thread uses.
+#[derive(Debug)]
+struct Writer {
+    /// False from the first byte of a write until its sync returned, and for ever if it did not.
+    sound: bool,
+    head: Head,
+    /// The newest segment, and where its next frame goes.
+    segment: Arc<Segment>,
+    end: u64,
+    frame: FrameBuilder,
+}
+
+impl FileLog {
+    /// Opens the log in a folder, or starts an empty one there, and repairs what a crash may have
+    /// left behind.
+    ///
+    /// # Errors
+    /// If the log is damaged in a way that no crash leaves behind, or the disk fails.
+    pub fn open(folder: &Path, options: FileLogOptions) -> Result<(Self, Recovery), OpenError> {
+        Self::open_on(Arc::new(Disk), folder, options)
+    }
+
+    /// [`open`](Self::open) on another medium than the file system, for example one that fails.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn open_on(
+        medium: Arc<dyn Medium>,
+        folder: &Path,
+        options: FileLogOptions,
+    ) -> Result<(Self, Recovery), OpenError> {
+        let opened = open::open(&*medium, folder)?;
+        let log = Self {
+            medium,
+            folder: folder.to_owned(),
+            options,
+            writer: Mutex::new(Writer {
+                sound: true,
+                head: opened.recovery.head,
+                segment: opened.newest.clone(),
+                end: opened.end,
+                frame: FrameBuilder::new(),
+            }),
+            published: RwLock::new(Published {
+                head: opened.recovery.head,
+                end: opened.end,
+                segments: opened
+                    .closed
+                    .into_iter()
+                    .chain([(opened.newest, opened.end)])
+                    .collect(),
+            }),
+        };
+        Ok((log, opened.recovery))
+    }
+
+    /// The segment that holds a position, and how far it reaches; `None` at the end of the log.
+    fn locate(&self, position: Position) -> Result<Option<(Arc<Segment>, Extent)>, ReadError> {
+        let published = self
+            .published
+            .read()
+            .unwrap_or_else(PoisonError::into_inner);
+        let Head { size, hash } = published.head;
+        if position == size.next_position() {
+            return Ok(None);
+        }
+        if !size.holds(position) {
+            return Err(ReadError::BeyondHead {
+                from: position,
+                size,
+            });
+        }
+        let after = published
+            .segments
+            .partition_point(|(segment, _)| segment.header.first <= position);
+        let Some((segment, length)) = published.segments[..after].last() else {
+            return Err(ReadError::Corrupt {
+                position,
+                place: self.folder.display().to_string(),
+                why: "no segment holds it".to_owned(),
+            });
+        };
+        let extent = match published.segments.get(after) {
+            Some((next, _)) => {
+                let SegmentHeader { first, previous } = next.header;
+                Extent {
+                    end: *length,
+                    next: first,
+                    hash: previous,
+                }
+            }
+            None => Extent {
+                end: published.end,
+                next: size.next_position(),
+                hash,
+            },
+        };
+        Ok(Some((segment.clone(), extent)))
+    }
+
+    /// Reads on behind what `records` holds. True if the limit or the end of the log is reached.
+    fn read_on(&self, records: &mut Records, limit: ReadLimit) -> Result<bool, ReadError> {
+        let Some((segment, extent)) = self.locate(records.next())? else {
+            return Ok(true);
+        };
+        let mut walk = segment.walk_from(records.next(), extent)?;
+        while walk.next() < extent.next {
+            let frame = walk.frame()?;
+            let before = records.next().get().saturating_sub(frame.first().get());
+            for record in frame
+                .records()
+                .skip(usize::try_from(before).unwrap_or(usize::MAX))
+            {
+                if !records.take_in(record, limit) {
+                    return Ok(true);
+                }
+            }
+            walk.skip()?;
+        }
+        Ok(false)
+    }
+
+    /// Writes the frame of a group and syncs it. Where it fails, the outcome is unknown.
+    fn write(&self, writer: &mut Writer, group: &Group) -> Result<(), AppendError> {
+        let first = group.base().size.next_position();
+        let records = u32::try_from(group.len()).unwrap_or(u32::MAX);
+        let length = (HEADER_BYTES + group.body().len() + END_BYTES) as u64;
+        let holds_frames = writer.end > format::HEADER_BYTES as u64;
+        let rotate = holds_frames && writer.end + length > self.options.segment_bytes;
+        let offset = if rotate {
+            format::HEADER_BYTES as u64
+        } else {
+            writer.end
+        };
+        let Writer { frame, .. } = writer;
+        let frame = frame
+            .build(first, records, group.body(), offset)
+            .map_err(refusal)?;
+
+        writer.sound = false;
+        if rotate {
+            let closed_at = writer.end;
+            let header = SegmentHeader {
+                first,
+                previous: writer.head.hash,
+            };
+            let segment = open::create_segment(&*self.medium, &self.folder, header)
+                .map_err(|source| failed("create a segment file", source))?;
+            writer.segment = Arc::new(segment);
+            let mut published = self
+                .published
+                .write()
+                .unwrap_or_else(PoisonError::into_inner);
+            if let Some((_, length)) = published.segments.last_mut() {
+                *length = closed_at;
+            }
+            published.segments.push((writer.segment.clone(), offset));
+            published.end = offset;
+        }
+        let file = &*writer.segment.file;
+        write_whole(file, frame, offset).map_err(|source| failed("write the group", source))?;
+        file.sync()
+            .map_err(|source| failed("make the group durable", source))?;
+        writer.sound = true;
+
+        writer.segment.pass(first, offset);
+        writer.head = group.head();
+        writer.end = offset + length;
+        Ok(())
+    }
+
+    fn writer(&self) -> Result<MutexGuard<'_, Writer>, AppendError> {
+        // A panic in an append leaves its outcome as unknown as a failed write does.
+        let writer = self.writer.lock().map_err(|_| AppendError::Poisoned)?;
+        if writer.sound {
+            Ok(writer)
+        } else {
+            Err(AppendError::Poisoned)
+        }
+    }
+}
+
+impl EventLog for FileLog {
+    fn head(&self) -> Head {
+        self.published
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .head
+    }
+
+    fn read(&self, from: Position, limit: ReadLimit) -> Result<Records, ReadError> {
+        let mut records = Records::starting_at(from);
+        loop {
+            match self.read_on(&mut records, limit) {
+                Ok(false) => {}
+                Ok(true) => return Ok(records),
+                // What is before the damage is served; the next read begins at the damage.
+                Err(_) if !records.is_empty() => return Ok(records),
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    fn append(&self, expected: Head, group: &Group) -> Result<Head, AppendError> {
+        let mut writer = self.writer()?;
+        if writer.head != expected {
+            return Err(AppendError::HeadMoved {
+                expected,
+                actual: writer.head,
+            });
+        }
+        group.acceptable_on(expected)?;
+        self.write(&mut writer, group)?;
+        let mut published = self
+            .published
+            .write()
+            .unwrap_or_else(PoisonError::into_inner);
+        published.head = writer.head;
+        published.end = writer.end;
+        Ok(writer.head)
+    }
+}
+
+fn failed(action: &'static str, source: std::io::Error) -> AppendError {
+    AppendError::Failed { action, source }
+}
+
+fn refusal(error: BuildError) -> AppendError {
+    AppendError::Refused(match error {
+        BuildError::TooLarge(bytes) => Refusal::TooLarge {
+            bytes,
+            most: MAX_BODY_BYTES,
+        },
+        BuildError::Records(_) => Refusal::Empty,
+        BuildError::ZeroPiece(_) => Refusal::ZeroPiece,
+    })
+}

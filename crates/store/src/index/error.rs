@@ -1,0 +1,86 @@
+//! What can go wrong with the index, and what to do about it.
+
+use std::io;
+use std::path::PathBuf;
+
+use bergulir_chain::{LogSize, Position};
+use thiserror::Error;
+
+/// Why the index could not do what was asked.
+///
+/// Nothing of this touches the record of money: an index that fails is made again from the log.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum IndexError {
+    /// Another process, or an older handle in this one, has the index open.
+    #[error("the index at {path} is already open; close it there first")]
+    InUse {
+        /// The folder of the index.
+        path: PathBuf,
+    },
+    /// The file system refused something that sled has no part in.
+    #[error("{doing} {path} failed; check the disk and the permissions of the data directory")]
+    Io {
+        /// What was being done, in words that a path can follow.
+        doing: &'static str,
+        /// The file or folder.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// sled returned an error.
+    #[error("the index failed while {doing}; close it and rebuild it from the log")]
+    Sled {
+        /// What was being done.
+        doing: &'static str,
+        /// What sled said.
+        source: sled::Error,
+    },
+    /// Something stored is missing or is not what was written.
+    #[error("the index is damaged: {what}; close it and rebuild it from the log")]
+    Damaged {
+        /// What was found.
+        what: String,
+    },
+    /// The batch does not begin where the index stands.
+    #[error("the index holds {applied} records, the batch begins at {from}; replay from {applied}")]
+    Gap {
+        /// The number of records that the index holds.
+        applied: LogSize,
+        /// Where the batch begins.
+        from: LogSize,
+    },
+    /// An addition lies outside the records that its batch covers, or before an earlier one.
+    #[error(
+        "an addition at {position} is out of order in a batch of records {from} to {to} \
+         (exclusive); add what each record brings in the order of the log"
+    )]
+    OutOfOrder {
+        /// The position of the addition.
+        position: Position,
+        /// Where the batch begins.
+        from: LogSize,
+        /// Where the batch ends.
+        to: LogSize,
+    },
+    /// A trail value is longer than [`MAX_TRAIL_VALUE_BYTES`](super::MAX_TRAIL_VALUE_BYTES).
+    #[error("a trail value of {bytes} bytes is longer than the {most} that one may have")]
+    TrailValueTooLong {
+        /// Its length in bytes.
+        bytes: usize,
+        /// The longest one allowed, in bytes.
+        most: usize,
+    },
+}
+
+impl IndexError {
+    /// True if the index is to be thrown away and rebuilt from the log: close it, call
+    /// [`Index::discard`](super::Index::discard), open it anew and replay.
+    pub const fn calls_for_rebuild(&self) -> bool {
+        matches!(self, Self::Sled { .. } | Self::Damaged { .. })
+    }
+
+    pub(super) fn damaged(what: impl Into<String>) -> Self {
+        Self::Damaged { what: what.into() }
+    }
+}

@@ -1,0 +1,229 @@
+//! The sled index: everything about a ledger that can be rebuilt from its log.
+//!
+//! A small packed log-structured merge tree. Additions are first in memory, where look-ups see
+//! them at once, then in sorted runs of blocks of about 7 kB, which are sled's values (one value
+//! for some 350 records: single small puts cost 6 µs each and more). A manifest names the live
+//! runs and the log size that they cover; it is written only after their blocks are durable.
+//!
+//! Invariants:
+//! - sled is never trusted. Every value carries a checksum over its bytes and its place; every
+//!   fence repeats the one of its block. What is wrong is [`IndexError::Damaged`], and the caller
+//!   rebuilds. An index that will not open is made fresh by [`Index::open`].
+//! - After a crash the index stands at its last manifest; the log is replayed from
+//!   [`Index::applied`].
+//! - No lock that a look-up takes is held while sled reads, writes or syncs.
+//! - Runs of one table cover stretches of the log that do not overlap, older ones first.
+//!
+//! A lock is taken only while holding ones before it in this order: applier, merges, manifest, the
+//! view of a table. Snapshots have a lock of their own.
+
+mod batch;
+mod block;
+mod blocks;
+mod digest;
+mod error;
+mod filter;
+mod manifest;
+mod memtable;
+mod merge;
+mod open;
+mod run;
+mod snapshot;
+mod sorted;
+mod table;
+#[cfg(test)]
+mod tests;
+mod write_out;
+
+use std::fs::File;
+use std::hash::{BuildHasher, RandomState};
+use std::ops::Range;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use bergulir_chain::{Hash, LogSize, Position};
+
+pub use batch::{IndexBatch, MAX_TRAIL_VALUE_BYTES};
+pub use error::IndexError;
+pub use open::Opened;
+pub use snapshot::KEPT_SNAPSHOTS;
+pub use table::Direction;
+
+use blocks::Blocks;
+use filter::KeyHasher;
+use manifest::Manifest;
+use merge::Merges;
+use snapshot::Snapshots;
+use table::{Table, TableId};
+use write_out::Applier;
+
+/// How an index is opened.
+#[derive(Clone, Debug)]
+pub struct IndexOptions {
+    /// The hash of the ledger's record 0: an index of another ledger is not taken on.
+    pub identity: Hash,
+    /// What sled may keep in memory, in bytes.
+    pub cache_bytes: u64,
+    /// A memtable is written out when it covers this many records of the log.
+    pub memtable_records: usize,
+    /// A memtable is written out when its trail values take this many bytes.
+    pub memtable_value_bytes: usize,
+    /// How many runs of a level are merged into one of the next, at least 2.
+    pub merge_width: usize,
+    /// Whether [`Index::apply`] also merges. If not, something must call [`Index::merge_once`].
+    pub merge_inline: bool,
+    /// Seeds the hashes of a fresh index. Callers of the ledger must not be able to guess it:
+    /// who can, can choose ids that make look-ups slow.
+    pub hash_seed: u64,
+}
+
+impl IndexOptions {
+    /// The usual options for the ledger whose record 0 has this hash, with a random seed.
+    pub fn new(identity: Hash) -> Self {
+        Self {
+            identity,
+            cache_bytes: 32 << 20,
+            memtable_records: 65_536,
+            memtable_value_bytes: 32 << 20,
+            merge_width: 8,
+            merge_inline: true,
+            hash_seed: RandomState::new().hash_one(identity.as_bytes()),
+        }
+    }
+}
+
+/// The index of one ledger. All methods take `&self`: any number of threads look up while one
+/// applies and another merges.
+#[derive(Debug)]
+pub struct Index {
+    blocks: Blocks,
+    hasher: KeyHasher,
+    tables: [Table; TableId::COUNT],
+    applied: AtomicU64,
+    applier: Mutex<Applier>,
+    manifest: Mutex<Manifest>,
+    merges: Mutex<Merges>,
+    snapshots: Mutex<Snapshots>,
+    memtable_records: usize,
+    memtable_value_bytes: usize,
+    merge_width: usize,
+    merge_inline: bool,
+    /// Last, so that it is let go after sled is closed.
+    _lock: File,
+}
+
+/// What one table of the index takes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct TableStats {
+    /// The number of sorted runs.
+    pub runs: usize,
+    /// Records in the runs.
+    pub records_in_runs: u64,
+    /// Records that are only in memory.
+    pub records_in_memory: u64,
+    /// The memory of the memtables, in bytes, with the room they keep.
+    pub memtable_bytes: usize,
+    /// The memory of filters and fences, in bytes.
+    pub filter_bytes: usize,
+}
+
+/// What the index holds and takes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct IndexStats {
+    /// Records below this log size are indexed.
+    pub applied: LogSize,
+    /// Records below this log size are indexed on disk as well.
+    pub written: LogSize,
+    /// Request ids.
+    pub request_ids: TableStats,
+    /// Bank references.
+    pub bank_references: TableStats,
+    /// Trails.
+    pub trails: TableStats,
+    /// What the files take on disk, in bytes.
+    pub disk_bytes: u64,
+}
+
+impl Index {
+    /// Records below this log size are indexed: apply the log from here.
+    pub fn applied(&self) -> LogSize {
+        LogSize::new(self.applied.load(Ordering::Acquire))
+    }
+
+    /// The position of the record that carries this request id, or `None` if no applied one does.
+    ///
+    /// A hit is to be confirmed against the record.
+    pub fn request_id(&self, id: &[u8; 16]) -> Result<Option<Position>, IndexError> {
+        let key = u128::from_be_bytes(*id);
+        let positions = self
+            .table(TableId::RequestIds)
+            .positions(&self.blocks, key)?;
+        Ok(positions.first().copied())
+    }
+
+    /// The positions of all records that name the bank reference with this fingerprint, ascending;
+    /// mostly none.
+    ///
+    /// Hits are to be confirmed against the records.
+    pub fn bank_reference(&self, fingerprint: &[u8; 16]) -> Result<Vec<Position>, IndexError> {
+        let key = u128::from_be_bytes(*fingerprint);
+        self.table(TableId::BankReferences)
+            .positions(&self.blocks, key)
+    }
+
+    /// At most `limit` values of an owner's trail at positions within the range, from the end that
+    /// `direction` names.
+    pub fn trail(
+        &self,
+        owner: u32,
+        positions: Range<Position>,
+        limit: usize,
+        direction: Direction,
+    ) -> Result<Vec<(Position, Vec<u8>)>, IndexError> {
+        let positions = positions.start.get()..positions.end.get();
+        let trails = self.table(TableId::Trails);
+        trails.range(
+            &self.blocks,
+            u128::from(owner),
+            &positions,
+            limit,
+            direction,
+        )
+    }
+
+    /// The last value of an owner's trail at or before a position, or `None` if there is none.
+    pub fn trail_at(
+        &self,
+        owner: u32,
+        at: Position,
+    ) -> Result<Option<(Position, Vec<u8>)>, IndexError> {
+        let positions = Position::ZERO..at.next();
+        Ok(self
+            .trail(owner, positions, 1, Direction::NewestFirst)?
+            .pop())
+    }
+
+    /// What the index holds and takes at this moment.
+    pub fn stats(&self) -> Result<IndexStats, IndexError> {
+        let written = held(&self.manifest).applied;
+        let [request_ids, bank_references, trails] = &self.tables;
+        Ok(IndexStats {
+            applied: self.applied(),
+            written: LogSize::new(written),
+            request_ids: request_ids.stats(),
+            bank_references: bank_references.stats(),
+            trails: trails.stats(),
+            disk_bytes: self.blocks.bytes_on_disk()?,
+        })
+    }
+
+    fn table(&self, table: TableId) -> &Table {
+        &self.tables[table.index()]
+    }
+}
+
+/// Takes a lock. After a panic of another thread the state behind it is still whole: every change
+/// is made in memory only after sled has taken it.
+fn held<T>(lock: &Mutex<T>) -> MutexGuard<'_, T> {
+    lock.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,391 @@
+//! The index against a naive model, and against damage.
+
+mod damage;
+mod model;
+
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use bergulir_chain::{Hash, LogSize, Position};
+use tempfile::TempDir;
+
+use super::blocks::MAX_BODY_BYTES;
+use super::{Direction, Index, IndexBatch, IndexError, IndexOptions, KEPT_SNAPSHOTS, held};
+
+/// Small memtables and narrow merges, so that few records make many runs.
+fn options() -> IndexOptions {
+    IndexOptions {
+        cache_bytes: 1 << 20,
+        memtable_records: 16,
+        merge_width: 3,
+        hash_seed: 11,
+        ..IndexOptions::new(Hash::from_bytes([3; 32]))
+    }
+}
+
+fn open(folder: &TempDir, options: &IndexOptions) -> Index {
+    Index::open(folder.path(), options).unwrap().index
+}
+
+fn reason(folder: &Path, options: &IndexOptions) -> Option<String> {
+    Index::open(folder, options).unwrap().fresh_because
+}
+
+/// Keys that look random, as ids and fingerprints do.
+fn scattered(number: u64) -> [u8; 16] {
+    let spread = u128::from(number + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835);
+    (spread ^ (spread >> 71)).to_be_bytes()
+}
+
+/// What a made-up record at this position adds: an id of its own, one of 40 bank references with
+/// every third, a value in the trail of owner 0 and in that of one of 50 others.
+fn add_record(batch: &mut IndexBatch, number: u64) {
+    let position = Position::new(number);
+    batch.request_id(position, &scattered(number));
+    if number.is_multiple_of(3) {
+        batch.bank_reference(position, &scattered(1_000_000 + number % 40));
+    }
+    batch.trail(position, 0, &number.to_le_bytes()).unwrap();
+    let length = usize::try_from(number % 90).unwrap();
+    batch
+        .trail(
+            position,
+            1 + u32::try_from(number % 50).unwrap(),
+            &vec![7; length],
+        )
+        .unwrap();
+    batch.cover(position.size_through());
+}
+
+/// Applies made-up records up to a log size, in batches of the given length.
+fn apply_to(index: &Index, size: u64, per_batch: u64) {
+    let mut batch = IndexBatch::default();
+    while index.applied().get() < size {
+        let from = index.applied().get();
+        batch.begin(LogSize::new(from));
+        (from..size.min(from + per_batch)).for_each(|number| add_record(&mut batch, number));
+        index.apply(&batch).unwrap();
+    }
+}
+
+/// Checks every look-up for the made-up records below a log size.
+fn check_made_up(index: &Index, size: u64) {
+    for number in (0..size).step_by(7) {
+        let found = index.request_id(&scattered(number)).unwrap();
+        assert_eq!(found, Some(Position::new(number)));
+    }
+    for absent in size..size + 300 {
+        assert_eq!(index.request_id(&scattered(absent)).unwrap(), None);
+        assert_eq!(index.bank_reference(&scattered(absent)).unwrap(), []);
+    }
+    for reference in 0..40 {
+        let found = index
+            .bank_reference(&scattered(1_000_000 + reference))
+            .unwrap();
+        let expected = (0..size).filter(|number| number % 3 == 0 && number % 40 == reference);
+        assert_eq!(found, expected.map(Position::new).collect::<Vec<_>>());
+    }
+    let all = Position::ZERO..Position::new(size);
+    let trail = index
+        .trail(0, all, usize::MAX, Direction::OldestFirst)
+        .unwrap();
+    assert_eq!(trail.len() as u64, size);
+    for (number, (position, value)) in (0_u64..).zip(&trail) {
+        assert_eq!(
+            (position.get(), value.as_slice()),
+            (number, number.to_le_bytes().as_slice())
+        );
+    }
+}
+
+fn merge_all(index: &Index) {
+    while index.merge_once().unwrap() {}
+}
+
+#[test]
+fn records_are_found_in_memory_in_runs_and_after_opening_again() {
+    let folder = TempDir::new().unwrap();
+    let index = open(&folder, &options());
+    apply_to(&index, 1_000, 23);
+    check_made_up(&index, 1_000);
+    index.flush().unwrap();
+    check_made_up(&index, 1_000);
+    drop(index);
+
+    let Opened {
+        index,
+        fresh_because,
+    } = Index::open(folder.path(), &options()).unwrap();
+    assert_eq!(fresh_because, None);
+    assert_eq!(index.applied(), LogSize::new(1_000));
+    check_made_up(&index, 1_000);
+}
+
+use super::Opened;
+
+#[test]
+fn without_a_flush_the_index_stands_at_its_last_manifest() {
+    let folder = TempDir::new().unwrap();
+    let index = open(&folder, &options());
+    apply_to(&index, 16 * 5 + 9, 1);
+    drop(index);
+    let index = open(&folder, &options());
+    assert_eq!(index.applied(), LogSize::new(16 * 5));
+    check_made_up(&index, 16 * 5);
+    apply_to(&index, 200, 50);
+    check_made_up(&index, 200);
+}
+
+#[test]
+fn records_that_add_nothing_are_covered_too() {
+    let folder = TempDir::new().unwrap();
+    let index = open(&folder, &options());
+    let mut batch = IndexBatch::new(LogSize::EMPTY);
+    batch.cover(LogSize::new(100));
+    index.apply(&batch).unwrap();
+    index.flush().unwrap();
+    drop(index);
+    assert_eq!(open(&folder, &options()).applied(), LogSize::new(100));
+}
+
+#[test]
+fn a_batch_that_does_not_fit_changes_nothing() {
+    let folder = TempDir::new().unwrap();
+    let index = open(&folder, &options());
+    apply_to(&index, 10, 10);
+    let digest = index.content_digest().unwrap();
+
+    let gap = IndexBatch::new(LogSize::new(11));
+    assert!(matches!(index.apply(&gap), Err(IndexError::Gap { .. })));
+    let again = IndexBatch::new(LogSize::new(9));
+    assert!(matches!(index.apply(&again), Err(IndexError::Gap { .. })));
+
+    for positions in [[10, 9], [11, 10], [10, 12]] {
+        let mut batch = IndexBatch::new(LogSize::new(10));
+        for position in positions {
+            batch.request_id(Position::new(position), &scattered(position));
+        }
+        batch.cover(LogSize::new(12));
+        assert!(matches!(
+            index.apply(&batch),
+            Err(IndexError::OutOfOrder { .. })
+        ));
+    }
+    let mut batch = IndexBatch::new(LogSize::new(10));
+    let long = batch.trail(Position::new(10), 1, &[0; super::MAX_TRAIL_VALUE_BYTES + 1]);
+    assert!(matches!(long, Err(IndexError::TrailValueTooLong { .. })));
+    assert_eq!(index.applied(), LogSize::new(10));
+    assert_eq!(index.content_digest().unwrap(), digest);
+}
+
+#[test]
+fn a_second_value_at_a_position_replaces_the_first() {
+    let folder = TempDir::new().unwrap();
+    let index = open(&folder, &options());
+    let mut batch = IndexBatch::new(LogSize::EMPTY);
+    let position = Position::ZERO;
+    batch.trail(position, 5, b"first").unwrap();
+    batch.trail(position, 6, b"other owner").unwrap();
+    batch.trail(position, 5, b"").unwrap();
+    batch.bank_reference(position, &scattered(1));
+    batch.bank_reference(position, &scattered(1));
+    batch.cover(LogSize::new(1));
+    index.apply(&batch).unwrap();
+    for _ in 0..2 {
+        assert_eq!(
+            index.trail_at(5, position).unwrap(),
+            Some((position, Vec::new()))
+        );
+        let other = index.trail_at(6, position).unwrap();
+        assert_eq!(other, Some((position, b"other owner".to_vec())));
+        assert_eq!(index.bank_reference(&scattered(1)).unwrap(), [position]);
+        index.flush().unwrap();
+    }
+}
+
+#[test]
+fn the_number_of_runs_stays_logarithmic_and_nothing_is_left_behind() {
+    let folder = TempDir::new().unwrap();
+    let index = open(&folder, &options());
+    apply_to(&index, 16 * 400, 64);
+    merge_all(&index);
+    let stats = index.stats().unwrap();
+    // 400 write-outs in base 3 have 6 digits of at most 2.
+    for table in [stats.request_ids, stats.bank_references, stats.trails] {
+        assert!(table.runs <= 12, "{table:?}");
+    }
+    assert_eq!(stats.request_ids.records_in_runs, 16 * 400);
+    check_made_up(&index, 16 * 400);
+    assert_eq!(index.blocks.values(), live_values(&index));
+}
+
+/// Marker, manifest, list of snapshots, and the values of all live runs.
+fn live_values(index: &Index) -> usize {
+    let runs = index.tables.iter().flat_map(super::table::Table::runs);
+    let values = runs.map(|run| {
+        let row = run.row();
+        row.blocks as usize + row.fence_values as usize + row.filter_values as usize
+    });
+    3 + values.sum::<usize>()
+}
+
+#[test]
+fn a_run_is_removed_only_when_nobody_reads_it() {
+    let folder = TempDir::new().unwrap();
+    let index = open(
+        &folder,
+        &IndexOptions {
+            merge_inline: false,
+            ..options()
+        },
+    );
+    apply_to(&index, 16 * 3, 64);
+    let read = index.tables[0].runs().swap_remove(0);
+    merge_all(&index);
+    assert_eq!(index.tables[0].runs().len(), 1);
+    assert!(
+        index.blocks.values() > live_values(&index),
+        "the run that is read is still there"
+    );
+    let found = read.visit(
+        &index.blocks,
+        u128::from_be_bytes(scattered(0)),
+        &(0..u64::MAX),
+        Direction::OldestFirst,
+        |position, _| {
+            assert_eq!(position, 0);
+            std::ops::ControlFlow::Break(())
+        },
+    );
+    assert!(found.unwrap().is_break());
+    drop(read);
+    merge_all(&index);
+    assert_eq!(index.blocks.values(), live_values(&index));
+}
+
+#[test]
+fn look_ups_go_on_while_one_applies_and_another_merges() {
+    let folder = TempDir::new().unwrap();
+    let index = open(
+        &folder,
+        &IndexOptions {
+            merge_inline: false,
+            ..options()
+        },
+    );
+    let size = 16 * 300;
+    let done = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        for reader in 0..2 {
+            let (index, done) = (&index, &done);
+            scope.spawn(move || {
+                let mut number = reader;
+                while !done.load(Ordering::Acquire) {
+                    let applied = index.applied().get();
+                    if applied == 0 {
+                        continue;
+                    }
+                    number = (number * 31 + 7) % applied;
+                    let position = Position::new(number);
+                    assert_eq!(
+                        index.request_id(&scattered(number)).unwrap(),
+                        Some(position)
+                    );
+                    let at = index.trail_at(0, position).unwrap();
+                    assert_eq!(at, Some((position, number.to_le_bytes().to_vec())));
+                    assert_eq!(index.request_id(&scattered(size + number)).unwrap(), None);
+                }
+            });
+        }
+        scope.spawn(|| {
+            while !done.load(Ordering::Acquire) {
+                index.merge_once().unwrap();
+            }
+        });
+        apply_to(&index, size, 37);
+        done.store(true, Ordering::Release);
+    });
+    check_made_up(&index, size);
+}
+
+#[test]
+fn values_stay_small_enough_for_sled_to_keep_them_in_its_own_file() {
+    let folder = TempDir::new().unwrap();
+    let index = open(
+        &folder,
+        &IndexOptions {
+            memtable_records: 4_096,
+            ..options()
+        },
+    );
+    apply_to(&index, 4_096 * 4, 1_000);
+    index
+        .put_snapshot(LogSize::new(1), &vec![1; 500_000])
+        .unwrap();
+    let blobs = folder.path().join("sled").join("blobs");
+    assert_eq!(std::fs::read_dir(blobs).unwrap().count(), 0);
+}
+
+#[test]
+fn the_digest_does_not_depend_on_how_runs_are_cut() {
+    let (one, other) = (TempDir::new().unwrap(), TempDir::new().unwrap());
+    let one = open(&one, &options());
+    let wide = IndexOptions {
+        memtable_records: 333,
+        merge_inline: false,
+        ..options()
+    };
+    let other = open(
+        &other,
+        &IndexOptions {
+            hash_seed: 99,
+            ..wide
+        },
+    );
+    apply_to(&one, 2_000, 17);
+    apply_to(&other, 1_999, 1_000);
+    assert_ne!(
+        one.content_digest().unwrap(),
+        other.content_digest().unwrap()
+    );
+    apply_to(&other, 2_000, 1_000);
+    assert_eq!(
+        one.content_digest().unwrap(),
+        other.content_digest().unwrap()
+    );
+    one.flush().unwrap();
+    merge_all(&other);
+    assert_eq!(
+        one.content_digest().unwrap(),
+        other.content_digest().unwrap()
+    );
+}
+
+#[test]
+fn the_newest_snapshots_are_kept() {
+    let folder = TempDir::new().unwrap();
+    let index = open(&folder, &options());
+    assert_eq!(index.snapshots(), []);
+    assert_eq!(index.snapshot(LogSize::new(1)).unwrap(), None);
+    let state = |size: u64| -> Vec<u8> {
+        let length = usize::try_from(size).unwrap() * MAX_BODY_BYTES / 10;
+        (0..=u8::MAX).cycle().take(length).collect()
+    };
+    for size in [20, 0, 50, 30] {
+        index
+            .put_snapshot(LogSize::new(size), &state(size))
+            .unwrap();
+    }
+    index.put_snapshot(LogSize::new(50), &state(51)).unwrap();
+    drop(index);
+
+    let index = open(&folder, &options());
+    assert_eq!(index.snapshots(), [30, 50].map(LogSize::new));
+    assert_eq!(index.snapshots().len(), KEPT_SNAPSHOTS);
+    assert_eq!(index.snapshot(LogSize::new(30)).unwrap(), Some(state(30)));
+    assert_eq!(index.snapshot(LogSize::new(50)).unwrap(), Some(state(51)));
+    assert_eq!(index.snapshot(LogSize::new(20)).unwrap(), None);
+    let rest = index.blocks.values() - live_values(&index);
+    assert_eq!(rest, 3 + 6, "pieces of 3 and of 5.1 values");
+    assert_eq!(held(&index.manifest).applied, 0);
+}

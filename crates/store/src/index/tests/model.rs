@@ -1,0 +1,197 @@
+//! The index against maps that are too simple to be wrong.
+
+use std::collections::BTreeMap;
+
+use proptest::prelude::*;
+
+use super::*;
+
+/// What one record adds.
+#[derive(Clone, Debug)]
+struct Added {
+    request_id: Option<u8>,
+    bank_references: Vec<u8>,
+    trail: BTreeMap<u32, Vec<u8>>,
+}
+
+#[derive(Clone, Debug)]
+enum Step {
+    Apply(Vec<Added>),
+    Flush,
+    Merge,
+    MergeAll,
+    /// Close without a flush, and open again: what was only in memory is replayed.
+    Reopen,
+    /// Throw everything away, and replay from the first record.
+    Rebuild,
+}
+
+fn added() -> impl Strategy<Value = Added> {
+    let value = prop_oneof![
+        8 => prop::collection::vec(any::<u8>(), 0..60),
+        1 => prop::collection::vec(any::<u8>(), 2_000..=super::super::MAX_TRAIL_VALUE_BYTES),
+    ];
+    (
+        prop::option::weighted(0.9, any::<u8>()),
+        prop::collection::vec(0_u8..30, 0..3),
+        prop::collection::btree_map(prop_oneof![Just(0), 0..9_u32, Just(u32::MAX)], value, 0..3),
+    )
+        .prop_map(|(request_id, bank_references, trail)| Added {
+            request_id,
+            bank_references,
+            trail,
+        })
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        12 => prop::collection::vec(added(), 1..50).prop_map(Step::Apply),
+        2 => Just(Step::Flush),
+        4 => Just(Step::Merge),
+        1 => Just(Step::MergeAll),
+        2 => Just(Step::Reopen),
+        1 => Just(Step::Rebuild),
+    ]
+}
+
+/// Keys close to each other and far apart, so that blocks share prefixes of all lengths.
+fn key(number: u8) -> [u8; 16] {
+    let mut key = [0; 16];
+    key[usize::from(number % 16)] = number;
+    key
+}
+
+/// The log, and what it says when it is read from its beginning.
+#[derive(Default)]
+struct Model {
+    log: Vec<Added>,
+}
+
+impl Model {
+    fn records(&self) -> impl Iterator<Item = (Position, &Added)> {
+        (0..).map(Position::new).zip(&self.log)
+    }
+
+    fn request_id(&self, number: u8) -> Option<Position> {
+        let found = self
+            .records()
+            .find(|(_, added)| added.request_id == Some(number));
+        found.map(|(position, _)| position)
+    }
+
+    fn bank_reference(&self, number: u8) -> Vec<Position> {
+        let found = self
+            .records()
+            .filter(|(_, added)| added.bank_references.contains(&number));
+        found.map(|(position, _)| position).collect()
+    }
+
+    fn trail(&self, owner: u32) -> Vec<(Position, Vec<u8>)> {
+        let of_owner =
+            |(position, added): (_, &Added)| Some((position, added.trail.get(&owner)?.clone()));
+        self.records().filter_map(of_owner).collect()
+    }
+
+    /// Indexes the log from where the index stands.
+    fn replay(&self, index: &Index) {
+        let mut batch = IndexBatch::new(index.applied());
+        let skipped = usize::try_from(index.applied().get()).unwrap();
+        for (position, added) in self.records().skip(skipped) {
+            if let Some(number) = added.request_id {
+                batch.request_id(position, &key(number));
+            }
+            for number in &added.bank_references {
+                batch.bank_reference(position, &key(*number));
+            }
+            for (owner, value) in &added.trail {
+                batch.trail(position, *owner, value).unwrap();
+            }
+        }
+        batch.cover(LogSize::new(self.log.len() as u64));
+        index.apply(&batch).unwrap();
+    }
+
+    fn check(&self, index: &Index, range: std::ops::Range<u64>, limit: usize) {
+        assert_eq!(index.applied().get(), self.log.len() as u64);
+        for number in 0..=u8::MAX {
+            assert_eq!(
+                index.request_id(&key(number)).unwrap(),
+                self.request_id(number)
+            );
+        }
+        for number in 0..40 {
+            assert_eq!(
+                index.bank_reference(&key(number)).unwrap(),
+                self.bank_reference(number)
+            );
+        }
+        for owner in (0..10).chain([u32::MAX]) {
+            let trail = self.trail(owner);
+            let wanted = Position::new(range.start)..Position::new(range.end);
+            let within = trail
+                .iter()
+                .filter(|(position, _)| wanted.contains(position));
+            let oldest: Vec<_> = within.clone().take(limit).cloned().collect();
+            let newest: Vec<_> = within.rev().take(limit).cloned().collect();
+            let found = |direction| {
+                index
+                    .trail(owner, wanted.clone(), limit, direction)
+                    .unwrap()
+            };
+            assert_eq!(found(Direction::OldestFirst), oldest);
+            assert_eq!(found(Direction::NewestFirst), newest);
+            let last = trail
+                .iter()
+                .rfind(|(position, _)| *position <= wanted.start)
+                .cloned();
+            assert_eq!(index.trail_at(owner, wanted.start).unwrap(), last);
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+
+    #[test]
+    fn whatever_happens_the_index_answers_like_the_log(
+        steps in prop::collection::vec(step(), 1..40),
+        merge_inline: bool,
+        start in 0_u64..400,
+        length in 0_u64..400,
+        limit in 0_usize..100,
+    ) {
+        let folder = TempDir::new().unwrap();
+        let options = IndexOptions { merge_inline, ..options() };
+        let mut index = open(&folder, &options);
+        let mut model = Model::default();
+        for step in steps {
+            match step {
+                Step::Apply(added) => {
+                    model.log.extend(added);
+                    model.replay(&index);
+                }
+                Step::Flush => index.flush().unwrap(),
+                Step::Merge => _ = index.merge_once().unwrap(),
+                Step::MergeAll => merge_all(&index),
+                Step::Reopen => {
+                    let before = index.stats().unwrap().written;
+                    drop(index);
+                    let opened = Index::open(folder.path(), &options).unwrap();
+                    prop_assert_eq!(opened.fresh_because, None);
+                    index = opened.index;
+                    prop_assert_eq!(index.applied(), before);
+                    model.replay(&index);
+                }
+                Step::Rebuild => {
+                    let digest = index.content_digest().unwrap();
+                    drop(index);
+                    Index::discard(folder.path()).unwrap();
+                    index = open(&folder, &options);
+                    model.replay(&index);
+                    prop_assert_eq!(index.content_digest().unwrap(), digest);
+                }
+            }
+            model.check(&index, start..start + length, limit);
+        }
+    }
+}

@@ -1,0 +1,23 @@
+//! Durable logs behind one narrow trait, and the sled index.
+//!
+//! A log keeps the records of one ledger: [`FileLog`] in files, [`MemoryLog`] for tests. What it
+//! holds is the truth; everything else can be rebuilt from it.
+
+#[cfg(test)]
+mod conformance;
+pub mod file_log;
+mod group;
+pub mod index;
+mod lock;
+mod log;
+mod memory;
+mod records;
+#[cfg(test)]
+mod sample;
+
+pub use file_log::{FileLog, FileLogOptions, OpenError, Recovery};
+pub use group::{Group, GroupError};
+pub use lock::{DataLock, LockError};
+pub use log::{AppendError, EventLog, Head, ReadError, ReadLimit, Refusal};
+pub use memory::MemoryLog;
+pub use records::{Iter, Records};
