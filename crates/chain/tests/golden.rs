@@ -3,6 +3,10 @@
 //! They were computed from `docs/format.md` by another program (Python's `struct`, `hashlib` and
 //! `zlib`), not by this code.
 
+#![allow(clippy::unwrap_used, reason = "tests and what they share")]
+
+use std::fmt::Write;
+
 use bergulir_chain::{
     Authentication, Frame, FrameBuilder, Hash, Position, Record, SegmentHeader, Timestamp, body,
     record,
@@ -59,7 +63,10 @@ fn second() -> Record<'static> {
 }
 
 fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        write!(text, "{byte:02x}").unwrap();
+        text
+    })
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! Properties of records, frames and chains: what goes in comes out, and what is touched is found.
 
+#![allow(clippy::unwrap_used, reason = "tests and what they share")]
+
 use bergulir_chain::frame::{BuildError, FrameError, HEADER_BYTES, PIECE_BYTES};
 use bergulir_chain::record::{FIXED_BYTES, MAX_PRINCIPAL_BYTES, RecordError};
 use bergulir_chain::tail::{self, Tail, Tear};

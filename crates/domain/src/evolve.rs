@@ -14,18 +14,21 @@ use crate::state::{
     FundBalances, Loan, LoanBalances, LoanIndex, LoanState, Proposal, Reservation, State, Subject,
     Tranche, Undone, advance,
 };
+use crate::touched::{Touched, closed_proposal};
 use alloc::vec;
 use alloc::vec::Vec;
 
 const DECIDED: &str = "decide accepted the event on this very state";
 
-/// Applies an event that [`decide`](crate::decide::decide) accepted on this state.
+/// Applies an event that [`decide`](crate::decide::decide) accepted on this state, and says whom it
+/// concerned.
 ///
 /// # Panics
 /// If the event was not accepted on this state: then it is a bug of the caller's, for records from
 /// a disk are decided again before they are applied.
-pub fn evolve(state: &mut State, header: &Header, event: &Event) {
+pub fn evolve(state: &mut State, header: &Header, event: &Event) -> Touched {
     advance(state, header.recorded_at);
+    let closes = closed_proposal(event).map(|proposal| Touched::proposal(state, proposal));
     if let Some((fund, entry)) = journal(state, event) {
         let books = &mut state.funds.get_mut(fund).balances.books;
         *books = books.with(&entry).expect(DECIDED);
@@ -187,6 +190,7 @@ pub fn evolve(state: &mut State, header: &Header, event: &Event) {
         Event::Sealed(e) => state.head.sealed_through = Some(e.through),
     }
     state.head.size = at.get() + 1;
+    closes.unwrap_or_else(|| Touched::by(state, event))
 }
 
 impl State {

@@ -24,6 +24,7 @@ pub mod rejection;
 pub mod state;
 pub mod terms;
 pub mod text;
+pub mod touched;
 
 pub use command::Command;
 pub use decide::{Context, Lookups, decide};
@@ -34,3 +35,4 @@ pub use moment::{Date, Position, Timestamp, UtcOffset};
 pub use money::{Amount, Money};
 pub use rejection::Rejection;
 pub use state::State;
+pub use touched::{Touched, touched};

@@ -115,11 +115,12 @@ impl Books {
             self.balance(book)
         }
     }
-    /// The balances after an entry; `None` if one would leave the range of an `i64`.
+    /// The balances after an entry; `None` if one would pass ±`i64::MAX`. (`i64::MIN` has no
+    /// positive side, on which [`Books::amount`] must be able to show it.)
     #[must_use]
     pub fn with(mut self, entry: &JournalEntry) -> Option<Books> {
         for (balance, minor) in self.0.iter_mut().zip(entry.0) {
-            *balance = balance.checked_add(minor)?;
+            *balance = balance.checked_add(minor).filter(|b| *b != i64::MIN)?;
         }
         Some(self)
     }

@@ -16,7 +16,13 @@ pub(crate) mod bergulir {
 }
 
 /// `package google.type`: money and dates.
-#[allow(clippy::all, clippy::pedantic, missing_docs, rustdoc::all, reason = "generated code")]
+#[allow(
+    clippy::all,
+    clippy::pedantic,
+    missing_docs,
+    rustdoc::all,
+    reason = "generated code"
+)]
 pub mod google {
     /// `package google.type`.
     pub mod r#type {
@@ -29,5 +35,4 @@ pub use google::r#type::{Date, Money};
 pub use prost_types::Timestamp;
 
 /// The descriptors of every file, encoded, for gRPC reflection.
-pub const FILE_DESCRIPTOR_SET: &[u8] =
-    include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.bin"));
+pub const FILE_DESCRIPTOR_SET: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.bin"));

@@ -29,6 +29,14 @@ pub enum GroupError {
     Record(#[from] RecordError),
 }
 
+/// Where a group stood at some moment.
+#[derive(Clone, Copy, Debug)]
+pub struct GroupMark {
+    cursor: ChainCursor,
+    records: u32,
+    bytes: usize,
+}
+
 impl Group {
     /// An empty group on this head.
     pub fn new(base: Head) -> Self {
@@ -60,6 +68,22 @@ impl Group {
         self.cursor.step(record, hash);
         self.records += 1;
         Ok(hash)
+    }
+
+    /// Where the group stands now, to come back to by [`Group::roll_back`].
+    pub fn mark(&self) -> GroupMark {
+        GroupMark {
+            cursor: self.cursor,
+            records: self.records,
+            bytes: self.body.len(),
+        }
+    }
+
+    /// Drops the records since the mark, which is one of this group's own.
+    pub fn roll_back(&mut self, mark: GroupMark) {
+        self.cursor = mark.cursor;
+        self.records = mark.records;
+        self.body.truncate(mark.bytes);
     }
 
     /// The head that the group continues.

@@ -16,7 +16,7 @@ mod records;
 mod sample;
 
 pub use file_log::{FileLog, FileLogOptions, OpenError, Recovery};
-pub use group::{Group, GroupError};
+pub use group::{Group, GroupError, GroupMark};
 pub use lock::{DataLock, LockError};
 pub use log::{AppendError, EventLog, Head, ReadError, ReadLimit, Refusal};
 pub use memory::MemoryLog;

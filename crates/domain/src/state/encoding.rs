@@ -100,6 +100,9 @@ impl State {
         for (_, loan) in self.loans.iter() {
             within(&self.accounts, loan.account)?;
         }
+        if self.funds.iter().any(|(_, fund)| fund.terms.is_empty()) {
+            return Err(DecodeError::Invalid("fund without terms"));
+        }
         for (_, cooperative) in self.cooperatives.iter() {
             for account in &cooperative.accounts {
                 within(&self.accounts, *account)?;
@@ -385,7 +388,9 @@ impl<A: Canonical, B: Canonical> Canonical for (A, B) {
 
 impl<T: Canonical, const N: usize> Canonical for [T; N] {
     fn put(&self, out: &mut Vec<u8>) {
-        self.iter().for_each(|value| value.put(out));
+        for value in self {
+            value.put(out);
+        }
     }
     fn take(from: &mut Reader) -> Result<Self, DecodeError> {
         let values = (0..N)
@@ -404,7 +409,9 @@ fn put_length(length: usize, out: &mut Vec<u8>) {
 impl<T: Canonical> Canonical for Vec<T> {
     fn put(&self, out: &mut Vec<u8>) {
         put_length(self.len(), out);
-        self.iter().for_each(|value| value.put(out));
+        for value in self {
+            value.put(out);
+        }
     }
     fn take(from: &mut Reader) -> Result<Self, DecodeError> {
         (0..u32::take(from)?).map(|_| T::take(from)).collect()
@@ -463,7 +470,9 @@ impl<K: Canonical + Ord + Clone, V: Canonical + Clone> Canonical for Register<K,
 impl<T: Row + Canonical + Clone> Canonical for Table<T> {
     fn put(&self, out: &mut Vec<u8>) {
         put_length(self.len(), out);
-        self.iter().for_each(|(_, row)| row.put(out));
+        for (_, row) in self.iter() {
+            row.put(out);
+        }
     }
     fn take(from: &mut Reader) -> Result<Self, DecodeError> {
         let mut table = Table::default();

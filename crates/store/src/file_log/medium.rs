@@ -73,7 +73,7 @@ pub trait MediumFile: Debug + Send + Sync {
     /// What the operating system says.
     fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<usize>;
 
-    /// Cuts the file to a length.
+    /// Cuts the file to a length, durably.
     ///
     /// # Errors
     /// What the operating system says.
@@ -167,7 +167,9 @@ impl MediumFile for File {
     }
 
     fn truncate(&self, length: u64) -> io::Result<()> {
-        self.set_len(length)
+        self.set_len(length)?;
+        // Not `sync_data`: that the file is shorter must not be lost either.
+        self.sync_all()
     }
 
     fn sync(&self) -> io::Result<()> {

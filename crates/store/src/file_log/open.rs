@@ -36,7 +36,7 @@ pub struct Cut {
     pub file: PathBuf,
     /// Where it began in that file.
     pub offset: u64,
-    /// How many bytes of it were there.
+    /// How many bytes of it were there, without zeros at the end.
     pub bytes: u64,
     /// Where they are kept.
     pub kept_in: PathBuf,
@@ -370,10 +370,6 @@ fn cut_tail(
         .file
         .truncate(scan.end)
         .map_err(io_error("cut", &segment.path))?;
-    segment
-        .file
-        .sync()
-        .map_err(io_error("sync", &segment.path))?;
     Ok(cut)
 }
 

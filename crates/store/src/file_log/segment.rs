@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
-use bergulir_chain::{FrameHeader, Hash, Position, SegmentHeader, record, segment};
+use bergulir_chain::{Hash, Position, SegmentHeader, record, segment};
 
 use super::medium::MediumFile;
 use super::walk::FrameWalk;
@@ -122,23 +122,23 @@ impl Segment {
         let mut marks = Marks::default();
         let mut walk = self.walk(extent.end).with_long_steps();
         loop {
-            let FrameHeader { first, .. } = walk.header()?;
-            marks.pass(first, walk.offset());
-            let next = walk.header()?.next();
-            if next < extent.next {
+            let header = walk.header()?;
+            marks.pass(header.first, walk.offset());
+            let is_last = walk.offset() + header.frame_length() as u64 >= extent.end;
+            if header.next() < extent.next && !is_last {
                 walk.skip()?;
                 continue;
             }
             let hash = walk.frame()?.records().last().map(record::hash);
-            if next != extent.next || hash != Some(extent.hash) {
-                let why = format!(
-                    "the segment ends before position {next}, but the next segment goes on at \
-                     {} after the record {}",
-                    extent.next, extent.hash
-                );
-                return Err(walk.corrupt(why));
+            if header.next() == extent.next && hash == Some(extent.hash) {
+                return Ok(marks);
             }
-            return Ok(marks);
+            walk.skip()?;
+            return Err(walk.corrupt(format!(
+                "the segment ends here, but the next one goes on at position {} after the record \
+                 with the hash {}: one of them was replaced, or one in between is missing",
+                extent.next, extent.hash
+            )));
         }
     }
 

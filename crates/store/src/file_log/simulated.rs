@@ -1,8 +1,8 @@
 //! A disk with a volatile cache, to cut the power of.
 //!
 //! What was not synced survives a cut by chance, 512 bytes at a time; names that were not synced
-//! survive all or none. A sync that fails drops what it should have written: later reads still
-//! see it, later syncs pass over it, as on Linux.
+//! survive all or none. A sync that fails drops what it should have made durable: until the power
+//! is cut it can still be seen, but later syncs pass over it, as on Linux.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -47,6 +47,8 @@ struct State {
     files: Vec<FileState>,
     names: BTreeMap<PathBuf, usize>,
     durable_names: BTreeMap<PathBuf, usize>,
+    /// The names that will be made durable by the next sync of the folder.
+    dirty_names: BTreeSet<PathBuf>,
     fault: Option<(u64, Fault)>,
     powerless: bool,
     steps: u64,
@@ -95,6 +97,24 @@ impl State {
                 }
             },
             _ => Ok(Permit::Whole),
+        }
+    }
+
+    /// Gives a name to a file, or takes it away.
+    fn name(&mut self, path: &Path, file: Option<usize>) {
+        match file {
+            Some(file) => self.names.insert(path.to_owned(), file),
+            None => self.names.remove(path),
+        };
+        self.dirty_names.insert(path.to_owned());
+    }
+
+    fn keep_dirty_names(&mut self) {
+        for path in std::mem::take(&mut self.dirty_names) {
+            match self.names.get(&path) {
+                Some(&file) => self.durable_names.insert(path, file),
+                None => self.durable_names.remove(&path),
+            };
         }
     }
 
@@ -151,10 +171,10 @@ impl SimulatedDisk {
             file.survive(chance);
         }
         if chance.below(2) == 0 {
-            state.durable_names = state.names.clone();
-        } else {
-            state.names = state.durable_names.clone();
+            state.keep_dirty_names();
         }
+        state.dirty_names.clear();
+        state.names = state.durable_names.clone();
     }
 }
 
@@ -177,7 +197,7 @@ impl Medium for SimulatedDisk {
         state.step()?;
         let index = state.files.len();
         state.files.push(FileState::default());
-        state.names.insert(file.to_owned(), index);
+        state.name(file, Some(index));
         Ok(Box::new(SimulatedFile {
             state: self.state.clone(),
             file: index,
@@ -196,8 +216,8 @@ impl Medium for SimulatedDisk {
         let mut state = self.state();
         state.step()?;
         let file = state.named(from)?;
-        state.names.remove(from);
-        state.names.insert(to.to_owned(), file);
+        state.name(from, None);
+        state.name(to, Some(file));
         Ok(())
     }
 
@@ -205,17 +225,21 @@ impl Medium for SimulatedDisk {
         let mut state = self.state();
         state.step()?;
         state.named(file)?;
-        state.names.remove(file);
+        state.name(file, None);
         Ok(())
     }
 
     fn sync_folder(&self, _: &Path) -> io::Result<()> {
         let mut state = self.state();
-        match state.step()? {
-            Permit::Whole => state.durable_names = state.names.clone(),
-            Permit::Half => return Err(io::Error::other("the disk failed")),
+        let permit = state.step();
+        if let Ok(Permit::Whole) = permit {
+            state.keep_dirty_names();
+            return Ok(());
         }
-        Ok(())
+        if !state.powerless {
+            state.dirty_names.clear();
+        }
+        Err(io::Error::other("the disk failed"))
     }
 }
 
@@ -264,14 +288,15 @@ impl MediumFile for SimulatedFile {
         let file = &mut state.files[self.file];
         file.bytes.truncate(length);
         file.dirty.insert(length / PIECE_BYTES);
-        Ok(())
+        drop(state);
+        self.sync()
     }
 
     fn sync(&self) -> io::Result<()> {
         let mut state = self.state();
         let permit = state.step();
         if state.powerless {
-            return permit.map(|_| ());
+            return Err(io::Error::other("the power is gone"));
         }
         let file = &mut state.files[self.file];
         let dirty = std::mem::take(&mut file.dirty);

@@ -149,13 +149,13 @@ impl Block {
         let ends_at = positions_at + count * width;
         let values_at = with_values.then_some((ends_at, ends_at + 2 * count));
         let block = Self {
+            body,
             count,
             prefix,
             width,
             least,
             positions_at,
             values_at,
-            body,
         };
         let mut length = ends_at;
         if let Some((_, values_at)) = values_at {
@@ -233,5 +233,85 @@ impl Block {
         };
         let at = ends_at + 2 * record;
         usize::from(u16::from_le_bytes([self.body[at], self.body[at + 1]]))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use proptest::prelude::*;
+
+    use super::super::blocks::MAX_VALUE_BYTES;
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn a_block_gives_back_its_records(
+            shift in prop::sample::select(vec![0_u32, 8, 64, 112]),
+            records in prop::collection::btree_map(
+                (0_u128..0xffff, 5_u64..u64::MAX),
+                prop::collection::vec(any::<u8>(), 0..40),
+                1..400,
+            ),
+            with_values: bool,
+        ) {
+            let records: BTreeMap<_, _> = records
+                .into_iter()
+                .map(|((key, position), value)| {
+                    ((key << shift, position), if with_values { value } else { Vec::new() })
+                })
+                .collect();
+            let mut builder = BlockBuilder::default();
+            let mut packed = Vec::new();
+            for ((key, position), value) in &records {
+                if !builder.fits(*key, value, 8) {
+                    break;
+                }
+                builder.push(*key, *position, value);
+                packed.push((*key, *position, value));
+            }
+            let value = builder.finish();
+            prop_assert!(value.len() <= MAX_VALUE_BYTES);
+            prop_assert!(builder.is_empty());
+
+            let block = Block::parse(Body::of(value.clone())).unwrap();
+            prop_assert_eq!(block.len(), packed.len());
+            for (record, (key, position, value)) in packed.iter().enumerate() {
+                prop_assert_eq!((block.key(record), block.position(record)), (*key, *position));
+                prop_assert_eq!(block.value(record), value.as_slice());
+                prop_assert_eq!(block.lower_bound(*key, *position), record);
+                prop_assert_eq!(block.lower_bound(*key, *position + 1), record + 1);
+            }
+            for shorter in SEAL_BYTES..value.len() {
+                prop_assert!(Block::parse(Body::of(value[..shorter].to_vec())).is_err());
+            }
+        }
+
+        #[test]
+        fn bytes_that_are_no_block_do_no_harm(
+            bytes in prop::collection::vec(any::<u8>(), SEAL_BYTES..300),
+            small in 0_u8..20,
+        ) {
+            let mut bytes = bytes;
+            // Most counts are far too large to get past the first check.
+            if bytes.len() > 7 {
+                bytes[4] = small;
+                bytes[5] = 0;
+                bytes[6] %= 18;
+                bytes[7] %= 10;
+            }
+            if let Ok(block) = Block::parse(Body::of(bytes)) {
+                for record in 0..block.len() {
+                    let _ = (block.key(record), block.position(record), block.value(record));
+                }
+                let _ = block.lower_bound(u128::MAX, u64::MAX);
+            }
+        }
+    }
+
+    #[test]
+    fn the_width_of_a_number_is_its_length_in_bytes() {
+        assert_eq!([0, 1, 255, 256, u64::MAX].map(width_of), [0, 1, 1, 2, 8]);
     }
 }

@@ -25,7 +25,7 @@ pub(super) const MAX_BODY_BYTES: usize = MAX_VALUE_BYTES - SEAL_BYTES;
 /// How long an earlier handle in this process may take to let go of sled's file.
 const RELEASE_PATIENCE: Duration = Duration::from_secs(5);
 
-/// Where a value lies in sled.
+/// Where a value lies on a shelf.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Place {
     /// Format, identity and seed of the index.
@@ -34,73 +34,58 @@ pub(super) enum Place {
     Manifest,
     /// The list of snapshots.
     Snapshots,
-    /// A part of a run.
-    Run {
-        run: u64,
-        section: Section,
-        number: u32,
-    },
-    /// A piece of a snapshot.
-    Snapshot { snapshot: u64, number: u32 },
+    /// One of many values of a kind.
+    Part(Section, u32),
 }
 
-/// The parts of a run.
+/// What the numbered values of a shelf are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Section {
-    Records = 0,
-    Fences = 1,
-    Filter = 2,
+    /// Blocks of records, or pieces of a snapshot.
+    Records,
+    /// Where the blocks of a run begin.
+    Fences,
+    /// The filter of a run.
+    Filter,
 }
 
-const RUN_TAG: u8 = b'r';
-const SNAPSHOT_TAG: u8 = b's';
+const SECTIONS: usize = 3;
 
 impl Place {
-    fn key(self) -> Vec<u8> {
-        match self {
-            Self::Marker => b"m-marker".to_vec(),
-            Self::Manifest => b"m-manifest".to_vec(),
-            Self::Snapshots => b"m-snapshots".to_vec(),
-            Self::Run {
-                run,
-                section,
-                number,
-            } => {
-                let mut key = group_key(RUN_TAG, run);
-                key.push(section as u8);
-                key.extend_from_slice(&number.to_be_bytes());
-                key
-            }
-            Self::Snapshot { snapshot, number } => {
-                let mut key = group_key(SNAPSHOT_TAG, snapshot);
-                key.extend_from_slice(&number.to_be_bytes());
-                key
-            }
-        }
+    fn key(self) -> [u8; 5] {
+        let (kind, number) = match self {
+            Self::Marker => (b'm', 0),
+            Self::Manifest => (b'm', 1),
+            Self::Snapshots => (b'm', 2),
+            Self::Part(Section::Records, number) => (b'r', number),
+            Self::Part(Section::Fences, number) => (b's', number),
+            Self::Part(Section::Filter, number) => (b't', number),
+        };
+        let [a, b, c, d] = number.to_be_bytes();
+        [kind, a, b, c, d]
     }
 }
 
-/// Values that belong together, are written together and removed together.
+/// What a shelf of its own is kept for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Group {
-    Runs,
-    Snapshots,
+pub(super) enum Kind {
+    Run,
+    Snapshot,
 }
 
-impl Group {
-    const fn tag(self) -> u8 {
+impl Kind {
+    const fn prefix(self) -> u8 {
         match self {
-            Self::Runs => RUN_TAG,
-            Self::Snapshots => SNAPSHOT_TAG,
+            Self::Run => b'R',
+            Self::Snapshot => b'S',
         }
     }
-}
 
-fn group_key(tag: u8, number: u64) -> Vec<u8> {
-    let mut key = Vec::with_capacity(14);
-    key.push(tag);
-    key.extend_from_slice(&number.to_be_bytes());
-    key
+    fn name(self, number: u64) -> [u8; 9] {
+        let mut name = [self.prefix(); 9];
+        name[1..].copy_from_slice(&number.to_be_bytes());
+        name
+    }
 }
 
 /// The body of a value whose checksum was right.
@@ -115,6 +100,13 @@ impl Body {
     pub(super) const fn crc(&self) -> u32 {
         self.crc
     }
+
+    /// A body that was never stored: the first four bytes stand for its checksum.
+    #[cfg(test)]
+    pub(super) fn of(value: Vec<u8>) -> Self {
+        let value = sled::IVec::from(value);
+        Self { value, crc: 0 }
+    }
 }
 
 impl Deref for Body {
@@ -125,10 +117,137 @@ impl Deref for Body {
     }
 }
 
-/// The values of one index in sled.
+/// A sled tree of sealed values. Each run and each snapshot has its own, so that removing it frees
+/// whole pages; removing value by value writes the rest of each page once more.
+#[derive(Debug)]
+pub(super) struct Shelf {
+    tree: sled::Tree,
+}
+
+impl Shelf {
+    /// Seals and stores a body: the first four bytes of `value` are left free for the checksum.
+    /// Returns the checksum.
+    pub(super) fn put(&self, place: Place, mut value: Vec<u8>) -> Result<u32, IndexError> {
+        debug_assert!(value.len() >= SEAL_BYTES, "the checksum has a place");
+        let crc = self.seal(place, &value[SEAL_BYTES..]);
+        value[..SEAL_BYTES].copy_from_slice(&crc.to_le_bytes());
+        guarded("writing a block", || self.tree.insert(place.key(), value))?;
+        Ok(crc)
+    }
+
+    /// Reads a value, or `None` if there is none.
+    pub(super) fn find(&self, place: Place) -> Result<Option<Body>, IndexError> {
+        let Some(value) = guarded("reading a block", || self.tree.get(place.key()))? else {
+            return Ok(None);
+        };
+        let stored = value
+            .first_chunk::<SEAL_BYTES>()
+            .copied()
+            .map(u32::from_le_bytes);
+        match stored {
+            Some(crc) if crc == self.seal(place, &value[SEAL_BYTES..]) => {
+                Ok(Some(Body { value, crc }))
+            }
+            _ => Err(IndexError::damaged(format!(
+                "the checksum of {place:?} is wrong"
+            ))),
+        }
+    }
+
+    /// Reads a value that must be there.
+    pub(super) fn get(&self, place: Place) -> Result<Body, IndexError> {
+        self.find(place)?
+            .ok_or_else(|| IndexError::damaged(format!("{place:?} is missing")))
+    }
+
+    /// The checksum covers tree and key too: a right value in a wrong place is damage.
+    fn seal(&self, place: Place, body: &[u8]) -> u32 {
+        let mut hasher = crc32fast::Hasher::new();
+        hasher.update(&self.tree.name());
+        hasher.update(&place.key());
+        hasher.update(body);
+        hasher.finalize()
+    }
+
+    #[cfg(test)]
+    pub(super) fn remove(&self, place: Place) {
+        self.tree
+            .remove(place.key())
+            .unwrap()
+            .expect("the value is there");
+    }
+
+    /// Changes one byte of a stored value, as a bad disk would.
+    #[cfg(test)]
+    pub(super) fn flip_byte(&self, place: Place, at: usize) {
+        let mut value = self
+            .tree
+            .get(place.key())
+            .unwrap()
+            .expect("the value is there")
+            .to_vec();
+        let at = at % value.len();
+        value[at] ^= 0x10;
+        self.tree.insert(place.key(), value).unwrap();
+    }
+}
+
+/// Fills a shelf with numbered values, in the order of their numbers.
+///
+/// sled writes a page anew when it is split and after every ten changes. Filled in order, each
+/// value of 7 kB would be written three times over. So small placeholders go ahead: the pages are
+/// split while they are small, and the values that then take their places are written once.
+#[derive(Debug)]
+pub(super) struct ShelfWriter {
+    shelf: Shelf,
+    next: [u32; SECTIONS],
+    prepared: [u32; SECTIONS],
+}
+
+/// So many placeholders lie ahead of the value that is written: more than the half of a page that
+/// a split writes anew.
+const AHEAD: u32 = 32;
+
+impl ShelfWriter {
+    pub(super) fn new(shelf: Shelf) -> Self {
+        Self {
+            shelf,
+            next: [0; SECTIONS],
+            prepared: [0; SECTIONS],
+        }
+    }
+
+    /// Seals and stores the next value of a section; returns the checksum.
+    pub(super) fn push(&mut self, section: Section, value: Vec<u8>) -> Result<u32, IndexError> {
+        let number = self.next[section as usize];
+        let prepared = &mut self.prepared[section as usize];
+        if *prepared < number + AHEAD {
+            for ahead in *prepared..number + 2 * AHEAD {
+                let key = Place::Part(section, ahead).key();
+                guarded("preparing a block", || self.shelf.tree.insert(key, &[]))?;
+            }
+            *prepared = number + 2 * AHEAD;
+        }
+        self.next[section as usize] += 1;
+        self.shelf.put(Place::Part(section, number), value)
+    }
+
+    /// The number of values written to a section.
+    pub(super) const fn count(&self, section: Section) -> u32 {
+        self.next[section as usize]
+    }
+
+    /// The shelf, filled.
+    pub(super) fn finish(self) -> Shelf {
+        self.shelf
+    }
+}
+
+/// The shelves of one index in sled.
 #[derive(Debug)]
 pub(super) struct Blocks {
     db: sled::Db,
+    root: Shelf,
     /// sled's own file, for the `fdatasync` that its flush leaves out.
     file: File,
 }
@@ -165,47 +284,49 @@ impl Blocks {
             path,
             source,
         })?;
-        Ok(Self { db, file })
-    }
-
-    /// Seals and stores a body: the first four bytes of `value` are left free for the checksum.
-    /// Returns the checksum.
-    pub(super) fn put(&self, place: Place, mut value: Vec<u8>) -> Result<u32, IndexError> {
-        debug_assert!(value.len() >= SEAL_BYTES, "the checksum has a place");
-        let key = place.key();
-        let crc = seal(&key, &value[SEAL_BYTES..]);
-        value[..SEAL_BYTES].copy_from_slice(&crc.to_le_bytes());
-        guarded("writing a block", || self.db.insert(&key, value))?;
-        Ok(crc)
-    }
-
-    /// Reads a value, or `None` if there is none.
-    pub(super) fn find(&self, place: Place) -> Result<Option<Body>, IndexError> {
-        let key = place.key();
-        let Some(value) = guarded("reading a block", || self.db.get(&key))? else {
-            return Ok(None);
+        let root = Shelf {
+            tree: db.deref().clone(),
         };
-        let stored = value
-            .first_chunk::<SEAL_BYTES>()
-            .copied()
-            .map(u32::from_le_bytes);
-        match stored {
-            Some(crc) if crc == seal(&key, &value[SEAL_BYTES..]) => Ok(Some(Body { value, crc })),
-            _ => Err(IndexError::damaged(format!(
-                "the checksum of {place:?} is wrong"
-            ))),
+        Ok(Self { db, root, file })
+    }
+
+    /// The shelf of what is there once.
+    pub(super) const fn root(&self) -> &Shelf {
+        &self.root
+    }
+
+    /// The shelf of a run or snapshot, made if it is not there.
+    pub(super) fn shelf(&self, kind: Kind, number: u64) -> Result<Shelf, IndexError> {
+        let tree = guarded("opening a shelf", || self.db.open_tree(kind.name(number)))?;
+        Ok(Shelf { tree })
+    }
+
+    /// Removes the shelf of a run or snapshot with all that is on it. Nobody may read it any more.
+    pub(super) fn remove_shelf(&self, kind: Kind, number: u64) -> Result<(), IndexError> {
+        guarded("removing a shelf", || self.db.drop_tree(kind.name(number))).map(|_| ())
+    }
+
+    /// Removes all shelves of a kind whose numbers `live` does not know; says how many.
+    pub(super) fn remove_unknown(
+        &self,
+        kind: Kind,
+        live: impl Fn(u64) -> bool,
+    ) -> Result<usize, IndexError> {
+        let mut removed = 0;
+        for name in self.db.tree_names() {
+            let Some((prefix, number)) = name.split_first_chunk() else {
+                continue;
+            };
+            let number = number.first_chunk().map(|bytes| u64::from_be_bytes(*bytes));
+            if *prefix == [kind.prefix()]
+                && let Some(number) = number
+                && !live(number)
+            {
+                self.remove_shelf(kind, number)?;
+                removed += 1;
+            }
         }
-    }
-
-    /// Reads a value that must be there.
-    pub(super) fn get(&self, place: Place) -> Result<Body, IndexError> {
-        self.find(place)?
-            .ok_or_else(|| IndexError::damaged(format!("{place:?} is missing")))
-    }
-
-    /// Removes a value, if it is there.
-    pub(super) fn remove(&self, place: Place) -> Result<(), IndexError> {
-        guarded("removing a block", || self.db.remove(place.key())).map(|_| ())
+        Ok(removed)
     }
 
     /// Returns only when everything written before is on stable storage.
@@ -221,83 +342,20 @@ impl Blocks {
         })
     }
 
-    /// Removes all values of the group members that `live` does not know, and says how many
-    /// members that were. Steps over live members without reading them.
-    pub(super) fn remove_unknown(
-        &self,
-        group: Group,
-        live: impl Fn(u64) -> bool,
-    ) -> Result<usize, IndexError> {
-        let end = group_key(group.tag() + 1, 0);
-        let mut from = group_key(group.tag(), 0);
-        let mut removed = 0;
-        loop {
-            let next = guarded("looking for garbage", || {
-                self.db
-                    .range(from.clone()..end.clone())
-                    .keys()
-                    .next()
-                    .transpose()
-            })?;
-            let Some(key) = next else { return Ok(removed) };
-            let number = key
-                .get(1..)
-                .and_then(|rest| rest.first_chunk())
-                .map(|bytes| u64::from_be_bytes(*bytes))
-                .ok_or_else(|| IndexError::damaged("a key is too short"))?;
-            let after = number
-                .checked_add(1)
-                .map(|number| group_key(group.tag(), number));
-            let after = after.unwrap_or_else(|| end.clone());
-            if !live(number) {
-                guarded("removing garbage", || {
-                    for key in self
-                        .db
-                        .range(group_key(group.tag(), number)..after.clone())
-                        .keys()
-                    {
-                        self.db.remove(key?)?;
-                    }
-                    Ok(())
-                })?;
-                removed += 1;
-            }
-            from = after;
-        }
-    }
-
     /// What the files take on disk, in bytes.
     pub(super) fn bytes_on_disk(&self) -> Result<u64, IndexError> {
         guarded("measuring", || self.db.size_on_disk())
     }
 
-    /// Changes one byte of a stored value, past its checksum, as a bad disk would.
+    /// The number of shelves, the root and sled's own default tree not counted.
     #[cfg(test)]
-    pub(super) fn flip_byte(&self, place: Place, at: usize) {
-        let key = place.key();
-        let mut value = self
-            .db
-            .get(&key)
-            .unwrap()
-            .expect("the value is there")
-            .to_vec();
-        let at = at % value.len();
-        value[at] ^= 0x10;
-        self.db.insert(&key, value).unwrap();
+    pub(super) fn shelves(&self, kind: Kind) -> usize {
+        let names = self.db.tree_names();
+        names
+            .iter()
+            .filter(|name| name.len() == 9 && name[0] == kind.prefix())
+            .count()
     }
-
-    #[cfg(test)]
-    pub(super) fn values(&self) -> usize {
-        self.db.len()
-    }
-}
-
-/// The checksum covers the place too: a right value in a wrong place is damage.
-fn seal(key: &[u8], body: &[u8]) -> u32 {
-    let mut hasher = crc32fast::Hasher::new();
-    hasher.update(key);
-    hasher.update(body);
-    hasher.finalize()
 }
 
 /// Runs a call into sled, which can panic on damaged files, and makes an error of either failure.

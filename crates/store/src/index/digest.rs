@@ -30,8 +30,8 @@ impl Index {
                 .sum();
             hasher.update([number]);
             hasher.update((in_runs + in_memory).to_be_bytes());
-            let mut records = Sorted::of_contents(&self.blocks, contents)?;
-            while records.next(&self.blocks, |key, position, value| {
+            let mut records = Sorted::of_contents(contents)?;
+            while records.next(|key, position, value| {
                 hasher.update(key.to_be_bytes());
                 hasher.update(position.to_be_bytes());
                 hasher.update((value.len() as u64).to_be_bytes());

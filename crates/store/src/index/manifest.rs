@@ -118,13 +118,13 @@ impl Manifest {
         value.extend_from_slice(&self.applied.to_le_bytes());
         value.extend_from_slice(&self.next_run.to_le_bytes());
         self.runs.iter().for_each(|row| row.write(&mut value));
-        blocks.put(Place::Manifest, value)?;
+        blocks.root().put(Place::Manifest, value)?;
         blocks.flush()
     }
 
     /// Reads the manifest and checks that its runs can be what it says.
     pub(super) fn load(blocks: &Blocks) -> Result<Self, IndexError> {
-        let manifest = Self::parse(&blocks.get(Place::Manifest)?)?;
+        let manifest = Self::parse(&blocks.root().get(Place::Manifest)?)?;
         for table in TableId::ALL {
             let mut reached = 0;
             for row in manifest.runs(table) {

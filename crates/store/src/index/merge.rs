@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use super::blocks::{Place, Section};
+use super::blocks::Kind;
 use super::manifest::RunRow;
 use super::run::{Run, RunWriter};
 use super::sorted::Sorted;
@@ -16,8 +16,8 @@ use super::{Index, IndexError, held};
 /// The most blocks that one step writes: some 2 MB, a few milliseconds.
 const BLOCKS_PER_STEP: usize = 256;
 
-/// The most values that one step removes.
-const REMOVALS_PER_STEP: usize = 512;
+/// Freeing this many blocks is counted as the work of writing one.
+const BLOCKS_FREED_PER_WRITTEN: usize = 8;
 
 /// A merge that has begun.
 #[derive(Debug)]
@@ -29,44 +29,12 @@ struct Merge {
     writer: RunWriter,
 }
 
-/// The values of a run that nobody reads any more.
-#[derive(Debug)]
-struct Removal {
-    row: RunRow,
-    section: Section,
-    number: u32,
-}
-
-impl Removal {
-    fn next(&mut self) -> Option<Place> {
-        loop {
-            let (count, after) = match self.section {
-                Section::Records => (self.row.blocks, Some(Section::Fences)),
-                Section::Fences => (self.row.fence_values, Some(Section::Filter)),
-                Section::Filter => (self.row.filter_values, None),
-            };
-            if self.number < count {
-                let number = self.number;
-                self.number += 1;
-                return Some(Place::Run {
-                    run: self.row.run,
-                    section: self.section,
-                    number,
-                });
-            }
-            self.section = after?;
-            self.number = 0;
-        }
-    }
-}
-
 /// Merges that have begun, and runs to be removed.
 #[derive(Debug, Default)]
 pub(super) struct Merges {
     begun: Vec<Merge>,
     /// Runs that were merged away; look-ups that began earlier may still read them.
     retired: Vec<Arc<Run>>,
-    removal: Option<Removal>,
 }
 
 impl Index {
@@ -95,10 +63,8 @@ impl Index {
 
     /// One step; returns about how many blocks of work it was.
     fn merge_step(&self, merges: &mut Merges) -> Result<usize, IndexError> {
-        let removed = self.remove_retired(merges)?;
-        if removed > 0 {
-            // A removal writes some bytes, not a block.
-            return Ok(removed.div_ceil(8));
+        if let Some(blocks) = self.remove_retired(merges)? {
+            return Ok(blocks.div_ceil(BLOCKS_FREED_PER_WRITTEN));
         }
         self.begin_merges(merges)?;
         let begun = merges.begun.iter().enumerate();
@@ -112,9 +78,7 @@ impl Index {
             let Merge {
                 records, writer, ..
             } = &mut merge;
-            let more = records.next(&self.blocks, |key, position, value| {
-                writer.push(&self.blocks, key, position, value)
-            })?;
+            let more = records.next(|key, position, value| writer.push(key, position, value))?;
             if !more {
                 let blocks = merge.writer.blocks() - before + 1;
                 merges.retired.extend(self.finish_merge(merge)?);
@@ -141,14 +105,16 @@ impl Index {
                 let to = inputs[inputs.len() - 1].row().to;
                 let records = inputs.iter().map(|run| run.row().records).sum();
                 let number = held(&self.manifest).number_run();
-                let writer = RunWriter::new(
-                    table.id(),
-                    self.hasher,
-                    (number, level.saturating_add(1)),
-                    (from, to),
-                    records,
-                );
-                let records = Sorted::of_runs(&self.blocks, &inputs)?;
+                let row = RunRow {
+                    table: table.id(),
+                    level: level.saturating_add(1),
+                    run: number,
+                    from,
+                    to,
+                    ..RunRow::default()
+                };
+                let writer = RunWriter::begin(&self.blocks, self.hasher, row, records)?;
+                let records = Sorted::of_runs(&inputs)?;
                 merges.begun.push(Merge {
                     table: table.id(),
                     level,
@@ -162,7 +128,7 @@ impl Index {
     }
 
     fn finish_merge(&self, merge: Merge) -> Result<Vec<Arc<Run>>, IndexError> {
-        let run = Arc::new(merge.writer.finish(&self.blocks)?);
+        let run = Arc::new(merge.writer.finish()?);
         self.blocks.flush()?;
         let old: Vec<u64> = merge.inputs.iter().map(|run| run.row().run).collect();
         let mut manifest = held(&self.manifest);
@@ -174,32 +140,16 @@ impl Index {
         Ok(merge.inputs)
     }
 
-    /// Removes values of runs that no look-up reads any more; returns how many.
-    fn remove_retired(&self, merges: &mut Merges) -> Result<usize, IndexError> {
-        let mut removed = 0;
-        while removed < REMOVALS_PER_STEP {
-            if merges.removal.is_none() {
-                let unread = merges
-                    .retired
-                    .iter()
-                    .position(|run| Arc::strong_count(run) == 1);
-                merges.removal = unread.map(|at| Removal {
-                    row: *merges.retired.swap_remove(at).row(),
-                    section: Section::Records,
-                    number: 0,
-                });
-            }
-            let Some(removal) = &mut merges.removal else {
-                break;
-            };
-            match removal.next() {
-                Some(place) => {
-                    self.blocks.remove(place)?;
-                    removed += 1;
-                }
-                None => merges.removal = None,
-            }
-        }
-        Ok(removed)
+    /// Removes one of the runs that no look-up reads any more; returns how many blocks it had.
+    fn remove_retired(&self, merges: &mut Merges) -> Result<Option<usize>, IndexError> {
+        let unread = |run: &Arc<Run>| Arc::strong_count(run) == 1;
+        let Some(at) = merges.retired.iter().position(unread) else {
+            return Ok(None);
+        };
+        let run = merges.retired.swap_remove(at);
+        let row = *run.row();
+        drop(run);
+        self.blocks.remove_shelf(Kind::Run, row.run)?;
+        Ok(Some(row.blocks as usize))
     }
 }

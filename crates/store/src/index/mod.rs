@@ -64,10 +64,11 @@ pub struct IndexOptions {
     pub identity: Hash,
     /// What sled may keep in memory, in bytes.
     pub cache_bytes: u64,
-    /// A memtable is written out when it covers this many records of the log.
+    /// The memtables are written out when they cover this many records of the log, at most
+    /// 16 million.
     pub memtable_records: usize,
-    /// A memtable is written out when its trail values take this many bytes.
-    pub memtable_value_bytes: usize,
+    /// The memtables are written out when the additions in one take this many bytes.
+    pub memtable_bytes: usize,
     /// How many runs of a level are merged into one of the next, at least 2.
     pub merge_width: usize,
     /// Whether [`Index::apply`] also merges. If not, something must call [`Index::merge_once`].
@@ -84,7 +85,7 @@ impl IndexOptions {
             identity,
             cache_bytes: 32 << 20,
             memtable_records: 65_536,
-            memtable_value_bytes: 32 << 20,
+            memtable_bytes: 32 << 20,
             merge_width: 8,
             merge_inline: true,
             hash_seed: RandomState::new().hash_one(identity.as_bytes()),
@@ -105,7 +106,7 @@ pub struct Index {
     merges: Mutex<Merges>,
     snapshots: Mutex<Snapshots>,
     memtable_records: usize,
-    memtable_value_bytes: usize,
+    memtable_bytes: usize,
     merge_width: usize,
     merge_inline: bool,
     /// Last, so that it is let go after sled is closed.
@@ -155,9 +156,7 @@ impl Index {
     /// A hit is to be confirmed against the record.
     pub fn request_id(&self, id: &[u8; 16]) -> Result<Option<Position>, IndexError> {
         let key = u128::from_be_bytes(*id);
-        let positions = self
-            .table(TableId::RequestIds)
-            .positions(&self.blocks, key)?;
+        let positions = self.table(TableId::RequestIds).positions(key)?;
         Ok(positions.first().copied())
     }
 
@@ -167,8 +166,7 @@ impl Index {
     /// Hits are to be confirmed against the records.
     pub fn bank_reference(&self, fingerprint: &[u8; 16]) -> Result<Vec<Position>, IndexError> {
         let key = u128::from_be_bytes(*fingerprint);
-        self.table(TableId::BankReferences)
-            .positions(&self.blocks, key)
+        self.table(TableId::BankReferences).positions(key)
     }
 
     /// At most `limit` values of an owner's trail at positions within the range, from the end that
@@ -182,13 +180,7 @@ impl Index {
     ) -> Result<Vec<(Position, Vec<u8>)>, IndexError> {
         let positions = positions.start.get()..positions.end.get();
         let trails = self.table(TableId::Trails);
-        trails.range(
-            &self.blocks,
-            u128::from(owner),
-            &positions,
-            limit,
-            direction,
-        )
+        trails.range(u128::from(owner), &positions, limit, direction)
     }
 
     /// The last value of an owner's trail at or before a position, or `None` if there is none.

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 use bergulir_chain::{Hash, LogSize};
 use tracing::warn;
 
-use super::blocks::{Blocks, Group, Place, SEAL_BYTES};
+use super::blocks::{Blocks, Kind, Place, SEAL_BYTES};
 use super::filter::KeyHasher;
 use super::manifest::Manifest;
 use super::merge::Merges;
@@ -21,6 +21,9 @@ use super::{Applier, Index, IndexError, IndexOptions};
 const FORMAT: u32 = 1;
 
 const MARKER_BYTES: usize = 44;
+
+/// Memtables number their additions with 32 bits.
+const MAX_MEMTABLE_RECORDS: usize = 1 << 24;
 
 /// sled's files, and where they wait for their removal.
 const FOLDER: &str = "sled";
@@ -153,7 +156,7 @@ impl Parts {
         marker.extend_from_slice(&FORMAT.to_le_bytes());
         marker.extend_from_slice(options.identity.as_bytes());
         marker.extend_from_slice(&options.hash_seed.to_le_bytes());
-        blocks.put(Place::Marker, marker)?;
+        blocks.root().put(Place::Marker, marker)?;
         blocks.flush()?;
         let hasher = KeyHasher::new(options.hash_seed);
         Ok(Self {
@@ -172,7 +175,7 @@ impl Parts {
         let snapshots = Snapshots::load(&blocks)?;
 
         // What no manifest names was being written, or removed, when the index was last closed.
-        let runs = blocks.remove_unknown(Group::Runs, |run| manifest.is_live(run))?;
+        let runs = blocks.remove_unknown(Kind::Run, |run| manifest.is_live(run))?;
         let pieces = snapshots.remove_garbage(&blocks)?;
         if runs + pieces > 0 {
             blocks.flush()?;
@@ -194,7 +197,7 @@ impl Parts {
     }
 
     fn into_index(self, options: &IndexOptions, lock: File) -> Index {
-        let room = options.memtable_records;
+        let room = options.memtable_records.clamp(1, MAX_MEMTABLE_RECORDS);
         let mut runs = self.runs;
         let tables = TableId::ALL.map(|table| {
             Table::new(
@@ -214,8 +217,8 @@ impl Parts {
             manifest: Mutex::new(self.manifest),
             merges: Mutex::new(Merges::default()),
             snapshots: Mutex::new(self.snapshots),
-            memtable_records: room.max(1),
-            memtable_value_bytes: options.memtable_value_bytes,
+            memtable_records: room,
+            memtable_bytes: options.memtable_bytes,
             merge_width: options.merge_width.max(2),
             merge_inline: options.merge_inline,
             _lock: lock,
@@ -225,7 +228,7 @@ impl Parts {
 
 /// Checks format and identity, and returns the seed of the hashes.
 fn read_marker(blocks: &Blocks, identity: Hash) -> Result<u64, IndexError> {
-    let marker = blocks.get(Place::Marker)?;
+    let marker = blocks.root().get(Place::Marker)?;
     let format = marker.first_chunk().map(|bytes| u32::from_le_bytes(*bytes));
     if format != Some(FORMAT) || marker.len() != MARKER_BYTES {
         return Err(IndexError::damaged(format!(

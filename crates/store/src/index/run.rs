@@ -9,10 +9,10 @@ use std::sync::Arc;
 
 use super::IndexError;
 use super::block::{Block, BlockBuilder, width_of};
-use super::blocks::{Blocks, MAX_BODY_BYTES, Place, SEAL_BYTES, Section};
+use super::blocks::{Blocks, Kind, MAX_BODY_BYTES, Place, SEAL_BYTES, Section, Shelf, ShelfWriter};
 use super::filter::{Filter, KeyHasher};
 use super::manifest::RunRow;
-use super::table::{Direction, TableId};
+use super::table::Direction;
 
 const FENCE_BYTES: usize = 28;
 const FENCES_PER_VALUE: usize = MAX_BODY_BYTES / FENCE_BYTES;
@@ -47,6 +47,7 @@ impl Fence {
 #[derive(Debug)]
 pub(super) struct Run {
     row: RunRow,
+    shelf: Shelf,
     fences: Vec<Fence>,
     filter: Option<Filter>,
 }
@@ -54,15 +55,12 @@ pub(super) struct Run {
 impl Run {
     /// Reads the fences and the filter of a run that the manifest names.
     pub(super) fn load(blocks: &Blocks, row: RunRow) -> Result<Self, IndexError> {
+        let shelf = blocks.shelf(Kind::Run, row.run)?;
         let mut crc = crc32fast::Hasher::new();
         let mut read = |section, count: u32| -> Result<Vec<u8>, IndexError> {
             let mut bytes = Vec::new();
             for number in 0..count {
-                bytes.extend_from_slice(&blocks.get(Place::Run {
-                    run: row.run,
-                    section,
-                    number,
-                })?);
+                bytes.extend_from_slice(&shelf.get(Place::Part(section, number))?);
             }
             crc.update(&bytes);
             Ok(bytes)
@@ -78,6 +76,7 @@ impl Run {
         }
         Ok(Self {
             row,
+            shelf,
             fences: fences.iter().filter_map(Fence::from_bytes).collect(),
             filter: if filter.is_empty() {
                 None
@@ -110,7 +109,6 @@ impl Run {
     /// Shows the records of one key in a range of positions, until told to stop.
     pub(super) fn visit(
         &self,
-        blocks: &Blocks,
         key: u128,
         positions: &Range<u64>,
         direction: Direction,
@@ -126,7 +124,7 @@ impl Run {
         let first = begins_before(positions.start, true).saturating_sub(1);
         let end = begins_before(positions.end, false);
         let mut show = |number: usize| -> Result<ControlFlow<()>, IndexError> {
-            let block = self.block(blocks, number)?;
+            let block = self.block(number)?;
             let records =
                 block.lower_bound(key, positions.start)..block.lower_bound(key, positions.end);
             Ok(direction.over(records, |record| {
@@ -147,33 +145,36 @@ impl Run {
         self.fences.len() * size_of::<Fence>() + self.filter.as_ref().map_or(0, Filter::bytes)
     }
 
-    fn block(&self, blocks: &Blocks, number: usize) -> Result<Block, IndexError> {
-        let run = self.row.run;
-        let place = Place::Run {
-            run,
-            section: Section::Records,
-            number: value_number(number),
-        };
-        let block = Block::parse(blocks.get(place)?)?;
+    fn block(&self, number: usize) -> Result<Block, IndexError> {
+        let block = Block::parse(self.shelf.get(block_place(number))?)?;
         // A right block of another time is as wrong as a broken one.
         if block.crc() != self.fences[number].crc {
             return Err(IndexError::damaged(format!(
-                "{place:?} is not the one that was written"
+                "block {number} of run {} is not the one that was written",
+                self.row.run
             )));
         }
         Ok(block)
     }
+
+    /// Removes one value, or changes one of its bytes, as a bad disk would.
+    #[cfg(test)]
+    pub(super) const fn shelf(&self) -> &Shelf {
+        &self.shelf
+    }
 }
 
 /// Values are numbered with 32 bits: a run would need 30 TB to run out of them.
-fn value_number(number: usize) -> u32 {
-    u32::try_from(number).expect("a run has fewer than 2^32 blocks")
+fn block_place(number: usize) -> Place {
+    let number = u32::try_from(number).expect("a run has fewer than 2^32 blocks");
+    Place::Part(Section::Records, number)
 }
 
 /// Writes a run, block by block, from sorted records.
 #[derive(Debug)]
 pub(super) struct RunWriter {
     row: RunRow,
+    shelf: ShelfWriter,
     hasher: KeyHasher,
     width: usize,
     builder: BlockBuilder,
@@ -182,29 +183,23 @@ pub(super) struct RunWriter {
 }
 
 impl RunWriter {
-    /// A run of at most `records` records of the log stretch `from..to`.
-    pub(super) fn new(
-        table: TableId,
+    /// Begins the run that this row tells table, number, level and stretch of the log of. It will
+    /// hold at most `records` records.
+    pub(super) fn begin(
+        blocks: &Blocks,
         hasher: KeyHasher,
-        (run, level): (u64, u8),
-        (from, to): (u64, u64),
+        row: RunRow,
         records: u64,
-    ) -> Self {
-        Self {
-            row: RunRow {
-                table,
-                run,
-                level,
-                from,
-                to,
-                ..RunRow::default()
-            },
+    ) -> Result<Self, IndexError> {
+        Ok(Self {
+            row,
+            shelf: ShelfWriter::new(blocks.shelf(Kind::Run, row.run)?),
             hasher,
-            width: width_of(to.saturating_sub(from)),
+            width: width_of(row.to.saturating_sub(row.from)),
             builder: BlockBuilder::default(),
             fences: Vec::new(),
-            filter: table.is_filtered().then(|| Filter::for_keys(records)),
-        }
+            filter: row.table.is_filtered().then(|| Filter::for_keys(records)),
+        })
     }
 
     /// The number of blocks written.
@@ -215,13 +210,12 @@ impl RunWriter {
     /// Adds the next record in order.
     pub(super) fn push(
         &mut self,
-        blocks: &Blocks,
         key: u128,
         position: u64,
         value: &[u8],
     ) -> Result<(), IndexError> {
         if !self.builder.fits(key, value, self.width) {
-            self.write_block(blocks)?;
+            self.write_block()?;
         }
         self.builder.push(key, position, value);
         if let Some(filter) = &mut self.filter {
@@ -234,59 +228,40 @@ impl RunWriter {
 
     /// Writes what is left and the fences and filter. Nothing of it counts before the manifest
     /// names the run.
-    pub(super) fn finish(mut self, blocks: &Blocks) -> Result<Run, IndexError> {
+    pub(super) fn finish(mut self) -> Result<Run, IndexError> {
         if !self.builder.is_empty() {
-            self.write_block(blocks)?;
+            self.write_block()?;
         }
-        let run = self.row.run;
         let mut crc = crc32fast::Hasher::new();
         let mut write = |section, bytes: &[u8], piece: usize| -> Result<u32, IndexError> {
             crc.update(bytes);
-            let mut count = 0;
             for piece in bytes.chunks(piece) {
                 let mut value = vec![0; SEAL_BYTES];
                 value.extend_from_slice(piece);
-                blocks.put(
-                    Place::Run {
-                        run,
-                        section,
-                        number: count,
-                    },
-                    value,
-                )?;
-                count += 1;
+                self.shelf.push(section, value)?;
             }
-            Ok(count)
+            Ok(self.shelf.count(section))
         };
-        let fences: Vec<u8> = self
-            .fences
-            .iter()
-            .copied()
-            .flat_map(Fence::to_bytes)
-            .collect();
+        let fences = self.fences.iter().copied();
+        let fences: Vec<u8> = fences.flat_map(Fence::to_bytes).collect();
         self.row.fence_values = write(Section::Fences, &fences, FENCES_PER_VALUE * FENCE_BYTES)?;
         let filter = self.filter.as_ref().map_or_else(Vec::new, Filter::to_bytes);
         self.row.filter_values = write(Section::Filter, &filter, MAX_BODY_BYTES)?;
         self.row.crc = crc.finalize();
-        self.row.blocks = value_number(self.fences.len());
+        self.row.blocks = self.shelf.count(Section::Records);
         Ok(Run {
             row: self.row,
+            shelf: self.shelf.finish(),
             fences: self.fences,
             filter: self.filter,
         })
     }
 
-    fn write_block(&mut self, blocks: &Blocks) -> Result<(), IndexError> {
+    fn write_block(&mut self) -> Result<(), IndexError> {
         let Some((key, position)) = self.builder.first() else {
             return Ok(());
         };
-        let number = value_number(self.fences.len());
-        let place = Place::Run {
-            run: self.row.run,
-            section: Section::Records,
-            number,
-        };
-        let crc = blocks.put(place, self.builder.finish())?;
+        let crc = self.shelf.push(Section::Records, self.builder.finish())?;
         self.fences.push(Fence { key, position, crc });
         Ok(())
     }
@@ -303,7 +278,7 @@ pub(super) struct RunCursor {
 }
 
 impl RunCursor {
-    pub(super) fn new(blocks: &Blocks, run: Arc<Run>) -> Result<Self, IndexError> {
+    pub(super) fn new(run: Arc<Run>) -> Result<Self, IndexError> {
         let mut cursor = Self {
             run,
             block: None,
@@ -311,7 +286,7 @@ impl RunCursor {
             record: 0,
             read: 0,
         };
-        cursor.load(blocks)?;
+        cursor.load()?;
         Ok(cursor)
     }
 
@@ -329,7 +304,7 @@ impl RunCursor {
             .map_or(&[], |block| block.value(self.record))
     }
 
-    pub(super) fn advance(&mut self, blocks: &Blocks) -> Result<(), IndexError> {
+    pub(super) fn advance(&mut self) -> Result<(), IndexError> {
         self.record += 1;
         self.read += 1;
         if self
@@ -337,16 +312,16 @@ impl RunCursor {
             .as_ref()
             .is_some_and(|block| self.record >= block.len())
         {
-            self.load(blocks)?;
+            self.load()?;
         }
         Ok(())
     }
 
-    fn load(&mut self, blocks: &Blocks) -> Result<(), IndexError> {
+    fn load(&mut self) -> Result<(), IndexError> {
         self.record = 0;
         self.block = None;
         if self.next_block < self.run.fences.len() {
-            self.block = Some(self.run.block(blocks, self.next_block)?);
+            self.block = Some(self.run.block(self.next_block)?);
             self.next_block += 1;
         } else if self.read != self.run.row.records {
             return Err(IndexError::damaged(format!(

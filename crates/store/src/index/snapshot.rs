@@ -3,7 +3,7 @@
 
 use bergulir_chain::LogSize;
 
-use super::blocks::{Blocks, Group, MAX_BODY_BYTES, Place, SEAL_BYTES};
+use super::blocks::{Blocks, Kind, MAX_BODY_BYTES, Place, SEAL_BYTES, Section, ShelfWriter};
 use super::run::pieces;
 use super::{Index, IndexError, held};
 
@@ -16,7 +16,7 @@ const ROW_BYTES: usize = 28;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct SnapshotRow {
     size: u64,
-    /// Its number, never used twice.
+    /// The number of its shelf.
     snapshot: u64,
     bytes: u64,
     crc: u32,
@@ -37,12 +37,12 @@ impl Snapshots {
             }
             value.extend_from_slice(&row.crc.to_le_bytes());
         }
-        blocks.put(Place::Snapshots, value)?;
+        blocks.root().put(Place::Snapshots, value)?;
         blocks.flush()
     }
 
     pub(super) fn load(blocks: &Blocks) -> Result<Self, IndexError> {
-        let body = blocks.get(Place::Snapshots)?;
+        let body = blocks.root().get(Place::Snapshots)?;
         let rows = pieces::<ROW_BYTES>(&body)?
             .iter()
             .filter_map(|row| {
@@ -62,7 +62,7 @@ impl Snapshots {
     }
 
     pub(super) fn remove_garbage(&self, blocks: &Blocks) -> Result<usize, IndexError> {
-        blocks.remove_unknown(Group::Snapshots, |snapshot| {
+        blocks.remove_unknown(Kind::Snapshot, |snapshot| {
             self.rows.iter().any(|row| row.snapshot == snapshot)
         })
     }
@@ -88,16 +88,11 @@ impl Index {
         };
         // Left over from an attempt that failed: the number is given out again.
         snapshots.remove_garbage(&self.blocks)?;
-        for (number, piece) in (0..).zip(bytes.chunks(MAX_BODY_BYTES)) {
+        let mut shelf = ShelfWriter::new(self.blocks.shelf(Kind::Snapshot, row.snapshot)?);
+        for piece in bytes.chunks(MAX_BODY_BYTES) {
             let mut value = vec![0; SEAL_BYTES];
             value.extend_from_slice(piece);
-            self.blocks.put(
-                Place::Snapshot {
-                    snapshot: row.snapshot,
-                    number,
-                },
-                value,
-            )?;
+            shelf.push(Section::Records, value)?;
         }
         self.blocks.flush()?;
 
@@ -131,13 +126,10 @@ impl Index {
             return Ok(None);
         };
         let pieces = row.bytes.div_ceil(MAX_BODY_BYTES as u64);
+        let shelf = self.blocks.shelf(Kind::Snapshot, row.snapshot)?;
         let mut bytes = Vec::new();
         for number in 0..u32::try_from(pieces).unwrap_or(u32::MAX) {
-            let place = Place::Snapshot {
-                snapshot: row.snapshot,
-                number,
-            };
-            bytes.extend_from_slice(&self.blocks.get(place)?);
+            bytes.extend_from_slice(&shelf.get(Place::Part(Section::Records, number))?);
         }
         if bytes.len() as u64 != row.bytes || crc32fast::hash(&bytes) != row.crc {
             return Err(IndexError::damaged(format!(

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use super::IndexError;
-use super::blocks::Blocks;
 use super::memtable::Memtable;
 use super::run::{Run, RunCursor};
 use super::table::Contents;
@@ -38,9 +37,9 @@ impl Source {
         }
     }
 
-    fn advance(&mut self, blocks: &Blocks) -> Result<(), IndexError> {
+    fn advance(&mut self) -> Result<(), IndexError> {
         match self {
-            Self::Run(cursor) => cursor.advance(blocks),
+            Self::Run(cursor) => cursor.advance(),
             Self::Memory { at, .. } => {
                 *at += 1;
                 Ok(())
@@ -57,16 +56,16 @@ pub(super) struct Sorted {
 }
 
 impl Sorted {
-    pub(super) fn of_runs(blocks: &Blocks, runs: &[Arc<Run>]) -> Result<Self, IndexError> {
+    pub(super) fn of_runs(runs: &[Arc<Run>]) -> Result<Self, IndexError> {
         let sources = runs
             .iter()
-            .map(|run| RunCursor::new(blocks, Arc::clone(run)).map(Source::Run))
+            .map(|run| RunCursor::new(Arc::clone(run)).map(Source::Run))
             .collect::<Result<Vec<_>, _>>()?;
         Ok(Self::new(sources))
     }
 
-    pub(super) fn of_contents(blocks: &Blocks, contents: &Contents) -> Result<Self, IndexError> {
-        let mut sorted = Self::of_runs(blocks, &contents.runs)?;
+    pub(super) fn of_contents(contents: &Contents) -> Result<Self, IndexError> {
+        let mut sorted = Self::of_runs(&contents.runs)?;
         sorted
             .sources
             .extend(contents.memtables.iter().map(|table| Source::Memory {
@@ -80,7 +79,6 @@ impl Sorted {
     /// Shows the next record; false if there is none left.
     pub(super) fn next(
         &mut self,
-        blocks: &Blocks,
         visit: impl FnOnce(u128, u64, &[u8]) -> Result<(), IndexError>,
     ) -> Result<bool, IndexError> {
         // Few sources: a scan of their heads is as fast as a heap.
@@ -93,7 +91,7 @@ impl Sorted {
         };
         let source = &mut self.sources[number];
         visit(key, position, source.value())?;
-        source.advance(blocks)?;
+        source.advance()?;
         self.heads[number] = source.at();
         Ok(true)
     }

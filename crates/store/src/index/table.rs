@@ -7,7 +7,6 @@ use bergulir_chain::Position;
 
 use super::IndexError;
 use super::batch::{Addition, IndexBatch};
-use super::blocks::Blocks;
 use super::filter::KeyHasher;
 use super::memtable::Memtable;
 use super::run::Run;
@@ -126,11 +125,7 @@ impl Table {
     }
 
     /// All positions of a key, ascending.
-    pub(super) fn positions(
-        &self,
-        blocks: &Blocks,
-        key: u128,
-    ) -> Result<Vec<Position>, IndexError> {
+    pub(super) fn positions(&self, key: u128) -> Result<Vec<Position>, IndexError> {
         let all = 0..u64::MAX;
         let hash = self.hasher.hash(key);
         let mut newest = Vec::new();
@@ -153,7 +148,7 @@ impl Table {
         }
         let mut found = Vec::new();
         for run in candidates {
-            let _ = run.visit(blocks, key, &all, Direction::OldestFirst, |position, _| {
+            let _ = run.visit(key, &all, Direction::OldestFirst, |position, _| {
                 found.push(Position::new(position));
                 ControlFlow::Continue(())
             })?;
@@ -165,7 +160,6 @@ impl Table {
     /// At most `limit` records of a key in a range of positions.
     pub(super) fn range(
         &self,
-        blocks: &Blocks,
         key: u128,
         positions: &Range<u64>,
         limit: usize,
@@ -200,7 +194,7 @@ impl Table {
                 break;
             }
             let take = taker(&mut found, limit);
-            let _ = candidates[number].visit(blocks, key, positions, direction, take)?;
+            let _ = candidates[number].visit(key, positions, direction, take)?;
         }
         found.append(&mut in_memory);
         found.truncate(limit);
@@ -241,9 +235,9 @@ impl Table {
         self.read().runs.clone()
     }
 
-    /// The bytes of values in the memtable that is being filled.
-    pub(super) fn value_bytes(&self) -> usize {
-        self.read().active.value_bytes()
+    /// The bytes of additions in the memtable that is being filled.
+    pub(super) fn filled_bytes(&self) -> usize {
+        self.read().active.filled_bytes()
     }
 
     /// Everything in the table at this moment; copies the memtable that is being filled.

@@ -5,9 +5,10 @@ use std::sync::atomic::Ordering;
 
 use bergulir_chain::LogSize;
 
+use super::manifest::RunRow;
 use super::memtable::Memtable;
 use super::run::RunWriter;
-use super::table::TableId;
+use super::table::{Table, TableId};
 use super::{Index, IndexBatch, IndexError, held};
 
 /// After a write-out `apply` merges up to this many times what was written. Each level rewrites a
@@ -84,8 +85,8 @@ impl Index {
 
     fn is_full(&self, applier: &Applier) -> bool {
         let records = self.applied().get() - applier.filled_from.get();
-        records >= self.memtable_records as u64
-            || self.table(TableId::Trails).value_bytes() >= self.memtable_value_bytes
+        let bytes = self.tables.iter().map(Table::filled_bytes).max();
+        records >= self.memtable_records as u64 || bytes >= Some(self.memtable_bytes)
     }
 
     /// Writes everything applied so far out; durable on return.
@@ -118,17 +119,18 @@ impl Index {
                 continue;
             }
             let number = held(&self.manifest).number_run();
-            let mut writer = RunWriter::new(
-                table.id(),
-                self.hasher,
-                (number, 0),
-                (from, to.get()),
-                memtable.len() as u64,
-            );
-            memtable.visit_sorted(|key, position, value| {
-                writer.push(&self.blocks, key, position, value)
-            })?;
-            let run = writer.finish(&self.blocks)?;
+            let row = RunRow {
+                table: table.id(),
+                level: 0,
+                run: number,
+                from,
+                to: to.get(),
+                ..RunRow::default()
+            };
+            let mut writer =
+                RunWriter::begin(&self.blocks, self.hasher, row, memtable.len() as u64)?;
+            memtable.visit_sorted(|key, position, value| writer.push(key, position, value))?;
+            let run = writer.finish()?;
             blocks += run.row().blocks as usize;
             runs[table.id().index()] = Some(Arc::new(run));
         }

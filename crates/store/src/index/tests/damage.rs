@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use proptest::prelude::*;
 
 use super::super::blocks::{Place, SEAL_BYTES, Section};
-use super::super::table::TableId;
+use super::super::table::{Table, TableId};
 use super::*;
 
 fn filled(size: u64) -> TempDir {
@@ -70,9 +70,9 @@ fn the_index_of_another_ledger_or_format_is_made_fresh() {
 
     let index = open(&folder, &other);
     let mut marker = vec![0; SEAL_BYTES];
-    marker.extend_from_slice(&index.blocks.get(Place::Marker).unwrap());
+    marker.extend_from_slice(&index.blocks.root().get(Place::Marker).unwrap());
     marker[SEAL_BYTES] += 1;
-    index.blocks.put(Place::Marker, marker).unwrap();
+    index.blocks.root().put(Place::Marker, marker).unwrap();
     drop(index);
     assert!(reason(folder.path(), &other).unwrap().contains("format"));
 }
@@ -82,7 +82,7 @@ fn an_index_without_a_marker_or_manifest_is_made_fresh() {
     for place in [Place::Marker, Place::Manifest, Place::Snapshots] {
         let folder = filled(50);
         let index = open(&folder, &options());
-        index.blocks.remove(place).unwrap();
+        index.blocks.root().remove(place);
         drop(index);
         assert!(
             reason(folder.path(), &options())
@@ -92,35 +92,24 @@ fn an_index_without_a_marker_or_manifest_is_made_fresh() {
     }
 }
 
+const FIRST_BLOCK: Place = Place::Part(Section::Records, 0);
+
 #[test]
 fn garbage_of_a_crash_is_removed() {
     let folder = filled(200);
     let index = open(&folder, &options());
-    let live = live_values(&index);
+    let live = index.blocks.shelves(Kind::Run);
+    assert_eq!(live, live_runs(&index));
     for run in [1_000, 1_001, u64::MAX] {
-        for number in 0..3 {
-            let place = Place::Run {
-                run,
-                section: Section::Records,
-                number,
-            };
-            index.blocks.put(place, vec![0; 20]).unwrap();
-        }
+        let shelf = index.blocks.shelf(Kind::Run, run).unwrap();
+        shelf.put(FIRST_BLOCK, vec![0; 20]).unwrap();
     }
-    index
-        .blocks
-        .put(
-            Place::Snapshot {
-                snapshot: 0,
-                number: 0,
-            },
-            vec![0; 20],
-        )
-        .unwrap();
-    assert_eq!(index.blocks.values(), live + 10);
-    drop(index);
+    let shelf = index.blocks.shelf(Kind::Snapshot, 0).unwrap();
+    shelf.put(FIRST_BLOCK, vec![0; 20]).unwrap();
+    drop((shelf, index));
     let index = open(&folder, &options());
-    assert_eq!(index.blocks.values(), live);
+    assert_eq!(index.blocks.shelves(Kind::Run), live);
+    assert_eq!(index.blocks.shelves(Kind::Snapshot), 0);
     check_made_up(&index, 200);
 }
 
@@ -128,35 +117,23 @@ fn garbage_of_a_crash_is_removed() {
 fn a_flipped_byte_in_any_block_is_noticed_by_whoever_reads_it() {
     let folder = filled(16 * 27);
     let index = open(&folder, &options());
-    let rows: Vec<_> = index.tables.iter().flat_map(|table| table.runs()).collect();
     let mut tried = 0;
-    for row in rows.iter().map(|run| *run.row()) {
-        for number in 0..row.blocks {
-            let place = Place::Run {
-                run: row.run,
-                section: Section::Records,
-                number,
-            };
-            index.blocks.flip_byte(place, 97 * (tried + 1));
-            assert!(matches!(
-                index.content_digest(),
-                Err(IndexError::Damaged { .. })
-            ));
-            index.blocks.flip_byte(place, 97 * (tried + 1));
+    for run in index.tables.iter().flat_map(Table::runs) {
+        for number in 0..run.row().blocks {
+            let place = Place::Part(Section::Records, number);
+            run.shelf().flip_byte(place, 97 * (tried + 1));
+            let digest = index.content_digest();
+            assert!(matches!(digest, Err(IndexError::Damaged { .. })));
+            run.shelf().flip_byte(place, 97 * (tried + 1));
             tried += 1;
         }
     }
     assert!(tried > 5, "there were blocks");
     index.content_digest().unwrap();
 
-    let row = *index.table(TableId::RequestIds).runs()[0].row();
-    let place = Place::Run {
-        run: row.run,
-        section: Section::Records,
-        number: 0,
-    };
-    index.blocks.flip_byte(place, 50);
-    let found = index.request_id(&scattered(row.from)).unwrap_err();
+    let run = index.table(TableId::RequestIds).runs().swap_remove(0);
+    run.shelf().flip_byte(FIRST_BLOCK, 50);
+    let found = index.request_id(&scattered(run.row().from)).unwrap_err();
     assert!(found.calls_for_rebuild(), "{found}");
 }
 
@@ -164,48 +141,36 @@ fn a_flipped_byte_in_any_block_is_noticed_by_whoever_reads_it() {
 fn a_whole_block_of_another_time_is_noticed() {
     let folder = filled(16 * 2);
     let index = open(&folder, &options());
-    let row = *index.table(TableId::RequestIds).runs()[0].row();
-    let place = Place::Run {
-        run: row.run,
-        section: Section::Records,
-        number: 0,
-    };
+    let run = index.table(TableId::RequestIds).runs().swap_remove(0);
     let mut stale = vec![0; SEAL_BYTES];
-    stale.extend_from_slice(&index.blocks.get(place).unwrap());
+    stale.extend_from_slice(&run.shelf().get(FIRST_BLOCK).unwrap());
     let last = stale.len() - 1;
     stale[last] ^= 1;
-    index.blocks.put(place, stale).unwrap();
-    let found = index.request_id(&scattered(row.from)).unwrap_err();
+    run.shelf().put(FIRST_BLOCK, stale).unwrap();
+    let found = index.request_id(&scattered(run.row().from)).unwrap_err();
     assert!(found.calls_for_rebuild(), "{found}");
 }
 
 #[test]
 fn damaged_fences_filters_and_manifests_are_noticed_at_open() {
-    for number in 0..4 {
+    let places = [
+        Place::Part(Section::Fences, 0),
+        Place::Part(Section::Filter, 0),
+        Place::Manifest,
+        Place::Marker,
+    ];
+    for place in places {
         let folder = filled(16 * 3);
         let index = open(&folder, &options());
-        let run = index.table(TableId::BankReferences).runs()[0].row().run;
-        let place = [
-            Place::Run {
-                run,
-                section: Section::Fences,
-                number: 0,
-            },
-            Place::Run {
-                run,
-                section: Section::Filter,
-                number: 0,
-            },
-            Place::Manifest,
-            Place::Marker,
-        ][number];
-        index.blocks.flip_byte(place, 21);
-        drop(index);
-        assert!(
-            reason(folder.path(), &options())
-                .unwrap()
-                .contains("checksum")
-        );
+        let run = index.table(TableId::BankReferences).runs().swap_remove(0);
+        let shelf = match place {
+            Place::Part(..) => run.shelf(),
+            _ => index.blocks.root(),
+        };
+        shelf.flip_byte(place, 21);
+        drop((run, index));
+        let reason = reason(folder.path(), &options()).unwrap();
+        assert!(reason.contains("checksum"), "{reason}");
     }
 }
 
@@ -213,14 +178,11 @@ fn damaged_fences_filters_and_manifests_are_noticed_at_open() {
 fn a_damaged_snapshot_is_noticed() {
     let folder = filled(10);
     let index = open(&folder, &options());
-    index.put_snapshot(LogSize::new(10), &[5; 20_000]).unwrap();
-    index.blocks.flip_byte(
-        Place::Snapshot {
-            snapshot: 0,
-            number: 2,
-        },
-        9,
-    );
+    index
+        .put_snapshot(LogSize::new(10), &vec![5; 20_000])
+        .unwrap();
+    let shelf = index.blocks.shelf(Kind::Snapshot, 0).unwrap();
+    shelf.flip_byte(Place::Part(Section::Records, 2), 9);
     let read = index.snapshot(LogSize::new(10));
     assert!(matches!(read, Err(IndexError::Damaged { .. })));
 }

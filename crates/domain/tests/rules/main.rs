@@ -1,0 +1,23 @@
+//! The rules of the trade. A test whose name carries a number shows the rule of that number.
+
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test that cannot go on has failed, also where it calls a function beside it"
+)]
+
+mod commands;
+mod given;
+mod invariants;
+mod programme;
+
+mod batches;
+mod ceilings;
+mod cooperatives;
+mod corrections;
+mod funds;
+mod grants;
+mod lending;
+mod limits;
+mod payments;
+mod returns;
+mod two_people;

@@ -1,0 +1,518 @@
+//! A naive model of the ledger, written from the rules and not from the code: plain lists, and
+//! every balance added up anew from the postings that are live each time somebody asks.
+
+mod verdict;
+
+pub(crate) use verdict::Why;
+
+use bergulir_domain::command::{BankAccount, BankReference, Command, Evidence};
+use bergulir_domain::cooperative::{Office, ReadinessItem, VillageCode};
+use bergulir_domain::terms::{Purpose, Terms};
+use bergulir_domain::text::Name;
+use bergulir_domain::{
+    AccountId, Amount, CooperativeId, Date, FundId, LoanId, Money, OfficerId, Position,
+    PrincipalId, Timestamp,
+};
+use std::collections::{BTreeMap, BTreeSet};
+
+#[derive(Clone, Default)]
+pub(crate) struct Model {
+    now: i64,
+    size: u64,
+    sealed: Option<u64>,
+    pub(crate) funds: BTreeMap<FundId, Fund>,
+    cooperatives: BTreeMap<CooperativeId, Cooperative>,
+    pub(crate) accounts: BTreeMap<(FundId, AccountId), Account>,
+    pub(crate) loans: BTreeMap<LoanId, Loan>,
+    pub(crate) postings: Vec<Posting>,
+    pub(crate) pending: Vec<Pending>,
+}
+
+#[derive(Clone)]
+pub(crate) struct Fund {
+    opening: Date,
+    /// In the order in which they were said; of two for the same day the later one counts.
+    terms: Vec<(Date, Terms)>,
+}
+
+#[derive(Clone)]
+struct Cooperative {
+    village: VillageCode,
+    name: Name,
+    officers: BTreeMap<Office, OfficerId>,
+    confirmed: BTreeMap<ReadinessItem, Evidence>,
+}
+
+#[derive(Clone)]
+pub(crate) struct Account {
+    cooperative: CooperativeId,
+    bank_account: BankAccount,
+    status: Status,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Status {
+    Open,
+    Suspended,
+    Closed,
+}
+
+#[derive(Clone)]
+pub(crate) struct Loan {
+    account: (FundId, AccountId),
+    principal: i64,
+    is: LoanIs,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum LoanIs {
+    Pending,
+    Dead,
+    Approved,
+}
+
+/// Money that moved.
+#[derive(Clone)]
+pub(crate) struct Posting {
+    pub(crate) at: u64,
+    what: What,
+    amount: i64,
+    date: Date,
+    pub(crate) bank: BankReference,
+    reversed: bool,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum What {
+    Allocation(FundId),
+    Withdrawal { allocation: u64 },
+    Tranche(LoanId),
+    Grant((FundId, AccountId)),
+    Return { of: u64 },
+    Repayment(LoanId, Parts),
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Parts {
+    principal: i64,
+    income: [i64; 2],
+    relent: bool,
+}
+
+#[derive(Clone)]
+pub(crate) struct Pending {
+    pub(crate) at: u64,
+    maker: PrincipalId,
+    expires: i64,
+    subject: Subject,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Subject {
+    Loan(LoanId),
+    Withdrawal { allocation: u64, amount: i64 },
+    Reversal { of: u64 },
+}
+
+/// What a pending proposal would use.
+#[derive(Default)]
+struct Uses {
+    committable: Option<(FundId, i64)>,
+    ceiling: Option<((FundId, AccountId), i64)>,
+    headroom: Option<(LoanId, i64)>,
+    allocation: Option<(u64, i64)>,
+}
+
+/// The balances of a fund.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct FundSums {
+    pub(crate) cash: i64,
+    pub(crate) capital: i64,
+    pub(crate) receivable: i64,
+    pub(crate) interest: i64,
+    pub(crate) late_fees: i64,
+    pub(crate) grants: i64,
+    pub(crate) available: i64,
+    pub(crate) committed: i64,
+    pub(crate) reserved: i64,
+}
+
+impl Model {
+    /// It is that instant now; what has lapsed is gone.
+    pub(crate) fn pass_time(&mut self, now: Timestamp) {
+        self.now = now.as_micros();
+        let (lapsed, pending) = std::mem::take(&mut self.pending)
+            .into_iter()
+            .partition::<Vec<_>, _>(|p| p.expires <= self.now);
+        self.pending = pending;
+        for proposal in lapsed {
+            if let Subject::Loan(loan) = proposal.subject {
+                self.loans.get_mut(&loan).unwrap().is = LoanIs::Dead;
+            }
+        }
+    }
+
+    /// The date in Jakarta.
+    fn today(&self) -> Date {
+        let hours = self.now.div_euclid(3_600_000_000) + 7;
+        let days = i32::try_from(hours.div_euclid(24)).unwrap();
+        let epoch = Date::from_ordinal_date(1970, 1).unwrap().to_julian_day();
+        Date::from_julian_day(epoch + days).unwrap()
+    }
+
+    fn terms(&self, fund: FundId) -> Terms {
+        let terms = self.funds[&fund].terms.iter();
+        let begun = terms.filter(|(from, _)| *from <= self.today());
+        begun.max_by_key(|(from, _)| *from).unwrap().1
+    }
+
+    fn posting(&self, at: u64) -> Option<&Posting> {
+        self.postings.iter().find(|p| p.at == at)
+    }
+    fn live(&self) -> impl Iterator<Item = &Posting> {
+        self.postings.iter().filter(|p| !p.reversed)
+    }
+    /// Neither reversed nor sent back by a return that is live.
+    fn stands(&self, posting: &Posting) -> bool {
+        let of = What::Return { of: posting.at };
+        !posting.reversed && !self.live().any(|other| other.what == of)
+    }
+
+    fn account_of(&self, posting: &Posting) -> Option<(FundId, AccountId)> {
+        match posting.what {
+            What::Allocation(_) | What::Withdrawal { .. } => None,
+            What::Tranche(loan) | What::Repayment(loan, _) => Some(self.loans[&loan].account),
+            What::Grant(account) => Some(account),
+            What::Return { of } => self.account_of(self.posting(of).unwrap()),
+        }
+    }
+    fn fund_of(&self, posting: &Posting) -> FundId {
+        match posting.what {
+            What::Allocation(fund) => fund,
+            What::Withdrawal { allocation } => self.fund_of(self.posting(allocation).unwrap()),
+            _ => self.account_of(posting).unwrap().0,
+        }
+    }
+
+    /// Tranches that stand, and principal, interest and late fees that came in.
+    pub(crate) fn loan_sums(&self, loan: LoanId) -> [i64; 4] {
+        let mut sums = [0; 4];
+        for posting in self.live() {
+            match posting.what {
+                What::Tranche(of) if of == loan && self.stands(posting) => {
+                    sums[0] += posting.amount;
+                }
+                What::Repayment(of, parts) if of == loan => {
+                    sums[1] += parts.principal;
+                    sums[2] += parts.income[0];
+                    sums[3] += parts.income[1];
+                }
+                _ => {}
+            }
+        }
+        sums
+    }
+    /// Approved and not yet disbursed.
+    fn undisbursed(&self, loan: LoanId) -> i64 {
+        match self.loans[&loan].is {
+            LoanIs::Approved => self.loans[&loan].principal - self.loan_sums(loan)[0],
+            LoanIs::Pending | LoanIs::Dead => 0,
+        }
+    }
+
+    /// What an account owes, what it may yet get, what is pending for it, what it was given.
+    pub(crate) fn account_sums(&self, account: (FundId, AccountId)) -> [i64; 4] {
+        let mut sums = [0; 4];
+        for (id, loan) in &self.loans {
+            if loan.account == account {
+                let [disbursed, repaid, ..] = self.loan_sums(*id);
+                sums[0] += disbursed - repaid;
+                sums[1] += self.undisbursed(*id);
+            }
+        }
+        for (of, amount) in self.uses().filter_map(|uses| uses.ceiling) {
+            sums[2] += if of == account { amount } else { 0 };
+        }
+        for posting in self.live() {
+            if posting.what == What::Grant(account) && self.stands(posting) {
+                sums[3] += posting.amount;
+            }
+        }
+        sums
+    }
+
+    pub(crate) fn fund_sums(&self, fund: FundId) -> FundSums {
+        let mut sums = FundSums {
+            cash: 0,
+            capital: 0,
+            receivable: 0,
+            interest: 0,
+            late_fees: 0,
+            grants: 0,
+            available: 0,
+            committed: 0,
+            reserved: 0,
+        };
+        for posting in self.live().filter(|p| self.fund_of(p) == fund) {
+            let amount = posting.amount;
+            match posting.what {
+                What::Allocation(_) => {
+                    sums.cash += amount;
+                    sums.capital += amount;
+                    sums.available += amount;
+                }
+                What::Withdrawal { .. } => {
+                    sums.cash -= amount;
+                    sums.capital -= amount;
+                    sums.available -= amount;
+                }
+                What::Tranche(_) | What::Grant(_) => {
+                    sums.cash -= amount;
+                    sums.available -= amount;
+                }
+                What::Return { .. } => {
+                    sums.cash += amount;
+                    sums.available += amount;
+                }
+                What::Repayment(_, parts) => {
+                    let income: i64 = parts.income.iter().sum();
+                    sums.cash += amount;
+                    sums.available += parts.principal;
+                    sums.available += if parts.relent { income } else { 0 };
+                    sums.interest += parts.income[0];
+                    sums.late_fees += parts.income[1];
+                }
+            }
+        }
+        for account in self.accounts.keys().filter(|(of, _)| *of == fund) {
+            let [outstanding, committed, _, granted] = self.account_sums(*account);
+            sums.receivable += outstanding;
+            sums.committed += committed;
+            sums.grants += granted;
+        }
+        for (of, amount) in self.uses().filter_map(|uses| uses.committable) {
+            sums.reserved += if of == fund { amount } else { 0 };
+        }
+        sums
+    }
+
+    fn uses(&self) -> impl Iterator<Item = Uses> {
+        self.pending.iter().map(|p| self.would_use(p.subject))
+    }
+
+    fn would_use(&self, subject: Subject) -> Uses {
+        let of = match subject {
+            Subject::Loan(loan) => {
+                let Loan {
+                    account, principal, ..
+                } = self.loans[&loan];
+                return Uses {
+                    committable: Some((account.0, principal)),
+                    ceiling: Some((account, principal)),
+                    ..Uses::default()
+                };
+            }
+            Subject::Withdrawal { allocation, amount } => {
+                let fund = self.fund_of(self.posting(allocation).unwrap());
+                return Uses {
+                    committable: Some((fund, amount)),
+                    allocation: Some((allocation, amount)),
+                    ..Uses::default()
+                };
+            }
+            Subject::Reversal { of } => self.posting(of).unwrap(),
+        };
+        let (fund, amount) = (self.fund_of(of), of.amount);
+        match of.what {
+            What::Allocation(_) => Uses {
+                committable: Some((fund, amount)),
+                allocation: Some((of.at, amount)),
+                ..Uses::default()
+            },
+            What::Withdrawal { .. } | What::Tranche(_) | What::Grant(_) => Uses::default(),
+            What::Return { of } => match self.posting(of).unwrap().what {
+                What::Tranche(loan) => Uses {
+                    headroom: Some((loan, amount)),
+                    ..Uses::default()
+                },
+                What::Grant(account) => Uses {
+                    committable: Some((fund, amount)),
+                    ceiling: Some((account, amount)),
+                    ..Uses::default()
+                },
+                _ => unreachable!("only these come back"),
+            },
+            What::Repayment(loan, parts) => {
+                let income: i64 = parts.income.iter().sum();
+                let lent = parts.principal + if parts.relent { income } else { 0 };
+                Uses {
+                    committable: Some((fund, lent)),
+                    ceiling: Some((self.loans[&loan].account, parts.principal)),
+                    ..Uses::default()
+                }
+            }
+        }
+    }
+
+    fn post(&mut self, what: What, amount: Amount, bank: &BankReference, date: Date) {
+        self.postings.push(Posting {
+            at: self.size,
+            what,
+            amount: amount.minor(),
+            date,
+            bank: bank.clone(),
+            reversed: false,
+        });
+    }
+
+    fn propose(&mut self, maker: PrincipalId, expires: Option<Timestamp>, subject: Subject) {
+        let fund = match subject {
+            Subject::Loan(loan) => self.loans[&loan].account.0,
+            Subject::Withdrawal { allocation: at, .. } | Subject::Reversal { of: at } => {
+                self.fund_of(self.posting(at).unwrap())
+            }
+        };
+        let days = self.terms(fund).proposal_validity_days.unwrap_or(30);
+        let default = self.now + i64::from(days) * 24 * 3_600_000_000;
+        self.pending.push(Pending {
+            at: self.size,
+            maker,
+            expires: expires.map_or(default, Timestamp::as_micros),
+            subject,
+        });
+    }
+
+    fn decide_on(&mut self, at: Position) -> Subject {
+        let place = self.pending.iter().position(|p| p.at == at.get());
+        self.pending.remove(place.unwrap()).subject
+    }
+
+    fn decide_on_loan(&mut self, loan: LoanId, is: LoanIs) {
+        self.pending.retain(|p| p.subject != Subject::Loan(loan));
+        self.loans.get_mut(&loan).unwrap().is = is;
+    }
+
+    /// The command was accepted: it happened.
+    pub(crate) fn apply(&mut self, by: PrincipalId, command: &Command) {
+        match command {
+            Command::OpenLedger(_) | Command::AdoptRules(_) => {}
+            Command::Seal(c) => self.sealed = Some(c.through.get()),
+            Command::OpenFund(c) => {
+                let terms = vec![(c.opening_date, c.terms)];
+                let opening = c.opening_date;
+                self.funds.insert(c.fund, Fund { opening, terms });
+            }
+            Command::ChangeTerms(c) => {
+                let terms = &mut self.funds.get_mut(&c.fund).unwrap().terms;
+                terms.push((c.effective_from, c.terms));
+            }
+            Command::RegisterCooperative(c) => {
+                let cooperative = Cooperative {
+                    village: c.village,
+                    name: c.name.clone(),
+                    officers: BTreeMap::new(),
+                    confirmed: BTreeMap::new(),
+                };
+                self.cooperatives.insert(c.cooperative, cooperative);
+            }
+            Command::AppointOfficer(c) => {
+                let cooperative = self.cooperatives.get_mut(&c.cooperative).unwrap();
+                cooperative.officers.insert(c.office, c.officer);
+            }
+            Command::ConfirmReadiness(c) => {
+                let cooperative = self.cooperatives.get_mut(&c.cooperative).unwrap();
+                cooperative.confirmed.insert(c.item, c.evidence.clone());
+            }
+            Command::OpenAccount(c) => {
+                let account = Account {
+                    cooperative: c.cooperative,
+                    bank_account: c.bank_account.clone(),
+                    status: Status::Open,
+                };
+                self.accounts.insert((c.fund, c.account), account);
+            }
+            Command::SuspendAccount(c) => self.set(c.fund, c.account, Status::Suspended),
+            Command::ResumeAccount(c) => self.set(c.fund, c.account, Status::Open),
+            Command::CloseAccount(c) => self.set(c.fund, c.account, Status::Closed),
+            Command::AllocateFund(c) => {
+                let what = What::Allocation(c.fund);
+                self.post(what, c.amount, &c.bank_reference, c.value_date);
+            }
+            Command::ProposeAllocationWithdrawal(c) => {
+                let (allocation, amount) = (c.allocation.get(), c.amount.minor());
+                let subject = Subject::Withdrawal { allocation, amount };
+                self.propose(by, c.expires_at, subject);
+            }
+            Command::ApproveAllocationWithdrawal(c) => {
+                if let Subject::Withdrawal { allocation, amount } = self.decide_on(c.proposal) {
+                    let amount = Amount::from_minor(amount).unwrap();
+                    let what = What::Withdrawal { allocation };
+                    self.post(what, amount, &c.bank_reference, c.value_date);
+                }
+            }
+            Command::ProposeLoan(c) => {
+                let loan = Loan {
+                    account: (c.fund, c.account),
+                    principal: c.principal.minor(),
+                    is: LoanIs::Pending,
+                };
+                self.loans.insert(c.loan, loan);
+                self.propose(by, c.expires_at, Subject::Loan(c.loan));
+            }
+            Command::ApproveLoan(c) => self.decide_on_loan(c.loan, LoanIs::Approved),
+            Command::RefuseLoan(c) => self.decide_on_loan(c.loan, LoanIs::Dead),
+            Command::WithdrawLoan(c) => self.decide_on_loan(c.loan, LoanIs::Dead),
+            Command::Disburse(c) => {
+                let what = What::Tranche(c.loan);
+                self.post(what, c.amount, &c.bank_reference, c.value_date);
+            }
+            Command::DisburseGrant(c) => {
+                let what = What::Grant((c.fund, c.account));
+                self.post(what, c.amount, &c.bank_reference, c.value_date);
+            }
+            Command::ReturnDisbursement(c) => {
+                let of = c.disbursement.get();
+                let amount = Amount::from_minor(self.posting(of).unwrap().amount).unwrap();
+                let what = What::Return { of };
+                self.post(what, amount, &c.bank_reference, c.value_date);
+            }
+            Command::Repay(c) => {
+                let [principal, interest, late_fee] =
+                    [c.principal, c.interest, c.late_fee].map(|p| p.map_or(0, Money::minor));
+                let fund = self.loans[&c.loan].account.0;
+                let parts = Parts {
+                    principal,
+                    income: [interest, late_fee],
+                    relent: matches!(self.terms(fund).purpose,
+                        Purpose::Loan(terms) if terms.relend_income),
+                };
+                let what = What::Repayment(c.loan, parts);
+                self.post(what, c.amount, &c.bank_reference, c.value_date);
+            }
+            Command::ProposeReversal(c) => {
+                let of = c.reverses.get();
+                self.propose(by, c.expires_at, Subject::Reversal { of });
+            }
+            Command::ApproveReversal(c) => {
+                if let Subject::Reversal { of } = self.decide_on(c.proposal) {
+                    let posting = self.postings.iter_mut().find(|p| p.at == of);
+                    posting.unwrap().reversed = true;
+                }
+            }
+            Command::RefuseProposal(c) => {
+                self.decide_on(c.proposal);
+            }
+            Command::WithdrawProposal(c) => {
+                self.decide_on(c.proposal);
+            }
+        }
+        self.size += 1;
+    }
+
+    fn set(&mut self, fund: FundId, account: AccountId, status: Status) {
+        self.accounts.get_mut(&(fund, account)).unwrap().status = status;
+    }
+}
+
+/// The rules that a command breaks; none if it is accepted.
+pub(crate) type Verdict = BTreeSet<Why>;

@@ -1,0 +1,510 @@
+//! Which rules a command breaks, all of them: what may not be is mostly found by doing it to a copy
+//! and looking whether what must hold still holds.
+
+use super::{LoanIs, Model, Pending, Posting, Status, Subject, Verdict, What};
+use bergulir_domain::command::{BankReference, Command};
+use bergulir_domain::cooperative::Office;
+use bergulir_domain::terms::Purpose;
+use bergulir_domain::{
+    AccountId, CooperativeId, Date, FundId, LoanId, Money, Position, PrincipalId, Rejection,
+    Timestamp,
+};
+
+/// A rule of the trade.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Why {
+    Ledger,
+    System,
+    NotFound,
+    Exists,
+    Terms,
+    FundKind,
+    Registration,
+    Officers,
+    AccountOpening,
+    AccountStatus,
+    AccountNotEmpty,
+    NotPending,
+    SamePerson,
+    NotMaker,
+    Expiry,
+    LoanNotApproved,
+    Ceiling,
+    Funds,
+    Allocation,
+    LoanLimit,
+    Outstanding,
+    Parts,
+    ValueDate,
+    BankReference,
+    Undone,
+    NotThatRecord,
+}
+
+impl Why {
+    /// The rule by which the ledger refused something.
+    pub(crate) fn of(rejection: &Rejection) -> Why {
+        use bergulir_domain::rejection::Resource;
+        match rejection {
+            Rejection::LedgerAlreadyOpen
+            | Rejection::RulesNotNewer { .. }
+            | Rejection::UnknownRulesVersion { .. }
+            | Rejection::SealOutOfOrder { .. } => Why::Ledger,
+            Rejection::ReservedPrincipal | Rejection::SystemOnly => Why::System,
+            Rejection::NotFound(Resource::Record(_))
+            | Rejection::NotADisbursement { .. }
+            | Rejection::NotReversible { .. }
+            | Rejection::ReversalNotReversible { .. } => Why::NotThatRecord,
+            Rejection::NotFound(_) => Why::NotFound,
+            Rejection::AlreadyExists(_) => Why::Exists,
+            Rejection::OpeningDateInFuture { .. }
+            | Rejection::TermsInPast { .. }
+            | Rejection::FundKindFixed => Why::Terms,
+            Rejection::WrongFundKind { .. } => Why::FundKind,
+            Rejection::VillageTaken { .. } => Why::Registration,
+            Rejection::SameOfficer { .. } | Rejection::NotInOffice { .. } => Why::Officers,
+            Rejection::NotReady { .. }
+            | Rejection::HolderNameMismatch { .. }
+            | Rejection::BankAccountTaken { .. }
+            | Rejection::CooperativeHasAccount { .. } => Why::AccountOpening,
+            Rejection::AccountNotOpen { .. } | Rejection::AccountNotSuspended { .. } => {
+                Why::AccountStatus
+            }
+            Rejection::AccountNotEmpty { .. } => Why::AccountNotEmpty,
+            Rejection::ProposalNotPending { .. } | Rejection::LoanNotPending { .. } => {
+                Why::NotPending
+            }
+            Rejection::SamePerson { .. } => Why::SamePerson,
+            Rejection::NotMaker { .. } => Why::NotMaker,
+            Rejection::ExpiryInPast { .. } => Why::Expiry,
+            Rejection::LoanNotApproved { .. } | Rejection::NothingDisbursed { .. } => {
+                Why::LoanNotApproved
+            }
+            Rejection::CeilingExceeded { .. } => Why::Ceiling,
+            Rejection::InsufficientFunds { .. } => Why::Funds,
+            Rejection::AllocationExceeded { .. } => Why::Allocation,
+            Rejection::LoanLimitExceeded { .. } => Why::LoanLimit,
+            Rejection::OutstandingExceeded { .. } | Rejection::DisbursementRepaid { .. } => {
+                Why::Outstanding
+            }
+            Rejection::PartsDoNotSum { .. } => Why::Parts,
+            Rejection::ValueDateOutOfRange { .. } => Why::ValueDate,
+            Rejection::BankReferenceUsed { .. } => Why::BankReference,
+            Rejection::AlreadyUndone { .. } | Rejection::ReversalPending { .. } => Why::Undone,
+            other => panic!("no command of a sequence is refused so: {other:?}"),
+        }
+    }
+}
+
+/// Adds a broken rule.
+fn unless(holds: bool, why: Why) -> Verdict {
+    if holds {
+        Verdict::new()
+    } else {
+        Verdict::from([why])
+    }
+}
+
+fn all<const N: usize>(verdicts: [Verdict; N]) -> Verdict {
+    verdicts.into_iter().flatten().collect()
+}
+
+impl Model {
+    /// The rules that a command breaks now.
+    pub(crate) fn judge(&self, by: PrincipalId, command: &Command) -> Verdict {
+        let is_seal = matches!(command, Command::Seal(_));
+        if is_seal != (by.as_str() == "system") {
+            return Verdict::from([Why::System]);
+        }
+        match command {
+            Command::OpenLedger(_) | Command::AdoptRules(_) => Verdict::from([Why::Ledger]),
+            Command::Seal(c) => {
+                let through = c.through.get();
+                let after_last = self.sealed.is_none_or(|last| through > last);
+                unless(after_last && through < self.size, Why::Ledger)
+            }
+            Command::OpenFund(c) => all([
+                unless(!self.funds.contains_key(&c.fund), Why::Exists),
+                unless(c.opening_date <= self.today(), Why::Terms),
+            ]),
+            Command::ChangeTerms(c) => self.with_fund(c.fund, || {
+                let is_grant = |purpose| matches!(purpose, Purpose::Grant);
+                let same = is_grant(self.terms(c.fund).purpose) == is_grant(c.terms.purpose);
+                unless(same && c.effective_from >= self.today(), Why::Terms)
+            }),
+            Command::AllocateFund(c) => self.with_fund(c.fund, || {
+                self.moves_cash(c.fund, &c.bank_reference, c.value_date)
+            }),
+            Command::ProposeAllocationWithdrawal(c) => self.with_fund(c.fund, || {
+                let at = c.allocation.get();
+                let mine = |p: &&Posting| p.what == What::Allocation(c.fund) && !p.reversed;
+                if self.posting(at).filter(mine).is_none() {
+                    return Verdict::from([Why::NotThatRecord]);
+                }
+                self.proposal(by, c.expires_at, &Command::ProposeAllocationWithdrawal(c.clone()))
+            }),
+            Command::ApproveAllocationWithdrawal(c) => {
+                self.decides(by, c.proposal, |subject| {
+                    let Subject::Withdrawal { allocation, .. } = subject else {
+                        return Verdict::from([Why::NotPending]);
+                    };
+                    let fund = self.fund_of(self.posting(allocation).unwrap());
+                    all([
+                        self.moves_cash(fund, &c.bank_reference, c.value_date),
+                        self.breaks_from(&self.without(c.proposal), by, command),
+                    ])
+                })
+            }
+            Command::RegisterCooperative(c) => {
+                let mut others = self.cooperatives.values();
+                all([
+                    unless(!self.cooperatives.contains_key(&c.cooperative), Why::Exists),
+                    unless(others.all(|o| o.village != c.village), Why::Registration),
+                ])
+            }
+            Command::AppointOfficer(c) => self.with_cooperative(c.cooperative, || {
+                let officers = &self.cooperatives[&c.cooperative].officers;
+                let mut others = officers.iter().filter(|(office, _)| **office != c.office);
+                unless(others.all(|(_, o)| *o != c.officer), Why::Officers)
+            }),
+            Command::ConfirmReadiness(c) => self.with_cooperative(c.cooperative, Verdict::new),
+            Command::OpenAccount(c) => self.with_fund(c.fund, || {
+                self.with_cooperative(c.cooperative, || {
+                    let cooperative = &self.cooperatives[&c.cooperative];
+                    let mut required = self.terms(c.fund).required_readiness.iter();
+                    let ready = required.all(|item| cooperative.confirmed.contains_key(&item));
+                    let named = c.holder == cooperative.name;
+                    let shared = self.accounts.values().any(|a| {
+                        a.bank_account == c.bank_account && a.cooperative != c.cooperative
+                    });
+                    let second = self.accounts.iter().any(|((fund, _), a)| {
+                        *fund == c.fund
+                            && a.cooperative == c.cooperative
+                            && a.status != Status::Closed
+                    });
+                    let known = self.accounts.contains_key(&(c.fund, c.account));
+                    all([
+                        unless(!known, Why::Exists),
+                        unless(ready && named && !shared && !second, Why::AccountOpening),
+                    ])
+                })
+            }),
+            Command::SuspendAccount(c) => self.has_status(c.fund, c.account, &[Status::Open]),
+            Command::ResumeAccount(c) => self.has_status(c.fund, c.account, &[Status::Suspended]),
+            Command::CloseAccount(c) => {
+                let verdict =
+                    self.has_status(c.fund, c.account, &[Status::Open, Status::Suspended]);
+                if !verdict.is_empty() {
+                    return verdict;
+                }
+                let [outstanding, committed, pending, _] = self.account_sums((c.fund, c.account));
+                let nothing = outstanding == 0 && committed == 0 && pending == 0;
+                unless(nothing, Why::AccountNotEmpty)
+            }
+            Command::ProposeLoan(c) => {
+                let account = (c.fund, c.account);
+                if self.loans.contains_key(&c.loan) {
+                    return Verdict::from([Why::Exists]);
+                }
+                if !self.accounts.contains_key(&account) {
+                    return Verdict::from([Why::NotFound]);
+                }
+                let officers = &self.cooperatives[&self.accounts[&account].cooperative].officers;
+                let signs = |office, officer| officers.get(&office) == Some(&officer);
+                let signed =
+                    signs(Office::Chair, c.chair) && signs(Office::Treasurer, c.treasurer);
+                all([
+                    unless(signed, Why::Officers),
+                    self.may_lend(account),
+                    self.proposal(by, c.expires_at, command),
+                ])
+            }
+            Command::ApproveLoan(c) => self.decides_on_loan(by, c.loan, |at| {
+                all([
+                    self.may_lend(self.loans[&c.loan].account),
+                    self.breaks_from(&self.without(at), by, command),
+                ])
+            }),
+            Command::RefuseLoan(c) => self.decides_on_loan(by, c.loan, |_| Verdict::new()),
+            Command::WithdrawLoan(c) => self.takes_back_loan(by, c.loan),
+            Command::Disburse(c) => self.with_approved(c.loan, |account| {
+                all([
+                    self.has_status(account.0, account.1, &[Status::Open]),
+                    self.moves_cash(account.0, &c.bank_reference, c.value_date),
+                    self.breaks(by, command),
+                ])
+            }),
+            Command::DisburseGrant(c) => {
+                let verdict = self.has_status(c.fund, c.account, &[Status::Open]);
+                if verdict.contains(&Why::NotFound) {
+                    return verdict;
+                }
+                let gives = matches!(self.terms(c.fund).purpose, Purpose::Grant);
+                all([
+                    verdict,
+                    unless(gives, Why::FundKind),
+                    self.moves_cash(c.fund, &c.bank_reference, c.value_date),
+                    self.breaks(by, command),
+                ])
+            }
+            Command::ReturnDisbursement(c) => {
+                let paid = |p: &&Posting| matches!(p.what, What::Tranche(_) | What::Grant(_));
+                let Some(paid) = self.posting(c.disbursement.get()).filter(paid) else {
+                    return Verdict::from([Why::NotThatRecord]);
+                };
+                all([
+                    unless(self.stands(paid), Why::Undone),
+                    unless(c.value_date >= paid.date, Why::ValueDate),
+                    self.moves_cash(self.fund_of(paid), &c.bank_reference, c.value_date),
+                    self.breaks(by, command),
+                ])
+            }
+            Command::Repay(c) => self.with_approved(c.loan, |account| {
+                let parts: i64 = [c.principal, c.interest, c.late_fee]
+                    .into_iter()
+                    .map(|p| p.map_or(0, Money::minor))
+                    .sum();
+                let tranche = What::Tranche(c.loan);
+                let standing = self.live().filter(|p| p.what == tranche && self.stands(p));
+                let Some(first) = standing.map(|p| p.date).min() else {
+                    return Verdict::from([Why::LoanNotApproved, Why::Parts, Why::AccountStatus]);
+                };
+                all([
+                    self.has_status(account.0, account.1, &[Status::Open, Status::Suspended]),
+                    unless(parts == c.amount.minor(), Why::Parts),
+                    unless(c.value_date >= first, Why::ValueDate),
+                    self.moves_cash(account.0, &c.bank_reference, c.value_date),
+                    self.breaks(by, command),
+                ])
+            }),
+            Command::ProposeReversal(c) => {
+                let of = c.reverses.get();
+                let Some(posting) = self.posting(of) else {
+                    return Verdict::from([Why::NotThatRecord]);
+                };
+                let mut subjects = self.pending.iter().map(|p| p.subject);
+                if !self.stands(posting) || subjects.any(|s| s == Subject::Reversal { of }) {
+                    return Verdict::from([Why::Undone]);
+                }
+                all([
+                    self.may_be_corrected(posting),
+                    self.proposal(by, c.expires_at, command),
+                ])
+            }
+            Command::ApproveReversal(c) => self.decides(by, c.proposal, |subject| {
+                let Subject::Reversal { of } = subject else {
+                    return Verdict::from([Why::NotPending]);
+                };
+                let posting = self.posting(of).unwrap();
+                if !self.stands(posting) {
+                    return Verdict::from([Why::Undone]);
+                }
+                all([
+                    self.may_be_corrected(posting),
+                    self.breaks_from(&self.without(c.proposal), by, command),
+                ])
+            }),
+            Command::RefuseProposal(c) => self.decides(by, c.proposal, |subject| {
+                unless(!matches!(subject, Subject::Loan(_)), Why::NotPending)
+            }),
+            Command::WithdrawProposal(c) => match self.pending_at(c.proposal) {
+                Some(p) if !matches!(p.subject, Subject::Loan(_)) => {
+                    unless(p.maker == by, Why::NotMaker)
+                }
+                _ => Verdict::from([Why::NotPending]),
+            },
+        }
+    }
+
+    fn with_fund(&self, fund: FundId, verdict: impl FnOnce() -> Verdict) -> Verdict {
+        match self.funds.contains_key(&fund) {
+            true => verdict(),
+            false => Verdict::from([Why::NotFound]),
+        }
+    }
+
+    fn with_cooperative(&self, id: CooperativeId, verdict: impl FnOnce() -> Verdict) -> Verdict {
+        match self.cooperatives.contains_key(&id) {
+            true => verdict(),
+            false => Verdict::from([Why::NotFound]),
+        }
+    }
+
+    fn with_approved(
+        &self,
+        loan: LoanId,
+        verdict: impl FnOnce((FundId, AccountId)) -> Verdict,
+    ) -> Verdict {
+        match self.loans.get(&loan) {
+            None => Verdict::from([Why::NotFound]),
+            Some(loan) if loan.is != LoanIs::Approved => Verdict::from([Why::LoanNotApproved]),
+            Some(loan) => verdict(loan.account),
+        }
+    }
+
+    fn has_status(&self, fund: FundId, account: AccountId, good: &[Status]) -> Verdict {
+        match self.accounts.get(&(fund, account)) {
+            None => Verdict::from([Why::NotFound]),
+            Some(account) => unless(good.contains(&account.status), Why::AccountStatus),
+        }
+    }
+
+    fn may_lend(&self, (fund, account): (FundId, AccountId)) -> Verdict {
+        let lends = matches!(self.terms(fund).purpose, Purpose::Loan(_));
+        all([
+            unless(lends, Why::FundKind),
+            self.has_status(fund, account, &[Status::Open]),
+        ])
+    }
+
+    /// A closed account is not debited again. What it once got may still come back.
+    fn may_be_corrected(&self, posting: &Posting) -> Verdict {
+        let (What::Return { .. } | What::Repayment(..)) = posting.what else {
+            return Verdict::new();
+        };
+        let (fund, account) = self.account_of(posting).unwrap();
+        self.has_status(fund, account, &[Status::Open, Status::Suspended])
+    }
+
+    fn moves_cash(&self, fund: FundId, bank: &BankReference, date: Date) -> Verdict {
+        let key = |b: &BankReference| (b.bank.clone(), b.reference.clone(), b.line.unwrap_or(0));
+        let used = self.live().any(|p| key(&p.bank) == key(bank));
+        let dates = self.funds[&fund].opening..=self.today();
+        all([
+            unless(!used, Why::BankReference),
+            unless(dates.contains(&date), Why::ValueDate),
+        ])
+    }
+
+    fn pending_at(&self, at: Position) -> Option<&Pending> {
+        self.pending.iter().find(|p| p.at == at.get())
+    }
+
+    /// The model as if that proposal had never been made.
+    fn without(&self, at: Position) -> Model {
+        let mut model = self.clone();
+        model.pending.retain(|p| p.at != at.get());
+        model
+    }
+
+    fn decides(
+        &self,
+        by: PrincipalId,
+        at: Position,
+        verdict: impl FnOnce(Subject) -> Verdict,
+    ) -> Verdict {
+        match self.pending_at(at) {
+            None => Verdict::from([Why::NotPending]),
+            Some(p) => all([unless(p.maker != by, Why::SamePerson), verdict(p.subject)]),
+        }
+    }
+
+    fn decides_on_loan(
+        &self,
+        by: PrincipalId,
+        loan: LoanId,
+        verdict: impl FnOnce(Position) -> Verdict,
+    ) -> Verdict {
+        if !self.loans.contains_key(&loan) {
+            return Verdict::from([Why::NotFound]);
+        }
+        let mut pending = self.pending.iter();
+        match pending.find(|p| p.subject == Subject::Loan(loan)) {
+            None => Verdict::from([Why::NotPending]),
+            Some(p) => all([
+                unless(p.maker != by, Why::SamePerson),
+                verdict(Position::new(p.at)),
+            ]),
+        }
+    }
+
+    fn takes_back_loan(&self, by: PrincipalId, loan: LoanId) -> Verdict {
+        if !self.loans.contains_key(&loan) {
+            return Verdict::from([Why::NotFound]);
+        }
+        let mut pending = self.pending.iter();
+        match pending.find(|p| p.subject == Subject::Loan(loan)) {
+            None => Verdict::from([Why::NotPending]),
+            Some(p) => unless(p.maker == by, Why::NotMaker),
+        }
+    }
+
+    /// A proposal must name a time to come, and what it would use must be there.
+    fn proposal(&self, by: PrincipalId, expires: Option<Timestamp>, command: &Command) -> Verdict {
+        all([
+            unless(expires.is_none_or(|t| t.as_micros() > self.now), Why::Expiry),
+            self.breaks(by, command),
+            self.breaks_at_once(by, command),
+        ])
+    }
+
+    /// A reversal must be possible as things stand, not only when it is approved.
+    fn breaks_at_once(&self, by: PrincipalId, command: &Command) -> Verdict {
+        let Command::ProposeReversal(c) = command else {
+            return Verdict::new();
+        };
+        let mut after = self.clone();
+        after.apply(by, command);
+        let at = c.reverses.get();
+        let posting = after.postings.iter_mut().find(|p| p.at == at);
+        posting.unwrap().reversed = true;
+        after.pending.pop();
+        after.broken(self)
+    }
+
+    fn breaks(&self, by: PrincipalId, command: &Command) -> Verdict {
+        self.breaks_from(self, by, command)
+    }
+
+    /// What no longer holds once the command has happened.
+    fn breaks_from(&self, before: &Model, by: PrincipalId, command: &Command) -> Verdict {
+        let mut after = self.clone();
+        after.apply(by, command);
+        after.broken(before)
+    }
+
+    fn broken(&self, before: &Model) -> Verdict {
+        let mut verdict = Verdict::new();
+        for fund in self.funds.keys() {
+            let sums = self.fund_sums(*fund);
+            let committable = sums.available - sums.committed - sums.reserved;
+            let enough = sums.cash >= 0 && sums.available >= 0 && committable >= 0;
+            verdict.extend(unless(enough, Why::Funds));
+            for cooperative in self.cooperatives.keys() {
+                let exposure = self.exposure(*fund, *cooperative);
+                let within = exposure <= self.terms(*fund).ceiling.minor();
+                let more = exposure > before.exposure(*fund, *cooperative);
+                verdict.extend(unless(within || !more, Why::Ceiling));
+            }
+        }
+        for (id, loan) in &self.loans {
+            let [disbursed, repaid, ..] = self.loan_sums(*id);
+            let headroom = self.uses().filter_map(|uses| uses.headroom);
+            let reserved: i64 = headroom.filter(|(l, _)| l == id).map(|(_, n)| n).sum();
+            verdict.extend(unless(disbursed + reserved <= loan.principal, Why::LoanLimit));
+            verdict.extend(unless(repaid <= disbursed, Why::Outstanding));
+        }
+        for posting in &self.postings {
+            let What::Allocation(_) = posting.what else {
+                continue;
+            };
+            let withdrawal = What::Withdrawal { allocation: posting.at };
+            let withdrawals = self.live().filter(|p| p.what == withdrawal);
+            let taken: i64 = withdrawals.map(|p| p.amount).sum();
+            let uses = self.uses().filter_map(|uses| uses.allocation);
+            let reserved: i64 = uses.filter(|(at, _)| *at == posting.at).map(|(_, n)| n).sum();
+            let there = if posting.reversed { 0 } else { posting.amount };
+            verdict.extend(unless(taken + reserved <= there, Why::Allocation));
+        }
+        verdict
+    }
+
+    /// What counts against the ceiling of a cooperative.
+    fn exposure(&self, fund: FundId, cooperative: CooperativeId) -> i64 {
+        let accounts = self.accounts.iter();
+        accounts
+            .filter(|((of, _), a)| *of == fund && a.cooperative == cooperative)
+            .flat_map(|(account, _)| self.account_sums(*account))
+            .sum()
+    }
+}

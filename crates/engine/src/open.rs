@@ -1,0 +1,249 @@
+//! Opening a ledger: the log, the index, and the replay of everything since the last snapshot that
+//! a seal vouches for. Each record on the way is checked and decided again.
+
+use crate::facts::{Facts, Recent, Sealed};
+use crate::projector::{Added, describe};
+use crate::writer::balances_of;
+use bergulir_chain::{Hash, LogSize, Position, Record};
+use bergulir_domain::{Event, LedgerId};
+use bergulir_proto::event::decode_event;
+use bergulir_proto::replay::{ReplayError, Replica, digest, header};
+use bergulir_store::index::{Index, IndexBatch, IndexError, IndexOptions};
+use bergulir_store::{EventLog, FileLog, FileLogOptions, ReadError, ReadLimit, Recovery};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use thiserror::Error;
+
+/// The folders of a ledger.
+pub(crate) const LOG_FOLDER: &str = "log";
+/// See [`LOG_FOLDER`].
+pub(crate) const INDEX_FOLDER: &str = "index";
+
+/// Why a ledger cannot be opened.
+#[derive(Debug, Error)]
+pub enum OpenError {
+    /// Its log cannot be opened.
+    #[error(transparent)]
+    Log(#[from] bergulir_store::OpenError),
+    /// Its log cannot be read.
+    #[error(transparent)]
+    Read(#[from] ReadError),
+    /// A record is not what the ledger would have written.
+    #[error("the log does not hold what this ledger wrote: {0}; restore it from a backup")]
+    Replay(#[from] ReplayError),
+    /// The index cannot be made.
+    #[error("the index cannot be used: {}", describe(.0))]
+    Index(#[from] IndexError),
+    /// The log is another ledger's.
+    #[error("the folder of ledger {folder} holds the log of ledger {found}: move it back")]
+    OtherLedger {
+        /// The name of the folder.
+        folder: LedgerId,
+        /// The name in the log.
+        found: LedgerId,
+    },
+    /// A folder cannot be made or read.
+    #[error("could not use {}: {source}", path.display())]
+    Io {
+        /// The folder.
+        path: PathBuf,
+        /// What the operating system said.
+        source: std::io::Error,
+    },
+}
+
+impl OpenError {
+    /// The first bad position, if the log is damaged.
+    pub fn position(&self) -> Option<u64> {
+        match self {
+            OpenError::Log(bergulir_store::OpenError::Corrupt { position, .. })
+            | OpenError::Read(ReadError::Corrupt { position, .. }) => Some(position.get()),
+            OpenError::Replay(error) => Some(match error {
+                ReplayError::Chain(error) => error.position.get(),
+                ReplayError::Event { position, .. }
+                | ReplayError::Principal { position, .. }
+                | ReplayError::RuleBroken { position, .. }
+                | ReplayError::OtherEvent { position } => position.get(),
+            }),
+            OpenError::Log(_)
+            | OpenError::Read(_)
+            | OpenError::Index(_)
+            | OpenError::OtherLedger { .. }
+            | OpenError::Io { .. } => None,
+        }
+    }
+}
+
+/// A ledger's parts, ready to run.
+pub(crate) struct Opened {
+    pub(crate) log: Arc<dyn EventLog>,
+    pub(crate) index: Arc<Index>,
+    pub(crate) replica: Replica,
+    /// Records below were not replayed: a snapshot stands for them.
+    pub(crate) trusted: LogSize,
+}
+
+/// Opens the log of a ledger and says what that took.
+pub(crate) fn open_log(folder: &Path) -> Result<(FileLog, Recovery), OpenError> {
+    let (log, recovery) = FileLog::open(&folder.join(LOG_FOLDER), FileLogOptions::default())?;
+    if let Some(cut) = &recovery.cut {
+        tracing::warn!(
+            position = cut.position.get(),
+            kept_in = %cut.kept_in.display(),
+            "a torn frame was cut off the log; nothing of it had been acknowledged"
+        );
+    }
+    Ok((log, recovery))
+}
+
+/// Opens a ledger whose log has at least one record. `progress` is told how many records of how
+/// many are replayed.
+pub(crate) fn open(
+    folder: &Path,
+    id: LedgerId,
+    log: Arc<dyn EventLog>,
+    progress: &dyn Fn(u64, u64),
+) -> Result<Opened, OpenError> {
+    match open_with_index(folder, id, &log, progress) {
+        // What can be rebuilt is not worth an operator's morning.
+        Err(OpenError::Index(error)) => {
+            tracing::warn!(error = %describe(&error), "the index is made anew");
+            Index::discard(&folder.join(INDEX_FOLDER))?;
+            open_with_index(folder, id, &log, progress)
+        }
+        other => other,
+    }
+}
+
+fn open_with_index(
+    folder: &Path,
+    id: LedgerId,
+    log: &Arc<dyn EventLog>,
+    progress: &dyn Fn(u64, u64),
+) -> Result<Opened, OpenError> {
+    let identity = first_hash(log.as_ref())?;
+    let opened = Index::open(&folder.join(INDEX_FOLDER), &IndexOptions::new(identity))?;
+    if let Some(why) = opened.fresh_because {
+        tracing::info!(ledger = %id, why, "the index is made from the log");
+    }
+    let mut index = opened.index;
+    if index.applied() > log.head().size {
+        // The log is the truth: an index that is ahead of it knows records that never were.
+        tracing::warn!(ledger = %id, "the index is ahead of the log and is made anew");
+        drop(index);
+        Index::discard(&folder.join(INDEX_FOLDER))?;
+        index = Index::open(&folder.join(INDEX_FOLDER), &IndexOptions::new(identity))?.index;
+    }
+    let index = Arc::new(index);
+    let mut replica = newest_trusted(log.as_ref(), &index).unwrap_or_default();
+    let trusted = replica.size();
+    replay(log.as_ref(), &index, &mut replica, progress)?;
+    let found = replica.state().opened().map(|opened| opened.ledger);
+    if let Some(found) = found.filter(|found| *found != id) {
+        return Err(OpenError::OtherLedger { folder: id, found });
+    }
+    Ok(Opened {
+        log: Arc::clone(log),
+        index,
+        replica,
+        trusted,
+    })
+}
+
+fn first_hash(log: &dyn EventLog) -> Result<Hash, ReadError> {
+    let records = log.read(Position::new(0), ReadLimit::ONE)?;
+    let first = records.iter().next();
+    Ok(first.map_or(Hash::ZERO, |(_, bytes)| bergulir_chain::record::hash(bytes)))
+}
+
+/// The newest snapshot whose digest is that of a seal in the log, and that the index reaches.
+fn newest_trusted(log: &dyn EventLog, index: &Index) -> Option<Replica> {
+    index.snapshots().into_iter().rev().find_map(|size| {
+        if size > index.applied() {
+            return None;
+        }
+        let bytes = index.snapshot(size).ok()??;
+        let trusted = trusted(log, size, &bytes);
+        if trusted.is_none() {
+            tracing::warn!(
+                size = size.get(),
+                "a snapshot is not what its seal says: not used"
+            );
+        }
+        trusted
+    })
+}
+
+fn trusted(log: &dyn EventLog, size: LogSize, bytes: &[u8]) -> Option<Replica> {
+    let (sealed_at, snapshot) = bytes.split_first_chunk::<8>()?;
+    let sealed_at = Position::new(u64::from_le_bytes(*sealed_at));
+    let records = log.read(sealed_at, ReadLimit::ONE).ok()?;
+    let (_, bytes) = records.iter().next()?;
+    let record = Record::parse(bytes).ok()?;
+    let Event::Sealed(seal) = decode_event(record.event).ok()? else {
+        return None;
+    };
+    let vouched =
+        seal.through.get() + 1 == size.get() && seal.state_digest == *digest(snapshot).as_bytes();
+    let replica = vouched.then(|| Replica::restore(snapshot).ok())??;
+    (replica.size() == size).then_some(replica)
+}
+
+/// Replays the log from where the replica stands to its head, and feeds the index what it lacks.
+fn replay(
+    log: &dyn EventLog,
+    index: &Index,
+    replica: &mut Replica,
+    progress: &dyn Fn(u64, u64),
+) -> Result<(), OpenError> {
+    let head = log.head().size;
+    let mut batch = IndexBatch::default();
+    while replica.size() < head {
+        let records = log.read(Position::new(replica.size().get()), ReadLimit::STEP)?;
+        let first = replica.size().get();
+        let mut recent = Recent::new(first);
+        batch.begin(LogSize::new(first.max(index.applied().get())));
+        for (position, bytes) in &records {
+            let indexed = position.get() < index.applied().get();
+            if indexed {
+                recent = Recent::new(position.get());
+            }
+            let facts = Facts {
+                recent: &recent,
+                index,
+                log,
+            };
+            let previous = replica.head_hash();
+            let replayed = replica.replay(bytes, &facts)?;
+            if indexed {
+                continue;
+            }
+            let balances = balances_of(replica.state(), replayed.touched);
+            let added = Added {
+                position,
+                request_id: replayed.record.request_id,
+                event: &replayed.event,
+                touched: replayed.touched,
+                balances: &balances,
+            };
+            added.to(&mut batch)?;
+            recent.push(Arc::new(Sealed {
+                header: header(&replayed.record)?,
+                authentication: replayed.record.authentication,
+                request_id: replayed.record.request_id,
+                following: replayed.record.following,
+                previous,
+                hash: replayed.hash,
+                touched: replayed.touched,
+                balances,
+                event: replayed.event,
+            }));
+        }
+        if replica.size() > index.applied() {
+            batch.cover(replica.size());
+            index.apply(&batch)?;
+        }
+        progress(replica.size().get(), head.get());
+    }
+    Ok(())
+}

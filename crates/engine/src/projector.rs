@@ -1,0 +1,200 @@
+//! The projector: the one thread of a ledger that follows what is durable. It keeps the state that
+//! reads see, feeds the index, computes seals and keeps the snapshots that a seal vouches for.
+
+use crate::facts::{Sealed, fingerprint};
+use crate::health::Health;
+use crate::submission::RequestId;
+use crate::trail::{Owner, Running};
+use bergulir_chain::{LogSize, Position, Record};
+use bergulir_domain::command::Seal;
+use bergulir_domain::{Event, Touched};
+use bergulir_proto::replay::Replica;
+use bergulir_store::index::{Index, IndexBatch, IndexError};
+use crossbeam_channel::Receiver;
+use std::sync::{Arc, PoisonError, RwLock};
+use tokio::sync::{oneshot, watch};
+
+/// So many records are applied to the published state at a time, so that readers wait little.
+const STEP: usize = 1_000;
+
+#[derive(Debug)]
+pub(crate) enum Message {
+    Published(Vec<Arc<Sealed>>),
+    /// Compute a seal through the published head; `None` if nothing is there to seal.
+    Seal(oneshot::Sender<Option<Seal>>),
+}
+
+pub(crate) struct Projector {
+    pub(crate) published: Arc<RwLock<Replica>>,
+    pub(crate) index: Arc<Index>,
+    pub(crate) projected: watch::Sender<LogSize>,
+    pub(crate) health: Arc<Health>,
+    /// A seal is asked for after so many records.
+    pub(crate) seal_every: u64,
+    /// Asks the writer to record a seal.
+    pub(crate) record_seal: Box<dyn Fn(Seal) + Send>,
+    pub(crate) since_seal: u64,
+    /// The snapshot of the last seal that was computed, until its record comes by.
+    pub(crate) pending: Option<(Seal, Vec<u8>)>,
+}
+
+impl Projector {
+    /// Runs until the persister and every handle are gone.
+    pub(crate) fn run(mut self, messages: &Receiver<Message>) {
+        for message in messages {
+            let result = match message {
+                Message::Published(sealed) => self.follow(&sealed),
+                Message::Seal(reply) => {
+                    let seal = self.compute_seal();
+                    // Whoever asked may have gone away.
+                    let _ = reply.send(seal);
+                    Ok(())
+                }
+            };
+            if let Err(error) = result {
+                let why = describe(&error);
+                self.health
+                    .fail(format!("{why}; restart the server: the index is made anew"));
+                return;
+            }
+        }
+        if let Err(error) = self.index.flush() {
+            // The next start replays what is missing from the log.
+            tracing::warn!(error = %describe(&error), "the index could not be written out");
+        }
+    }
+
+    fn follow(&mut self, sealed: &[Arc<Sealed>]) -> Result<(), IndexError> {
+        let mut batch = IndexBatch::default();
+        for step in sealed.chunks(STEP) {
+            let mut replica = self
+                .published
+                .write()
+                .unwrap_or_else(PoisonError::into_inner);
+            batch.begin(replica.size());
+            for one in step {
+                replica.follow(&chain_record(one), one.hash, &one.header, &one.event);
+                add(&mut batch, one)?;
+            }
+            batch.cover(replica.size());
+            drop(replica);
+            self.index.apply(&batch)?;
+            self.projected.send_replace(batch.to());
+        }
+        for one in sealed {
+            self.since_seal += 1;
+            if let Event::Sealed(seal) = &one.event {
+                self.since_seal = 0;
+                self.keep_snapshot(seal, one.header.position.get())?;
+            }
+        }
+        if self.since_seal >= self.seal_every {
+            self.since_seal = 0;
+            if let Some(seal) = self.compute_seal() {
+                (self.record_seal)(seal);
+            }
+        }
+        Ok(())
+    }
+
+    fn compute_seal(&mut self) -> Option<Seal> {
+        let replica = self
+            .published
+            .read()
+            .unwrap_or_else(PoisonError::into_inner);
+        let seal = replica.seal()?;
+        self.pending = Some((seal.clone(), replica.snapshot()));
+        Some(seal)
+    }
+
+    /// The seal is in the log: its snapshot can be trusted, and is kept beside the index.
+    fn keep_snapshot(&mut self, seal: &Seal, sealed_at: u64) -> Result<(), IndexError> {
+        match self.pending.take() {
+            Some((pending, snapshot)) if pending == *seal => {
+                self.index.flush()?;
+                let mut bytes = sealed_at.to_le_bytes().to_vec();
+                bytes.extend_from_slice(&snapshot);
+                self.index
+                    .put_snapshot(LogSize::new(seal.through.get() + 1), &bytes)
+            }
+            other => {
+                self.pending = other;
+                Ok(())
+            }
+        }
+    }
+}
+
+/// What one record adds to the index.
+fn add(batch: &mut IndexBatch, sealed: &Sealed) -> Result<(), IndexError> {
+    let position = Position::new(sealed.header.position.get());
+    let added = Added {
+        position,
+        request_id: sealed.request_id,
+        event: &sealed.event,
+        touched: sealed.touched,
+        balances: &sealed.balances,
+    };
+    added.to(batch)
+}
+
+/// What one record adds to the index.
+pub(crate) struct Added<'a> {
+    pub(crate) position: Position,
+    pub(crate) request_id: RequestId,
+    pub(crate) event: &'a Event,
+    pub(crate) touched: Touched,
+    pub(crate) balances: &'a crate::submission::Balances,
+}
+
+impl Added<'_> {
+    pub(crate) fn to(&self, batch: &mut IndexBatch) -> Result<(), IndexError> {
+        let Added {
+            position,
+            request_id,
+            event,
+            touched,
+            balances,
+        } = self;
+        batch.request_id(*position, request_id);
+        if let Some(reference) = event.bank_reference() {
+            batch.bank_reference(*position, &fingerprint(reference));
+        }
+        let mut value = Vec::with_capacity(96);
+        if let (Some(account), Some(own)) = (touched.account, &balances.account) {
+            Running::encode_account(own, touched.loan, balances.loan.as_ref(), &mut value);
+            batch.trail(*position, Owner::Account(account).key(), &value)?;
+            value.clear();
+        }
+        if let Some(cooperative) = touched.cooperative {
+            batch.trail(*position, Owner::Cooperative(cooperative).key(), &value)?;
+        }
+        if let (Some(fund), Some(own)) = (touched.fund, &balances.fund) {
+            Running::encode_fund(own, &mut value);
+            batch.trail(*position, Owner::Fund(fund).key(), &value)?;
+        }
+        Ok(())
+    }
+}
+
+/// The record without its event, which the chain's cursor does not look at.
+fn chain_record(sealed: &Sealed) -> Record<'_> {
+    Record {
+        position: Position::new(sealed.header.position.get()),
+        previous: sealed.previous,
+        recorded_at: bergulir_chain::Timestamp::from_micros(sealed.header.recorded_at.as_micros()),
+        principal: sealed.header.principal.as_str(),
+        authentication: sealed.authentication,
+        request_id: sealed.request_id,
+        following: sealed.following,
+        event: &[],
+        signature: None,
+    }
+}
+
+pub(crate) fn describe(error: &dyn std::error::Error) -> String {
+    match error.source() {
+        Some(source) => format!("{error}: {source}"),
+        None => error.to_string(),
+    }
+}

@@ -1,0 +1,183 @@
+//! What goes into a ledger's queue, and what comes back.
+
+use bergulir_chain::{Authentication, Hash, LogSize, Position, Timestamp};
+use bergulir_domain::state::{AccountBalances, FundBalances, LoanBalances};
+use bergulir_domain::{Command, PrincipalId, Rejection, Touched};
+use std::time::{Duration, Instant};
+use tokio::sync::oneshot;
+
+/// A caller's id of one request: the 16 bytes of a UUID.
+pub type RequestId = [u8; 16];
+
+/// Who asks, and how the server knows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Caller {
+    /// Who.
+    pub principal: PrincipalId,
+    /// How the server knows.
+    pub authentication: Authentication,
+}
+
+/// One command under its request id.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Request {
+    /// Makes a retry safe, for ever.
+    pub request_id: RequestId,
+    /// What is asked.
+    pub command: Command,
+}
+
+/// What a caller sends together.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Work {
+    /// One command.
+    Single(Request),
+    /// All or nothing, at consecutive positions.
+    Atomic(Vec<Request>),
+    /// Each by itself, in order.
+    Independent(Vec<Request>),
+}
+
+/// How the work is to be done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Terms {
+    /// Decide, and record nothing. Not for independent work of more than one command.
+    pub validate_only: bool,
+    /// Refuse unless the log has exactly this many records. Checked after the request id; not for
+    /// independent work.
+    pub expected_position: Option<LogSize>,
+    /// Past it the work is dropped if it still waits.
+    pub deadline: Option<Instant>,
+}
+
+impl Terms {
+    /// No conditions.
+    pub const PLAIN: Terms = Terms {
+        validate_only: false,
+        expected_position: None,
+        deadline: None,
+    };
+}
+
+/// Work on its way to the writer.
+#[derive(Debug)]
+pub(crate) struct Submission {
+    pub(crate) caller: Caller,
+    pub(crate) work: Work,
+    pub(crate) terms: Terms,
+    pub(crate) reply: oneshot::Sender<Answer>,
+}
+
+/// What the writer answers to a piece of work.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Answer {
+    /// One answer for each request, in order. Of an atomic batch either all are accepted, or there
+    /// is exactly one refusal, which [`Answer::Refused`] gives.
+    Items(Vec<Result<Accepted, Refusal>>),
+    /// The work as a whole was refused, and nothing of it recorded.
+    Refused {
+        /// Which request was the cause, if one was; its place in the batch.
+        item: Option<usize>,
+        /// Why.
+        refusal: Refusal,
+    },
+}
+
+/// A command that is in the log, durably, or would be accepted (`validate_only`).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Accepted {
+    /// Where; `None` if it was only validated.
+    pub receipt: Option<Receipt>,
+    /// Whom it concerned.
+    pub touched: Touched,
+    /// The balances right after it (or as they are, if it was only validated).
+    pub balances: Balances,
+}
+
+/// Where a command is in the log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Receipt {
+    /// Its position.
+    pub position: Position,
+    /// The hash of its record.
+    pub record_hash: Hash,
+    /// When it was recorded.
+    pub recorded_at: Timestamp,
+    /// Whether this is the first answer again, to a retry.
+    pub duplicate: bool,
+}
+
+/// The balances that a command may have changed, right after it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Balances {
+    /// Of the fund.
+    pub fund: Option<FundBalances>,
+    /// Of the account.
+    pub account: Option<AccountBalances>,
+    /// Of the loan, if it is approved.
+    pub loan: Option<LoanBalances>,
+}
+
+/// Why work was not done. Nothing of it was recorded, unless it says that the outcome is unknown.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// A rule of the trade.
+    #[error(transparent)]
+    Rule(Rejection),
+    /// The request id was used for something else.
+    #[error(
+        "the request id was used at position {position} for another command or by another \
+         principal: take a new id for a new request"
+    )]
+    RequestIdConflict {
+        /// Where it was used.
+        position: Position,
+    },
+    /// A request id stands twice in one atomic batch.
+    #[error("the request id stands twice in the batch: each command needs one of its own")]
+    RequestIdRepeated,
+    /// The log does not end where the caller thought.
+    #[error("the ledger has {size} records, not {expected}: read again and decide anew")]
+    HeadMoved {
+        /// What the caller expected.
+        expected: LogSize,
+        /// How many there are.
+        size: LogSize,
+    },
+    /// Too much is waiting.
+    #[error("the ledger's queue is full: try again in {} ms", retry_after.as_millis())]
+    QueueFull {
+        /// When to try again.
+        retry_after: Duration,
+    },
+    /// The deadline passed while the work waited; it was dropped.
+    #[error("the deadline passed before the command was decided; nothing was recorded")]
+    DeadlineExceeded,
+    /// The ledger takes no writes.
+    #[error("the ledger is read-only: {why}")]
+    ReadOnly {
+        /// Why, and what to do.
+        why: String,
+    },
+    /// The server is going down.
+    #[error("the server is shutting down; nothing was recorded: try again later")]
+    ShuttingDown,
+    /// A write failed after the command was accepted.
+    #[error(
+        "it is unknown whether the command was recorded ({why}): \
+         send it again with the same request id"
+    )]
+    OutcomeUnknown {
+        /// What failed.
+        why: String,
+    },
+    /// The command makes a record that is too long.
+    #[error("the command makes a record of more than 65,535 bytes")]
+    TooLong,
+}
+
+impl From<Rejection> for Refusal {
+    fn from(rejection: Rejection) -> Refusal {
+        Refusal::Rule(rejection)
+    }
+}

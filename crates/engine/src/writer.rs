@@ -1,0 +1,541 @@
+//! The writer: the one thread of a ledger that decides. It drains what waits, stamps the time
+//! once, decides and seals each command, and hands the group to the persister whenever that one is
+//! free: while one group is being synced, the next one grows.
+
+use crate::clock::{Clock, Stamper};
+use crate::facts::{Facts, Recent, Sealed};
+use crate::health::Health;
+use crate::submission::{
+    Accepted, Answer, Balances, Caller, Receipt, Refusal, Request, Submission, Terms, Work,
+};
+use crate::trail::{Owner, Running};
+use bergulir_chain::{LogSize, Record};
+use bergulir_domain::state::advance;
+use bergulir_domain::{
+    Context, Event, Header, Position, State, Timestamp, Touched, decide, evolve, touched,
+};
+use bergulir_proto::event::encode_event;
+use bergulir_store::index::{Direction, Index};
+use bergulir_store::{EventLog, Group, GroupError, Head};
+use crossbeam_channel::{Receiver, Sender, select};
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::Instant;
+use tokio::sync::oneshot;
+
+/// A group stops growing at so many bytes of records, so that its sync stays short.
+pub(crate) const GROUP_BYTES: usize = 4 << 20;
+/// A group stops growing at so many records.
+pub(crate) const GROUP_RECORDS: usize = 65_536;
+/// The writer waits while so many records are not in the index yet: their keys stay in memory.
+pub(crate) const MAX_UNINDEXED: u64 = 1_000_000;
+
+/// What the writer takes from its queue.
+#[derive(Debug)]
+pub(crate) enum Message {
+    Work(Submission),
+    /// Answer once everything decided so far is durable, and let no later record carry this
+    /// instant or an earlier one.
+    Fence {
+        instant: Timestamp,
+        reply: oneshot::Sender<()>,
+    },
+}
+
+/// One group on its way to the disk, and who waits for it.
+#[derive(Debug)]
+pub(crate) struct Bundle {
+    pub(crate) group: Group,
+    pub(crate) sealed: Vec<Arc<Sealed>>,
+    pub(crate) waiters: Vec<Waiter>,
+}
+
+/// Who is told once the state that was decided on is durable.
+#[derive(Debug)]
+pub(crate) enum Waiter {
+    Answer(oneshot::Sender<Answer>, Answer),
+    Fence(oneshot::Sender<()>),
+}
+
+impl Bundle {
+    pub(crate) fn new(base: Head) -> Bundle {
+        Bundle {
+            group: Group::new(base),
+            sealed: Vec::new(),
+            waiters: Vec::new(),
+        }
+    }
+
+    fn is_full(&self) -> bool {
+        self.group.body().len() >= GROUP_BYTES || self.group.len() >= GROUP_RECORDS
+    }
+}
+
+pub(crate) struct Writer {
+    pub(crate) state: State,
+    pub(crate) recent: Recent,
+    pub(crate) stamper: Stamper,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) index: Arc<Index>,
+    pub(crate) log: Arc<dyn EventLog>,
+    pub(crate) health: Arc<Health>,
+    pub(crate) bundle: Bundle,
+}
+
+impl Writer {
+    /// Runs until every sender of `inbox` is gone and all that was decided is handed over.
+    pub(crate) fn run(
+        mut self,
+        inbox: &Receiver<Message>,
+        persister: &Sender<Bundle>,
+        idle: &Receiver<Bundle>,
+    ) {
+        let mut spare = Some(Bundle::new(self.bundle.group.head()));
+        let mut open = true;
+        while open || !self.bundle.waiters.is_empty() {
+            if !self.bundle.waiters.is_empty()
+                && let Some(mut next) = spare.take()
+            {
+                next.group.begin(self.bundle.group.head());
+                let full = std::mem::replace(&mut self.bundle, next);
+                if persister.send(full).is_err() {
+                    return;
+                }
+            }
+            if !open || self.bundle.is_full() {
+                match idle.recv() {
+                    Ok(bundle) => spare = Some(bundle),
+                    Err(_) => return,
+                }
+                continue;
+            }
+            select! {
+                recv(inbox) -> message => match message {
+                    Ok(message) => self.drain(message, inbox),
+                    Err(_) => open = false,
+                },
+                recv(idle) -> bundle => match bundle {
+                    Ok(bundle) => spare = Some(bundle),
+                    Err(_) => return,
+                },
+            }
+        }
+    }
+
+    /// Takes what waits as one group: one time for all of it.
+    fn drain(&mut self, first: Message, inbox: &Receiver<Message>) {
+        self.recent.forget_below(self.index.applied().get());
+        self.wait_for_the_index();
+        let mut next = Some(first);
+        while let Some(message) = next {
+            match message {
+                Message::Work(submission) => self.take(submission),
+                Message::Fence { instant, reply } => {
+                    self.stamper.pass(instant);
+                    self.bundle.waiters.push(Waiter::Fence(reply));
+                }
+            }
+            next = if self.bundle.is_full() {
+                None
+            } else {
+                inbox.try_recv().ok()
+            };
+        }
+    }
+
+    fn wait_for_the_index(&mut self) {
+        let mut pause = std::time::Duration::from_millis(1);
+        while self.state.size() - self.recent.first().min(self.state.size()) > MAX_UNINDEXED
+            && self.health.failure().is_none()
+        {
+            std::thread::sleep(pause);
+            pause = pause
+                .saturating_mul(2)
+                .min(std::time::Duration::from_millis(20));
+            self.recent.forget_below(self.index.applied().get());
+        }
+    }
+
+    fn take(&mut self, submission: Submission) {
+        let Submission {
+            caller,
+            work,
+            terms,
+            reply,
+        } = submission;
+        if let Some(why) = self.health.failure() {
+            refuse(reply, Refusal::ReadOnly { why });
+            return;
+        }
+        if terms
+            .deadline
+            .is_some_and(|deadline| deadline <= Instant::now())
+        {
+            refuse(reply, Refusal::DeadlineExceeded);
+            return;
+        }
+        // A caller that went away before anything was decided has no claim on the ledger's time.
+        if reply.is_closed() {
+            return;
+        }
+        let now = match self.stamper.stamp(self.clock.as_ref()) {
+            Ok(now) => now,
+            Err(suspect) => {
+                tracing::error!(%suspect, "no time can be given");
+                refuse(
+                    reply,
+                    Refusal::ReadOnly {
+                        why: suspect.to_string(),
+                    },
+                );
+                return;
+            }
+        };
+        advance(&mut self.state, now);
+        let answer = match work {
+            Work::Single(request) => match self.single(caller, &request, terms, now) {
+                Ok(accepted) => Answer::Items(vec![Ok(accepted)]),
+                Err(refusal) => Answer::Refused {
+                    item: None,
+                    refusal,
+                },
+            },
+            Work::Independent(requests) => {
+                let each = |request| self.single(caller, request, Terms::PLAIN, now);
+                Answer::Items(requests.iter().map(each).collect())
+            }
+            Work::Atomic(requests) => self.atomic(caller, &requests, terms, now),
+        };
+        self.bundle.waiters.push(Waiter::Answer(reply, answer));
+    }
+
+    fn single(
+        &mut self,
+        caller: Caller,
+        request: &Request,
+        terms: Terms,
+        now: Timestamp,
+    ) -> Result<Accepted, Refusal> {
+        if let Some(position) = self.position_of(request)? {
+            return self.repeat(caller, request, position, 0);
+        }
+        self.check_expected(terms)?;
+        if terms.validate_only {
+            return self.validate(caller, request, now);
+        }
+        self.accept(caller, request, 0, now)
+    }
+
+    fn atomic(
+        &mut self,
+        caller: Caller,
+        requests: &[Request],
+        terms: Terms,
+        now: Timestamp,
+    ) -> Answer {
+        let refused = |item: usize, refusal| Answer::Refused {
+            item: Some(item),
+            refusal,
+        };
+        let mut seen = HashSet::with_capacity(requests.len());
+        if let Some(item) = requests.iter().position(|r| !seen.insert(r.request_id)) {
+            return refused(item, Refusal::RequestIdRepeated);
+        }
+        match self.repeat_atomic(caller, requests) {
+            Ok(None) => {}
+            Ok(Some(accepted)) => return Answer::Items(accepted.into_iter().map(Ok).collect()),
+            Err((item, refusal)) => return refused(item, refusal),
+        }
+        if let Err(refusal) = self.check_expected(terms) {
+            return Answer::Refused {
+                item: None,
+                refusal,
+            };
+        }
+        let (group, size) = (self.bundle.group.mark(), self.state.size());
+        let sealed = self.bundle.sealed.len();
+        self.state.mark();
+        let mut accepted = Vec::with_capacity(requests.len());
+        let mut failed = None;
+        for (item, request) in requests.iter().enumerate() {
+            let following = u32::try_from(requests.len() - 1 - item).unwrap_or(u32::MAX);
+            match self.accept(caller, request, following, now) {
+                Ok(done) => accepted.push(done),
+                Err(refusal) => {
+                    failed = Some((item, refusal));
+                    break;
+                }
+            }
+        }
+        if failed.is_none() && !terms.validate_only {
+            self.state.keep();
+            return Answer::Items(accepted.into_iter().map(Ok).collect());
+        }
+        self.state.roll_back();
+        self.recent.truncate(size);
+        self.bundle.group.roll_back(group);
+        self.bundle.sealed.truncate(sealed);
+        match failed {
+            Some((item, refusal)) => refused(item, refusal),
+            None => {
+                let validated = |done: Accepted| {
+                    Ok(Accepted {
+                        receipt: None,
+                        ..done
+                    })
+                };
+                Answer::Items(accepted.into_iter().map(validated).collect())
+            }
+        }
+    }
+
+    /// The first answer again, if every request of the batch was accepted as this batch.
+    fn repeat_atomic(
+        &self,
+        caller: Caller,
+        requests: &[Request],
+    ) -> Result<Option<Vec<Accepted>>, (usize, Refusal)> {
+        let mut first = None;
+        let mut accepted = Vec::new();
+        for (item, request) in requests.iter().enumerate() {
+            let at = |refusal| (item, refusal);
+            let expected = match (item, first) {
+                (0, _) => {
+                    first = self.position_of(request).map_err(at)?;
+                    first
+                }
+                (_, Some(first)) => Some(first + item as u64),
+                (_, None) => None,
+            };
+            let found = if item == 0 {
+                first
+            } else {
+                self.position_of(request).map_err(at)?
+            };
+            match (found, expected) {
+                (None, None) => {}
+                (Some(found), Some(expected)) if found == expected => {
+                    let following = u32::try_from(requests.len() - 1 - item).unwrap_or(u32::MAX);
+                    accepted.push(self.repeat(caller, request, found, following).map_err(at)?);
+                }
+                (Some(position), _) | (None, Some(position)) => {
+                    let position = bergulir_chain::Position::new(position);
+                    return Err(at(Refusal::RequestIdConflict { position }));
+                }
+            }
+        }
+        Ok(first.map(|_| accepted))
+    }
+
+    fn position_of(&self, request: &Request) -> Result<Option<u64>, Refusal> {
+        let found = self.facts().request_id(&request.request_id);
+        found.map_err(|failed| Refusal::Rule(failed.into()))
+    }
+
+    /// Answers a retry: the first answer again, if it is the same command of the same caller.
+    fn repeat(
+        &self,
+        caller: Caller,
+        request: &Request,
+        position: u64,
+        following: u32,
+    ) -> Result<Accepted, Refusal> {
+        let facts = self.facts();
+        let failed = |_| Refusal::Rule(bergulir_domain::Rejection::LookupFailed);
+        let at = bergulir_chain::Position::new(position);
+        let known = facts.known(position).map_err(failed)?;
+        let known = known.ok_or(Refusal::RequestIdConflict { position: at })?;
+        let same = known.principal == caller.principal.as_str()
+            && known.following == following
+            && known.event.command() == request.command;
+        if !same {
+            return Err(Refusal::RequestIdConflict { position: at });
+        }
+        let receipt = Some(Receipt {
+            position: at,
+            record_hash: known.hash,
+            recorded_at: known.recorded_at,
+            duplicate: true,
+        });
+        if let Some(sealed) = self.recent.get(position) {
+            let (touched, balances) = (sealed.touched, sealed.balances);
+            return Ok(Accepted {
+                receipt,
+                touched,
+                balances,
+            });
+        }
+        let touched = touched(&self.state, &known.event, &facts).map_err(failed)?;
+        let balances = self.balances_at(touched, at).map_err(|error| {
+            tracing::error!(%error, "the trail of a record cannot be read");
+            Refusal::Rule(bergulir_domain::Rejection::LookupFailed)
+        })?;
+        Ok(Accepted {
+            receipt,
+            touched,
+            balances,
+        })
+    }
+
+    /// The balances right after an indexed record, from its trails.
+    fn balances_at(
+        &self,
+        touched: Touched,
+        at: bergulir_chain::Position,
+    ) -> Result<Balances, bergulir_store::index::IndexError> {
+        let mut balances = Balances::default();
+        let owners = [
+            touched.fund.map(Owner::Fund),
+            touched.account.map(Owner::Account),
+        ];
+        for owner in owners.into_iter().flatten() {
+            let range = at..at.next();
+            let found = self
+                .index
+                .trail(owner.key(), range, 1, Direction::OldestFirst)?;
+            let Some(running) = found.first().and_then(|(_, bytes)| Running::decode(bytes)) else {
+                continue;
+            };
+            balances.fund = balances.fund.or(running.balances.fund);
+            balances.account = balances.account.or(running.balances.account);
+            balances.loan = balances.loan.or(running.balances.loan);
+        }
+        Ok(balances)
+    }
+
+    fn check_expected(&self, terms: Terms) -> Result<(), Refusal> {
+        let size = LogSize::new(self.state.size());
+        match terms.expected_position {
+            Some(expected) if expected != size => Err(Refusal::HeadMoved { expected, size }),
+            Some(_) | None => Ok(()),
+        }
+    }
+
+    /// Decides, and shows what it would leave behind, on a state that is rolled back.
+    fn validate(
+        &mut self,
+        caller: Caller,
+        request: &Request,
+        now: Timestamp,
+    ) -> Result<Accepted, Refusal> {
+        let event = self.decide(caller, request, now)?;
+        self.state.mark();
+        let header = self.header(caller, now);
+        let touched = evolve(&mut self.state, &header, &event);
+        let balances = balances_of(&self.state, touched);
+        self.state.roll_back();
+        Ok(Accepted {
+            receipt: None,
+            touched,
+            balances,
+        })
+    }
+
+    fn accept(
+        &mut self,
+        caller: Caller,
+        request: &Request,
+        following: u32,
+        now: Timestamp,
+    ) -> Result<Accepted, Refusal> {
+        let event = self.decide(caller, request, now)?;
+        let header = self.header(caller, now);
+        let previous = self.bundle.group.head().hash;
+        let mut bytes = Vec::with_capacity(128);
+        encode_event(&event, &mut bytes);
+        let record = Record {
+            position: bergulir_chain::Position::new(header.position.get()),
+            previous,
+            recorded_at: bergulir_chain::Timestamp::from_micros(now.as_micros()),
+            principal: caller.principal.as_str(),
+            authentication: caller.authentication,
+            request_id: request.request_id,
+            following,
+            event: &bytes,
+            signature: None,
+        };
+        let hash = match self.bundle.group.push(&record) {
+            Ok(hash) => hash,
+            Err(GroupError::Record(_)) => return Err(Refusal::TooLong),
+            Err(GroupError::Chain(error)) => {
+                let why = format!("the writer lost its place in the chain: {error}");
+                self.health.fail(why.clone());
+                return Err(Refusal::ReadOnly { why });
+            }
+        };
+        let touched = evolve(&mut self.state, &header, &event);
+        let balances = balances_of(&self.state, touched);
+        let sealed = Arc::new(Sealed {
+            header,
+            authentication: caller.authentication,
+            request_id: request.request_id,
+            following,
+            previous,
+            hash,
+            event,
+            touched,
+            balances,
+        });
+        self.recent.push(Arc::clone(&sealed));
+        self.bundle.sealed.push(sealed);
+        let receipt = Receipt {
+            position: record.position,
+            record_hash: hash,
+            recorded_at: record.recorded_at,
+            duplicate: false,
+        };
+        Ok(Accepted {
+            receipt: Some(receipt),
+            touched,
+            balances,
+        })
+    }
+
+    fn decide(&self, caller: Caller, request: &Request, now: Timestamp) -> Result<Event, Refusal> {
+        let facts = self.facts();
+        let context = Context {
+            time: now,
+            principal: caller.principal,
+            lookups: &facts,
+        };
+        Ok(decide(&self.state, &request.command, &context)?)
+    }
+
+    fn header(&self, caller: Caller, now: Timestamp) -> Header {
+        let position = Position::new(self.state.size());
+        Header {
+            position,
+            recorded_at: now,
+            principal: caller.principal,
+        }
+    }
+
+    fn facts(&self) -> Facts<'_> {
+        Facts {
+            recent: &self.recent,
+            index: &self.index,
+            log: self.log.as_ref(),
+        }
+    }
+}
+
+/// The balances of whom an event concerned.
+pub(crate) fn balances_of(state: &State, touched: Touched) -> Balances {
+    Balances {
+        fund: touched.fund.map(|index| state.funds().get(index).balances),
+        account: touched
+            .account
+            .map(|index| state.accounts().get(index).balances),
+        loan: touched
+            .loan
+            .and_then(|index| Some(state.loans().get(index).active()?.balances)),
+    }
+}
+
+fn refuse(reply: oneshot::Sender<Answer>, refusal: Refusal) {
+    // A caller that went away needs no answer.
+    let _ = reply.send(Answer::Refused {
+        item: None,
+        refusal,
+    });
+}

@@ -1,0 +1,404 @@
+//! From a message to an event of the domain, trusting nothing.
+
+use core::fmt::Display;
+use core::str::FromStr;
+
+use bergulir_domain::command as c;
+use bergulir_domain::cooperative::ReadinessSet;
+use bergulir_domain::event::{
+    DisbursementReturned, LoanApproved, Paid, Proposed, Repaid, ReversalProposed, Undoes,
+};
+use bergulir_domain::ledger::Origin;
+use bergulir_domain::moment::{Position, Timestamp, UtcOffset};
+use bergulir_domain::money::{Currency, Rate};
+use bergulir_domain::terms::{LoanTerms, PaymentPart, Purpose, RepaymentOrder, Terms};
+use bergulir_domain::{Amount, Date, Event, Money};
+
+use super::EventError;
+use crate::enums::WireEnum;
+use crate::moment::date_from_days;
+use crate::pb::event::Kind;
+use crate::pb::{self, paid, undoes};
+
+type Read<T> = Result<T, EventError>;
+
+pub(super) fn event(kind: Kind) -> Read<Event> {
+    Ok(match kind {
+        Kind::LedgerOpened(m) => Event::LedgerOpened(Box::new(c::OpenLedger {
+            ledger: parse("ledger", &m.ledger)?,
+            origin: Origin::new(&m.origin).map_err(|error| invalid("origin", &error))?,
+            verifier_key: parse_optional("verifier_key", m.verifier_key.as_deref())?,
+            region: parse("region", &m.region)?,
+            currency: Currency::from_code(&m.currency_code)
+                .ok_or_else(|| invalid("currency_code", &"is not known"))?,
+            utc_offset: UtcOffset::from_minutes(m.utc_offset_minutes)
+                .ok_or_else(|| invalid("utc_offset_minutes", &"is out of range"))?,
+            rules_version: m.rules_version,
+        })),
+        Kind::RulesAdopted(m) => Event::RulesAdopted(c::AdoptRules { version: m.version }),
+        Kind::FundOpened(m) => Event::FundOpened(Box::new(c::OpenFund {
+            fund: parse("fund", &m.fund)?,
+            name: parse("display_name", &m.display_name)?,
+            opening_date: date("opening_date", m.opening_date)?,
+            terms: terms(&present("terms", m.terms)?)?,
+        })),
+        Kind::TermsChanged(m) => Event::TermsChanged(Box::new(c::ChangeTerms {
+            fund: parse("fund", &m.fund)?,
+            effective_from: date("effective_from", m.effective_from)?,
+            terms: terms(&present("terms", m.terms)?)?,
+            reference: parse("reference", &m.reference)?,
+        })),
+        Kind::FundAllocated(m) => Event::FundAllocated(c::AllocateFund {
+            fund: parse("fund", &m.fund)?,
+            amount: amount("amount", m.amount)?,
+            source: enumeration("source", m.source)?,
+            reference: parse("reference", &m.reference)?,
+            bank_reference: bank_reference(m.bank_reference)?,
+            value_date: date("value_date", m.value_date)?,
+        }),
+        Kind::AllocationWithdrawalProposed(m) => {
+            Event::AllocationWithdrawalProposed(Box::new(Proposed {
+                command: c::ProposeAllocationWithdrawal {
+                    fund: parse("fund", &m.fund)?,
+                    allocation: Position::new(m.allocation),
+                    amount: amount("amount", m.amount)?,
+                    reason: parse("reason", &m.reason)?,
+                    expires_at: m.asked_expires_at.map(Timestamp::from_micros),
+                },
+                expires_at: Timestamp::from_micros(m.expires_at),
+            }))
+        }
+        Kind::AllocationWithdrawn(m) => {
+            Event::AllocationWithdrawn(c::ApproveAllocationWithdrawal {
+                proposal: Position::new(m.proposal),
+                bank_reference: bank_reference(m.bank_reference)?,
+                value_date: date("value_date", m.value_date)?,
+            })
+        }
+        Kind::CooperativeRegistered(m) => Event::CooperativeRegistered(c::RegisterCooperative {
+            cooperative: parse("cooperative", &m.cooperative)?,
+            village: parse("village_code", &m.village_code)?,
+            kind: enumeration("kind", m.kind)?,
+            name: parse("registered_name", &m.registered_name)?,
+            cooperative_number: parse_optional(
+                "cooperative_number",
+                m.cooperative_number.as_deref(),
+            )?,
+        }),
+        Kind::OfficerAppointed(m) => Event::OfficerAppointed(c::AppointOfficer {
+            cooperative: parse("cooperative", &m.cooperative)?,
+            office: enumeration("office", m.office)?,
+            officer: parse("officer", &m.officer)?,
+            evidence: m.evidence.as_ref().map(evidence).transpose()?,
+        }),
+        Kind::ReadinessConfirmed(m) => Event::ReadinessConfirmed(c::ConfirmReadiness {
+            cooperative: parse("cooperative", &m.cooperative)?,
+            item: enumeration("item", m.item)?,
+            number: parse_optional("number", m.number.as_deref())?,
+            evidence: evidence(&present("evidence", m.evidence)?)?,
+        }),
+        Kind::AccountOpened(m) => Event::AccountOpened(c::OpenAccount {
+            fund: parse("fund", &m.fund)?,
+            account: parse("account", &m.account)?,
+            cooperative: parse("cooperative", &m.cooperative)?,
+            bank_account: bank_account(m.bank_account)?,
+            holder: parse("holder", &m.holder)?,
+        }),
+        Kind::AccountSuspended(m) => Event::AccountSuspended(c::SuspendAccount {
+            fund: parse("fund", &m.fund)?,
+            account: parse("account", &m.account)?,
+            reason: parse("reason", &m.reason)?,
+        }),
+        Kind::AccountResumed(m) => Event::AccountResumed(c::ResumeAccount {
+            fund: parse("fund", &m.fund)?,
+            account: parse("account", &m.account)?,
+            reason: parse("reason", &m.reason)?,
+        }),
+        Kind::AccountClosed(m) => Event::AccountClosed(c::CloseAccount {
+            fund: parse("fund", &m.fund)?,
+            account: parse("account", &m.account)?,
+            reason: parse("reason", &m.reason)?,
+        }),
+        Kind::LoanProposed(m) => Event::LoanProposed(Box::new(Proposed {
+            command: c::ProposeLoan {
+                fund: parse("fund", &m.fund)?,
+                account: parse("account", &m.account)?,
+                loan: parse("loan", &m.loan)?,
+                principal: amount("principal", m.principal)?,
+                contract_reference: parse("contract_reference", &m.contract_reference)?,
+                chair: parse("chair", &m.chair)?,
+                treasurer: parse("treasurer", &m.treasurer)?,
+                expires_at: m.asked_expires_at.map(Timestamp::from_micros),
+            },
+            expires_at: Timestamp::from_micros(m.expires_at),
+        })),
+        Kind::LoanApproved(m) => Event::LoanApproved(LoanApproved {
+            command: c::ApproveLoan {
+                loan: parse("loan", &m.loan)?,
+            },
+            terms: loan_terms(&present("terms", m.terms)?)?,
+        }),
+        Kind::LoanRefused(m) => Event::LoanRefused(c::RefuseLoan {
+            loan: parse("loan", &m.loan)?,
+            reason: parse("reason", &m.reason)?,
+        }),
+        Kind::LoanWithdrawn(m) => Event::LoanWithdrawn(c::WithdrawLoan {
+            loan: parse("loan", &m.loan)?,
+            reason: parse("reason", &m.reason)?,
+        }),
+        Kind::Disbursed(m) => Event::Disbursed(c::Disburse {
+            loan: parse("loan", &m.loan)?,
+            amount: amount("amount", m.amount)?,
+            bank_reference: bank_reference(m.bank_reference)?,
+            value_date: date("value_date", m.value_date)?,
+        }),
+        Kind::GrantDisbursed(m) => Event::GrantDisbursed(c::DisburseGrant {
+            fund: parse("fund", &m.fund)?,
+            account: parse("account", &m.account)?,
+            amount: amount("amount", m.amount)?,
+            reference: parse("reference", &m.reference)?,
+            bank_reference: bank_reference(m.bank_reference)?,
+            value_date: date("value_date", m.value_date)?,
+        }),
+        Kind::DisbursementReturned(m) => Event::DisbursementReturned(DisbursementReturned {
+            command: c::ReturnDisbursement {
+                disbursement: Position::new(m.disbursement),
+                bank_reference: bank_reference(m.bank_reference)?,
+                value_date: date("value_date", m.value_date)?,
+            },
+            paid: paid(m.paid)?,
+            amount: amount("amount", m.amount)?,
+        }),
+        Kind::Repaid(m) => Event::Repaid(Repaid {
+            command: c::Repay {
+                loan: parse("loan", &m.loan)?,
+                amount: amount("amount", m.amount)?,
+                principal: m
+                    .principal
+                    .map(|minor| money("principal", minor))
+                    .transpose()?,
+                interest: m
+                    .interest
+                    .map(|minor| money("interest", minor))
+                    .transpose()?,
+                late_fee: m
+                    .late_fee
+                    .map(|minor| money("late_fee", minor))
+                    .transpose()?,
+                bank_reference: bank_reference(m.bank_reference)?,
+                value_date: date("value_date", m.value_date)?,
+            },
+            relend_income: m.relend_income,
+        }),
+        Kind::ReversalProposed(m) => Event::ReversalProposed(Box::new(ReversalProposed {
+            command: c::ProposeReversal {
+                reverses: Position::new(m.reverses),
+                reason: parse("reason", &m.reason)?,
+                evidence: m.evidence.as_ref().map(evidence).transpose()?,
+                expires_at: m.asked_expires_at.map(Timestamp::from_micros),
+            },
+            expires_at: Timestamp::from_micros(m.expires_at),
+            undoes: undone(m.undoes)?,
+        })),
+        Kind::Reversed(m) => Event::Reversed(c::ApproveReversal {
+            proposal: Position::new(m.proposal),
+        }),
+        Kind::ProposalRefused(m) => Event::ProposalRefused(c::RefuseProposal {
+            proposal: Position::new(m.proposal),
+            reason: parse("reason", &m.reason)?,
+        }),
+        Kind::ProposalWithdrawn(m) => Event::ProposalWithdrawn(c::WithdrawProposal {
+            proposal: Position::new(m.proposal),
+            reason: parse("reason", &m.reason)?,
+        }),
+        Kind::Sealed(m) => Event::Sealed(c::Seal {
+            through: Position::new(m.through),
+            balance_root: digest("balance_root", &m.balance_root)?,
+            state_digest: digest("state_digest", &m.state_digest)?,
+        }),
+    })
+}
+
+fn invalid(field: &'static str, why: &dyn Display) -> EventError {
+    EventError::Invalid {
+        field,
+        why: why.to_string(),
+    }
+}
+
+fn present<T>(field: &'static str, value: Option<T>) -> Read<T> {
+    value.ok_or(EventError::Missing { field })
+}
+
+fn parse<T: FromStr<Err: Display>>(field: &'static str, text: &str) -> Read<T> {
+    text.parse().map_err(|error| invalid(field, &error))
+}
+
+fn parse_optional<T: FromStr<Err: Display>>(
+    field: &'static str,
+    text: Option<&str>,
+) -> Read<Option<T>> {
+    text.map(|text| parse(field, text)).transpose()
+}
+
+fn amount(field: &'static str, minor: i64) -> Read<Amount> {
+    Amount::from_minor(minor).map_err(|error| invalid(field, &error))
+}
+
+fn money(field: &'static str, minor: i64) -> Read<Money> {
+    Money::from_minor(minor).map_err(|error| invalid(field, &error))
+}
+
+fn date(field: &'static str, days: i32) -> Read<Date> {
+    date_from_days(days).ok_or_else(|| invalid(field, &"is not a day of the calendar"))
+}
+
+fn enumeration<T: WireEnum>(field: &'static str, number: i32) -> Read<T> {
+    T::from_wire(number).ok_or_else(|| invalid(field, &"has a value that is not known here"))
+}
+
+fn digest(field: &'static str, bytes: &[u8]) -> Read<[u8; 32]> {
+    bytes
+        .try_into()
+        .map_err(|_| invalid(field, &"must be 32 bytes"))
+}
+
+fn months(field: &'static str, months: u32) -> Read<u16> {
+    u16::try_from(months).map_err(|error| invalid(field, &error))
+}
+
+fn bank_reference(message: Option<pb::BankReference>) -> Read<c::BankReference> {
+    let message = present("bank_reference", message)?;
+    Ok(c::BankReference {
+        bank: parse("bank_reference.bank", &message.bank)?,
+        reference: parse("bank_reference.reference", &message.reference)?,
+        line: message.line,
+    })
+}
+
+fn bank_account(message: Option<pb::BankAccount>) -> Read<c::BankAccount> {
+    let message = present("bank_account", message)?;
+    Ok(c::BankAccount {
+        bank: parse("bank_account.bank", &message.bank)?,
+        number: parse("bank_account.number", &message.number)?,
+    })
+}
+
+fn evidence(message: &pb::Evidence) -> Read<c::Evidence> {
+    Ok(c::Evidence {
+        reference: parse("evidence.reference", &message.reference)?,
+        salted_digest: digest("evidence.salted_digest", &message.salted_digest)?,
+    })
+}
+
+fn paid(message: Option<pb::Paid>) -> Read<Paid> {
+    Ok(
+        match present("paid.kind", present("paid", message)?.kind)? {
+            paid::Kind::Loan(loan) => Paid::Loan(parse("paid.loan", &loan)?),
+            paid::Kind::Grant(grant) => Paid::Grant(
+                parse("paid.grant.fund", &grant.fund)?,
+                parse("paid.grant.account", &grant.account)?,
+            ),
+        },
+    )
+}
+
+fn undone(message: Option<pb::Undoes>) -> Read<Undoes> {
+    Ok(
+        match present("undoes.kind", present("undoes", message)?.kind)? {
+            undoes::Kind::Allocation(m) => Undoes::Allocation {
+                fund: parse("undoes.fund", &m.fund)?,
+                amount: amount("undoes.amount", m.amount)?,
+            },
+            undoes::Kind::AllocationWithdrawal(m) => Undoes::AllocationWithdrawal {
+                fund: parse("undoes.fund", &m.fund)?,
+                allocation: Position::new(m.allocation),
+                amount: amount("undoes.amount", m.amount)?,
+            },
+            undoes::Kind::Disbursement(m) => Undoes::Disbursement {
+                paid: paid(m.paid)?,
+                amount: amount("undoes.amount", m.amount)?,
+            },
+            undoes::Kind::Return(m) => Undoes::Return {
+                disbursement: Position::new(m.disbursement),
+                paid: paid(m.paid)?,
+                amount: amount("undoes.amount", m.amount)?,
+                disbursed_on: date("undoes.disbursed_on", m.disbursed_on)?,
+            },
+            undoes::Kind::Repayment(m) => Undoes::Repayment {
+                loan: parse("undoes.loan", &m.loan)?,
+                principal: money("undoes.principal", m.principal)?,
+                interest: money("undoes.interest", m.interest)?,
+                late_fee: money("undoes.late_fee", m.late_fee)?,
+                relend_income: m.relend_income,
+            },
+        },
+    )
+}
+
+fn terms(message: &pb::EventTerms) -> Read<Terms> {
+    let purpose = match (pb::FundKind::try_from(message.kind), &message.loan) {
+        (Ok(pb::FundKind::Loan), Some(loan)) => Purpose::Loan(loan_terms(loan)?),
+        (Ok(pb::FundKind::Loan), None) => {
+            return Err(EventError::Missing {
+                field: "terms.loan",
+            });
+        }
+        (Ok(pb::FundKind::Grant), None) => Purpose::Grant,
+        (Ok(pb::FundKind::Grant), Some(_)) => {
+            return Err(invalid("terms.loan", &"must be absent for a grant fund"));
+        }
+        (Ok(pb::FundKind::Unspecified) | Err(_), _) => {
+            return Err(invalid("terms.kind", &"has a value that is not known here"));
+        }
+    };
+    let mut required_readiness = ReadinessSet::EMPTY;
+    for number in &message.required_readiness {
+        required_readiness.insert(enumeration("terms.required_readiness", *number)?);
+    }
+    // A set has one order and no item twice; the message must show just that.
+    if !required_readiness
+        .iter()
+        .map(WireEnum::to_wire)
+        .eq(message.required_readiness.iter().copied())
+    {
+        return Err(EventError::NotCanonical);
+    }
+    let terms = Terms {
+        purpose,
+        ceiling: amount("terms.ceiling", message.ceiling)?,
+        required_readiness,
+        proposal_validity_days: message
+            .proposal_validity_days
+            .map(|days| months("terms.proposal_validity_days", days))
+            .transpose()?,
+    };
+    terms.check().map_err(|error| invalid("terms", &error))?;
+    Ok(terms)
+}
+
+fn loan_terms(message: &pb::EventLoanTerms) -> Read<LoanTerms> {
+    Ok(LoanTerms {
+        rate: Rate::from_units(message.rate).map_err(|error| invalid("terms.rate", &error))?,
+        method: enumeration("terms.method", message.method)?,
+        tenor_months: months("terms.tenor_months", message.tenor_months)?,
+        grace_months: months("terms.grace_months", message.grace_months)?,
+        grace_bears_interest: message.grace_bears_interest,
+        repayment_order: repayment_order(&message.repayment_order)?,
+        relend_income: message.relend_income,
+    })
+}
+
+fn repayment_order(parts: &[i32]) -> Read<Option<RepaymentOrder>> {
+    const FIELD: &str = "terms.repayment_order";
+    if parts.is_empty() {
+        return Ok(None);
+    }
+    let parts: Vec<PaymentPart> = parts
+        .iter()
+        .map(|part| enumeration(FIELD, *part))
+        .collect::<Result<_, _>>()?;
+    RepaymentOrder::new(&parts)
+        .map(Some)
+        .map_err(|error| invalid(FIELD, &error))
+}

@@ -1,0 +1,363 @@
+//! Resource names after AIP-122: parsed from requests, and written into answers.
+
+use core::fmt;
+use core::str::FromStr;
+
+use bergulir_domain::id::{Id, IdError};
+use bergulir_domain::{AccountId, CooperativeId, FundId, LedgerId, LoanId};
+use thiserror::Error;
+
+/// Why a text is not the name of a resource.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+pub enum NameError {
+    /// The text has another form.
+    #[error("must have the form {form}")]
+    Form {
+        /// The form that is asked for.
+        form: &'static str,
+    },
+    /// An id within the name is none.
+    #[error("must have the form {form}, but an id in it {error}")]
+    Id {
+        /// The form that is asked for.
+        form: &'static str,
+        /// What is wrong with the id.
+        error: IdError,
+    },
+}
+
+const LEDGER: &str = "ledgers/{ledger}";
+const FUND: &str = "ledgers/{ledger}/funds/{fund}";
+const COOPERATIVE: &str = "ledgers/{ledger}/cooperatives/{cooperative}";
+const ACCOUNT: &str = "ledgers/{ledger}/funds/{fund}/accounts/{account}";
+const LOAN: &str = "ledgers/{ledger}/funds/{fund}/accounts/{account}/loans/{loan} or \
+                    ledgers/{ledger}/loans/{loan}";
+const OWNER: &str = "ledgers/{ledger}/funds/{fund}, .../accounts/{account} or .../loans/{loan}";
+const LENDER: &str = "ledgers/{ledger}/funds/{fund} or .../accounts/{account}";
+const BOOKS: &str = "ledgers/{ledger} or ledgers/{ledger}/funds/{fund}";
+
+/// The segments of a name, at most eight of them.
+fn segments<'a>(text: &'a str, form: &'static str) -> Result<Vec<&'a str>, NameError> {
+    let segments: Vec<&str> = text.splitn(9, '/').collect();
+    if segments.len() > 8 {
+        Err(NameError::Form { form })
+    } else {
+        Ok(segments)
+    }
+}
+
+fn id<K>(text: &str, form: &'static str) -> Result<Id<K>, NameError> {
+    Id::new(text).map_err(|error| NameError::Id { form, error })
+}
+
+/// The ledger of `ledgers/{ledger}`.
+pub fn ledger(name: &str) -> Result<LedgerId, NameError> {
+    match segments(name, LEDGER)?[..] {
+        ["ledgers", ledger] => id(ledger, LEDGER),
+        _ => Err(NameError::Form { form: LEDGER }),
+    }
+}
+
+/// `ledgers/{ledger}`.
+pub fn ledger_name(ledger: LedgerId) -> String {
+    format!("ledgers/{ledger}")
+}
+
+/// The ledger that a name of any kind lies in: to find the ledger before all else is checked.
+pub fn ledger_of(name: &str) -> Result<LedgerId, NameError> {
+    match segments(name, LEDGER)?[..] {
+        ["ledgers", ledger, ..] => id(ledger, LEDGER),
+        _ => Err(NameError::Form { form: LEDGER }),
+    }
+}
+
+/// `ledgers/{ledger}/funds/{fund}`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct FundName {
+    /// The ledger.
+    pub ledger: LedgerId,
+    /// The fund.
+    pub fund: FundId,
+}
+
+/// `ledgers/{ledger}/cooperatives/{cooperative}`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct CooperativeName {
+    /// The ledger.
+    pub ledger: LedgerId,
+    /// The cooperative.
+    pub cooperative: CooperativeId,
+}
+
+/// `ledgers/{ledger}/funds/{fund}/accounts/{account}`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct AccountName {
+    /// The ledger.
+    pub ledger: LedgerId,
+    /// The fund.
+    pub fund: FundId,
+    /// The account.
+    pub account: AccountId,
+}
+
+/// `ledgers/{ledger}/funds/{fund}/accounts/{account}/loans/{loan}` or, as an input only,
+/// `ledgers/{ledger}/loans/{loan}`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct LoanName {
+    /// The ledger.
+    pub ledger: LedgerId,
+    /// The fund and the account, if the name says them. A loan of another account than the one
+    /// that is said does not exist under that name.
+    pub account: Option<(FundId, AccountId)>,
+    /// The loan.
+    pub loan: LoanId,
+}
+
+impl fmt::Display for FundName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "ledgers/{}/funds/{}", self.ledger, self.fund)
+    }
+}
+
+impl fmt::Display for CooperativeName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "ledgers/{}/cooperatives/{}",
+            self.ledger, self.cooperative
+        )
+    }
+}
+
+impl fmt::Display for AccountName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "ledgers/{}/funds/{}/accounts/{}",
+            self.ledger, self.fund, self.account
+        )
+    }
+}
+
+impl fmt::Display for LoanName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "ledgers/{}", self.ledger)?;
+        if let Some((fund, account)) = self.account {
+            write!(f, "/funds/{fund}/accounts/{account}")?;
+        }
+        write!(f, "/loans/{}", self.loan)
+    }
+}
+
+impl FromStr for FundName {
+    type Err = NameError;
+    fn from_str(name: &str) -> Result<FundName, NameError> {
+        match segments(name, FUND)?[..] {
+            ["ledgers", ledger, "funds", fund] => Ok(FundName {
+                ledger: id(ledger, FUND)?,
+                fund: id(fund, FUND)?,
+            }),
+            _ => Err(NameError::Form { form: FUND }),
+        }
+    }
+}
+
+impl FromStr for CooperativeName {
+    type Err = NameError;
+    fn from_str(name: &str) -> Result<CooperativeName, NameError> {
+        match segments(name, COOPERATIVE)?[..] {
+            ["ledgers", ledger, "cooperatives", cooperative] => Ok(CooperativeName {
+                ledger: id(ledger, COOPERATIVE)?,
+                cooperative: id(cooperative, COOPERATIVE)?,
+            }),
+            _ => Err(NameError::Form { form: COOPERATIVE }),
+        }
+    }
+}
+
+impl FromStr for AccountName {
+    type Err = NameError;
+    fn from_str(name: &str) -> Result<AccountName, NameError> {
+        match segments(name, ACCOUNT)?[..] {
+            ["ledgers", ledger, "funds", fund, "accounts", account] => Ok(AccountName {
+                ledger: id(ledger, ACCOUNT)?,
+                fund: id(fund, ACCOUNT)?,
+                account: id(account, ACCOUNT)?,
+            }),
+            _ => Err(NameError::Form { form: ACCOUNT }),
+        }
+    }
+}
+
+impl FromStr for LoanName {
+    type Err = NameError;
+    fn from_str(name: &str) -> Result<LoanName, NameError> {
+        match segments(name, LOAN)?[..] {
+            ["ledgers", ledger, "loans", loan] => Ok(LoanName {
+                ledger: id(ledger, LOAN)?,
+                account: None,
+                loan: id(loan, LOAN)?,
+            }),
+            [
+                "ledgers",
+                ledger,
+                "funds",
+                fund,
+                "accounts",
+                account,
+                "loans",
+                loan,
+            ] => Ok(LoanName {
+                ledger: id(ledger, LOAN)?,
+                account: Some((id(fund, LOAN)?, id(account, LOAN)?)),
+                loan: id(loan, LOAN)?,
+            }),
+            _ => Err(NameError::Form { form: LOAN }),
+        }
+    }
+}
+
+/// What has balances and a trail: a fund, an account or a loan.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum OwnerName {
+    /// A fund.
+    Fund(FundName),
+    /// An account.
+    Account(AccountName),
+    /// A loan.
+    Loan(LoanName),
+}
+
+impl OwnerName {
+    /// The ledger that it lies in.
+    pub const fn ledger(&self) -> LedgerId {
+        match self {
+            OwnerName::Fund(name) => name.ledger,
+            OwnerName::Account(name) => name.ledger,
+            OwnerName::Loan(name) => name.ledger,
+        }
+    }
+}
+
+impl FromStr for OwnerName {
+    type Err = NameError;
+    fn from_str(name: &str) -> Result<OwnerName, NameError> {
+        match segments(name, OWNER)?[..] {
+            [_, _, "funds", _] => name.parse().map(OwnerName::Fund),
+            [_, _, "funds", _, "accounts", _] => name.parse().map(OwnerName::Account),
+            [.., "loans", _] => name.parse().map(OwnerName::Loan),
+            _ => Err(NameError::Form { form: OWNER }),
+        }
+    }
+}
+
+/// What has loans: a fund or an account.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum LenderName {
+    /// A fund.
+    Fund(FundName),
+    /// An account.
+    Account(AccountName),
+}
+
+impl FromStr for LenderName {
+    type Err = NameError;
+    fn from_str(name: &str) -> Result<LenderName, NameError> {
+        match segments(name, LENDER)?[..] {
+            [_, _, "funds", _] => name.parse().map(LenderName::Fund),
+            [_, _, "funds", _, "accounts", _] => name.parse().map(LenderName::Account),
+            _ => Err(NameError::Form { form: LENDER }),
+        }
+    }
+}
+
+/// What has a trial balance: every fund of a ledger, or one fund.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum BooksName {
+    /// Every fund of a ledger.
+    Ledger(LedgerId),
+    /// One fund.
+    Fund(FundName),
+}
+
+impl FromStr for BooksName {
+    type Err = NameError;
+    fn from_str(name: &str) -> Result<BooksName, NameError> {
+        match segments(name, BOOKS)?[..] {
+            [_, _] => ledger(name).map(BooksName::Ledger),
+            [_, _, "funds", _] => name.parse().map(BooksName::Fund),
+            _ => Err(NameError::Form { form: BOOKS }),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_comes_back_from_its_text() {
+        for text in [
+            "ledgers/kab/funds/dana",
+            "ledgers/kab/funds/dana/accounts/a-1",
+            "ledgers/kab/funds/dana/accounts/a-1/loans/l.1",
+            "ledgers/kab/loans/l.1",
+        ] {
+            let name = match text.parse::<OwnerName>().unwrap() {
+                OwnerName::Fund(name) => name.to_string(),
+                OwnerName::Account(name) => name.to_string(),
+                OwnerName::Loan(name) => name.to_string(),
+            };
+            assert_eq!(name, text);
+        }
+        let name: CooperativeName = "ledgers/kab/cooperatives/c".parse().unwrap();
+        assert_eq!(name.to_string(), "ledgers/kab/cooperatives/c");
+        assert_eq!(
+            ledger("ledgers/kab").map(ledger_name).as_deref(),
+            Ok("ledgers/kab")
+        );
+    }
+
+    #[test]
+    fn a_name_of_another_form_is_refused() {
+        for text in [
+            "",
+            "kab",
+            "ledgers",
+            "/ledgers/kab",
+            "ledgers/kab/",
+            "ledgers/kab/funds",
+            "Ledgers/kab",
+            "ledgers/kab/funds/f/accounts/a/loans/l/x/y/z",
+        ] {
+            assert_eq!(
+                ledger(text),
+                Err(NameError::Form { form: LEDGER }),
+                "{text:?}"
+            );
+        }
+        for text in [
+            "ledgers/kab",
+            "ledgers/kab/cooperatives/c",
+            "funds/f",
+            "x/k/funds/f",
+        ] {
+            assert!(text.parse::<OwnerName>().is_err(), "{text:?}");
+            assert!(text.parse::<LenderName>().is_err(), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn an_id_within_a_name_follows_the_rules_of_ids() {
+        for text in [
+            "ledgers/Kab/funds/f",
+            "ledgers//funds/f",
+            "ledgers/kab/funds/a_b",
+        ] {
+            assert!(
+                matches!(text.parse::<FundName>(), Err(NameError::Id { .. })),
+                "{text:?}"
+            );
+        }
+    }
+}

@@ -1,0 +1,439 @@
+//! From the bytes of records to the state of the ledger: the one path on which the server follows
+//! its log and an auditor checks it.
+
+use bergulir_chain::merkle::{self, Prefixes};
+use bergulir_chain::{Authentication, ChainCursor, ChainError, Hash, LogSize, Record};
+use bergulir_domain::command::Seal;
+use bergulir_domain::decide::Lookups;
+use bergulir_domain::state::encoding::DecodeError;
+use bergulir_domain::state::{AccountIndex, FundIndex, State, advance};
+use bergulir_domain::{
+    Context, Event, Header, Position, PrincipalId, Rejection, Timestamp, Touched, decide, evolve,
+};
+use sha2::{Digest, Sha256};
+use thiserror::Error;
+
+use crate::event::{EventError, decode_event};
+
+/// The prefixes of the balance tree; other than those of the tree over records.
+pub const BALANCE_TREE: Prefixes = Prefixes {
+    leaf: &[0x02],
+    node: &[0x03],
+};
+
+/// Before the bytes of a running hash over the records of one account or fund.
+const STATEMENT_PREFIX: [u8; 1] = [0x04];
+
+/// The version of the snapshot encoding, its first byte.
+const SNAPSHOT_VERSION: u8 = 1;
+
+/// How many records concern an account or a fund, and a running hash over them: what makes a
+/// statement that leaves one out show.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Statement {
+    /// How many.
+    pub records: u64,
+    /// `SHA-256(0x04 ‖ running hash before ‖ record hash)`, from 32 zero bytes on.
+    pub running_hash: Hash,
+}
+
+impl Statement {
+    fn extend(&mut self, record: Hash) {
+        let digest = Sha256::new()
+            .chain_update(STATEMENT_PREFIX)
+            .chain_update(self.running_hash.as_bytes())
+            .chain_update(record.as_bytes())
+            .finalize();
+        self.records += 1;
+        self.running_hash = Hash::from_bytes(digest.into());
+    }
+}
+
+/// A ledger's state as its records make it, and where in the chain it stands.
+#[derive(Debug, Clone)]
+pub struct Replica {
+    state: State,
+    cursor: ChainCursor,
+    recorded_at: bergulir_chain::Timestamp,
+    funds: Vec<Statement>,
+    accounts: Vec<Statement>,
+}
+
+impl Default for Replica {
+    fn default() -> Self {
+        Replica {
+            state: State::default(),
+            cursor: ChainCursor::resume(bergulir_chain::Position::new(0), Hash::ZERO),
+            recorded_at: bergulir_chain::Timestamp::MIN,
+            funds: Vec::new(),
+            accounts: Vec::new(),
+        }
+    }
+}
+
+/// A record that was checked, decided again and applied.
+#[derive(Debug)]
+pub struct Replayed<'a> {
+    /// The record.
+    pub record: Record<'a>,
+    /// Its hash.
+    pub hash: Hash,
+    /// Its event.
+    pub event: Event,
+    /// Whom it concerned.
+    pub touched: Touched,
+}
+
+/// Why a record is not the next one of a ledger.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum ReplayError {
+    /// It does not continue the chain.
+    #[error(transparent)]
+    Chain(#[from] ChainError),
+    /// Its event cannot be read.
+    #[error("at position {position}: the event cannot be read: {source}")]
+    Event {
+        /// Where.
+        position: Position,
+        /// Why.
+        source: EventError,
+    },
+    /// Its principal is not one, or is the server's own without being so authenticated.
+    #[error("at position {position}: the principal {principal:?} is not a valid one here")]
+    Principal {
+        /// Where.
+        position: Position,
+        /// As it stands in the record.
+        principal: String,
+    },
+    /// A rule of the trade refuses the command that the event accepted.
+    #[error("at position {position}: a rule was broken: {rejection}")]
+    RuleBroken {
+        /// Where.
+        position: Position,
+        /// What the decision is when it is made again.
+        rejection: Rejection,
+    },
+    /// The decision, made again, gives another event.
+    #[error("at position {position}: the event is not what the decision gives")]
+    OtherEvent {
+        /// Where.
+        position: Position,
+    },
+}
+
+impl Replica {
+    /// The state.
+    pub fn state(&self) -> &State {
+        &self.state
+    }
+    /// How many records led here.
+    pub fn size(&self) -> LogSize {
+        LogSize::new(self.state.size())
+    }
+    /// The hash of the last record; [`Hash::ZERO`] before the first.
+    pub fn head_hash(&self) -> Hash {
+        self.cursor.previous()
+    }
+    /// When the last record was recorded.
+    pub fn recorded_at(&self) -> bergulir_chain::Timestamp {
+        self.recorded_at
+    }
+    /// Whether the last record ends its batch, so that balances may be asked for here.
+    pub fn ends_batch(&self) -> bool {
+        self.cursor.following() == 0
+    }
+    /// The records that concern an account.
+    pub fn account_statement(&self, account: AccountIndex) -> Statement {
+        self.accounts
+            .get(account.get() as usize)
+            .copied()
+            .unwrap_or_default()
+    }
+    /// The records that concern a fund.
+    pub fn fund_statement(&self, fund: FundIndex) -> Statement {
+        self.funds
+            .get(fund.get() as usize)
+            .copied()
+            .unwrap_or_default()
+    }
+
+    /// Checks that the bytes are the next record, decides its command again, and applies it.
+    ///
+    /// # Errors
+    /// If the record is not what the ledger would have written here; the replica is as it was,
+    /// except that time may have released proposals that lapsed.
+    pub fn replay<'a>(
+        &mut self,
+        bytes: &'a [u8],
+        lookups: &dyn Lookups,
+    ) -> Result<Replayed<'a>, ReplayError> {
+        let mut cursor = self.cursor;
+        let (record, hash) = cursor.check(bytes)?;
+        let header = header(&record)?;
+        let position = header.position;
+        if record.recorded_at < self.recorded_at {
+            // A cursor that resumed at a snapshot does not know the time before it.
+            let fault = bergulir_chain::ChainFault::Time {
+                last: self.recorded_at,
+                stated: record.recorded_at,
+            };
+            return Err(ChainError {
+                position: record.position,
+                fault,
+            }
+            .into());
+        }
+        let event =
+            decode_event(record.event).map_err(|source| ReplayError::Event { position, source })?;
+        advance(&mut self.state, header.recorded_at);
+        let context = Context {
+            time: header.recorded_at,
+            principal: header.principal,
+            lookups,
+        };
+        let decided = decide(&self.state, &event.command(), &context).map_err(|rejection| {
+            ReplayError::RuleBroken {
+                position,
+                rejection,
+            }
+        })?;
+        if decided != event {
+            return Err(ReplayError::OtherEvent { position });
+        }
+        let touched = evolve(&mut self.state, &header, &event);
+        self.step(&record, hash, touched);
+        Ok(Replayed {
+            record,
+            hash,
+            event,
+            touched,
+        })
+    }
+
+    /// Applies a record that the writer decided on this very state.
+    pub fn follow(
+        &mut self,
+        record: &Record<'_>,
+        hash: Hash,
+        header: &Header,
+        event: &Event,
+    ) -> Touched {
+        let touched = evolve(&mut self.state, header, event);
+        self.step(record, hash, touched);
+        touched
+    }
+
+    fn step(&mut self, record: &Record<'_>, hash: Hash, touched: Touched) {
+        self.cursor.step(record, hash);
+        self.recorded_at = record.recorded_at;
+        if let Some(fund) = touched.fund {
+            statement(&mut self.funds, fund.get()).extend(hash);
+        }
+        if let Some(account) = touched.account {
+            statement(&mut self.accounts, account.get()).extend(hash);
+        }
+    }
+
+    /// What a seal through the last record says; `None` before the first.
+    pub fn seal(&self) -> Option<Seal> {
+        let through = self.state.size().checked_sub(1).map(Position::new)?;
+        Some(Seal {
+            through,
+            balance_root: *self.balance_root().as_bytes(),
+            state_digest: *digest(&self.snapshot()).as_bytes(),
+        })
+    }
+
+    /// The Merkle root over every fund's books and every account, sorted by fund and account.
+    pub fn balance_root(&self) -> Hash {
+        let mut leaves: Vec<(String, Vec<u8>)> = Vec::new();
+        for (index, fund) in self.state.funds().iter() {
+            leaves.push((fund.id.to_string(), self.fund_leaf(index)));
+        }
+        for (index, account) in self.state.accounts().iter() {
+            let fund = self.state.funds().get(account.fund).id;
+            // NUL sorts before every character of an id: a fund's books, then its accounts.
+            leaves.push((format!("{fund}\0{}", account.id), self.account_leaf(index)));
+        }
+        leaves.sort_unstable();
+        merkle::root(BALANCE_TREE, leaves.iter().map(|(_, leaf)| leaf))
+    }
+
+    fn fund_leaf(&self, index: FundIndex) -> Vec<u8> {
+        let fund = self.state.funds().get(index);
+        let b = &fund.balances;
+        let mut leaf = vec![1];
+        put_id(fund.id.as_str(), &mut leaf);
+        let own = [b.income_apart, b.committed, b.reserved];
+        put_numbers(b.books.balances().iter().chain(&own), &mut leaf);
+        put_statement(self.fund_statement(index), &mut leaf);
+        leaf
+    }
+
+    fn account_leaf(&self, index: AccountIndex) -> Vec<u8> {
+        let account = self.state.accounts().get(index);
+        let b = &account.balances;
+        let mut leaf = vec![2];
+        put_id(self.state.funds().get(account.fund).id.as_str(), &mut leaf);
+        put_id(account.id.as_str(), &mut leaf);
+        let numbers = [
+            b.pending,
+            b.committed,
+            b.disbursed,
+            b.principal_repaid,
+            b.interest_paid,
+            b.late_fees_paid,
+            b.granted,
+        ];
+        put_numbers(numbers.iter(), &mut leaf);
+        put_statement(self.account_statement(index), &mut leaf);
+        leaf
+    }
+
+    /// The bytes that a seal's state digest is over, from which [`Replica::restore`] goes on.
+    pub fn snapshot(&self) -> Vec<u8> {
+        let mut out = vec![SNAPSHOT_VERSION];
+        out.extend_from_slice(self.head_hash().as_bytes());
+        out.extend_from_slice(&self.recorded_at.as_micros().to_le_bytes());
+        let funds = self
+            .state
+            .funds()
+            .iter()
+            .map(|(index, _)| self.fund_statement(index));
+        put_statements(funds, &mut out);
+        let accounts = self
+            .state
+            .accounts()
+            .iter()
+            .map(|(index, _)| self.account_statement(index));
+        put_statements(accounts, &mut out);
+        self.state.encode(&mut out);
+        out
+    }
+
+    /// The replica of a snapshot. Trust it only if its [`digest`] is the one of a seal.
+    ///
+    /// # Errors
+    /// If the bytes are not a snapshot.
+    pub fn restore(bytes: &[u8]) -> Result<Replica, SnapshotError> {
+        let from = &mut &*bytes;
+        let [version] = take(from)?;
+        if version != SNAPSHOT_VERSION {
+            return Err(SnapshotError::Version(version));
+        }
+        let hash = Hash::from_bytes(take(from)?);
+        let recorded_at = bergulir_chain::Timestamp::from_micros(i64::from_le_bytes(take(from)?));
+        let funds = take_statements(from)?;
+        let accounts = take_statements(from)?;
+        let state = State::decode(from)?;
+        let next = bergulir_chain::Position::new(state.size());
+        let cursor = ChainCursor::resume(next, hash);
+        if funds.len() != state.funds().len() || accounts.len() != state.accounts().len() {
+            return Err(SnapshotError::Statements);
+        }
+        Ok(Replica {
+            state,
+            cursor,
+            recorded_at,
+            funds,
+            accounts,
+        })
+    }
+}
+
+/// Why bytes are not a snapshot.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+pub enum SnapshotError {
+    /// They end too early.
+    #[error("the snapshot ends too early")]
+    Short,
+    /// They are of another version.
+    #[error("version {0} of the snapshot is not known here")]
+    Version(u8),
+    /// The statements do not belong to the state.
+    #[error("the snapshot's statements do not fit its state")]
+    Statements,
+    /// The state cannot be decoded.
+    #[error("the snapshot's state cannot be read: {0}")]
+    State(#[from] DecodeError),
+}
+
+/// SHA-256 of a snapshot: the state digest of its seal.
+pub fn digest(snapshot: &[u8]) -> Hash {
+    Hash::from_bytes(Sha256::digest(snapshot).into())
+}
+
+/// A record's header as the domain sees it.
+///
+/// # Errors
+/// If the principal is not one, or `system` without being the server's own record or the reverse.
+pub fn header(record: &Record<'_>) -> Result<Header, ReplayError> {
+    let position = Position::new(record.position.get());
+    let invalid = || ReplayError::Principal {
+        position,
+        principal: record.principal.to_owned(),
+    };
+    let principal = PrincipalId::new(record.principal).map_err(|_| invalid())?;
+    let system = record.authentication == Authentication::System;
+    if system != (record.principal == PrincipalId::SYSTEM) {
+        return Err(invalid());
+    }
+    let recorded_at = Timestamp::from_micros(record.recorded_at.as_micros());
+    Ok(Header {
+        position,
+        recorded_at,
+        principal,
+    })
+}
+
+fn statement(statements: &mut Vec<Statement>, index: u32) -> &mut Statement {
+    let index = index as usize;
+    if statements.len() <= index {
+        statements.resize(index + 1, Statement::default());
+    }
+    &mut statements[index]
+}
+
+fn put_id(id: &str, out: &mut Vec<u8>) {
+    out.push(u8::try_from(id.len()).expect("an id has at most 32 bytes"));
+    out.extend_from_slice(id.as_bytes());
+}
+
+fn put_numbers<'a>(numbers: impl Iterator<Item = &'a i64>, out: &mut Vec<u8>) {
+    for number in numbers {
+        out.extend_from_slice(&number.to_le_bytes());
+    }
+}
+
+fn put_statement(statement: Statement, out: &mut Vec<u8>) {
+    out.extend_from_slice(&statement.records.to_le_bytes());
+    out.extend_from_slice(statement.running_hash.as_bytes());
+}
+
+fn put_statements(statements: impl ExactSizeIterator<Item = Statement>, out: &mut Vec<u8>) {
+    let count = u32::try_from(statements.len()).expect("a state has fewer than 2^32 rows");
+    out.extend_from_slice(&count.to_le_bytes());
+    for statement in statements {
+        put_statement(statement, out);
+    }
+}
+
+fn take_statements(from: &mut &[u8]) -> Result<Vec<Statement>, SnapshotError> {
+    (0..u32::from_le_bytes(take(from)?))
+        .map(|_| {
+            let records = u64::from_le_bytes(take(from)?);
+            let running_hash = Hash::from_bytes(take(from)?);
+            Ok(Statement {
+                records,
+                running_hash,
+            })
+        })
+        .collect()
+}
+
+fn take<const N: usize>(from: &mut &[u8]) -> Result<[u8; N], SnapshotError> {
+    let (head, rest) = from.split_first_chunk().ok_or(SnapshotError::Short)?;
+    *from = rest;
+    Ok(*head)
+}

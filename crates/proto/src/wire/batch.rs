@@ -1,0 +1,141 @@
+//! Batches: up to [`MAX_BATCH_ITEMS`] commands for one ledger.
+
+use std::collections::HashSet;
+
+use bergulir_chain::LogSize;
+use bergulir_domain::money::Currency;
+use bergulir_domain::{Command, LedgerId};
+use uuid::Uuid;
+
+use super::fields::{Fields, Read, Refused};
+use super::{InvalidFields, read};
+use crate::pb;
+use crate::pb::command::Kind;
+
+/// The most commands of one batch.
+pub const MAX_BATCH_ITEMS: usize = 10_000;
+
+/// What becomes of the other commands when one is refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BatchMode {
+    /// All or nothing.
+    Atomic,
+    /// Each by itself.
+    Independent,
+}
+
+/// A checked batch.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Batch {
+    /// The ledger that the commands go to.
+    pub ledger: LedgerId,
+    /// All or nothing, or each by itself.
+    pub mode: BatchMode,
+    /// How many records the log must have, if the caller cares; atomic only.
+    pub expected: Option<LogSize>,
+    /// Decide, and record nothing; atomic only.
+    pub validate_only: bool,
+    /// The commands in their order, at least one. Only in an independent batch may one be wrong.
+    pub items: Vec<Result<BatchCommand, InvalidFields>>,
+}
+
+/// A checked command of a batch.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BatchCommand {
+    /// The caller's id of this command; never nil.
+    pub request_id: Uuid,
+    /// The command.
+    pub command: Command,
+}
+
+impl Batch {
+    /// Checks a batch. `currency` is that of the ledger that it names.
+    ///
+    /// # Errors
+    /// With every field of the batch that is wrong; in an atomic batch with every field of its
+    /// items too.
+    pub fn read(
+        request: pb::SubmitBatchRequest,
+        currency: Currency,
+    ) -> Result<Batch, InvalidFields> {
+        let mut fields = Fields::new(currency);
+        let ledger = fields.ledger(&request.ledger);
+        let mode = mode(&mut fields, &request);
+        let count = request.items.len();
+        if !(1..=MAX_BATCH_ITEMS).contains(&count) {
+            fields.refuse(
+                "items",
+                format_args!("must be 1 to {MAX_BATCH_ITEMS} commands, and are {count}"),
+            );
+        }
+        let (Ok(ledger), Ok(mode), 1..=MAX_BATCH_ITEMS) = (ledger, mode, count) else {
+            return fields.finish(Err(Refused));
+        };
+
+        let mut seen = HashSet::with_capacity(if mode == BatchMode::Atomic { count } else { 0 });
+        let mut items = Vec::with_capacity(count);
+        for (i, item) in request.items.into_iter().enumerate() {
+            let command = fields.within(format_args!("items[{i}]"), |fields| {
+                let command = batch_command(fields, ledger, item)?;
+                if mode == BatchMode::Atomic && !seen.insert(command.request_id) {
+                    let refused = "must not be that of another item of the batch";
+                    return Err(fields.refuse("request_id", refused));
+                }
+                Ok(command)
+            });
+            match (mode, command) {
+                (_, Ok(command)) => items.push(Ok(command)),
+                (BatchMode::Independent, Err(_)) => {
+                    items.push(Err(InvalidFields(fields.take_found())));
+                }
+                (BatchMode::Atomic, Err(_)) => {}
+            }
+        }
+        fields.finish(Ok(Batch {
+            ledger,
+            mode,
+            expected: Fields::log_size(request.expected_position),
+            validate_only: request.validate_only,
+            items,
+        }))
+    }
+}
+
+fn mode(fields: &mut Fields, request: &pb::SubmitBatchRequest) -> Read<BatchMode> {
+    match pb::BatchMode::try_from(request.mode) {
+        Ok(pb::BatchMode::Atomic) => Ok(BatchMode::Atomic),
+        Ok(pb::BatchMode::Independent) => {
+            if request.expected_position.is_some() {
+                fields.refuse(
+                    "expected_position",
+                    "must be absent unless the mode is ATOMIC",
+                );
+            }
+            if request.validate_only {
+                fields.refuse("validate_only", "must be false unless the mode is ATOMIC");
+            }
+            Ok(BatchMode::Independent)
+        }
+        Ok(pb::BatchMode::Unspecified) | Err(_) => {
+            Err(fields.refuse("mode", "must be ATOMIC or INDEPENDENT"))
+        }
+    }
+}
+
+fn batch_command(fields: &mut Fields, ledger: LedgerId, item: pb::BatchItem) -> Read<BatchCommand> {
+    let request_id = fields.request_id(&item.request_id);
+    let command = fields.present("command", item.command);
+    let command = command.and_then(|command| {
+        fields.within("command", |fields| match command.kind {
+            Some(Kind::OpenLedger(_)) => {
+                let refused = "must be sent by itself, with the method OpenLedger";
+                Err(fields.refuse("open_ledger", refused))
+            }
+            kind => read::command(fields, ledger, kind),
+        })
+    });
+    Ok(BatchCommand {
+        request_id: request_id?,
+        command: command?,
+    })
+}
