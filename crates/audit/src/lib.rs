@@ -1,1 +1,132 @@
-//! The offline verifier: re-executes every decision from the bytes of a log
+//! The offline verifier: it reads the log of a ledger as bytes and checks everything that can be
+//! checked without trusting whoever wrote it. Frames and their sums, positions, the hash chain,
+//! time order and whole batches; then every decision is made again from the bytes, money is
+//! counted in two ways at every position, and every seal is compared with what the records give.
+//!
+//! It reads only, takes no lock, and works on a data directory whether or not a server runs on it:
+//! where a log ends is settled once, at the start.
+//!
+//! What it cannot see without a checkpoint: whole frames cut off the end of the log.
+
+mod balances;
+mod counts;
+mod diagnosis;
+mod fetch;
+mod find;
+mod past;
+mod reader;
+mod reason;
+mod report;
+mod sightings;
+mod survey;
+mod tail;
+mod verifier;
+mod window;
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use bergulir_domain::LedgerId;
+use thiserror::Error;
+
+pub use balances::Imbalance;
+pub use reason::Reason;
+pub use report::{Finding, FundReport, LedgerReport, Place, Totals, Verdict};
+
+/// What to verify, and how.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Only this ledger of a data directory. Of a ledger's own folder: the name that its log must
+    /// have. Absent: every ledger there is.
+    pub ledger: Option<LedgerId>,
+    /// How long the end of a log must stand still before an unfinished frame there counts as torn:
+    /// a server that is running may be writing it.
+    pub patience: Duration,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Options {
+            ledger: None,
+            patience: Duration::from_millis(500),
+        }
+    }
+}
+
+/// How far a verification is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Progress<'a> {
+    /// The folder of the log that is read.
+    pub folder: &'a Path,
+    /// What is being done.
+    pub stage: Stage,
+    /// How much of it is done, in the unit of the stage.
+    pub done: u64,
+    /// How much there is.
+    pub total: u64,
+}
+
+/// A part of a verification.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stage {
+    /// The files are looked through for frames and seals; in bytes.
+    Survey,
+    /// Every record is checked and decided again; in records.
+    Verify,
+}
+
+/// Nothing could be verified.
+#[derive(Debug, Error)]
+pub enum CannotTell {
+    /// The path is neither a data directory nor a ledger's folder nor a log.
+    #[error(
+        "{} holds no log: give a data directory (with ledgers/ in it), one ledger's folder (with \
+         log/ in it) or a log folder (with .seg files in it)",
+        path.display()
+    )]
+    NoLog {
+        /// The path that was given.
+        path: PathBuf,
+    },
+    /// The data directory has no ledger of that name, or none at all.
+    #[error("{} holds no ledger{}", path.display(), named(ledger.as_ref()))]
+    NoLedger {
+        /// The path that was given.
+        path: PathBuf,
+        /// The ledger that was asked for.
+        ledger: Option<LedgerId>,
+    },
+    /// The operating system failed.
+    #[error("could not read {}: {source}", path.display())]
+    Io {
+        /// The file or folder.
+        path: PathBuf,
+        /// What the operating system said.
+        source: io::Error,
+    },
+}
+
+fn named(ledger: Option<&LedgerId>) -> String {
+    ledger.map_or_else(String::new, |ledger| format!(" {ledger}"))
+}
+
+/// Verifies the log or logs at `path`: a data directory (with `ledgers/`), the folder of one
+/// ledger (with `log/`), or a log folder itself (with `.seg` files). One report a ledger, in the
+/// order of their names; `progress` is called now and then on the way.
+///
+/// A log that is damaged, forged, torn or cannot be read is a [`Finding`] of its report.
+///
+/// # Errors
+/// If there is no log at all.
+pub fn verify(
+    path: &Path,
+    options: &Options,
+    progress: &mut dyn FnMut(Progress<'_>),
+) -> Result<Vec<LedgerReport>, CannotTell> {
+    let folders = find::log_folders(path, options.ledger.as_ref())?;
+    Ok(folders
+        .iter()
+        .map(|folder| verifier::verify(folder, options, progress))
+        .collect())
+}

@@ -108,6 +108,12 @@ pub enum FrameFault {
         /// How many records the header says.
         records: u32,
     },
+    /// An undamaged frame, but not the one that belongs here.
+    #[error("the frame here begins at position {first}: it is out of its place")]
+    OutOfPlace {
+        /// The position that it begins at.
+        first: Position,
+    },
     /// The frame was torn, but it is not the last thing in the file.
     #[error("a piece of the frame was never written, yet the file goes on after it")]
     TornInside,

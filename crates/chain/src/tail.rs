@@ -29,7 +29,7 @@ pub enum Tear {
 }
 
 /// Judges what follows the last undamaged frame of the newest segment, up to the end of the file.
-/// `rest` begins at `file_offset`, and no undamaged frame is at its start.
+/// `rest` begins at `file_offset`, and the frame that belongs there is not at its start.
 ///
 /// # Errors
 /// If it is neither clean nor torn, but damaged.
@@ -51,7 +51,9 @@ pub fn judge(rest: &[u8], file_offset: u64) -> Result<Tail, FrameFault> {
             }
         }
         Err(FrameError::Corrupt(fault)) => Err(fault),
-        Ok(_) => Err(FrameFault::TornInside),
+        Ok(frame) => Err(FrameFault::OutOfPlace {
+            first: frame.first(),
+        }),
     }
 }
 

@@ -1,3 +1,7 @@
-//! The command line of Bergulir.
+//! The command `bergulir`.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    bergulir_cli::run()
+}

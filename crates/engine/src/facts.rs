@@ -229,7 +229,6 @@ fn same(a: &BankReference, b: &BankReference) -> bool {
 }
 
 /// Logged here, where it is turned into an answer that says no more than "try again".
-#[expect(clippy::needless_pass_by_value, reason = "the shape of map_err")]
 fn failed(error: impl std::error::Error) -> LookupFailed {
     tracing::error!(%error, "a look-up failed");
     LookupFailed

@@ -68,6 +68,7 @@ pub struct Ledger {
     stop_scrub: Arc<AtomicBool>,
     threads: Mutex<Vec<JoinHandle<()>>>,
     options: LedgerOptions,
+    replayed: u64,
 }
 
 /// Why a read was not answered.
@@ -132,6 +133,7 @@ impl Ledger {
         let health = Arc::new(Health::new());
         let last = Timestamp::from_micros(replica.recorded_at().as_micros());
         let durable = log.head();
+        let replayed = durable.size.get() - trusted.get();
         let since_seal = replica.state().size()
             - replica
                 .state()
@@ -209,12 +211,18 @@ impl Ledger {
             stop_scrub,
             threads: Mutex::new(threads),
             options,
+            replayed,
         }
     }
 
     /// The ledger's name on its node.
     pub fn id(&self) -> LedgerId {
         self.id
+    }
+    /// How many records were checked and decided again when the ledger was opened: those since the
+    /// last snapshot that a seal vouches for.
+    pub fn replayed_at_open(&self) -> u64 {
+        self.replayed
     }
     /// The end of the durable log.
     pub fn head(&self) -> Head {
@@ -363,9 +371,9 @@ impl Ledger {
         let sender = held(&self.inbox).clone();
         // A ledger that stops takes no further record, so nothing needs to be held back.
         if let Some(sender) = sender
-            && tokio::task::spawn_blocking(move || sender.send(message))
+            && tokio::task::spawn_blocking(move || sender.send(message).is_ok())
                 .await
-                .is_ok()
+                .is_ok_and(|sent| sent)
         {
             let _ = done.await;
         }
@@ -471,20 +479,10 @@ impl Ledger {
         Ok(found)
     }
 
-    /// Stops: what waits is finished, the index written out. Nothing is taken after.
+    /// Stops: a seal is recorded if much came since the last one, what waits is finished, the index
+    /// written out. Nothing is taken after. Blocks: not for an async task.
     pub(crate) fn stop(&self) {
-        let unsealed = {
-            let replica = self
-                .published
-                .read()
-                .unwrap_or_else(PoisonError::into_inner);
-            let sealed = replica
-                .state()
-                .sealed_through()
-                .map_or(0, |through| through.get() + 1);
-            replica.state().size() - sealed
-        };
-        if unsealed >= self.options.seal_at_stop
+        if self.unsealed() >= self.options.seal_at_stop
             && self.health.failure().is_none()
             && let Some(asked) = self.ask_for_seal()
             && let Ok(Some(seal)) = asked.blocking_recv()
@@ -495,6 +493,22 @@ impl Ledger {
                 let _ = answer.blocking_recv();
             }
         }
+        self.join();
+    }
+
+    fn unsealed(&self) -> u64 {
+        let replica = self
+            .published
+            .read()
+            .unwrap_or_else(PoisonError::into_inner);
+        let sealed = replica
+            .state()
+            .sealed_through()
+            .map_or(0, |through| through.get() + 1);
+        replica.state().size() - sealed
+    }
+
+    fn join(&self) {
         self.stop_scrub.store(true, Ordering::Relaxed);
         held(&self.inbox).take();
         held(&self.projector).take();
@@ -507,8 +521,9 @@ impl Ledger {
 }
 
 impl Drop for Ledger {
+    /// What was decided is written before the data directory can be given to another process.
     fn drop(&mut self) {
-        self.stop();
+        self.join();
     }
 }
 

@@ -289,7 +289,8 @@ fn open_ledger(
     if log.head().size.get() == 0 {
         return Ok(None);
     }
-    let opened = open::open(folder, id, Arc::new(log), progress)?;
+    let log: Arc<dyn EventLog> = Arc::new(log);
+    let opened = open::open(folder, id, &log, progress)?;
     Ok(Some(Ledger::start(id, opened, Arc::clone(clock), options)))
 }
 

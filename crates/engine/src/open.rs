@@ -101,15 +101,15 @@ pub(crate) fn open_log(folder: &Path) -> Result<(FileLog, Recovery), OpenError> 
 pub(crate) fn open(
     folder: &Path,
     id: LedgerId,
-    log: Arc<dyn EventLog>,
+    log: &Arc<dyn EventLog>,
     progress: &dyn Fn(u64, u64),
 ) -> Result<Opened, OpenError> {
-    match open_with_index(folder, id, &log, progress) {
+    match open_with_index(folder, id, log, progress) {
         // What can be rebuilt is not worth an operator's morning.
         Err(OpenError::Index(error)) => {
             tracing::warn!(error = %describe(&error), "the index is made anew");
             Index::discard(&folder.join(INDEX_FOLDER))?;
-            open_with_index(folder, id, &log, progress)
+            open_with_index(folder, id, log, progress)
         }
         other => other,
     }

@@ -29,6 +29,10 @@ pub struct Request {
 
 /// What a caller sends together.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "one command is the case that must be fast"
+)]
 pub enum Work {
     /// One command.
     Single(Request),

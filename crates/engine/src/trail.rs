@@ -50,9 +50,9 @@ impl Running {
     /// What a fund's trail keeps.
     pub(crate) fn encode_fund(balances: &FundBalances, out: &mut Vec<u8>) {
         out.push(FUND);
-        balances.books.balances().iter().for_each(|n| put(*n, out));
+        put_all(balances.books.balances(), out);
         let own = [balances.income_apart, balances.committed, balances.reserved];
-        own.iter().for_each(|n| put(*n, out));
+        put_all(&own, out);
     }
 
     /// What an account's trail keeps.
@@ -79,7 +79,7 @@ impl Running {
             a.late_fees_paid,
             a.granted,
         ];
-        own.iter().for_each(|n| put(*n, out));
+        put_all(&own, out);
         if let Some(loan) = loan {
             encode_varint(u64::from(loan.get()), out);
         }
@@ -90,7 +90,7 @@ impl Running {
                 l.interest_paid,
                 l.late_fees_paid,
             ];
-            own.iter().for_each(|n| put(*n, out));
+            put_all(&own, out);
         }
     }
 
@@ -139,6 +139,12 @@ impl Running {
             });
         }
         from.is_empty().then_some(running)
+    }
+}
+
+fn put_all(numbers: &[i64], out: &mut Vec<u8>) {
+    for number in numbers {
+        put(*number, out);
     }
 }
 

@@ -32,6 +32,7 @@ pub(crate) const MAX_UNINDEXED: u64 = 1_000_000;
 
 /// What the writer takes from its queue.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "work is nearly all that comes")]
 pub(crate) enum Message {
     Work(Submission),
     /// Answer once everything decided so far is durable, and let no later record carry this
@@ -217,6 +218,7 @@ impl Writer {
         now: Timestamp,
     ) -> Result<Accepted, Refusal> {
         if let Some(position) = self.position_of(request)? {
+            self.check_begins_batch(position)?;
             return self.repeat(caller, request, position, 0);
         }
         self.check_expected(terms)?;
@@ -275,18 +277,16 @@ impl Writer {
         self.recent.truncate(size);
         self.bundle.group.roll_back(group);
         self.bundle.sealed.truncate(sealed);
-        match failed {
-            Some((item, refusal)) => refused(item, refusal),
-            None => {
-                let validated = |done: Accepted| {
-                    Ok(Accepted {
-                        receipt: None,
-                        ..done
-                    })
-                };
-                Answer::Items(accepted.into_iter().map(validated).collect())
-            }
+        if let Some((item, refusal)) = failed {
+            return refused(item, refusal);
         }
+        let validated = |done: Accepted| {
+            Ok(Accepted {
+                receipt: None,
+                ..done
+            })
+        };
+        Answer::Items(accepted.into_iter().map(validated).collect())
     }
 
     /// The first answer again, if every request of the batch was accepted as this batch.
@@ -302,6 +302,9 @@ impl Writer {
             let expected = match (item, first) {
                 (0, _) => {
                     first = self.position_of(request).map_err(at)?;
+                    first
+                        .map_or(Ok(()), |p| self.check_begins_batch(p))
+                        .map_err(at)?;
                     first
                 }
                 (_, Some(first)) => Some(first + item as u64),
@@ -330,6 +333,22 @@ impl Writer {
     fn position_of(&self, request: &Request) -> Result<Option<u64>, Refusal> {
         let found = self.facts().request_id(&request.request_id);
         found.map_err(|failed| Refusal::Rule(failed.into()))
+    }
+
+    /// A part of an atomic batch is not what was sent then.
+    fn check_begins_batch(&self, position: u64) -> Result<(), Refusal> {
+        let Some(before) = position.checked_sub(1) else {
+            return Ok(());
+        };
+        let before = self
+            .facts()
+            .known(before)
+            .map_err(|failed| Refusal::Rule(failed.into()))?;
+        if before.is_none_or(|before| before.following == 0) {
+            return Ok(());
+        }
+        let position = bergulir_chain::Position::new(position);
+        Err(Refusal::RequestIdConflict { position })
     }
 
     /// Answers a retry: the first answer again, if it is the same command of the same caller.

@@ -12,6 +12,8 @@ use crate::pb;
 pub trait WireEnum: Copy {
     /// The number on the wire; never zero.
     fn to_wire(self) -> i32;
+    /// The name on the wire, such as `LOAN_STATE_PENDING`.
+    fn wire_name(self) -> &'static str;
     /// What a number on the wire means; `None` for zero (unspecified) and for unknown numbers.
     fn from_wire(number: i32) -> Option<Self>;
 }
@@ -22,6 +24,11 @@ macro_rules! mirror {
             fn to_wire(self) -> i32 {
                 match self {
                     $(Self::$ours => <$wire>::$theirs as i32,)+
+                }
+            }
+            fn wire_name(self) -> &'static str {
+                match self {
+                    $(Self::$ours => <$wire>::$theirs.as_str_name(),)+
                 }
             }
             fn from_wire(number: i32) -> Option<Self> {

@@ -8,8 +8,10 @@ mod moment;
 mod money;
 pub mod name;
 pub mod pb;
+pub mod record;
 pub mod replay;
 mod shared;
+pub mod status;
 pub mod wire;
 
 #[cfg(test)]
@@ -23,5 +25,7 @@ pub use moment::{
 pub use money::{
     MoneyError, amount_from_wire, decimal_from_wire, minor_from_wire, money_to_wire, part_from_wire,
 };
+pub use record::record_to_wire;
 pub use shared::bank_account;
+pub use status::{Described, describe};
 pub use wire::{Envelope, InvalidFields, command_from_wire, command_to_wire};

@@ -6,6 +6,7 @@ mod batch;
 mod fields;
 mod read;
 mod request;
+mod terms;
 mod write;
 
 #[cfg(test)]

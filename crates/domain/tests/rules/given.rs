@@ -18,7 +18,7 @@ pub(crate) struct Ledger {
     pub(crate) state: State,
     pub(crate) records: Records,
     pub(crate) clock: Timestamp,
-    principal: PrincipalId,
+    pub(crate) principal: PrincipalId,
     labels: BTreeMap<String, Position>,
 }
 

@@ -1,9 +1,8 @@
 //! The largest numbers: refused, never wrapped.
 
 use crate::commands::{
-    allocate, approve_loan, approve_reversal, approve_withdrawal, bring_back, disburse, id,
-    part, propose_loan, propose_reversal,
-    propose_withdrawal, repay, rp, terms,
+    allocate, approve_loan, approve_reversal, approve_withdrawal, bring_back, disburse, id, part,
+    propose_loan, propose_reversal, propose_withdrawal, repay, rp, terms,
 };
 use crate::given::{Ledger, given, on};
 use crate::is;

@@ -18,6 +18,8 @@ mod funds;
 mod grants;
 mod lending;
 mod limits;
+mod model;
 mod payments;
 mod returns;
+mod sequences;
 mod two_people;

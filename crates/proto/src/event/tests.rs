@@ -41,7 +41,7 @@ fn a_typical_disbursement_or_repayment_is_a_record_of_at_most_200_bytes() {
         (bytes_of(&disbursed).len(), record_size(&disbursed)),
         (59, 171)
     );
-    assert_eq!((bytes_of(&repaid).len(), record_size(&repaid)), (73, 185));
+    assert_eq!((bytes_of(&repaid).len(), record_size(&repaid)), (72, 184));
 }
 
 #[test]

@@ -11,6 +11,7 @@ use super::fields::{Fields, Read, Refused};
 use super::{InvalidFields, read};
 use crate::pb;
 use crate::pb::command::Kind;
+use crate::status::MAX_VIOLATIONS;
 
 /// The most commands of one batch.
 pub const MAX_BATCH_ITEMS: usize = 10_000;
@@ -88,6 +89,8 @@ impl Batch {
                 (BatchMode::Independent, Err(_)) => {
                     items.push(Err(InvalidFields(fields.take_found())));
                 }
+                // Enough to see what is wrong; an answer has room for no more.
+                (BatchMode::Atomic, Err(_)) if fields.found() > MAX_VIOLATIONS => break,
                 (BatchMode::Atomic, Err(_)) => {}
             }
         }

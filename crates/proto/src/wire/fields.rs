@@ -50,6 +50,11 @@ impl Fields {
         }
     }
 
+    /// How much was found wrong so far.
+    pub(super) fn found(&self) -> usize {
+        self.found.len()
+    }
+
     /// Takes over what was found wrong so far.
     pub(super) fn take_found(&mut self) -> Vec<pb::FieldViolation> {
         core::mem::take(&mut self.found)

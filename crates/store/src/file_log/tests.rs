@@ -92,7 +92,7 @@ fn a_log_cut_anywhere_in_its_last_frame_keeps_all_before_it() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join(segment.file_name().unwrap());
         fs::write(&path, &bytes[..length]).unwrap();
-        let (log, recovery) = open(folder.path()).unwrap();
+        let (log, recovery) = FileLog::open(folder.path(), WIDE).unwrap();
         assert_eq!(log.head().size, LogSize::new(4), "cut to {length} bytes");
         assert_eq!(read_all(&log, ReadLimit::STEP).len(), 4);
         match recovery.cut {
@@ -112,11 +112,14 @@ fn a_log_cut_anywhere_in_its_last_frame_keeps_all_before_it() {
                 );
             }
         }
-        // It goes on as if the frame had never been.
+        // It goes on as if the frame had never been. (Not for every length: syncs are slow.)
+        if length % 8 != 0 {
+            continue;
+        }
         let head = log.head();
         log.append(head, &group(head, ["other"])).unwrap();
         drop(log);
-        let (log, recovery) = open(folder.path()).unwrap();
+        let (log, recovery) = FileLog::open(folder.path(), WIDE).unwrap();
         assert_eq!((recovery.cut, log.head().size), (None, LogSize::new(5)));
     }
 }
@@ -141,7 +144,7 @@ fn unwritten_pieces_and_zeros_ahead_are_cut() {
             torn.resize(bytes.len() + ahead, 0);
             let folder = tempfile::tempdir().unwrap();
             fs::write(folder.path().join(segment.file_name().unwrap()), &torn).unwrap();
-            let (log, recovery) = open(folder.path()).unwrap();
+            let (log, recovery) = FileLog::open(folder.path(), WIDE).unwrap();
             assert_eq!(read_all(&log, ReadLimit::STEP).len(), 4);
             let all_lost = lost + 1 == 1 << pieces.len();
             assert_eq!(recovery.cut.is_none(), all_lost, "{lost:b}");
@@ -156,7 +159,7 @@ fn zeros_ahead_of_a_whole_log_are_no_damage() {
     let mut bytes = fs::read(&segment).unwrap();
     bytes.resize(bytes.len() + 10_000, 0);
     fs::write(&segment, bytes).unwrap();
-    let (log, recovery) = open(folder.path()).unwrap();
+    let (log, recovery) = FileLog::open(folder.path(), WIDE).unwrap();
     assert_eq!((recovery.cut, log.head().size), (None, LogSize::new(5)));
     let head = log.head();
     log.append(head, &group(head, ["next"])).unwrap();
@@ -286,6 +289,37 @@ fn missing_renamed_and_foreign_segments_are_refused() {
     )
     .unwrap();
     assert!(walk(folder.path()).unwrap_err().contains("empty"));
+}
+
+#[test]
+fn swapped_repeated_and_removed_frames_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let (segment, sizes) = written(folder.path(), &[b"one", b"two", b"six", b"ten"], WIDE);
+    let bytes = fs::read(&segment).unwrap();
+    let mut ends = sizes.iter().map(|&end| usize::try_from(end).unwrap());
+    let ends: [usize; 4] = std::array::from_fn(|_| ends.next().unwrap());
+    let frames: [&[u8]; 4] =
+        std::array::from_fn(|n| &bytes[if n == 0 { 64 } else { ends[n - 1] }..ends[n]]);
+    for (order, first_bad, found) in [
+        (&[0, 2, 1, 3][..], 1, 2),
+        (&[0, 1, 1, 2, 3], 2, 1),
+        (&[0, 1, 3], 2, 3),
+        (&[1, 0, 2, 3], 0, 1),
+    ] {
+        let rest = order.iter().flat_map(|&n: &usize| frames[n]).copied();
+        let changed: Vec<u8> = bytes[..64].iter().copied().chain(rest).collect();
+        fs::write(&segment, changed).unwrap();
+        match open(folder.path()) {
+            Err(OpenError::Corrupt { position, why, .. }) => {
+                assert_eq!(position, Position::new(first_bad), "{order:?}");
+                assert!(
+                    why.contains(&format!("begins at position {found}")),
+                    "{why}"
+                );
+            }
+            other => panic!("{order:?}: {other:?}"),
+        }
+    }
 }
 
 #[test]

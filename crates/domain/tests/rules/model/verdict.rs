@@ -1,100 +1,13 @@
 //! Which rules a command breaks, all of them: what may not be is mostly found by doing it to a copy
 //! and looking whether what must hold still holds.
 
-use super::{LoanIs, Model, Pending, Posting, Status, Subject, Verdict, What};
-use bergulir_domain::command::{BankReference, Command};
+use super::{LoanIs, Model, Pending, Posting, Status, Subject, Verdict, What, Why};
+use bergulir_domain::command::{BankReference, Command, OpenAccount};
 use bergulir_domain::cooperative::Office;
 use bergulir_domain::terms::Purpose;
 use bergulir_domain::{
-    AccountId, CooperativeId, Date, FundId, LoanId, Money, Position, PrincipalId, Rejection,
-    Timestamp,
+    AccountId, CooperativeId, Date, FundId, LoanId, Money, Position, PrincipalId, Timestamp,
 };
-
-/// A rule of the trade.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Why {
-    Ledger,
-    System,
-    NotFound,
-    Exists,
-    Terms,
-    FundKind,
-    Registration,
-    Officers,
-    AccountOpening,
-    AccountStatus,
-    AccountNotEmpty,
-    NotPending,
-    SamePerson,
-    NotMaker,
-    Expiry,
-    LoanNotApproved,
-    Ceiling,
-    Funds,
-    Allocation,
-    LoanLimit,
-    Outstanding,
-    Parts,
-    ValueDate,
-    BankReference,
-    Undone,
-    NotThatRecord,
-}
-
-impl Why {
-    /// The rule by which the ledger refused something.
-    pub(crate) fn of(rejection: &Rejection) -> Why {
-        use bergulir_domain::rejection::Resource;
-        match rejection {
-            Rejection::LedgerAlreadyOpen
-            | Rejection::RulesNotNewer { .. }
-            | Rejection::UnknownRulesVersion { .. }
-            | Rejection::SealOutOfOrder { .. } => Why::Ledger,
-            Rejection::ReservedPrincipal | Rejection::SystemOnly => Why::System,
-            Rejection::NotFound(Resource::Record(_))
-            | Rejection::NotADisbursement { .. }
-            | Rejection::NotReversible { .. }
-            | Rejection::ReversalNotReversible { .. } => Why::NotThatRecord,
-            Rejection::NotFound(_) => Why::NotFound,
-            Rejection::AlreadyExists(_) => Why::Exists,
-            Rejection::OpeningDateInFuture { .. }
-            | Rejection::TermsInPast { .. }
-            | Rejection::FundKindFixed => Why::Terms,
-            Rejection::WrongFundKind { .. } => Why::FundKind,
-            Rejection::VillageTaken { .. } => Why::Registration,
-            Rejection::SameOfficer { .. } | Rejection::NotInOffice { .. } => Why::Officers,
-            Rejection::NotReady { .. }
-            | Rejection::HolderNameMismatch { .. }
-            | Rejection::BankAccountTaken { .. }
-            | Rejection::CooperativeHasAccount { .. } => Why::AccountOpening,
-            Rejection::AccountNotOpen { .. } | Rejection::AccountNotSuspended { .. } => {
-                Why::AccountStatus
-            }
-            Rejection::AccountNotEmpty { .. } => Why::AccountNotEmpty,
-            Rejection::ProposalNotPending { .. } | Rejection::LoanNotPending { .. } => {
-                Why::NotPending
-            }
-            Rejection::SamePerson { .. } => Why::SamePerson,
-            Rejection::NotMaker { .. } => Why::NotMaker,
-            Rejection::ExpiryInPast { .. } => Why::Expiry,
-            Rejection::LoanNotApproved { .. } | Rejection::NothingDisbursed { .. } => {
-                Why::LoanNotApproved
-            }
-            Rejection::CeilingExceeded { .. } => Why::Ceiling,
-            Rejection::InsufficientFunds { .. } => Why::Funds,
-            Rejection::AllocationExceeded { .. } => Why::Allocation,
-            Rejection::LoanLimitExceeded { .. } => Why::LoanLimit,
-            Rejection::OutstandingExceeded { .. } | Rejection::DisbursementRepaid { .. } => {
-                Why::Outstanding
-            }
-            Rejection::PartsDoNotSum { .. } => Why::Parts,
-            Rejection::ValueDateOutOfRange { .. } => Why::ValueDate,
-            Rejection::BankReferenceUsed { .. } => Why::BankReference,
-            Rejection::AlreadyUndone { .. } | Rejection::ReversalPending { .. } => Why::Undone,
-            other => panic!("no command of a sequence is refused so: {other:?}"),
-        }
-    }
-}
 
 /// Adds a broken rule.
 fn unless(holds: bool, why: Why) -> Verdict {
@@ -141,20 +54,22 @@ impl Model {
                 if self.posting(at).filter(mine).is_none() {
                     return Verdict::from([Why::NotThatRecord]);
                 }
-                self.proposal(by, c.expires_at, &Command::ProposeAllocationWithdrawal(c.clone()))
+                self.proposal(
+                    by,
+                    c.expires_at,
+                    &Command::ProposeAllocationWithdrawal(c.clone()),
+                )
             }),
-            Command::ApproveAllocationWithdrawal(c) => {
-                self.decides(by, c.proposal, |subject| {
-                    let Subject::Withdrawal { allocation, .. } = subject else {
-                        return Verdict::from([Why::NotPending]);
-                    };
-                    let fund = self.fund_of(self.posting(allocation).unwrap());
-                    all([
-                        self.moves_cash(fund, &c.bank_reference, c.value_date),
-                        self.breaks_from(&self.without(c.proposal), by, command),
-                    ])
-                })
-            }
+            Command::ApproveAllocationWithdrawal(c) => self.decides(by, c.proposal, |subject| {
+                let Subject::Withdrawal { allocation, .. } = subject else {
+                    return Verdict::from([Why::NotPending]);
+                };
+                let fund = self.fund_of(self.posting(allocation).unwrap());
+                all([
+                    self.moves_cash(fund, &c.bank_reference, c.value_date),
+                    self.breaks_from(&self.without(c.proposal), by, command),
+                ])
+            }),
             Command::RegisterCooperative(c) => {
                 let mut others = self.cooperatives.values();
                 all([
@@ -169,25 +84,13 @@ impl Model {
             }),
             Command::ConfirmReadiness(c) => self.with_cooperative(c.cooperative, Verdict::new),
             Command::OpenAccount(c) => self.with_fund(c.fund, || {
-                self.with_cooperative(c.cooperative, || {
-                    let cooperative = &self.cooperatives[&c.cooperative];
-                    let mut required = self.terms(c.fund).required_readiness.iter();
-                    let ready = required.all(|item| cooperative.confirmed.contains_key(&item));
-                    let named = c.holder == cooperative.name;
-                    let shared = self.accounts.values().any(|a| {
-                        a.bank_account == c.bank_account && a.cooperative != c.cooperative
-                    });
-                    let second = self.accounts.iter().any(|((fund, _), a)| {
-                        *fund == c.fund
-                            && a.cooperative == c.cooperative
-                            && a.status != Status::Closed
-                    });
-                    let known = self.accounts.contains_key(&(c.fund, c.account));
-                    all([
-                        unless(!known, Why::Exists),
-                        unless(ready && named && !shared && !second, Why::AccountOpening),
-                    ])
-                })
+                let known = self.accounts.contains_key(&(c.fund, c.account));
+                all([
+                    unless(!known, Why::Exists),
+                    self.with_cooperative(c.cooperative, || {
+                        unless(self.may_have_account(c), Why::AccountOpening)
+                    }),
+                ])
             }),
             Command::SuspendAccount(c) => self.has_status(c.fund, c.account, &[Status::Open]),
             Command::ResumeAccount(c) => self.has_status(c.fund, c.account, &[Status::Suspended]),
@@ -211,8 +114,7 @@ impl Model {
                 }
                 let officers = &self.cooperatives[&self.accounts[&account].cooperative].officers;
                 let signs = |office, officer| officers.get(&office) == Some(&officer);
-                let signed =
-                    signs(Office::Chair, c.chair) && signs(Office::Treasurer, c.treasurer);
+                let signed = signs(Office::Chair, c.chair) && signs(Office::Treasurer, c.treasurer);
                 all([
                     unless(signed, Why::Officers),
                     self.may_lend(account),
@@ -314,6 +216,21 @@ impl Model {
                 _ => Verdict::from([Why::NotPending]),
             },
         }
+    }
+
+    fn may_have_account(&self, c: &OpenAccount) -> bool {
+        let cooperative = &self.cooperatives[&c.cooperative];
+        let mut required = self.terms(c.fund).required_readiness.iter();
+        let ready = required.all(|item| cooperative.confirmed.contains_key(&item));
+        let mut accounts = self.accounts.iter();
+        let shared = self
+            .accounts
+            .values()
+            .any(|a| a.bank_account == c.bank_account && a.cooperative != c.cooperative);
+        let second = accounts.any(|((fund, _), a)| {
+            *fund == c.fund && a.cooperative == c.cooperative && a.status != Status::Closed
+        });
+        ready && c.holder == cooperative.name && !shared && !second
     }
 
     fn with_fund(&self, fund: FundId, verdict: impl FnOnce() -> Verdict) -> Verdict {
@@ -432,7 +349,10 @@ impl Model {
     /// A proposal must name a time to come, and what it would use must be there.
     fn proposal(&self, by: PrincipalId, expires: Option<Timestamp>, command: &Command) -> Verdict {
         all([
-            unless(expires.is_none_or(|t| t.as_micros() > self.now), Why::Expiry),
+            unless(
+                expires.is_none_or(|t| t.as_micros() > self.now),
+                Why::Expiry,
+            ),
             self.breaks(by, command),
             self.breaks_at_once(by, command),
         ])
@@ -473,26 +393,34 @@ impl Model {
             for cooperative in self.cooperatives.keys() {
                 let exposure = self.exposure(*fund, *cooperative);
                 let within = exposure <= self.terms(*fund).ceiling.minor();
-                let more = exposure > before.exposure(*fund, *cooperative);
-                verdict.extend(unless(within || !more, Why::Ceiling));
+                let more = || exposure > before.exposure(*fund, *cooperative);
+                verdict.extend(unless(within || !more(), Why::Ceiling));
             }
         }
         for (id, loan) in &self.loans {
             let [disbursed, repaid, ..] = self.loan_sums(*id);
             let headroom = self.uses().filter_map(|uses| uses.headroom);
             let reserved: i64 = headroom.filter(|(l, _)| l == id).map(|(_, n)| n).sum();
-            verdict.extend(unless(disbursed + reserved <= loan.principal, Why::LoanLimit));
+            verdict.extend(unless(
+                disbursed + reserved <= loan.principal,
+                Why::LoanLimit,
+            ));
             verdict.extend(unless(repaid <= disbursed, Why::Outstanding));
         }
         for posting in &self.postings {
             let What::Allocation(_) = posting.what else {
                 continue;
             };
-            let withdrawal = What::Withdrawal { allocation: posting.at };
+            let withdrawal = What::Withdrawal {
+                allocation: posting.at,
+            };
             let withdrawals = self.live().filter(|p| p.what == withdrawal);
             let taken: i64 = withdrawals.map(|p| p.amount).sum();
             let uses = self.uses().filter_map(|uses| uses.allocation);
-            let reserved: i64 = uses.filter(|(at, _)| *at == posting.at).map(|(_, n)| n).sum();
+            let reserved: i64 = uses
+                .filter(|(at, _)| *at == posting.at)
+                .map(|(_, n)| n)
+                .sum();
             let there = if posting.reversed { 0 } else { posting.amount };
             verdict.extend(unless(taken + reserved <= there, Why::Allocation));
         }

@@ -1,0 +1,89 @@
+//! The rules by their names, more coarsely than the ledger's own rejections.
+
+use bergulir_domain::Rejection;
+
+/// A rule of the trade.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Why {
+    Ledger,
+    System,
+    NotFound,
+    Exists,
+    Terms,
+    FundKind,
+    Registration,
+    Officers,
+    AccountOpening,
+    AccountStatus,
+    AccountNotEmpty,
+    NotPending,
+    SamePerson,
+    NotMaker,
+    Expiry,
+    LoanNotApproved,
+    Ceiling,
+    Funds,
+    Allocation,
+    LoanLimit,
+    Outstanding,
+    Parts,
+    ValueDate,
+    BankReference,
+    Undone,
+    NotThatRecord,
+}
+
+impl Why {
+    /// The rule by which the ledger refused something.
+    pub(crate) fn of(rejection: &Rejection) -> Why {
+        use bergulir_domain::rejection::Resource;
+        match rejection {
+            Rejection::LedgerAlreadyOpen
+            | Rejection::RulesNotNewer { .. }
+            | Rejection::UnknownRulesVersion { .. }
+            | Rejection::SealOutOfOrder { .. } => Why::Ledger,
+            Rejection::ReservedPrincipal | Rejection::SystemOnly => Why::System,
+            Rejection::NotFound(Resource::Record(_))
+            | Rejection::NotADisbursement { .. }
+            | Rejection::NotReversible { .. }
+            | Rejection::ReversalNotReversible { .. } => Why::NotThatRecord,
+            Rejection::NotFound(_) => Why::NotFound,
+            Rejection::AlreadyExists(_) => Why::Exists,
+            Rejection::OpeningDateInFuture { .. }
+            | Rejection::TermsInPast { .. }
+            | Rejection::FundKindFixed => Why::Terms,
+            Rejection::WrongFundKind { .. } => Why::FundKind,
+            Rejection::VillageTaken { .. } => Why::Registration,
+            Rejection::SameOfficer { .. } | Rejection::NotInOffice { .. } => Why::Officers,
+            Rejection::NotReady { .. }
+            | Rejection::HolderNameMismatch { .. }
+            | Rejection::BankAccountTaken { .. }
+            | Rejection::CooperativeHasAccount { .. } => Why::AccountOpening,
+            Rejection::AccountNotOpen { .. } | Rejection::AccountNotSuspended { .. } => {
+                Why::AccountStatus
+            }
+            Rejection::AccountNotEmpty { .. } => Why::AccountNotEmpty,
+            Rejection::ProposalNotPending { .. } | Rejection::LoanNotPending { .. } => {
+                Why::NotPending
+            }
+            Rejection::SamePerson { .. } => Why::SamePerson,
+            Rejection::NotMaker { .. } => Why::NotMaker,
+            Rejection::ExpiryInPast { .. } => Why::Expiry,
+            Rejection::LoanNotApproved { .. } | Rejection::NothingDisbursed { .. } => {
+                Why::LoanNotApproved
+            }
+            Rejection::CeilingExceeded { .. } => Why::Ceiling,
+            Rejection::InsufficientFunds { .. } => Why::Funds,
+            Rejection::AllocationExceeded { .. } => Why::Allocation,
+            Rejection::LoanLimitExceeded { .. } => Why::LoanLimit,
+            Rejection::OutstandingExceeded { .. } | Rejection::DisbursementRepaid { .. } => {
+                Why::Outstanding
+            }
+            Rejection::PartsDoNotSum { .. } => Why::Parts,
+            Rejection::ValueDateOutOfRange { .. } => Why::ValueDate,
+            Rejection::BankReferenceUsed { .. } => Why::BankReference,
+            Rejection::AlreadyUndone { .. } | Rejection::ReversalPending { .. } => Why::Undone,
+            other => panic!("no command of a sequence is refused so: {other:?}"),
+        }
+    }
+}

@@ -1,0 +1,253 @@
+//! Random sequences of commands over a few names, so that they get in each other's way: the ledger
+//! and the naive model must agree at every step on what is accepted, why not, and every balance.
+
+mod steps;
+
+use crate::commands::{
+    allocate, appoint, approve_loan, grant_terms, id, open_account, open_fund, open_ledger,
+    propose_loan, register, rp, terms,
+};
+use crate::given::{Ledger, every_field};
+use crate::model::{FundSums, Model, Why};
+use bergulir_domain::command::{self as c, Command};
+use bergulir_domain::cooperative::{Office, ReadinessSet};
+use bergulir_domain::postings::Book;
+use bergulir_domain::state::advance;
+use bergulir_domain::terms::Terms;
+use bergulir_domain::{PrincipalId, Rejection, Timestamp};
+use proptest::prelude::*;
+use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
+use steps::{Ask, HOUR, Step, Wait, steps};
+
+/// A ledger and its model, side by side.
+struct Pair {
+    ledger: Ledger,
+    model: Model,
+    fresh: u32,
+}
+
+impl Pair {
+    /// A loan fund `f0` and a grant fund `f1` with some money; `c1` and `c2` with accounts.
+    fn new() -> Pair {
+        let ledger = Ledger::empty().when(open_ledger()).then_ok();
+        let mut model = Model::default();
+        model.apply(id("maker"), &Command::OpenLedger(open_ledger()));
+        let fresh = 0;
+        let mut pair = Pair {
+            ledger,
+            model,
+            fresh,
+        };
+        let few = Terms {
+            ceiling: rp(200),
+            required_readiness: ReadinessSet::EMPTY,
+            proposal_validity_days: Some(3),
+            ..terms()
+        };
+        let given = Terms {
+            ceiling: rp(200),
+            ..grant_terms()
+        };
+        pair.accept(Command::OpenFund(open_fund("f0", few)));
+        pair.accept(Command::OpenFund(open_fund("f1", given)));
+        for fund in ["f0", "f1"] {
+            pair.accept(Command::AllocateFund(allocate(fund, rp(400))));
+        }
+        for number in [1, 2] {
+            let cooperative = format!("c{number}");
+            pair.accept(Command::RegisterCooperative(register(&cooperative)));
+            for (office, officer) in [(Office::Chair, "chair"), (Office::Treasurer, "treasurer")] {
+                let officer = format!("{officer}-{number}");
+                pair.accept(Command::AppointOfficer(appoint(
+                    &cooperative,
+                    office,
+                    &officer,
+                )));
+            }
+            for fund in ["f0", "f1"] {
+                let account = open_account(&format!("a{number}"));
+                let fund = id(fund);
+                pair.accept(Command::OpenAccount(c::OpenAccount { fund, ..account }));
+            }
+            let loan = format!("l{number}");
+            pair.accept(Command::ProposeLoan(c::ProposeLoan {
+                fund: id("f0"),
+                ..propose_loan(&loan, rp(80))
+            }));
+            pair.ask("budi", &Command::ApproveLoan(approve_loan(&loan)))
+                .unwrap();
+        }
+        pair
+    }
+
+    fn accept(&mut self, command: Command) {
+        self.ask("ani", &command).unwrap();
+    }
+
+    /// Both answer; both answers must be the same, and what they lead to.
+    fn ask(&mut self, by: &str, command: &Command) -> Result<(), Why> {
+        let by: PrincipalId = id(by);
+        self.model.pass_time(self.ledger.clock);
+        let broken = self.model.judge(by, command);
+        self.ledger.principal = by;
+        let answer = match self.ledger.submit(command) {
+            Ok(_) => {
+                assert!(
+                    broken.is_empty(),
+                    "accepted against {broken:?}: {command:#?}"
+                );
+                self.model.apply(by, command);
+                Ok(())
+            }
+            Err(rejection) => {
+                self.check_reason(&rejection, &broken, command);
+                Err(Why::of(&rejection))
+            }
+        };
+        self.compare();
+        answer
+    }
+
+    fn check_reason(&self, rejection: &Rejection, broken: &BTreeSet<Why>, command: &Command) {
+        let why = Why::of(rejection);
+        assert!(
+            broken.contains(&why),
+            "refused by {rejection:?} ({why:?}), and the model knows of {broken:?}: {command:#?}"
+        );
+    }
+
+    fn compare(&self) {
+        let state = &self.ledger.state;
+        assert_eq!(state.funds().len(), self.model.funds.len());
+        assert_eq!(state.accounts().len(), self.model.accounts.len());
+        assert_eq!(state.loans().len(), self.model.loans.len());
+        let pending: BTreeSet<u64> = self.model.pending.iter().map(|p| p.at).collect();
+        let proposals: BTreeSet<u64> = state.proposals().iter().map(|(at, _)| at.get()).collect();
+        assert_eq!(proposals, pending);
+
+        for (_, fund) in state.funds().iter() {
+            let sums = self.model.fund_sums(fund.id);
+            let books = &fund.balances.books;
+            let of_ledger = FundSums {
+                cash: books.amount(Book::Cash),
+                capital: books.amount(Book::Capital),
+                receivable: books.amount(Book::PrincipalReceivable),
+                interest: books.amount(Book::InterestIncome),
+                late_fees: books.amount(Book::LateFeeIncome),
+                grants: books.amount(Book::GrantExpense),
+                available: fund.balances.available(),
+                committed: fund.balances.committed,
+                reserved: fund.balances.reserved,
+            };
+            assert_eq!(of_ledger, sums, "fund {}", fund.id);
+            let from = sums.capital + sums.interest + sums.late_fees;
+            assert_eq!(sums.cash + sums.receivable + sums.grants, from, "conserved");
+        }
+        for (_, account) in state.accounts().iter() {
+            let fund = state.funds().get(account.fund).id;
+            let b = &account.balances;
+            let of_ledger = [b.outstanding(), b.committed, b.pending, b.granted];
+            assert_eq!(of_ledger, self.model.account_sums((fund, account.id)));
+        }
+        for (_, loan) in state.loans().iter() {
+            let of_ledger = loan.active().map_or([0; 4], |active| {
+                let b = &active.balances;
+                [
+                    b.disbursed,
+                    b.principal_repaid,
+                    b.interest_paid,
+                    b.late_fees_paid,
+                ]
+            });
+            assert_eq!(of_ledger, self.model.loan_sums(loan.id));
+        }
+    }
+
+    fn step(&mut self, step: &Step) -> Result<(), Why> {
+        let now = self.ledger.clock.as_micros();
+        let wait = match step.wait {
+            Wait::Nothing => 0,
+            Wait::HalfADay => 12 * HOUR,
+            Wait::Days(days) => i64::from(days) * 24 * HOUR,
+        };
+        self.ledger.clock = Timestamp::from_micros(now + wait);
+        // Proposals may lapse meanwhile, and what is picked from must not.
+        self.model.pass_time(self.ledger.clock);
+        let command = self.command(step);
+        let by = if step.ask == Ask::Seal && step.dated < 50 {
+            "system"
+        } else {
+            self.actor(step, &command)
+        };
+        self.ask(by, &command)
+    }
+}
+
+proptest! {
+    #[test]
+    fn the_ledger_and_the_naive_model_agree(steps in steps()) {
+        let mut pair = Pair::new();
+        for step in &steps {
+            let _ = pair.step(step);
+        }
+        let mut replayed = pair.ledger.replay();
+        advance(&mut replayed, pair.ledger.clock);
+        advance(&mut pair.ledger.state, pair.ledger.clock);
+        prop_assert_eq!(every_field(&replayed), every_field(&pair.ledger.state));
+    }
+}
+
+proptest! {
+    #![proptest_config(Config { cases: Config::default().cases / 4, ..Config::default() })]
+
+    #[test]
+    fn a_batch_of_anything_can_be_dropped(before in steps(), batch in steps()) {
+        let mut pair = Pair::new();
+        for step in &before {
+            let _ = pair.step(step);
+        }
+        let as_it_was = every_field(&pair.ledger.state);
+        pair.ledger.state.mark();
+        for step in &batch {
+            let _ = pair.step(step);
+        }
+        pair.ledger.state.roll_back();
+        prop_assert_eq!(every_field(&pair.ledger.state), as_it_was);
+    }
+}
+
+/// A property that is never put to the test proves nothing.
+#[test]
+fn the_sequences_reach_every_command_and_every_rule() {
+    let config = Config {
+        cases: 100,
+        failure_persistence: None,
+        ..Config::default()
+    };
+    let seed = TestRng::deterministic_rng(RngAlgorithm::ChaCha);
+    let accepted = RefCell::new(BTreeMap::<Ask, u32>::new());
+    let refused = RefCell::new(BTreeMap::<Why, u32>::new());
+    let run = TestRunner::new_with_rng(config, seed).run(&steps(), |steps| {
+        let mut pair = Pair::new();
+        for step in &steps {
+            match pair.step(step) {
+                Ok(()) => *accepted.borrow_mut().entry(step.ask).or_default() += 1,
+                Err(why) => *refused.borrow_mut().entry(why).or_default() += 1,
+            }
+        }
+        Ok(())
+    });
+    run.unwrap();
+    println!("{accepted:?}\n{refused:?}");
+    let never = [Ask::AdoptRules, Ask::OpenLedger];
+    let kinds = Ask::Disburse as u8..=Ask::OpenLedger as u8;
+    assert_eq!(
+        accepted.borrow().len(),
+        kinds.count() - never.len(),
+        "{accepted:?}"
+    );
+    let rules = Why::Ledger as u8..=Why::NotThatRecord as u8;
+    assert_eq!(refused.borrow().len(), rules.count(), "{refused:?}");
+}

@@ -1,0 +1,446 @@
+//! Random steps, and the commands that they come to: names, amounts and records are picked so that
+//! most commands could be accepted and many get in each other's way.
+
+use super::Pair;
+use crate::commands::{
+    OPENING, allocate, appoint, approve_reversal, approve_withdrawal, bring_back, confirm, day, id,
+    loan_terms, open_account, open_fund, open_ledger, propose_loan, propose_reversal, refuse_loan,
+    refuse_proposal, register, rp, seal, terms, text, withdraw_loan, withdraw_proposal,
+};
+use bergulir_domain::command::{self as c, BankAccount, BankReference, Command};
+use bergulir_domain::cooperative::{Office, ReadinessItem, ReadinessSet};
+use bergulir_domain::state::{Loan, LoanState, Subject};
+use bergulir_domain::terms::{LoanTerms, Purpose, Terms};
+use bergulir_domain::{
+    AccountId, Amount, Date, Event, FundId, LoanId, Money, Position, Timestamp, UtcOffset,
+};
+use proptest::prelude::*;
+
+/// One step: what is asked, by whom, how long after the step before, and numbers from which the
+/// names and amounts are picked.
+#[derive(Debug, Clone)]
+pub(super) struct Step {
+    pub(super) ask: Ask,
+    pub(super) by: usize,
+    pub(super) wait: Wait,
+    pub(super) pick: [u8; 4],
+    pub(super) bank: Bank,
+    pub(super) dated: u8,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Ask {
+    Disburse,
+    Repay,
+    ProposeLoan,
+    ApproveLoan,
+    RefuseLoan,
+    WithdrawLoan,
+    Return,
+    Grant,
+    ProposeReversal,
+    ApproveReversal,
+    RefuseProposal,
+    WithdrawProposal,
+    Allocate,
+    ProposeWithdrawal,
+    ApproveWithdrawal,
+    ChangeTerms,
+    OpenFund,
+    Register,
+    Appoint,
+    Confirm,
+    OpenAccount,
+    Suspend,
+    Resume,
+    Close,
+    Seal,
+    AdoptRules,
+    OpenLedger,
+}
+
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Wait {
+    Nothing,
+    HalfADay,
+    Days(u8),
+}
+
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Bank {
+    Fresh,
+    Few(u8),
+    Earlier(u8),
+}
+
+pub(super) const HOUR: i64 = 3_600_000_000;
+pub(super) const PRINCIPALS: [&str; 4] = ["ani", "budi", "citra", "system"];
+const AMOUNTS: [i64; 8] = [1, 5, 10, 20, 30, 50, 80, 130];
+
+pub(super) fn steps() -> impl Strategy<Value = Vec<Step>> {
+    let ask = prop_oneof![
+        24 => Just(Ask::Disburse),
+        24 => Just(Ask::Repay),
+        18 => Just(Ask::ProposeLoan),
+        18 => Just(Ask::ApproveLoan),
+        2 => Just(Ask::RefuseLoan),
+        2 => Just(Ask::WithdrawLoan),
+        12 => Just(Ask::Return),
+        6 => Just(Ask::Grant),
+        24 => Just(Ask::ProposeReversal),
+        20 => Just(Ask::ApproveReversal),
+        2 => Just(Ask::RefuseProposal),
+        2 => Just(Ask::WithdrawProposal),
+        4 => Just(Ask::Allocate),
+        8 => Just(Ask::ProposeWithdrawal),
+        6 => Just(Ask::ApproveWithdrawal),
+        3 => Just(Ask::ChangeTerms),
+        1 => Just(Ask::OpenFund),
+        5 => Just(Ask::Register),
+        2 => Just(Ask::Appoint),
+        2 => Just(Ask::Confirm),
+        6 => Just(Ask::OpenAccount),
+        1 => Just(Ask::Suspend),
+        4 => Just(Ask::Resume),
+        4 => Just(Ask::Close),
+        1 => Just(Ask::Seal),
+        1 => Just(Ask::AdoptRules),
+        1 => Just(Ask::OpenLedger),
+    ];
+    let by = prop_oneof![60 => 0..3_usize, 1 => Just(3)];
+    let wait = prop_oneof![
+        40 => Just(Wait::Nothing),
+        2 => Just(Wait::HalfADay),
+        1 => (1..8_u8).prop_map(Wait::Days),
+    ];
+    let bank = prop_oneof![
+        40 => Just(Bank::Fresh),
+        1 => (0..6_u8).prop_map(Bank::Few),
+        2 => any::<u8>().prop_map(Bank::Earlier),
+    ];
+    let step = (ask, by, wait, any::<[u8; 4]>(), bank, 0..60_u8);
+    let step = step.prop_map(|(ask, by, wait, pick, bank, dated)| Step {
+        ask,
+        by,
+        wait,
+        pick,
+        bank,
+        dated,
+    });
+    proptest::collection::vec(step, 1..120)
+}
+
+fn pick<T: Copy>(list: &[T], n: u8) -> Option<T> {
+    let place = usize::from(n).checked_rem(list.len())?;
+    list.get(place).copied()
+}
+
+impl Pair {
+    pub(super) fn command(&mut self, step: &Step) -> Command {
+        let [a, b, c, d] = step.pick;
+        let bank_reference = self.bank(step.bank);
+        let value_date = self.date(step.dated);
+        let amount = rp(AMOUNTS[usize::from(c) % AMOUNTS.len()]);
+        let expires_at = match d {
+            0..=4 => Some(self.ledger.clock),
+            5..=19 => Some(self.later(1)),
+            20..=59 => Some(self.later(90_000_000_000)),
+            _ => None,
+        };
+        let fund: FundId = id(if a % 16 == 7 { "f1" } else { "f0" });
+        let account: AccountId = id(if b % 2 == 0 { "a1" } else { "a2" });
+        let record = self.record(step.ask, a, b);
+        let loan = self.loan(step.ask, a);
+        let proposal = self.proposal(step.ask, a, b);
+        match step.ask {
+            Ask::Disburse => Command::Disburse(c::Disburse {
+                loan,
+                amount,
+                bank_reference,
+                value_date,
+            }),
+            Ask::Repay => self.repay(loan, [b, c, d], bank_reference, value_date),
+            Ask::ProposeLoan => Command::ProposeLoan(c::ProposeLoan {
+                fund,
+                account,
+                principal: amount,
+                expires_at,
+                loan: id(&format!(
+                    "l{}",
+                    if d < 20 {
+                        1
+                    } else {
+                        self.model.loans.len() + 1
+                    }
+                )),
+                ..propose_loan(if b % 2 == 0 { "l1" } else { "l2" }, amount)
+            }),
+            Ask::ApproveLoan => Command::ApproveLoan(c::ApproveLoan { loan }),
+            Ask::RefuseLoan => Command::RefuseLoan(refuse_loan(loan.as_str())),
+            Ask::WithdrawLoan => Command::WithdrawLoan(withdraw_loan(loan.as_str())),
+            Ask::Return => Command::ReturnDisbursement(c::ReturnDisbursement {
+                bank_reference,
+                value_date,
+                ..bring_back(record)
+            }),
+            Ask::Grant => Command::DisburseGrant(c::DisburseGrant {
+                fund: id(if a % 8 == 7 { "f0" } else { "f1" }),
+                account,
+                amount,
+                reference: text("SK 1"),
+                bank_reference,
+                value_date,
+            }),
+            Ask::ProposeReversal => Command::ProposeReversal(c::ProposeReversal {
+                expires_at,
+                ..propose_reversal(record)
+            }),
+            Ask::ApproveReversal => Command::ApproveReversal(approve_reversal(proposal)),
+            Ask::RefuseProposal => Command::RefuseProposal(refuse_proposal(proposal)),
+            Ask::WithdrawProposal => Command::WithdrawProposal(withdraw_proposal(proposal)),
+            Ask::Allocate => Command::AllocateFund(c::AllocateFund {
+                amount,
+                bank_reference,
+                value_date,
+                ..allocate(fund.as_str(), amount)
+            }),
+            Ask::ProposeWithdrawal => {
+                Command::ProposeAllocationWithdrawal(c::ProposeAllocationWithdrawal {
+                    fund,
+                    allocation: record,
+                    amount,
+                    reason: text("refocusing"),
+                    expires_at,
+                })
+            }
+            Ask::ApproveWithdrawal => {
+                Command::ApproveAllocationWithdrawal(c::ApproveAllocationWithdrawal {
+                    bank_reference,
+                    value_date,
+                    ..approve_withdrawal(proposal)
+                })
+            }
+            Ask::ChangeTerms => Command::ChangeTerms(c::ChangeTerms {
+                fund,
+                effective_from: if d < 200 { self.date(0) } else { value_date },
+                terms: Terms {
+                    ceiling: rp([50, 150, 200, 300][usize::from(b % 4)]),
+                    purpose: if (c < 20) == (fund == id("f0")) {
+                        Purpose::Grant
+                    } else {
+                        Purpose::Loan(LoanTerms {
+                            relend_income: c % 2 == 0,
+                            ..loan_terms()
+                        })
+                    },
+                    required_readiness: ReadinessSet::EMPTY,
+                    proposal_validity_days: Some(1 + u16::from(d % 5)),
+                },
+                reference: text("Perbup"),
+            }),
+            Ask::OpenFund => {
+                let fund = if d % 3 == 0 { "f2" } else { "f0" };
+                Command::OpenFund(c::OpenFund {
+                    opening_date: value_date,
+                    ..open_fund(fund, terms())
+                })
+            }
+            Ask::Register => {
+                let cooperative = id(&format!("c{}", a % 5));
+                let village = register(&format!("c{}", b % 5)).village;
+                Command::RegisterCooperative(c::RegisterCooperative {
+                    cooperative,
+                    village,
+                    ..register(&format!("c{}", a % 5))
+                })
+            }
+            Ask::Appoint => {
+                let office = if b % 2 == 0 {
+                    Office::Chair
+                } else {
+                    Office::Treasurer
+                };
+                let officer = ["chair-1", "treasurer-1", "u1", "u2"][usize::from(c % 4)];
+                Command::AppointOfficer(appoint(&format!("c{}", a % 5), office, officer))
+            }
+            Ask::Confirm => {
+                let item = ReadinessItem::ALL[usize::from(b) % ReadinessItem::ALL.len()];
+                Command::ConfirmReadiness(confirm(&format!("c{}", a % 5), item))
+            }
+            Ask::OpenAccount => {
+                let number = if c < 200 { a % 5 } else { b % 5 };
+                Command::OpenAccount(c::OpenAccount {
+                    fund: if d % 8 == 0 { id("f2") } else { fund },
+                    account: id(&format!("a{}", b % 5)),
+                    bank_account: BankAccount {
+                        bank: text("BPD"),
+                        number: text(&format!("0{number}")),
+                    },
+                    ..open_account(&format!("a{}", a % 5))
+                })
+            }
+            Ask::Suspend => Command::SuspendAccount(c::SuspendAccount {
+                fund,
+                account,
+                reason: text("inspection"),
+            }),
+            Ask::Resume => Command::ResumeAccount(c::ResumeAccount {
+                fund,
+                account,
+                reason: text("inspection over"),
+            }),
+            Ask::Close => Command::CloseAccount(c::CloseAccount {
+                fund: id(if a < 40 { "f1" } else { "f0" }),
+                account,
+                reason: text("merged"),
+            }),
+            Ask::Seal => Command::Seal(seal(Position::new(u64::from(a)))),
+            Ask::AdoptRules => Command::AdoptRules(c::AdoptRules { version: 1 }),
+            Ask::OpenLedger => Command::OpenLedger(open_ledger()),
+        }
+    }
+
+    fn later(&self, micros: i64) -> Timestamp {
+        Timestamp::from_micros(self.ledger.clock.as_micros() + micros)
+    }
+
+    /// Mostly today.
+    fn date(&self, dated: u8) -> Date {
+        let at = match dated {
+            0..50 => 0,
+            50..57 => i32::from(dated) - 58,
+            57 => 1,
+            58 => return day(OPENING),
+            _ => return day("2025-12-31"),
+        };
+        let today = self.later(7 * 3_600_000_000).date(UtcOffset::UTC);
+        Date::from_julian_day(today.unwrap().to_julian_day() + at).unwrap()
+    }
+
+    fn bank(&mut self, bank: Bank) -> BankReference {
+        self.fresh += 1;
+        let (reference, line) = match bank {
+            Bank::Fresh => (format!("N-{}", self.fresh), None),
+            Bank::Few(n) => (
+                "BULK".to_owned(),
+                [None, Some(0), Some(1)][usize::from(n % 3)],
+            ),
+            Bank::Earlier(n) => {
+                let postings = &self.model.postings;
+                return postings[usize::from(n) % postings.len()].bank.clone();
+            }
+        };
+        BankReference {
+            bank: text("BPD"),
+            reference: text(&reference),
+            line,
+        }
+    }
+
+    /// Mostly a loan that fits what is asked for: approved, or pending.
+    fn loan(&self, ask: Ask, n: u8) -> LoanId {
+        let decides = matches!(ask, Ask::ApproveLoan | Ask::RefuseLoan | Ask::WithdrawLoan);
+        let fits = |loan: &Loan| match loan.state {
+            LoanState::Pending { .. } => decides,
+            LoanState::Approved(_) => !decides,
+            LoanState::Refused | LoanState::Withdrawn | LoanState::Expired => false,
+        };
+        let loans = self.ledger.state.loans().iter().map(|(_, loan)| loan);
+        let fitting = loans.filter(|loan| n % 16 == 15 || fits(loan));
+        let fitting: Vec<LoanId> = fitting.map(|loan| loan.id).collect();
+        pick(&fitting, n).filter(|_| n < 250).unwrap_or(id("none"))
+    }
+
+    /// Mostly a record that moved money in the way that is asked for, and that stands.
+    fn record(&self, ask: Ask, a: u8, b: u8) -> Position {
+        let fits = |event: &Event| match ask {
+            Ask::Return => matches!(event, Event::Disbursed(_) | Event::GrantDisbursed(_)),
+            Ask::ProposeWithdrawal => matches!(event, Event::FundAllocated(_)),
+            _ => event.bank_reference().is_some(),
+        };
+        let stands = |at: Position| b % 16 == 15 || self.ledger.state.undone(at).is_none();
+        let records = self.ledger.records.0.iter();
+        let fitting = records.filter(|(header, event)| fits(event) && stands(header.position));
+        let fitting: Vec<Position> = fitting.map(|(header, _)| header.position).collect();
+        pick(&fitting, a)
+            .filter(|_| b < 245)
+            .unwrap_or(Position::new(u64::from(a)))
+    }
+
+    /// Mostly a proposal that is pending and of the kind that is asked for.
+    fn proposal(&self, ask: Ask, a: u8, b: u8) -> Position {
+        let fits = |subject: &Subject| match ask {
+            Ask::ApproveReversal => matches!(subject, Subject::Reversal { .. }),
+            Ask::ApproveWithdrawal => matches!(subject, Subject::AllocationWithdrawal { .. }),
+            _ => !matches!(subject, Subject::Loan(_)),
+        };
+        let proposals = self.ledger.state.proposals().iter();
+        let fitting = proposals.filter(|(_, p)| b % 16 == 15 || fits(&p.subject));
+        let pending: Vec<Position> = fitting.map(|(at, _)| *at).collect();
+        pick(&pending, a)
+            .filter(|_| b < 245)
+            .unwrap_or(Position::new(u64::from(a)))
+    }
+
+    /// Mostly another than the maker of what is decided on, or the maker of what is taken back.
+    pub(super) fn actor(&self, step: &Step, command: &Command) -> &'static str {
+        let by = PRINCIPALS[step.by];
+        let proposal = match command {
+            Command::ApproveLoan(c::ApproveLoan { loan })
+            | Command::RefuseLoan(c::RefuseLoan { loan, .. })
+            | Command::WithdrawLoan(c::WithdrawLoan { loan, .. }) => {
+                let loans = self.ledger.state.loans();
+                loans.find(loan).map(|index| loans.get(index).proposed_at)
+            }
+            Command::ApproveReversal(c::ApproveReversal { proposal })
+            | Command::ApproveAllocationWithdrawal(c::ApproveAllocationWithdrawal {
+                proposal,
+                ..
+            })
+            | Command::RefuseProposal(c::RefuseProposal { proposal, .. })
+            | Command::WithdrawProposal(c::WithdrawProposal { proposal, .. }) => Some(*proposal),
+            _ => None,
+        };
+        let proposal = proposal.and_then(|at| self.ledger.state.proposals().get(&at));
+        let Some(maker) = proposal.map(|p| p.maker.as_str()) else {
+            return by;
+        };
+        let takes_back = matches!(step.ask, Ask::WithdrawLoan | Ask::WithdrawProposal);
+        let fits = |p: &&&str| (**p == maker) == takes_back && **p != "system";
+        let fitting = PRINCIPALS.iter().filter(fits).nth(step.by % 2);
+        fitting.filter(|_| step.dated % 8 != 7).unwrap_or(&by)
+    }
+
+    fn repay(
+        &self,
+        loan: LoanId,
+        [b, c, d]: [u8; 3],
+        bank_reference: BankReference,
+        value_date: Date,
+    ) -> Command {
+        let owed = self.ledger.state.loans().find(&loan).map_or(0, |index| {
+            let loan = self.ledger.state.loans().get(index);
+            loan.active().map_or(0, |a| a.balances.outstanding())
+        });
+        let principal = match b % 4 {
+            0 => owed,
+            1 => owed / 2,
+            2 => AMOUNTS[usize::from(b) % AMOUNTS.len()] * 100,
+            _ => 0,
+        };
+        let interest = i64::from(c % 3) * 500;
+        let late_fee = i64::from(d % 3) * 100;
+        let wrong = i64::from(d > 245);
+        let part = |n: i64| (n > 0).then(|| Money::from_minor(n).unwrap());
+        let sum = principal + interest + late_fee + wrong;
+        Command::Repay(c::Repay {
+            loan,
+            amount: Amount::from_minor(sum.max(1)).unwrap(),
+            principal: part(principal),
+            interest: part(interest),
+            late_fee: part(late_fee),
+            bank_reference,
+            value_date,
+        })
+    }
+}

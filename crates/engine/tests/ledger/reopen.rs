@@ -1,0 +1,185 @@
+//! Stopped, started, damaged: everything that was answered is there, and the index heals itself.
+
+use crate::support::*;
+use bergulir_domain::Event;
+use bergulir_engine::{LedgerOptions, Node, NodeError, Slot, Terms};
+use std::path::Path;
+use std::sync::Arc;
+
+fn options() -> LedgerOptions {
+    LedgerOptions {
+        seal_at_stop: 1,
+        ..LedgerOptions::default()
+    }
+}
+
+/// A ledger with a few money events, stopped. Gives the request ids with their receipts.
+async fn history(
+    folder: &Path,
+    options: LedgerOptions,
+) -> Vec<([u8; 16], bergulir_engine::Accepted)> {
+    let desk = Desk::pilot(folder, options).await;
+    desk.lend("l", 100_000_000).await;
+    let mut known = Vec::new();
+    for n in 0..30 {
+        let request_id = id(1_000 + n);
+        let command = tranche(n);
+        let accepted = desk
+            .send("maker", request_id, command, Terms::PLAIN)
+            .await
+            .unwrap();
+        known.push((request_id, accepted));
+    }
+    desk.stop().await;
+    known
+}
+
+fn tranche(n: u64) -> bergulir_domain::Command {
+    disburse("l", 1_000_000, &format!("T{n}"))
+}
+
+async fn everything_is_there(desk: &Desk, known: &[([u8; 16], bergulir_engine::Accepted)]) {
+    for (n, (request_id, first)) in known.iter().enumerate() {
+        let again = desk
+            .send("maker", *request_id, tranche(n as u64), Terms::PLAIN)
+            .await
+            .unwrap();
+        let (receipt, first_receipt) = (again.receipt.unwrap(), first.receipt.unwrap());
+        assert!(receipt.duplicate);
+        assert_eq!(receipt.record_hash, first_receipt.record_hash);
+        assert_eq!(again.balances, first.balances);
+    }
+    // A bank reference stays used, too.
+    let reused = desk.post("maker", disburse("l", 5, "T3")).await;
+    assert!(reused.is_err());
+}
+
+#[tokio::test]
+async fn request_ids_hold_across_a_restart() {
+    let folder = tempfile::tempdir().unwrap();
+    let known = history(folder.path(), options()).await;
+    let desk = Desk::at(folder.path(), options());
+    everything_is_there(&desk, &known).await;
+}
+
+#[tokio::test]
+async fn request_ids_hold_when_the_index_is_deleted() {
+    let folder = tempfile::tempdir().unwrap();
+    let known = history(folder.path(), options()).await;
+    std::fs::remove_dir_all(folder.path().join("ledgers/pilot/index")).unwrap();
+    let desk = Desk::at(folder.path(), options());
+    everything_is_there(&desk, &known).await;
+}
+
+#[tokio::test]
+async fn request_ids_hold_when_the_index_is_damaged() {
+    let folder = tempfile::tempdir().unwrap();
+    let known = history(folder.path(), options()).await;
+    let mut damaged = 0;
+    let mut folders = vec![folder.path().join("ledgers/pilot/index")];
+    while let Some(next) = folders.pop() {
+        for found in std::fs::read_dir(next).unwrap() {
+            let path = found.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else {
+                let mut bytes = std::fs::read(&path).unwrap();
+                bytes.iter_mut().step_by(97).for_each(|byte| *byte ^= 0x40);
+                std::fs::write(&path, bytes).unwrap();
+                damaged += 1;
+            }
+        }
+    }
+    assert!(damaged > 0);
+    let desk = Desk::at(folder.path(), options());
+    everything_is_there(&desk, &known).await;
+}
+
+#[tokio::test]
+async fn a_clean_stop_seals_and_the_next_start_goes_on_from_its_snapshot() {
+    let folder = tempfile::tempdir().unwrap();
+    let known = history(folder.path(), options()).await;
+    let desk = Desk::at(folder.path(), options());
+    let sealed = events(&desk.ledger())
+        .into_iter()
+        .filter(|(e, ..)| matches!(e, Event::Sealed(_)));
+    assert_eq!(sealed.count(), 1);
+    let replayed = desk.ledger().replayed_at_open();
+    assert_eq!(replayed, 1, "only the seal itself comes after the snapshot");
+    everything_is_there(&desk, &known).await;
+}
+
+#[tokio::test]
+async fn a_snapshot_that_no_seal_vouches_for_is_not_used() {
+    let folder = tempfile::tempdir().unwrap();
+    let never = LedgerOptions {
+        seal_at_stop: u64::MAX,
+        ..LedgerOptions::default()
+    };
+    let known = history(folder.path(), never).await;
+    let desk = Desk::at(folder.path(), never);
+    assert_eq!(desk.ledger().replayed_at_open(), desk.size());
+    everything_is_there(&desk, &known).await;
+}
+
+#[tokio::test]
+async fn a_data_directory_belongs_to_one_process() {
+    let folder = tempfile::tempdir().unwrap();
+    let desk = Desk::pilot(folder.path(), options()).await;
+    let clock = Arc::clone(&desk.clock);
+    let second = Node::open(folder.path(), clock as _, options(), &|_, _, _| {});
+    assert!(matches!(second, Err(NodeError::Lock(_))));
+}
+
+#[tokio::test]
+async fn damage_is_found_at_open_and_does_not_keep_other_ledgers_from_being_served() {
+    let folder = tempfile::tempdir().unwrap();
+    let never = LedgerOptions {
+        seal_at_stop: u64::MAX,
+        ..LedgerOptions::default()
+    };
+    let desk = Desk::pilot(folder.path(), never).await;
+    desk.create("other").await;
+    desk.stop().await;
+    let log = folder.path().join("ledgers/pilot/log");
+    let segment = std::fs::read_dir(log).unwrap().map(|d| d.unwrap().path());
+    let segment = segment
+        .filter(|path| path.extension().is_some_and(|e| e == "seg"))
+        .min()
+        .unwrap();
+    let mut bytes = std::fs::read(&segment).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    std::fs::write(&segment, bytes).unwrap();
+
+    let desk = Desk::at(folder.path(), never);
+    let Some(Slot::Broken(error)) = desk.node.ledger("pilot".parse().unwrap()) else {
+        panic!("a damaged ledger was opened")
+    };
+    assert!(error.position().is_some(), "{error}");
+    desk.named("other");
+}
+
+#[tokio::test]
+async fn ledgers_of_one_node_are_independent() {
+    let folder = tempfile::tempdir().unwrap();
+    let desk = Desk::pilot(folder.path(), options()).await;
+    desk.create("other").await;
+    let (pilot, other) = (desk.ledger(), desk.named("other"));
+    let size = pilot.head().size;
+    assert_eq!(other.head().size.get(), 1);
+    let status = other.status();
+    assert_eq!(*status.borrow(), bergulir_engine::Status::Serving);
+    // The same request id means nothing to another ledger.
+    let request = bergulir_engine::Request {
+        request_id: id(2),
+        command: open_fund(),
+    };
+    let work = bergulir_engine::Work::Single(request);
+    let answer = other.submit(caller("maker"), work, Terms::PLAIN).await;
+    assert!(
+        matches!(answer, bergulir_engine::Answer::Items(_)),
+        "{answer:?}"
+    );
+    assert_eq!(pilot.head().size, size);
+}

@@ -1,0 +1,117 @@
+//! From terms on the wire to terms of the domain.
+
+use bergulir_domain::cooperative::{ReadinessItem, ReadinessSet};
+use bergulir_domain::money::{Rate, RateError};
+use bergulir_domain::terms::{
+    LoanTerms, PaymentPart, Purpose, RepaymentOrder, RepaymentOrderError, Terms, TermsError,
+};
+use rust_decimal::Decimal;
+
+use super::fields::{Fields, Read};
+use crate::enums::WireEnum as _;
+use crate::pb;
+
+pub(super) fn terms(f: &mut Fields, m: Option<&pb::Terms>) -> Read<Terms> {
+    let m = f.present("terms", m)?;
+    f.within("terms", |f| {
+        let purpose = purpose(f, m);
+        let ceiling = f.amount("ceiling", m.ceiling.as_ref());
+        let required_readiness = required_readiness(f, &m.required_readiness);
+        let validity = match m.proposal_validity_days {
+            None => Ok(None),
+            Some(days) => f.u16("proposal_validity_days", days).map(Some),
+        };
+        let terms = Terms {
+            purpose: purpose?,
+            ceiling: ceiling?,
+            required_readiness: required_readiness?,
+            proposal_validity_days: validity?,
+        };
+        terms
+            .check()
+            .map_err(|error| f.refuse(wrong_term(error), error))?;
+        Ok(terms)
+    })
+}
+
+fn wrong_term(error: TermsError) -> &'static str {
+    match error {
+        TermsError::Tenor => "loan.tenor_months",
+        TermsError::Grace => "loan.grace_months",
+        TermsError::MethodWithoutRate => "loan.method",
+        TermsError::ProposalValidity => "proposal_validity_days",
+    }
+}
+
+fn purpose(f: &mut Fields, m: &pb::Terms) -> Read<Purpose> {
+    match (pb::FundKind::try_from(m.kind), &m.loan) {
+        (Ok(pb::FundKind::Loan), loan) => {
+            let loan = f.present("loan", loan.as_ref())?;
+            f.within("loan", |f| loan_terms(f, loan)).map(Purpose::Loan)
+        }
+        (Ok(pb::FundKind::Grant), None) => Ok(Purpose::Grant),
+        (Ok(pb::FundKind::Grant), Some(_)) => {
+            Err(f.refuse("loan", "must be absent for a grant fund"))
+        }
+        (Ok(pb::FundKind::Unspecified), _) => Err(f.refuse("kind", "must be specified")),
+        (Err(_), _) => Err(f.refuse("kind", format_args!("has no meaning for {}", m.kind))),
+    }
+}
+
+fn loan_terms(f: &mut Fields, m: &pb::LoanTerms) -> Read<LoanTerms> {
+    let rate = rate(&m.rate_percent).ok_or_else(|| f.refuse("rate_percent", RateError));
+    let method = f.choice("method", m.method);
+    let tenor_months = f.u16("tenor_months", m.tenor_months);
+    let grace_months = f.u16("grace_months", m.grace_months);
+    let repayment_order = repayment_order(f, &m.repayment_order);
+    Ok(LoanTerms {
+        rate: rate?,
+        method: method?,
+        tenor_months: tenor_months?,
+        grace_months: grace_months?,
+        grace_bears_interest: m.grace_bears_interest,
+        repayment_order: repayment_order?,
+        relend_income: m.relend_income,
+    })
+}
+
+/// Digits with at most one point; `Decimal` by itself takes signs and underscores too.
+fn rate(percent: &str) -> Option<Rate> {
+    let plain = percent.bytes().all(|b| b.is_ascii_digit() || b == b'.');
+    plain
+        .then(|| percent.parse::<Decimal>().ok())
+        .flatten()
+        .and_then(|p| Rate::from_percent(p).ok())
+}
+
+fn required_readiness(f: &mut Fields, numbers: &[i32]) -> Read<ReadinessSet> {
+    let mut set = ReadinessSet::EMPTY;
+    let mut outcome = Ok(());
+    for (i, number) in numbers.iter().enumerate() {
+        let field = format!("required_readiness[{i}]");
+        match f.choice::<ReadinessItem>(&field, *number) {
+            Ok(item) if set.contains(item) => {
+                outcome = Err(f.refuse(&field, "must not repeat an item"));
+            }
+            Ok(item) => set.insert(item),
+            Err(refused) => outcome = Err(refused),
+        }
+    }
+    outcome.map(|()| set)
+}
+
+fn repayment_order(f: &mut Fields, numbers: &[i32]) -> Read<Option<RepaymentOrder>> {
+    if numbers.is_empty() {
+        return Ok(None);
+    }
+    let parts: Vec<PaymentPart> = numbers
+        .iter()
+        .filter_map(|number| PaymentPart::from_wire(*number))
+        .collect();
+    if parts.len() != numbers.len() {
+        return Err(f.refuse("repayment_order", RepaymentOrderError));
+    }
+    RepaymentOrder::new(&parts)
+        .map(Some)
+        .map_err(|error| f.refuse("repayment_order", error))
+}

@@ -1,0 +1,104 @@
+//! What every service works with, and the few steps that all their methods share.
+
+use crate::health::Health;
+use crate::limits::MAX_STREAMS;
+use crate::refusal;
+use crate::resources::View;
+use bergulir_chain::Position;
+use bergulir_domain::LedgerId;
+use bergulir_domain::money::Currency;
+use bergulir_engine::clock::Clock;
+use bergulir_engine::{AsOf, Ledger, Node, Slot};
+use bergulir_proto::Described;
+use bergulir_proto::name::NameError;
+use bergulir_proto::wire::InvalidFields;
+use std::str::FromStr;
+use std::sync::Arc;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tonic::{Code, Status};
+
+/// The only currency that there is; a second one will have to be asked of the ledger.
+pub(crate) const CURRENCY: Currency = Currency::Idr;
+
+/// What every service works with. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Services {
+    pub(crate) node: Arc<Node>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) health: Health,
+    pub(crate) stopping: watch::Receiver<bool>,
+    streams: Arc<Semaphore>,
+}
+
+impl Services {
+    pub(crate) fn new(
+        node: Arc<Node>,
+        clock: Arc<dyn Clock>,
+        health: Health,
+        stopping: watch::Receiver<bool>,
+    ) -> Services {
+        let streams = Arc::new(Semaphore::new(MAX_STREAMS));
+        Services {
+            node,
+            clock,
+            health,
+            stopping,
+            streams,
+        }
+    }
+
+    /// A ledger that is open.
+    pub(crate) fn ledger(&self, id: LedgerId) -> Result<Arc<Ledger>, Status> {
+        tracing::Span::current().record("ledger", id.as_str());
+        match self.node.ledger(id) {
+            Some(Slot::Open(ledger)) => Ok(ledger),
+            Some(Slot::Broken(error)) => Err(refusal::not_open(id, &error)),
+            None => Err(refusal::no_ledger(id)),
+        }
+    }
+
+    /// Looks at the published state, and says the last position that it reflects.
+    pub(crate) async fn look<R>(
+        &self,
+        ledger: &Ledger,
+        min_position: Option<u64>,
+        look: impl FnOnce(&View<'_>) -> Result<R, Status>,
+    ) -> Result<(R, u64), Status> {
+        let now = self.clock.now();
+        let seen = ledger
+            .read(min_position.map(Position::new), |state, as_of| {
+                let view = View::new(ledger.id(), state, now);
+                look(&view).map(|seen| (seen, last(as_of)))
+            })
+            .await;
+        seen.map_err(|refused| refusal::read_status(&refused))?
+    }
+
+    /// Room for one more stream of records.
+    pub(crate) fn stream(&self) -> Result<OwnedSemaphorePermit, Status> {
+        Arc::clone(&self.streams).try_acquire_owned().map_err(|_| {
+            let message = format!(
+                "the server has {MAX_STREAMS} streams of records open, which is all it takes: end \
+                 one, or try again later"
+            );
+            Described::new(Code::ResourceExhausted, "TOO_MANY_STREAMS", message).status()
+        })
+    }
+}
+
+/// The last position of a state. An open ledger has at least the record that opened it.
+pub(crate) fn last(as_of: AsOf) -> u64 {
+    as_of.size.last().map_or(0, Position::get)
+}
+
+/// The name in a field of a request.
+pub(crate) fn parse<N: FromStr<Err = NameError>>(field: &str, text: &str) -> Result<N, Status> {
+    text.parse()
+        .map_err(|error| InvalidFields::name(field, &error).status())
+}
+
+/// The ledger that a field of a request names.
+pub(crate) fn parse_ledger(field: &str, text: &str) -> Result<LedgerId, Status> {
+    bergulir_proto::name::ledger(text)
+        .map_err(|error| InvalidFields::name(field, &error).status())
+}
