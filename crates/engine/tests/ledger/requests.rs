@@ -166,10 +166,15 @@ async fn a_clock_that_was_set_back_stops_writes() {
     desk.stop().await;
     let ten_minutes = 600_000_000;
     let desk = Desk::at_time(folder.path(), LedgerOptions::default(), NINE - ten_minutes);
-    let refused = desk.post("maker", allocate(1, "A1")).await.unwrap_err();
+    let refused = desk
+        .send("maker", id(900), allocate(1, "A1"), Terms::PLAIN)
+        .await
+        .unwrap_err();
     assert!(matches!(refused, Refusal::ReadOnly { .. }), "{refused}");
     desk.clock.pass(Duration::from_secs(599));
-    desk.post("maker", allocate(1, "A2")).await.unwrap();
+    desk.send("maker", id(900), allocate(1, "A1"), Terms::PLAIN)
+        .await
+        .unwrap();
 }
 
 #[tokio::test]
