@@ -5,6 +5,8 @@
 
 pub mod clock;
 mod facts;
+#[cfg(test)]
+mod fault_tests;
 mod health;
 mod ledger;
 mod node;

@@ -4,7 +4,7 @@
 //! ledgers of which none takes commands: one ledger in trouble must not take the others away.
 
 use bergulir_domain::LedgerId;
-use bergulir_engine::{Ledger, Slot, Status};
+use bergulir_engine::{Slot, Status};
 use bergulir_proto::name::ledger_name;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -54,10 +54,11 @@ impl Health {
             }
             ledgers.insert(id, true);
         }
-        self.tell(id, serving(ledger)).await;
         // Only the status is held, so that the ledger can go away.
         let mut status = ledger.status();
         let health = self.clone();
+        let serving = *status.borrow_and_update() == Status::Serving;
+        self.tell(id, serving).await;
         tokio::spawn(async move {
             while status.changed().await.is_ok() {
                 let serving = *status.borrow_and_update() == Status::Serving;
@@ -98,8 +99,4 @@ impl Health {
     fn held(&self) -> std::sync::MutexGuard<'_, BTreeMap<LedgerId, bool>> {
         self.ledgers.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-fn serving(ledger: &Ledger) -> bool {
-    *ledger.status().borrow() == Status::Serving
 }

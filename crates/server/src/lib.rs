@@ -1,1 +1,23 @@
-//! The gRPC services
+//! The gRPC services over the ledgers of one node.
+//!
+//! [`start`] opens a data directory and binds an address; [`Running::serve_until`] serves it:
+//! `LedgerService`, `QueryService` and `LogService` of `bergulir.v1`, gRPC health and reflection.
+
+mod batch;
+mod calls;
+mod concerned;
+mod deadline;
+mod health;
+mod identity;
+mod ledger_service;
+pub mod limits;
+mod log_service;
+mod query;
+mod refusal;
+mod resources;
+mod seal;
+mod services;
+mod start;
+
+pub use identity::PRINCIPAL_KEY;
+pub use start::{Running, ServeError, ServerOptions, StartError, start};

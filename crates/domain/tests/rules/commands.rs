@@ -32,8 +32,8 @@ pub(crate) fn rp(rupiah: i64) -> Amount {
     Amount::from_minor(rupiah * 100).expect("an amount")
 }
 
-pub(crate) fn part(rupiah: i64) -> Option<Money> {
-    Some(Money::from_minor(rupiah * 100).expect("a part of a payment"))
+pub(crate) fn part(rupiah: i64) -> Money {
+    Money::from_minor(rupiah * 100).expect("a part of a payment")
 }
 
 pub(crate) fn day(text: &str) -> Date {
@@ -302,7 +302,7 @@ pub(crate) fn bring_back(disbursement: Position) -> c::ReturnDisbursement {
 
 /// A payment of that principal, interest and late fee.
 pub(crate) fn repay(loan: &str, parts: [i64; 3]) -> c::Repay {
-    let [principal, interest, late_fee] = parts.map(|n| (n > 0).then(|| part(n)).flatten());
+    let [principal, interest, late_fee] = parts.map(|n| (n > 0).then(|| part(n)));
     c::Repay {
         loan: id(loan),
         amount: rp(parts.iter().sum()),

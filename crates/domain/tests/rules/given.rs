@@ -52,7 +52,7 @@ pub(crate) fn given(ledger: Ledger) -> Ledger {
 
 /// Something that can be asked of a ledger.
 pub(crate) trait Ask {
-    fn command(&self, ledger: &Ledger) -> Command;
+    fn command(self, ledger: &Ledger) -> Command;
 }
 
 /// A command about the record with that label.
@@ -66,22 +66,22 @@ pub(crate) struct On<F> {
 }
 
 impl<C: Ask, F: Fn(Position) -> C> Ask for On<F> {
-    fn command(&self, ledger: &Ledger) -> Command {
+    fn command(self, ledger: &Ledger) -> Command {
         (self.command)(ledger.at(self.label)).command(ledger)
     }
 }
 
 impl Ask for Command {
-    fn command(&self, _: &Ledger) -> Command {
-        self.clone()
+    fn command(self, _: &Ledger) -> Command {
+        self
     }
 }
 
 macro_rules! commands_can_be_asked {
     ($($name:ident)*) => {
         $(impl Ask for c::$name {
-            fn command(&self, _: &Ledger) -> Command {
-                Command::$name(self.clone())
+            fn command(self, _: &Ledger) -> Command {
+                Command::$name(self)
             }
         })*
     };
@@ -262,6 +262,7 @@ pub(crate) struct Answer {
 }
 
 /// A shape of a rejection, as [`is!`](crate::is) writes it.
+#[derive(Clone, Copy)]
 pub(crate) struct Shape {
     pub(crate) matches: fn(&Rejection) -> bool,
     pub(crate) pattern: &'static str,

@@ -71,7 +71,7 @@ fn interest_and_late_fees_do_not_wrap() {
         late_fee,
         ..repay("l1", [1, 0, 0])
     };
-    let all = part(MAX_AMOUNT_MINOR / 100);
+    let all = Some(part(MAX_AMOUNT_MINOR / 100));
     for parts in [(all, None), (None, all)] {
         let mut ledger = roomy().with_disbursed_loan("l1", rp(1));
         for _ in 0..92 {

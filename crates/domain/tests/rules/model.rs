@@ -7,13 +7,12 @@ mod why;
 
 pub(crate) use why::Why;
 
-use bergulir_domain::command::{BankAccount, BankReference, Command, Evidence};
+use bergulir_domain::command::{BankAccount, BankReference, Evidence};
 use bergulir_domain::cooperative::{Office, ReadinessItem, VillageCode};
-use bergulir_domain::terms::{Purpose, Terms};
+use bergulir_domain::terms::Terms;
 use bergulir_domain::text::Name;
 use bergulir_domain::{
-    AccountId, Amount, CooperativeId, Date, FundId, LoanId, Money, OfficerId, Position,
-    PrincipalId, Timestamp,
+    AccountId, CooperativeId, Date, FundId, LoanId, OfficerId, PrincipalId, Timestamp,
 };
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -48,7 +47,7 @@ struct Cooperative {
 #[derive(Clone)]
 pub(crate) struct Account {
     cooperative: CooperativeId,
-    bank_account: BankAccount,
+    bank: BankAccount,
     status: Status,
 }
 
@@ -135,6 +134,7 @@ pub(crate) struct FundSums {
     pub(crate) late_fees: i64,
     pub(crate) grants: i64,
     pub(crate) available: i64,
+    pub(crate) income_apart: i64,
     pub(crate) committed: i64,
     pub(crate) reserved: i64,
 }
@@ -178,6 +178,12 @@ impl Model {
     fn stands(&self, posting: &Posting) -> bool {
         let of = What::Return { of: posting.at };
         !posting.reversed && !self.live().any(|other| other.what == of)
+    }
+
+    /// The records that were reversed or sent back.
+    pub(crate) fn undone(&self) -> Vec<u64> {
+        let undone = self.postings.iter().filter(|p| !self.stands(p));
+        undone.map(|p| p.at).collect()
     }
 
     fn account_of(&self, posting: &Posting) -> Option<(FundId, AccountId)> {
@@ -244,6 +250,7 @@ impl Model {
             late_fees: 0,
             grants: 0,
             available: 0,
+            income_apart: 0,
             committed: 0,
             reserved: 0,
         };
@@ -272,7 +279,11 @@ impl Model {
                     let income: i64 = parts.income.iter().sum();
                     sums.cash += amount;
                     sums.available += parts.principal;
-                    sums.available += if parts.relent { income } else { 0 };
+                    if parts.relent {
+                        sums.available += income;
+                    } else {
+                        sums.income_apart += income;
+                    }
                     sums.interest += parts.income[0];
                     sums.late_fees += parts.income[1];
                 }

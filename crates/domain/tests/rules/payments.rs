@@ -24,7 +24,7 @@ fn rule_14_a_retry_is_told_from_another_command() {
     assert_eq!(rebuilt, Command::Repay(given_parts.clone()));
     let others = [
         c::Repay {
-            interest: part(0),
+            interest: Some(part(0)),
             ..given_parts.clone()
         },
         c::Repay {

@@ -83,7 +83,7 @@ impl Model {
             Command::OpenAccount(c) => {
                 let account = Account {
                     cooperative: c.cooperative,
-                    bank_account: c.bank_account.clone(),
+                    bank: c.bank_account.clone(),
                     status: Status::Open,
                 };
                 self.accounts.insert((c.fund, c.account), account);

@@ -50,8 +50,8 @@ impl Model {
             }),
             Command::ProposeAllocationWithdrawal(c) => self.with_fund(c.fund, || {
                 let at = c.allocation.get();
-                let mine = |p: &&Posting| p.what == What::Allocation(c.fund) && !p.reversed;
-                if self.posting(at).filter(mine).is_none() {
+                let allocation = What::Allocation(c.fund);
+                if !self.live().any(|p| p.at == at && p.what == allocation) {
                     return Verdict::from([Why::NotThatRecord]);
                 }
                 self.proposal(
@@ -226,7 +226,7 @@ impl Model {
         let shared = self
             .accounts
             .values()
-            .any(|a| a.bank_account == c.bank_account && a.cooperative != c.cooperative);
+            .any(|a| a.bank == c.bank_account && a.cooperative != c.cooperative);
         let second = accounts.any(|((fund, _), a)| {
             *fund == c.fund && a.cooperative == c.cooperative && a.status != Status::Closed
         });
@@ -234,16 +234,18 @@ impl Model {
     }
 
     fn with_fund(&self, fund: FundId, verdict: impl FnOnce() -> Verdict) -> Verdict {
-        match self.funds.contains_key(&fund) {
-            true => verdict(),
-            false => Verdict::from([Why::NotFound]),
+        if self.funds.contains_key(&fund) {
+            verdict()
+        } else {
+            Verdict::from([Why::NotFound])
         }
     }
 
     fn with_cooperative(&self, id: CooperativeId, verdict: impl FnOnce() -> Verdict) -> Verdict {
-        match self.cooperatives.contains_key(&id) {
-            true => verdict(),
-            false => Verdict::from([Why::NotFound]),
+        if self.cooperatives.contains_key(&id) {
+            verdict()
+        } else {
+            Verdict::from([Why::NotFound])
         }
     }
 

@@ -1,0 +1,236 @@
+//! Why a log is invalid: a code for programs, a message for people.
+
+use bergulir_chain::{
+    ChainError, ChainFault, FrameError, FrameFault, Hash, Position, RecordError, SegmentError,
+};
+use bergulir_domain::Rejection;
+use bergulir_proto::describe;
+use bergulir_proto::event::EventError;
+use bergulir_proto::replay::ReplayError;
+use thiserror::Error;
+
+use crate::balances::Imbalance;
+
+/// What is wrong at the first bad position of a log.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum Reason {
+    /// A file ends like a segment, but no segment is named so.
+    #[error("the file {name} is not named as a segment is: was it renamed?")]
+    SegmentName {
+        /// Its name.
+        name: String,
+    },
+    /// The header of a segment is damaged, or says something else than its name.
+    #[error("the header of the segment is bad: {0}")]
+    SegmentHeader(SegmentError),
+    /// The header of a segment says another first position than its name.
+    #[error("the segment is named after position {named}, but its header says {stated}")]
+    SegmentRenamed {
+        /// The position in its name.
+        named: Position,
+        /// The position in its header.
+        stated: Position,
+    },
+    /// The next segment begins elsewhere than the one before it ends.
+    #[error(
+        "the records end before position {expected}, and the next segment begins at {found}: a \
+         segment is missing, was cut or was renamed"
+    )]
+    SegmentGap {
+        /// Where it should begin.
+        expected: Position,
+        /// Where it begins.
+        found: Position,
+    },
+    /// A segment goes on after another record than the one that is before it.
+    #[error("the segment goes on after a record of the hash {stated}, but that hash is {expected}")]
+    SegmentChain {
+        /// The hash of the record before it.
+        expected: Hash,
+        /// The hash that its header names.
+        stated: Hash,
+    },
+    /// No undamaged frame is where the next one must begin.
+    #[error("the next frame is damaged: {0}")]
+    Frame(FrameError),
+    /// A frame is damaged; this is the first of its records that does not fit.
+    #[error("{fault}; this record is the first that does not fit: {record}")]
+    FrameRecord {
+        /// What is wrong with the frame.
+        fault: FrameError,
+        /// What is wrong with the record.
+        record: Box<Reason>,
+    },
+    /// A frame is damaged, and its other records are vouched for by the records after them.
+    #[error("{fault}; the records before this one fit the chain")]
+    FrameLast {
+        /// What is wrong with the frame.
+        fault: FrameError,
+    },
+    /// A frame begins at another position than the next one.
+    #[error("the frame says that it begins at position {stated}")]
+    FramePosition {
+        /// What it says.
+        stated: Position,
+    },
+    /// The bytes are not a record.
+    #[error("not a record: {0}")]
+    Record(RecordError),
+    /// The record states another position: records are missing, doubled or in another order.
+    #[error("the record says that it is at position {stated}")]
+    Position {
+        /// What it says.
+        stated: Position,
+    },
+    /// The record does not go on from the one before it.
+    #[error("the record names {stated} as the hash of the one before it, but that is {expected}")]
+    Chain {
+        /// The hash of the record before.
+        expected: Hash,
+        /// The hash that it names.
+        stated: Hash,
+    },
+    /// The record was changed: what follows it names another hash.
+    #[error("the record has the hash {found}, but what follows it names {named}: it was changed")]
+    Changed {
+        /// The hash that it has.
+        found: Hash,
+        /// The hash that it had when the next record was written.
+        named: Hash,
+    },
+    /// Time ran backwards.
+    #[error("{0}")]
+    Time(ChainFault),
+    /// An atomic batch is not whole, or reaches past its frame.
+    #[error("{0}")]
+    Batch(ChainFault),
+    /// The event cannot be read, or is not written in the one way that is allowed.
+    #[error("the event cannot be read: {0}")]
+    Event(EventError),
+    /// The principal is not one, or claims to be the server, or the server claims to be another.
+    #[error("the principal {principal:?} cannot have made this record")]
+    Principal {
+        /// As it stands in the record.
+        principal: String,
+    },
+    /// A rule of the trade refuses the command.
+    #[error("a rule was broken ({}): {rejection}", describe(rejection).reason)]
+    RuleBroken {
+        /// What the decision is when it is made again.
+        rejection: Rejection,
+    },
+    /// The decision, made again, gives another event.
+    #[error("the event is not what the decision on its command gives")]
+    OtherEvent,
+    /// The request id was used before.
+    #[error("the request id was used at position {first} already")]
+    RequestIdUsed {
+        /// Where.
+        first: Position,
+    },
+    /// Money is not conserved.
+    #[error("money is not conserved: {0}")]
+    NotConserved(Imbalance),
+    /// A seal covers a position inside an atomic batch.
+    #[error("the seal is through {through}, which is inside an atomic batch")]
+    SealInsideBatch {
+        /// The position.
+        through: Position,
+    },
+    /// A seal states another balance root than the records give.
+    #[error("the seal says the balance root {stated}, but the records give {found}")]
+    SealRoot {
+        /// What the seal says.
+        stated: Hash,
+        /// What the records give.
+        found: Hash,
+    },
+    /// A seal states another digest of the state than the records give.
+    #[error("the seal says the state digest {stated}, but the records give {found}")]
+    SealDigest {
+        /// What the seal says.
+        stated: Hash,
+        /// What the records give.
+        found: Hash,
+    },
+    /// The log is another ledger's.
+    #[error("this is the log of ledger {found}, not of {expected}")]
+    OtherLedger {
+        /// Whose it should be.
+        expected: String,
+        /// Whose it is.
+        found: String,
+    },
+}
+
+impl Reason {
+    /// The reason in capitals, stable for programs.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Reason::SegmentName { .. } | Reason::SegmentRenamed { .. } => "SEGMENT_RENAMED",
+            Reason::SegmentHeader(_) => "SEGMENT_DAMAGED",
+            Reason::SegmentGap { .. } => "SEGMENT_MISSING",
+            Reason::Frame(_) | Reason::FrameRecord { .. } | Reason::FrameLast { .. } => {
+                "FRAME_DAMAGED"
+            }
+            Reason::FramePosition { .. } => "FRAME_MISPLACED",
+            Reason::Record(_) => "RECORD_DAMAGED",
+            Reason::Position { .. } => "RECORD_MISPLACED",
+            Reason::SegmentChain { .. } | Reason::Chain { .. } | Reason::Changed { .. } => {
+                "CHAIN_BROKEN"
+            }
+            Reason::Time(_) => "TIME_BACKWARDS",
+            Reason::Batch(_) => "BATCH_BROKEN",
+            Reason::Event(_) => "EVENT_UNREADABLE",
+            Reason::Principal { .. } => "PRINCIPAL_INVALID",
+            Reason::RuleBroken { .. } => "RULE_BROKEN",
+            Reason::OtherEvent => "EVENT_FORGED",
+            Reason::RequestIdUsed { .. } => "REQUEST_ID_USED",
+            Reason::NotConserved(_) => "NOT_CONSERVED",
+            Reason::SealInsideBatch { .. } => "SEAL_INSIDE_BATCH",
+            Reason::SealRoot { .. } => "SEAL_ROOT_FORGED",
+            Reason::SealDigest { .. } => "SEAL_DIGEST_FORGED",
+            Reason::OtherLedger { .. } => "OTHER_LEDGER",
+        }
+    }
+
+    /// Whether only newer software can tell what this is: the bytes are whole, and of a version
+    /// that is not known here.
+    pub(crate) fn is_unknown_version(&self) -> bool {
+        matches!(
+            self,
+            Reason::SegmentHeader(SegmentError::UnknownVersion(_))
+                | Reason::Frame(FrameError::Corrupt(FrameFault::UnknownVersion(_)))
+                | Reason::Record(RecordError::UnknownVersion(_))
+                | Reason::RuleBroken {
+                    rejection: Rejection::UnknownRulesVersion { .. }
+                }
+        )
+    }
+}
+
+impl From<ReplayError> for Reason {
+    fn from(error: ReplayError) -> Reason {
+        match error {
+            ReplayError::Chain(ChainError { fault, .. }) => fault.into(),
+            ReplayError::Event { source, .. } => Reason::Event(source),
+            ReplayError::Principal { principal, .. } => Reason::Principal { principal },
+            ReplayError::RuleBroken { rejection, .. } => Reason::RuleBroken { rejection },
+            ReplayError::OtherEvent { .. } => Reason::OtherEvent,
+        }
+    }
+}
+
+impl From<ChainFault> for Reason {
+    fn from(fault: ChainFault) -> Reason {
+        match fault {
+            ChainFault::Record(error) => Reason::Record(error),
+            ChainFault::Position { stated } => Reason::Position { stated },
+            ChainFault::Previous { expected, stated } => Reason::Chain { expected, stated },
+            ChainFault::Time { .. } => Reason::Time(fault),
+            ChainFault::Following { .. } | ChainFault::BatchUnfinished { .. } => {
+                Reason::Batch(fault)
+            }
+        }
+    }
+}

@@ -1,0 +1,204 @@
+//! What a verification found.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use bergulir_chain::{Hash, LogSize, Position, Timestamp};
+use bergulir_domain::postings::Book;
+use bergulir_domain::state::FundBalances;
+use bergulir_domain::{FundId, LedgerId, State};
+
+use crate::Reason;
+
+/// What the verification of one log found.
+#[derive(Debug, Clone)]
+pub struct LedgerReport {
+    /// The folder of the log.
+    pub folder: PathBuf,
+    /// The ledger's name, as position 0 says it; absent if that could not be read.
+    pub ledger: Option<LedgerId>,
+    /// The ledger's origin, as position 0 says it.
+    pub origin: Option<String>,
+    /// The result.
+    pub finding: Finding,
+    /// How many records were found right, from position 0 on: all of them if the log is valid.
+    pub records: LogSize,
+    /// The hash of the last of these; [`Hash::ZERO`] if there is none.
+    pub head_hash: Hash,
+    /// When the first record was recorded.
+    pub first_recorded_at: Option<Timestamp>,
+    /// When the last record that was read was recorded.
+    pub last_recorded_at: Option<Timestamp>,
+    /// How many records there are of each kind of event, by its name; kinds that do not occur are
+    /// left out.
+    pub events: BTreeMap<&'static str, u64>,
+    /// How many seals were compared with what the records give.
+    pub seals: u64,
+    /// What the records add up to. Of an invalid log: those that were read.
+    pub totals: Totals,
+    /// Each fund's balances, in the order in which the funds were opened.
+    pub funds: Vec<FundReport>,
+    /// Files of the folder that are not part of a log and were not read.
+    pub not_read: Vec<String>,
+    /// How long it took.
+    pub elapsed: Duration,
+}
+
+impl LedgerReport {
+    /// Records verified in a second of time; 0 if it took none.
+    pub fn records_per_second(&self) -> u64 {
+        let nanos = self.elapsed.as_nanos().max(1);
+        let rate = u128::from(self.records.get()) * 1_000_000_000 / nanos;
+        u64::try_from(rate).unwrap_or(u64::MAX)
+    }
+}
+
+/// The result of verifying a log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Finding {
+    /// Everything that was checked is right.
+    Valid,
+    /// Something is wrong.
+    Invalid {
+        /// The first bad position.
+        position: Position,
+        /// Why.
+        reason: Reason,
+        /// Where that is.
+        place: Option<Place>,
+    },
+    /// Everything is right up to a last frame that is not whole: a crash tore it, or its end was
+    /// cut off. Which of the two cannot be told from here.
+    Torn {
+        /// The first position of that frame.
+        position: Position,
+        /// How many bytes of it there are, without zeros at the end.
+        bytes: u64,
+        /// Where it begins.
+        place: Place,
+    },
+    /// There is no record at all.
+    Empty,
+    /// The bytes could not be read, or are of a version that is not known here.
+    Unreadable {
+        /// The first position that could not be verified.
+        position: Position,
+        /// Why.
+        why: String,
+    },
+}
+
+impl Finding {
+    /// The finding in one word.
+    pub fn verdict(&self) -> Verdict {
+        match self {
+            Finding::Valid => Verdict::Valid,
+            Finding::Invalid { .. } => Verdict::Invalid,
+            Finding::Torn { .. } | Finding::Empty | Finding::Unreadable { .. } => {
+                Verdict::CannotTell
+            }
+        }
+    }
+}
+
+/// A finding in one word, from good to bad: of several, the greatest is that of all.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Verdict {
+    /// Right, as far as was checked.
+    Valid,
+    /// Neither right nor wrong can be said.
+    CannotTell,
+    /// Wrong.
+    Invalid,
+}
+
+/// A place in a file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Place {
+    /// The file.
+    pub file: PathBuf,
+    /// The byte, from zero.
+    pub offset: u64,
+}
+
+impl std::fmt::Display for Place {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}, byte {}", self.file.display(), self.offset)
+    }
+}
+
+/// One fund of a ledger.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FundReport {
+    /// The fund.
+    pub fund: FundId,
+    /// Its books, and what is promised.
+    pub balances: FundBalances,
+}
+
+/// What the records of a ledger add up to, over all its funds. Money is in minor units and net of
+/// returns and reversals; a sum that passes `i64::MAX` stays there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Totals {
+    /// Cooperatives registered.
+    pub cooperatives: u64,
+    /// Accounts opened, those since closed among them.
+    pub accounts: u64,
+    /// Loans approved; settled ones and those not disbursed yet among them.
+    pub loans: u64,
+    /// Money put into funds, without what was withdrawn.
+    pub allocated: i64,
+    /// Loan principal paid out.
+    pub disbursed: i64,
+    /// Grants paid out.
+    pub granted: i64,
+    /// Principal that came back.
+    pub principal_repaid: i64,
+    /// Interest that came in.
+    pub interest_received: i64,
+    /// Late fees that came in.
+    pub late_fees_received: i64,
+    /// What may be disbursed.
+    pub available: i64,
+    /// Approved and not yet disbursed.
+    pub committed: i64,
+    /// Principal that is owed.
+    pub outstanding: i64,
+    /// Money at the bank.
+    pub cash: i64,
+}
+
+impl Totals {
+    pub(crate) fn of(state: &State) -> Totals {
+        let approved = |loan: &&bergulir_domain::state::Loan| loan.active().is_some();
+        let loans = state.loans().iter().map(|(_, loan)| loan);
+        let mut totals = Totals {
+            cooperatives: state.cooperatives().len() as u64,
+            accounts: state.accounts().len() as u64,
+            loans: loans.filter(approved).count() as u64,
+            ..Totals::default()
+        };
+        for (_, fund) in state.funds().iter() {
+            let balances = &fund.balances;
+            add(&mut totals.allocated, balances.books.amount(Book::Capital));
+            add(&mut totals.available, balances.available());
+            add(&mut totals.committed, balances.committed);
+            add(&mut totals.cash, balances.books.amount(Book::Cash));
+        }
+        for (_, account) in state.accounts().iter() {
+            let balances = &account.balances;
+            add(&mut totals.disbursed, balances.disbursed);
+            add(&mut totals.granted, balances.granted);
+            add(&mut totals.principal_repaid, balances.principal_repaid);
+            add(&mut totals.interest_received, balances.interest_paid);
+            add(&mut totals.late_fees_received, balances.late_fees_paid);
+            add(&mut totals.outstanding, balances.outstanding());
+        }
+        totals
+    }
+}
+
+fn add(total: &mut i64, minor: i64) {
+    *total = total.saturating_add(minor);
+}

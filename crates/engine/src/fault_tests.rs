@@ -1,0 +1,208 @@
+//! A log that fails: nothing is acknowledged falsely, and the ledger says what it is.
+
+use crate::clock::{Clock, SystemClock};
+use crate::health::Status;
+use crate::ledger::{Ledger, LedgerOptions};
+use crate::open;
+use crate::submission::{Answer, Caller, Refusal, Request, Terms, Work};
+use bergulir_chain::{Authentication, Hash, Position, Record};
+use bergulir_domain::command::{AdoptRules, OpenLedger, RegisterCooperative};
+use bergulir_domain::cooperative::CooperativeKind;
+use bergulir_domain::ledger::{Origin, Region};
+use bergulir_domain::money::Currency;
+use bergulir_domain::text::Text;
+use bergulir_domain::{Command, Event, PrincipalId, UtcOffset};
+use bergulir_proto::encode_event;
+use bergulir_store::{
+    AppendError, EventLog, Group, Head, MemoryLog, ReadError, ReadLimit, Records,
+};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+/// A log whose next append fails once it is told to, after a moment.
+struct Faulty {
+    inner: MemoryLog,
+    fail: AtomicBool,
+}
+
+impl EventLog for Faulty {
+    fn head(&self) -> Head {
+        self.inner.head()
+    }
+    fn read(&self, from: Position, limit: ReadLimit) -> Result<Records, ReadError> {
+        self.inner.read(from, limit)
+    }
+    fn append(&self, expected: Head, group: &Group) -> Result<Head, AppendError> {
+        std::thread::sleep(Duration::from_millis(20));
+        if self.fail.load(Ordering::SeqCst) {
+            let source = std::io::Error::from_raw_os_error(5);
+            return Err(AppendError::Failed {
+                action: "sync the log",
+                source,
+            });
+        }
+        self.inner.append(expected, group)
+    }
+}
+
+fn caller() -> Caller {
+    Caller {
+        principal: PrincipalId::new("maker").unwrap(),
+        authentication: Authentication::Stated,
+    }
+}
+
+fn register(n: u32) -> Request {
+    let command = Command::RegisterCooperative(RegisterCooperative {
+        cooperative: format!("c{n}").parse().unwrap(),
+        village: format!("36.03.01.2{n:03}").parse().unwrap(),
+        kind: CooperativeKind::Kdmp,
+        name: Text::new("KDMP").unwrap(),
+        cooperative_number: None,
+    });
+    Request {
+        request_id: u128::from(n).to_be_bytes(),
+        command,
+    }
+}
+
+fn start(folder: &std::path::Path) -> (Arc<Faulty>, Arc<Ledger>) {
+    let opened = Event::LedgerOpened(Box::new(OpenLedger {
+        ledger: "pilot".parse().unwrap(),
+        origin: Origin::new("ledger.example.go.id/pilot").unwrap(),
+        verifier_key: None,
+        region: Region::NATION,
+        currency: Currency::Idr,
+        utc_offset: UtcOffset::JAKARTA,
+        rules_version: 1,
+    }));
+    let mut event = Vec::new();
+    encode_event(&opened, &mut event);
+    let mut group = Group::new(Head::EMPTY);
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
+    group
+        .push(&Record {
+            position: Position::new(0),
+            previous: Hash::ZERO,
+            recorded_at: bergulir_chain::Timestamp::from_micros(clock.now().as_micros()),
+            principal: "operator",
+            authentication: Authentication::Stated,
+            request_id: [9; 16],
+            following: 0,
+            event: &event,
+            signature: None,
+        })
+        .unwrap();
+    let faulty = Arc::new(Faulty {
+        inner: MemoryLog::default(),
+        fail: AtomicBool::new(false),
+    });
+    faulty.inner.append(Head::EMPTY, &group).unwrap();
+    let log: Arc<dyn EventLog> = Arc::<Faulty>::clone(&faulty);
+    let id = "pilot".parse().unwrap();
+    let opened = open::open(folder, id, &log, &|_, _| {}).unwrap();
+    let ledger = Ledger::start(id, opened, clock, LedgerOptions::default());
+    (faulty, Arc::new(ledger))
+}
+
+async fn submit(ledger: &Ledger, request: Request) -> Answer {
+    ledger
+        .submit(caller(), Work::Single(request), Terms::PLAIN)
+        .await
+}
+
+fn refusal(answer: Answer) -> Refusal {
+    match answer {
+        Answer::Refused { refusal, .. } => refusal,
+        Answer::Items(items) => panic!("was answered: {items:?}"),
+    }
+}
+
+#[tokio::test]
+async fn after_a_failed_sync_nothing_is_acknowledged_and_the_ledger_is_read_only() {
+    let folder = tempfile::tempdir().unwrap();
+    let (log, ledger) = start(folder.path());
+    assert!(matches!(
+        submit(&ledger, register(1)).await,
+        Answer::Items(_)
+    ));
+    log.fail.store(true, Ordering::SeqCst);
+
+    // One in the group that fails, one decided on top of it while it is being synced, and a retry
+    // of a durable record among them.
+    let mut crowd = tokio::task::JoinSet::new();
+    for n in [2, 3, 1] {
+        let ledger = Arc::clone(&ledger);
+        crowd.spawn(async move { submit(&ledger, register(n)).await });
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    for answer in crowd.join_all().await {
+        assert!(matches!(refusal(answer), Refusal::OutcomeUnknown { .. }));
+    }
+    assert!(matches!(
+        &*ledger.status().borrow(),
+        Status::ReadOnly { .. }
+    ));
+    assert!(matches!(
+        refusal(submit(&ledger, register(4)).await),
+        Refusal::ReadOnly { .. }
+    ));
+
+    // The fault is over: the ledger stays read-only until it is opened again, and reads go on.
+    log.fail.store(false, Ordering::SeqCst);
+    assert!(matches!(
+        refusal(submit(&ledger, register(5)).await),
+        Refusal::ReadOnly { .. }
+    ));
+    assert_eq!(log.head().size.get(), 2);
+    let cooperatives = ledger
+        .read(None, |state, _| state.cooperatives().len())
+        .await
+        .unwrap();
+    assert_eq!(cooperatives, 1);
+}
+
+#[tokio::test]
+async fn no_refusal_is_answered_before_the_state_it_was_decided_on_is_durable() {
+    let folder = tempfile::tempdir().unwrap();
+    let (log, ledger) = start(folder.path());
+    log.fail.store(true, Ordering::SeqCst);
+    let mut crowd = tokio::task::JoinSet::new();
+    // The second one is refused only because of the first, which never becomes durable.
+    for id in [2_u32, 77] {
+        let ledger = Arc::clone(&ledger);
+        let mut request = register(2);
+        request.request_id = u128::from(id).to_be_bytes();
+        crowd.spawn(async move { submit(&ledger, request).await });
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    for answer in crowd.join_all().await {
+        let refusal = refusal(answer);
+        let unknown = matches!(
+            refusal,
+            Refusal::OutcomeUnknown { .. } | Refusal::ReadOnly { .. }
+        );
+        assert!(unknown, "{refusal:?}");
+    }
+}
+
+#[tokio::test]
+async fn an_unknown_rules_version_is_refused_and_the_ledger_goes_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let (_, ledger) = start(folder.path());
+    let command = Command::AdoptRules(AdoptRules { version: 2 });
+    let answer = submit(
+        &ledger,
+        Request {
+            request_id: [1; 16],
+            command,
+        },
+    )
+    .await;
+    assert!(matches!(refusal(answer), Refusal::Rule(_)));
+    assert!(matches!(
+        submit(&ledger, register(1)).await,
+        Answer::Items(_)
+    ));
+}

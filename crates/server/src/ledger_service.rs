@@ -1,0 +1,235 @@
+//! `LedgerService`: every method takes the same way, from the request to the receipt.
+
+use crate::concerned::{Concerned, there_already};
+use crate::deadline::{Deadline, within};
+use crate::identity;
+use crate::refusal;
+use crate::resources::View;
+use crate::services::{CURRENCY, Services, parse_ledger};
+use crate::{query, seal};
+use bergulir_domain::{Command, Position, Touched};
+use bergulir_engine::{Accepted, Answer, Balances, Caller, Ledger, Refusal, Slot, Terms, Work};
+use bergulir_proto::pb::ledger_service_server::LedgerService;
+use bergulir_proto::wire::{CommandRequest, Envelope, Reply, Resource, ResourceKind};
+use bergulir_proto::{pb, record};
+use std::time::Instant;
+use tonic::{Request, Response, Status, async_trait};
+
+macro_rules! commands {
+    ($($method:ident: $request:ident => $response:ident,)+) => {
+        #[async_trait]
+        impl LedgerService for Services {
+            $(
+                async fn $method(
+                    &self,
+                    request: Request<pb::$request>,
+                ) -> Result<Response<pb::$response>, Status> {
+                    self.command(request).await
+                }
+            )+
+
+            async fn create_seal(
+                &self,
+                request: Request<pb::CreateSealRequest>,
+            ) -> Result<Response<pb::CreateSealResponse>, Status> {
+                identity::caller(request.metadata())?;
+                let deadline = Deadline::of(request.extensions());
+                let ledger = self.ledger(parse_ledger("ledger", &request.get_ref().ledger)?)?;
+                within(deadline, seal::create(&ledger)).await?.map(Response::new)
+            }
+
+            async fn submit_batch(
+                &self,
+                request: Request<pb::SubmitBatchRequest>,
+            ) -> Result<Response<pb::SubmitBatchResponse>, Status> {
+                let caller = identity::caller(request.metadata())?;
+                let deadline = Deadline::of(request.extensions());
+                let batch = self.batch(caller, request.into_inner(), deadline);
+                within(deadline, batch).await?.map(Response::new)
+            }
+        }
+    };
+}
+
+commands! {
+    open_ledger: OpenLedgerRequest => OpenLedgerResponse,
+    adopt_rules: AdoptRulesRequest => AdoptRulesResponse,
+    open_fund: OpenFundRequest => OpenFundResponse,
+    change_terms: ChangeTermsRequest => ChangeTermsResponse,
+    allocate_fund: AllocateFundRequest => AllocateFundResponse,
+    propose_allocation_withdrawal: ProposeAllocationWithdrawalRequest => ProposeAllocationWithdrawalResponse,
+    approve_allocation_withdrawal: ApproveAllocationWithdrawalRequest => ApproveAllocationWithdrawalResponse,
+    register_cooperative: RegisterCooperativeRequest => RegisterCooperativeResponse,
+    appoint_officer: AppointOfficerRequest => AppointOfficerResponse,
+    confirm_readiness: ConfirmReadinessRequest => ConfirmReadinessResponse,
+    open_account: OpenAccountRequest => OpenAccountResponse,
+    suspend_account: SuspendAccountRequest => SuspendAccountResponse,
+    resume_account: ResumeAccountRequest => ResumeAccountResponse,
+    close_account: CloseAccountRequest => CloseAccountResponse,
+    propose_loan: ProposeLoanRequest => ProposeLoanResponse,
+    approve_loan: ApproveLoanRequest => ApproveLoanResponse,
+    refuse_loan: RefuseLoanRequest => RefuseLoanResponse,
+    withdraw_loan: WithdrawLoanRequest => WithdrawLoanResponse,
+    disburse: DisburseRequest => DisburseResponse,
+    disburse_grant: DisburseGrantRequest => DisburseGrantResponse,
+    return_disbursement: ReturnDisbursementRequest => ReturnDisbursementResponse,
+    repay: RepayRequest => RepayResponse,
+    propose_reversal: ProposeReversalRequest => ProposeReversalResponse,
+    approve_reversal: ApproveReversalRequest => ApproveReversalResponse,
+    refuse_proposal: RefuseProposalRequest => RefuseProposalResponse,
+    withdraw_proposal: WithdrawProposalRequest => WithdrawProposalResponse,
+}
+
+impl Services {
+    /// Any command by itself.
+    async fn command<R: CommandRequest>(
+        &self,
+        request: Request<R>,
+    ) -> Result<Response<R::Response>, Status> {
+        let caller = identity::caller(request.metadata())?;
+        let deadline = Deadline::of(request.extensions());
+        let envelope = Envelope::read(request.into_inner(), CURRENCY)
+            .map_err(|invalid| invalid.status())?;
+        let reply = self.decide(caller, envelope, deadline, R::RESOURCE);
+        let reply = within(deadline, reply).await??;
+        Ok(Response::new(R::response(reply)))
+    }
+
+    async fn decide(
+        &self,
+        caller: Caller,
+        envelope: Envelope,
+        deadline: Option<Instant>,
+        resource: ResourceKind,
+    ) -> Result<Reply, Status> {
+        let Envelope {
+            ledger: id,
+            request_id,
+            validate_only,
+            expected,
+            command,
+        } = envelope;
+        let terms = Terms {
+            validate_only,
+            expected_position: expected,
+            deadline,
+        };
+        let request = bergulir_engine::Request {
+            request_id: *request_id.as_bytes(),
+            command,
+        };
+        let command = validate_only.then(|| request.command.clone());
+
+        let answer = if matches!(request.command, Command::OpenLedger(_)) {
+            if let Some(Slot::Broken(error)) = self.node.ledger(id) {
+                return Err(refusal::not_open(id, &error));
+            }
+            let answer = self.node.create(id, caller, request, terms).await;
+            if let Some(slot) = self.node.ledger(id) {
+                self.health.follow(id, &slot).await;
+            }
+            answer
+        } else {
+            let ledger = self.ledger(id)?;
+            ledger.submit(caller, Work::Single(request), terms).await
+        };
+        let accepted = the_one(answer)?;
+        let touched = match &command {
+            Some(command) => there_already(command, accepted.touched),
+            None => accepted.touched,
+        };
+        match self.node.ledger(id) {
+            Some(Slot::Open(ledger)) => self.reply(&ledger, accepted, touched, resource).await,
+            // Only `validate_only` accepts without a ledger that is open.
+            Some(Slot::Broken(_)) | None => Ok(Reply::default()),
+        }
+    }
+
+    async fn reply(
+        &self,
+        ledger: &Ledger,
+        accepted: Accepted,
+        touched: Touched,
+        kind: ResourceKind,
+    ) -> Result<Reply, Status> {
+        let position = accepted.receipt.map(|receipt| receipt.position.get());
+        let look = |view: &View<'_>| {
+            let now = match position {
+                Some(_) => accepted.balances,
+                None => balances_now(view, touched),
+            };
+            let concerned = Concerned::new(view, touched);
+            Ok((concerned, now, resource(view, touched, position, kind)))
+        };
+        let ((concerned, balances, mut resource), _) = self.look(ledger, position, look).await?;
+        if let Some(Resource::Ledger(shown)) = &mut resource {
+            query::add_head(ledger, shown)?;
+        }
+        Ok(Reply {
+            receipt: accepted.receipt.as_ref().map(receipt),
+            balances: Some(concerned.balances(&balances)),
+            resource,
+        })
+    }
+}
+
+/// The answer to a single command.
+fn the_one(answer: Answer) -> Result<Accepted, Status> {
+    let unknown = || Refusal::OutcomeUnknown {
+        why: "there was no answer".to_owned(),
+    };
+    let outcome = match answer {
+        Answer::Items(items) => items.into_iter().next().unwrap_or_else(|| Err(unknown())),
+        Answer::Refused { refusal, .. } => Err(refusal),
+    };
+    outcome.map_err(|refusal| refusal::command_status(&refusal, None))
+}
+
+/// Where a command is in the log, as the wire has it.
+pub(crate) fn receipt(receipt: &bergulir_engine::Receipt) -> pb::Receipt {
+    pb::Receipt {
+        position: receipt.position.get(),
+        record_hash: receipt.record_hash.as_bytes().to_vec(),
+        log_size: receipt.position.size_through().get(),
+        duplicate: receipt.duplicate,
+        recorded_at: Some(record::recorded_at_to_wire(receipt.recorded_at)),
+    }
+}
+
+/// The balances as they are.
+fn balances_now(view: &View<'_>, touched: Touched) -> Balances {
+    let state = view.state;
+    Balances {
+        fund: touched.fund.map(|index| state.funds().get(index).balances),
+        account: touched
+            .account
+            .map(|index| state.accounts().get(index).balances),
+        loan: touched
+            .loan
+            .and_then(|index| Some(state.loans().get(index).active()?.balances)),
+    }
+}
+
+/// What a command concerned, as it is now.
+fn resource(
+    view: &View<'_>,
+    touched: Touched,
+    position: Option<u64>,
+    kind: ResourceKind,
+) -> Option<Resource> {
+    Some(match kind {
+        ResourceKind::Ledger => Resource::Ledger(view.ledger()),
+        ResourceKind::Fund => Resource::Fund(view.fund(touched.fund?)),
+        ResourceKind::Cooperative => {
+            Resource::Cooperative(view.cooperative(touched.cooperative?))
+        }
+        ResourceKind::Account => Resource::Account(view.account(touched.account?)),
+        ResourceKind::Loan => Resource::Loan(view.loan(touched.loan?)),
+        ResourceKind::Proposal => {
+            let at = Position::new(position?);
+            // Closed already if a retry comes late.
+            let proposal = view.state.proposals().get(&at)?;
+            Resource::Proposal(view.proposal(at, proposal)?)
+        }
+    })
+}

@@ -1,0 +1,47 @@
+//! Seals on demand.
+
+use crate::ledger_service::receipt;
+use crate::refusal;
+use bergulir_chain::Record;
+use bergulir_domain::Event;
+use bergulir_engine::{Answer, Ledger, ReadLimit, Refusal};
+use bergulir_proto::{decode_event, pb};
+use tonic::Status;
+
+/// Records a seal through the head, and says what it says.
+pub(crate) async fn create(ledger: &Ledger) -> Result<pb::CreateSealResponse, Status> {
+    let Some(answer) = ledger.seal().await else {
+        return Err(refusal::command_status(&Refusal::ShuttingDown, None));
+    };
+    let accepted = match answer {
+        Answer::Items(items) => items.into_iter().next(),
+        Answer::Refused { refusal, .. } => Some(Err(refusal)),
+    };
+    let accepted = accepted.unwrap_or_else(|| {
+        Err(Refusal::OutcomeUnknown {
+            why: "there was no answer".to_owned(),
+        })
+    });
+    let accepted = accepted.map_err(|refusal| refusal::command_status(&refusal, None))?;
+    let mut response = pb::CreateSealResponse::default();
+    let Some(at) = accepted.receipt else {
+        return Ok(response);
+    };
+    response.receipt = Some(receipt(&at));
+    let records = ledger
+        .records(at.position, ReadLimit::ONE)
+        .map_err(|refused| refusal::read_status(&refused))?;
+    for (position, bytes) in &records {
+        let unreadable = |why: &dyn std::error::Error| {
+            refusal::unreadable_record(position.get(), why)
+        };
+        let record = Record::parse(bytes).map_err(|error| unreadable(&error))?;
+        let event = decode_event(record.event).map_err(|error| unreadable(&error))?;
+        if let Event::Sealed(seal) = event {
+            response.through = seal.through.get();
+            response.balance_root = seal.balance_root.to_vec();
+            response.state_digest = seal.state_digest.to_vec();
+        }
+    }
+    Ok(response)
+}

@@ -1,0 +1,220 @@
+//! From options to a running server, and its orderly end.
+
+use crate::calls::CallsLayer;
+use crate::health::Health;
+use crate::limits::{
+    KEEPALIVE_EVERY, KEEPALIVE_TIMEOUT, MAX_CALLS_PER_CONNECTION, MAX_MESSAGE_BYTES, STOP_GRACE,
+};
+use crate::services::Services;
+use bergulir_domain::LedgerId;
+use bergulir_engine::clock::{Clock, SystemClock};
+use bergulir_engine::{LedgerOptions, Node, NodeError};
+use bergulir_proto::pb::FILE_DESCRIPTOR_SET;
+use bergulir_proto::pb::ledger_service_server::{LedgerServiceServer, SERVICE_NAME as LEDGER};
+use bergulir_proto::pb::log_service_server::{LogServiceServer, SERVICE_NAME as LOG};
+use bergulir_proto::pb::query_service_server::{QueryServiceServer, SERVICE_NAME as QUERY};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use thiserror::Error;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tonic::transport::Server;
+use tonic::transport::server::TcpIncoming;
+use tonic_health::pb::health_server::HealthServer;
+
+/// How a server runs.
+#[derive(Debug, Clone)]
+pub struct ServerOptions {
+    /// The data directory; made if it is missing.
+    pub data: PathBuf,
+    /// Where to listen: a loopback address. Port 0 takes any that is free.
+    pub listen: SocketAddr,
+    /// How each ledger runs.
+    pub ledger: LedgerOptions,
+}
+
+impl ServerOptions {
+    /// The defaults for everything but where.
+    pub fn new(data: impl Into<PathBuf>, listen: SocketAddr) -> ServerOptions {
+        ServerOptions {
+            data: data.into(),
+            listen,
+            ledger: LedgerOptions::default(),
+        }
+    }
+}
+
+/// Why a server does not start.
+#[derive(Debug, Error)]
+pub enum StartError {
+    /// The address can be reached from other machines.
+    #[error(
+        "{address} can be reached from other machines, and there is neither encryption nor access \
+         control yet: listen on a loopback address such as 127.0.0.1:50051"
+    )]
+    NotLoopback {
+        /// The address that was asked for.
+        address: SocketAddr,
+    },
+    /// The address cannot be listened on.
+    #[error("could not listen on {address}: {source}")]
+    Listen {
+        /// The address that was asked for.
+        address: SocketAddr,
+        /// What the operating system said.
+        source: std::io::Error,
+    },
+    /// The data directory cannot be used.
+    #[error(transparent)]
+    Node(#[from] NodeError),
+    /// The thread that opened the data directory panicked.
+    #[error("opening the data directory failed: {0}")]
+    Panicked(#[from] tokio::task::JoinError),
+}
+
+/// Why a server stopped in disorder. What was acknowledged is durable all the same.
+#[derive(Debug, Error)]
+pub enum ServeError {
+    /// The transport failed.
+    #[error("the server failed: {0}")]
+    Transport(#[from] tonic::transport::Error),
+    /// The thread that stopped the ledgers panicked.
+    #[error("stopping the ledgers failed: {0}")]
+    Panicked(#[from] tokio::task::JoinError),
+}
+
+/// A server that has opened everything and listens. Callers wait until
+/// [`serve_until`](Running::serve_until) answers them.
+pub struct Running {
+    listener: TcpListener,
+    address: SocketAddr,
+    services: Services,
+    stop: watch::Sender<bool>,
+}
+
+/// Binds the address and opens every ledger. `progress` is told the ledger, and how many of how
+/// many records are replayed.
+///
+/// # Errors
+/// If the address is not loopback or in use, or the data directory cannot be used.
+pub async fn start(
+    options: ServerOptions,
+    progress: impl Fn(LedgerId, u64, u64) + Send + 'static,
+) -> Result<Running, StartError> {
+    let ServerOptions {
+        data,
+        listen,
+        ledger,
+    } = options;
+    if !listen.ip().to_canonical().is_loopback() {
+        return Err(StartError::NotLoopback { address: listen });
+    }
+    let failed = |source| StartError::Listen {
+        address: listen,
+        source,
+    };
+    let listener = TcpListener::bind(listen).await.map_err(failed)?;
+    let address = listener.local_addr().map_err(failed)?;
+
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
+    let node_clock = Arc::clone(&clock);
+    let opening =
+        tokio::task::spawn_blocking(move || Node::open(&data, node_clock, ledger, &progress));
+    let node = Arc::new(opening.await??);
+
+    let (stop, stopping) = watch::channel(false);
+    let health = Health::new(stopping.clone());
+    for (id, slot) in node.ledgers() {
+        health.follow(id, &slot).await;
+    }
+    for name in [LEDGER, QUERY, LOG] {
+        health.add_service(name).await;
+    }
+    Ok(Running {
+        listener,
+        address,
+        services: Services::new(node, clock, health, stopping),
+        stop,
+    })
+}
+
+impl Running {
+    /// Where the server listens, with the port that it got.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Serves until `shutdown` is ready. Then no more calls are taken, subscriptions end, calls in
+    /// flight finish (for a grace period, should somebody not read its answer), and the ledgers
+    /// stop.
+    ///
+    /// # Errors
+    /// If the transport fails, or the ledgers cannot be stopped.
+    pub async fn serve_until(
+        self,
+        shutdown: impl Future<Output = ()> + Send,
+    ) -> Result<(), ServeError> {
+        let Running {
+            listener,
+            services,
+            stop,
+            ..
+        } = self;
+        let node = Arc::clone(&services.node);
+        let mut stopping = services.stopping.clone();
+        let health = services.health.clone();
+        let signal = async {
+            shutdown.await;
+            stop.send_replace(true);
+            health.stop().await;
+        };
+        let serving = router(services).serve_with_incoming_shutdown(
+            TcpIncoming::from(listener).with_nodelay(Some(true)),
+            signal,
+        );
+        let grace = async {
+            // Cannot fail: the sender lives in `signal`, or is gone once it has sent.
+            let _ = stopping.wait_for(|stopping| *stopping).await;
+            tokio::time::sleep(STOP_GRACE).await;
+        };
+        let served = tokio::select! {
+            served = serving => served,
+            () = grace => {
+                tracing::warn!("some connections did not end in time and are cut off");
+                Ok(())
+            }
+        };
+        tokio::task::spawn_blocking(move || node.stop()).await?;
+        Ok(served?)
+    }
+}
+
+fn router(
+    services: Services,
+) -> tonic::transport::server::Router<tower::layer::util::Stack<CallsLayer, tower::layer::util::Identity>>
+{
+    let reflection = || {
+        tonic_reflection::server::Builder::configure()
+            .register_encoded_file_descriptor_set(FILE_DESCRIPTOR_SET)
+            .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+    };
+    let built = "the descriptors were made when this was built";
+    Server::builder()
+        .max_concurrent_streams(MAX_CALLS_PER_CONNECTION)
+        .http2_keepalive_interval(Some(KEEPALIVE_EVERY))
+        .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))
+        .layer(CallsLayer)
+        .add_service(HealthServer::new(services.health.service()))
+        .add_service(reflection().build_v1().expect(built))
+        .add_service(reflection().build_v1alpha().expect(built))
+        .add_service(
+            LedgerServiceServer::new(services.clone()).max_decoding_message_size(MAX_MESSAGE_BYTES),
+        )
+        .add_service(
+            QueryServiceServer::new(services.clone()).max_decoding_message_size(MAX_MESSAGE_BYTES),
+        )
+        .add_service(
+            LogServiceServer::new(services).max_decoding_message_size(MAX_MESSAGE_BYTES),
+        )
+}
