@@ -1,1 +1,117 @@
-//! The command line of Bergulir.
+//! The command line of Bergulir: a file per command.
+
+mod account;
+mod answers;
+mod balance;
+mod batch;
+mod choices;
+mod client;
+mod completions;
+mod coop;
+mod disburse;
+mod exit;
+mod failure;
+mod fund;
+mod ledger;
+mod loan;
+mod log;
+mod output;
+mod papers;
+mod parse;
+mod repay;
+mod reversal;
+mod show;
+mod trail;
+mod words;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::failure::Failure;
+
+/// A revolving-fund ledger that proves itself
+#[derive(Debug, Parser)]
+#[command(name = "bergulir", version, after_help = exit::HELP, propagate_version = true)]
+pub(crate) struct Cli {
+    /// Print JSON, one object a line, for programs
+    #[arg(long, global = true)]
+    json: bool,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Ledger(ledger::LedgerArgs),
+    Fund(fund::FundArgs),
+    Coop(coop::CoopArgs),
+    Account(account::AccountArgs),
+    Loan(loan::LoanArgs),
+    Disburse(disburse::DisburseArgs),
+    Grant(disburse::GrantArgs),
+    Return(disburse::ReturnArgs),
+    Repay(repay::RepayArgs),
+    Reversal(reversal::ReversalArgs),
+    Proposal(reversal::ProposalArgs),
+    Batch(batch::BatchArgs),
+    Balance(balance::BalanceArgs),
+    TrialBalance(balance::TrialBalanceArgs),
+    Trail(trail::TrailArgs),
+    Log(log::LogArgs),
+    Completions(completions::CompletionsArgs),
+}
+
+/// Reads the command line, does what it says, and tells how it went.
+pub fn run() -> ExitCode {
+    let cli = Cli::parse();
+    let json = cli.json;
+    match dispatch(cli) {
+        Ok(()) => exit::code(exit::DONE),
+        Err(failure) => {
+            failure.report(json);
+            exit::code(failure.exit_code())
+        }
+    }
+}
+
+fn dispatch(cli: Cli) -> Result<(), Failure> {
+    let json = cli.json;
+    let runtime = || {
+        tokio::runtime::Builder::new_multi_thread()
+            .enable_all()
+            .build()
+            .map_err(|error| Failure::CouldNotTell(format!("no threads could be started: {error}")))
+    };
+    match cli.command {
+        Command::Completions(args) => completions::run(&args),
+        Command::Ledger(args) => runtime()?.block_on(ledger::run(args, json)),
+        Command::Fund(args) => runtime()?.block_on(fund::run(args, json)),
+        Command::Coop(args) => runtime()?.block_on(coop::run(args, json)),
+        Command::Account(args) => runtime()?.block_on(account::run(args, json)),
+        Command::Loan(args) => runtime()?.block_on(loan::run(args, json)),
+        Command::Disburse(args) => runtime()?.block_on(disburse::disburse(args, json)),
+        Command::Grant(args) => runtime()?.block_on(disburse::grant(args, json)),
+        Command::Return(args) => runtime()?.block_on(disburse::take_back(args, json)),
+        Command::Repay(args) => runtime()?.block_on(repay::run(args, json)),
+        Command::Reversal(args) => runtime()?.block_on(reversal::run(args, json)),
+        Command::Proposal(args) => runtime()?.block_on(reversal::proposal(args, json)),
+        Command::Batch(args) => runtime()?.block_on(batch::run(args, json)),
+        Command::Balance(args) => runtime()?.block_on(balance::run(args, json)),
+        Command::TrialBalance(args) => runtime()?.block_on(balance::trial(args, json)),
+        Command::Trail(args) => runtime()?.block_on(trail::run(args, json)),
+        Command::Log(args) => runtime()?.block_on(log::run(args, json)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        Cli::command().debug_assert();
+    }
+}

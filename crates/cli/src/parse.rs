@@ -4,6 +4,7 @@
 use std::fmt::Display;
 use std::str::FromStr;
 
+use bergulir_domain::ledger::Origin;
 use bergulir_domain::money::{Currency, Money, Rate};
 use bergulir_domain::{Amount, Date, Timestamp};
 use rust_decimal::Decimal;
@@ -104,6 +105,12 @@ pub(crate) fn digest(text: &str) -> Result<[u8; 32], String> {
     let form = "must be 64 hexadecimal digits: a SHA-256";
     let hash = bergulir_chain::Hash::from_str(text).map_err(|_| form.to_owned())?;
     Ok(*hash.as_bytes())
+}
+
+/// A ledger's origin; kept as it was typed.
+pub(crate) fn origin(text: &str) -> Result<String, String> {
+    Origin::new(text).map_err(|error| error.to_string())?;
+    Ok(text.to_owned())
 }
 
 /// Anything of the domain that says itself what is wrong with a text; kept as it was typed.

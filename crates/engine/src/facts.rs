@@ -1,12 +1,13 @@
 //! What a decision looks up: the records that are not indexed yet, the index, and the log.
 
+use crate::health::Health;
 use crate::submission::{Balances, RequestId};
 use bergulir_chain::{Authentication, Hash, Record};
 use bergulir_domain::command::BankReference;
 use bergulir_domain::decide::{LookupFailed, Lookups};
 use bergulir_domain::{Event, Header, Position, Touched};
 use bergulir_proto::event::decode_event;
-use bergulir_store::index::Index;
+use bergulir_store::index::{Index, IndexError};
 use bergulir_store::{EventLog, ReadLimit};
 use sha2::{Digest, Sha256};
 use std::collections::{HashMap, VecDeque};
@@ -128,6 +129,8 @@ pub(crate) struct Facts<'a> {
     pub(crate) recent: &'a Recent,
     pub(crate) index: &'a Index,
     pub(crate) log: &'a dyn EventLog,
+    /// Told when the index fails; `None` while the ledger is being opened.
+    pub(crate) health: Option<&'a Health>,
 }
 
 /// A record as it is looked up.
@@ -141,12 +144,22 @@ pub(crate) struct Known {
 }
 
 impl Facts<'_> {
+    fn index_failed(&self, error: &IndexError) -> LookupFailed {
+        if let Some(health) = self.health {
+            health.index_failed(error);
+        }
+        LookupFailed
+    }
+
     /// Where a request id was accepted.
     pub(crate) fn request_id(&self, id: &RequestId) -> Result<Option<u64>, LookupFailed> {
         if let Some(position) = self.recent.request_id(id) {
             return Ok(Some(position));
         }
-        let found = self.index.request_id(id).map_err(failed)?;
+        let found = self
+            .index
+            .request_id(id)
+            .map_err(|error| self.index_failed(&error))?;
         let Some(position) = found.map(bergulir_chain::Position::get) else {
             return Ok(None);
         };
@@ -194,7 +207,10 @@ impl Lookups for Facts<'_> {
     fn bank_reference(&self, reference: &BankReference) -> Result<Vec<Position>, LookupFailed> {
         let key = fingerprint(reference);
         let recent = self.recent.bank_references.get(&key);
-        let indexed = self.index.bank_reference(&key).map_err(failed)?;
+        let indexed = self
+            .index
+            .bank_reference(&key)
+            .map_err(|error| self.index_failed(&error))?;
         if recent.is_none() && indexed.is_empty() {
             return Ok(Vec::new());
         }

@@ -102,7 +102,7 @@ fn start(folder: &std::path::Path) -> (Arc<Faulty>, Arc<Ledger>) {
     let log: Arc<dyn EventLog> = Arc::<Faulty>::clone(&faulty);
     let id = "pilot".parse().unwrap();
     let opened = open::open(folder, id, &log, &|_, _| {}).unwrap();
-    let ledger = Ledger::start(id, opened, clock, LedgerOptions::default());
+    let ledger = Ledger::start(id, folder, opened, clock, LedgerOptions::default());
     (faulty, Arc::new(ledger))
 }
 

@@ -1,5 +1,9 @@
 //! Whether a ledger takes writes, and if not, why.
 
+use crate::open::CONDEMNED_INDEX;
+use crate::projector::describe;
+use bergulir_store::index::IndexError;
+use std::path::PathBuf;
 use tokio::sync::watch;
 
 /// Whether a ledger takes writes.
@@ -16,16 +20,37 @@ pub enum Status {
 
 /// The status of one ledger, shared by its threads. It only ever gets worse.
 #[derive(Debug)]
-pub(crate) struct Health(watch::Sender<Status>);
+pub(crate) struct Health {
+    status: watch::Sender<Status>,
+    folder: PathBuf,
+}
 
 impl Health {
-    pub(crate) fn new() -> Health {
-        Health(watch::Sender::new(Status::Serving))
+    /// Of the ledger in this folder.
+    pub(crate) fn new(folder: PathBuf) -> Health {
+        Health {
+            status: watch::Sender::new(Status::Serving),
+            folder,
+        }
+    }
+
+    /// The index failed. If it is damaged, the next start makes it anew from the log.
+    pub(crate) fn index_failed(&self, error: &IndexError) {
+        if error.calls_for_rebuild() {
+            let marker = self.folder.join(CONDEMNED_INDEX);
+            if let Err(error) = std::fs::write(&marker, b"") {
+                tracing::error!(%error, marker = %marker.display(), "could not be written");
+            }
+        }
+        let why = describe(error);
+        self.fail(format!(
+            "{why}; restart the server: the index is made anew from the log"
+        ));
     }
 
     /// Makes the ledger read-only, and says so in the log, once.
     pub(crate) fn fail(&self, why: String) {
-        self.0.send_if_modified(|status| {
+        self.status.send_if_modified(|status| {
             if matches!(status, Status::ReadOnly { .. }) {
                 return false;
             }
@@ -37,13 +62,13 @@ impl Health {
 
     /// Why the ledger takes no writes; `None` if it does.
     pub(crate) fn failure(&self) -> Option<String> {
-        match &*self.0.borrow() {
+        match &*self.status.borrow() {
             Status::Serving => None,
             Status::ReadOnly { why } => Some(why.clone()),
         }
     }
 
     pub(crate) fn watch(&self) -> watch::Receiver<Status> {
-        self.0.subscribe()
+        self.status.subscribe()
     }
 }

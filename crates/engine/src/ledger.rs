@@ -17,6 +17,7 @@ use bergulir_proto::replay::Replica;
 use bergulir_store::index::{Direction, Index, IndexStats};
 use bergulir_store::{EventLog, Head, ReadError, ReadLimit, Records};
 use crossbeam_channel::{Sender, TrySendError, bounded};
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::thread::JoinHandle;
@@ -50,6 +51,9 @@ const RETRY_AFTER: Duration = Duration::from_millis(50);
 /// So many groups may be on their way to the projections.
 const UNPROJECTED_GROUPS: usize = 64;
 
+/// How often the index is asked whether it has runs to merge.
+const MERGE_PAUSE: Duration = Duration::from_millis(200);
+
 /// The way to the writer; taken away when the ledger stops.
 type Inbox = Mutex<Option<Sender<Message>>>;
 
@@ -65,7 +69,7 @@ pub struct Ledger {
     clock: Arc<dyn Clock>,
     inbox: Arc<Inbox>,
     projector: Mutex<Option<Sender<projector::Message>>>,
-    stop_scrub: Arc<AtomicBool>,
+    stopping: Arc<AtomicBool>,
     threads: Mutex<Vec<JoinHandle<()>>>,
     options: LedgerOptions,
     replayed: u64,
@@ -120,6 +124,7 @@ impl Ledger {
     /// Starts the threads of a ledger.
     pub(crate) fn start(
         id: LedgerId,
+        folder: &Path,
         opened: Opened,
         clock: Arc<dyn Clock>,
         options: LedgerOptions,
@@ -130,7 +135,7 @@ impl Ledger {
             replica,
             trusted,
         } = opened;
-        let health = Arc::new(Health::new());
+        let health = Arc::new(Health::new(folder.to_owned()));
         let last = Timestamp::from_micros(replica.recorded_at().as_micros());
         let durable = log.head();
         let replayed = durable.size.get() - trusted.get();
@@ -179,16 +184,21 @@ impl Ledger {
             since_seal,
             pending: None,
         };
-        let stop_scrub = Arc::new(AtomicBool::new(false));
-        let scrub = (
-            Arc::clone(&log),
+        let stopping = Arc::new(AtomicBool::new(false));
+        let merger = (
+            Arc::clone(&index),
             Arc::clone(&health),
-            Arc::clone(&stop_scrub),
+            Arc::clone(&stopping),
         );
+        let scrub = (Arc::clone(&log), Arc::clone(&health), Arc::clone(&stopping));
         let threads = vec![
             spawn("writer", move || writer.run(&messages, &full_sender, &idle)),
             spawn("persister", move || persister.run(&full, &idle_sender)),
             spawn("projector", move || follower.run(&projector_messages)),
+            spawn("merger", move || {
+                let (index, health, stopping) = merger;
+                merge(&index, &health, &stopping);
+            }),
             spawn("scrub", move || {
                 let (log, health, stop) = scrub;
                 match trusted_hash {
@@ -208,7 +218,7 @@ impl Ledger {
             clock,
             inbox,
             projector: Mutex::new(Some(projector)),
-            stop_scrub,
+            stopping,
             threads: Mutex::new(threads),
             options,
             replayed,
@@ -509,10 +519,11 @@ impl Ledger {
     }
 
     fn join(&self) {
-        self.stop_scrub.store(true, Ordering::Relaxed);
+        self.stopping.store(true, Ordering::Relaxed);
         held(&self.inbox).take();
         held(&self.projector).take();
         for thread in held(&self.threads).drain(..) {
+            thread.thread().unpark();
             if thread.join().is_err() {
                 tracing::error!(ledger = %self.id, "a thread of the ledger panicked");
             }
@@ -557,6 +568,20 @@ fn enqueue(inbox: &Inbox, submission: Submission) -> Result<(), Refusal> {
             },
             TrySendError::Disconnected(_) => Refusal::ShuttingDown,
         })
+}
+
+/// Merges the runs of the index while it has too many.
+fn merge(index: &Index, health: &Health, stopping: &AtomicBool) {
+    while !stopping.load(Ordering::Relaxed) {
+        match index.merge_once() {
+            Ok(true) => {}
+            Ok(false) => std::thread::park_timeout(MERGE_PAUSE),
+            Err(error) => {
+                health.index_failed(&error);
+                return;
+            }
+        }
+    }
 }
 
 fn hash_below(log: &dyn EventLog, size: LogSize) -> Result<bergulir_chain::Hash, ReadError> {

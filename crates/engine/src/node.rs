@@ -291,7 +291,13 @@ fn open_ledger(
     }
     let log: Arc<dyn EventLog> = Arc::new(log);
     let opened = open::open(folder, id, &log, progress)?;
-    Ok(Some(Ledger::start(id, opened, Arc::clone(clock), options)))
+    Ok(Some(Ledger::start(
+        id,
+        folder,
+        opened,
+        Arc::clone(clock),
+        options,
+    )))
 }
 
 /// Position 0 has nothing to look up.

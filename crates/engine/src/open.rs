@@ -19,6 +19,9 @@ pub(crate) const LOG_FOLDER: &str = "log";
 /// See [`LOG_FOLDER`].
 pub(crate) const INDEX_FOLDER: &str = "index";
 
+/// Beside the index: it was found to be damaged, and is to be made anew.
+pub(crate) const CONDEMNED_INDEX: &str = "index-condemned";
+
 /// Why a ledger cannot be opened.
 #[derive(Debug, Error)]
 pub enum OpenError {
@@ -104,6 +107,16 @@ pub(crate) fn open(
     log: &Arc<dyn EventLog>,
     progress: &dyn Fn(u64, u64),
 ) -> Result<Opened, OpenError> {
+    let condemned = folder.join(CONDEMNED_INDEX);
+    if condemned.exists() {
+        tracing::warn!(ledger = %id, "the index was found to be damaged and is made anew");
+        Index::discard(&folder.join(INDEX_FOLDER))?;
+        let io = |source| OpenError::Io {
+            path: condemned.clone(),
+            source,
+        };
+        std::fs::remove_file(&condemned).map_err(io)?;
+    }
     match open_with_index(folder, id, log, progress) {
         // What can be rebuilt is not worth an operator's morning.
         Err(OpenError::Index(error)) => {
@@ -122,7 +135,7 @@ fn open_with_index(
     progress: &dyn Fn(u64, u64),
 ) -> Result<Opened, OpenError> {
     let identity = first_hash(log.as_ref())?;
-    let opened = Index::open(&folder.join(INDEX_FOLDER), &IndexOptions::new(identity))?;
+    let opened = Index::open(&folder.join(INDEX_FOLDER), &options(identity))?;
     if let Some(why) = opened.fresh_because {
         tracing::info!(ledger = %id, why, "the index is made from the log");
     }
@@ -132,7 +145,7 @@ fn open_with_index(
         tracing::warn!(ledger = %id, "the index is ahead of the log and is made anew");
         drop(index);
         Index::discard(&folder.join(INDEX_FOLDER))?;
-        index = Index::open(&folder.join(INDEX_FOLDER), &IndexOptions::new(identity))?.index;
+        index = Index::open(&folder.join(INDEX_FOLDER), &options(identity))?.index;
     }
     let index = Arc::new(index);
     let mut replica = newest_trusted(log.as_ref(), &index).unwrap_or_default();
@@ -148,6 +161,14 @@ fn open_with_index(
         replica,
         trusted,
     })
+}
+
+/// Merging is left to a thread of its own: it may take longer than a reader should wait.
+fn options(identity: Hash) -> IndexOptions {
+    IndexOptions {
+        merge_inline: false,
+        ..IndexOptions::new(identity)
+    }
 }
 
 fn first_hash(log: &dyn EventLog) -> Result<Hash, ReadError> {
@@ -212,6 +233,7 @@ fn replay(
                 recent: &recent,
                 index,
                 log,
+                health: None,
             };
             let previous = replica.head_hash();
             let replayed = replica.replay(bytes, &facts)?;

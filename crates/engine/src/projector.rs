@@ -52,9 +52,7 @@ impl Projector {
                 }
             };
             if let Err(error) = result {
-                let why = describe(&error);
-                self.health
-                    .fail(format!("{why}; restart the server: the index is made anew"));
+                self.health.index_failed(&error);
                 return;
             }
         }

@@ -534,6 +534,7 @@ impl Writer {
             recent: &self.recent,
             index: &self.index,
             log: self.log.as_ref(),
+            health: Some(&self.health),
         }
     }
 }

@@ -1,0 +1,103 @@
+//! What a decision looks up in the records before it, built from the log itself.
+
+use std::cell::RefCell;
+
+use bergulir_chain::Record;
+use bergulir_domain::command::BankReference;
+use bergulir_domain::decide::{LookupFailed, Lookups};
+use bergulir_domain::{Event, Position};
+use bergulir_proto::decode_event;
+
+use crate::fetch::{Fetch, FetchError};
+use crate::sightings::{Full, Sightings};
+use crate::survey::Survey;
+
+/// The records that were verified so far.
+#[derive(Debug)]
+pub(crate) struct Past<'a> {
+    size: u64,
+    references: Sightings,
+    fetch: RefCell<Fetch<'a>>,
+    /// Why the last look-up failed, if one did.
+    failure: RefCell<Option<FetchError>>,
+}
+
+impl<'a> Past<'a> {
+    pub(crate) fn new(survey: &'a Survey) -> Past<'a> {
+        Past {
+            size: 0,
+            references: Sightings::new(survey.records),
+            fetch: RefCell::new(Fetch::new(survey)),
+            failure: RefCell::default(),
+        }
+    }
+
+    /// Takes in the next record.
+    pub(crate) fn push(&mut self, event: &Event) -> Result<(), Full> {
+        if let Some(reference) = event.bank_reference() {
+            let hash = self.references.hash(&key(reference));
+            self.references.insert(hash, self.size)?;
+        }
+        self.size += 1;
+        Ok(())
+    }
+
+    /// Why a look-up failed.
+    pub(crate) fn failure(&self) -> Option<String> {
+        let failure = self.failure.borrow();
+        failure.as_ref().map(ToString::to_string)
+    }
+
+    fn event(&self, position: u64) -> Result<Event, LookupFailed> {
+        let at = bergulir_chain::Position::new(position);
+        let mut fetch = self.fetch.borrow_mut();
+        let event = match fetch.record(at) {
+            Ok(Some(bytes)) => event_of(bytes, at),
+            Ok(None) => Err(FetchError::Changed(at)),
+            Err(error) => Err(error),
+        };
+        event.map_err(|error| {
+            *self.failure.borrow_mut() = Some(error);
+            LookupFailed
+        })
+    }
+}
+
+fn event_of(bytes: &[u8], at: bergulir_chain::Position) -> Result<Event, FetchError> {
+    let record = Record::parse(bytes).map_err(|_| FetchError::Changed(at))?;
+    if record.position != at {
+        return Err(FetchError::Changed(at));
+    }
+    decode_event(record.event).map_err(|_| FetchError::Changed(at))
+}
+
+impl Lookups for Past<'_> {
+    fn bank_reference(&self, reference: &BankReference) -> Result<Vec<Position>, LookupFailed> {
+        let hash = self.references.hash(&key(reference));
+        let mut used = Vec::new();
+        for position in self.references.candidates(hash) {
+            let event = self.event(position)?;
+            if event.bank_reference().map(key) == Some(key(reference)) {
+                used.push(Position::new(position));
+            }
+        }
+        Ok(used)
+    }
+
+    fn record(&self, position: Position) -> Result<Option<Event>, LookupFailed> {
+        if position.get() >= self.size {
+            return Ok(None);
+        }
+        self.event(position.get()).map(Some)
+    }
+}
+
+/// What makes two bank references the same: an absent line is line 0.
+fn key(reference: &BankReference) -> (&str, &str, u32) {
+    let BankReference {
+        bank,
+        reference,
+        line,
+    } = reference;
+    (bank.as_str(), reference.as_str(), line.unwrap_or(0))
+}

@@ -1,0 +1,288 @@
+//! Reading a log from its first byte to its last, ahead of the decisions and in a thread of its
+//! own: frames are cut out and their sums checked, and request ids are looked for among those of
+//! all records before.
+
+use std::fs::File;
+use std::io;
+use std::mem;
+use std::ops::Range;
+use std::sync::mpsc::{Receiver, SyncSender};
+
+use bergulir_chain::frame::{END_BYTES, FrameHeader, HEADER_BYTES};
+use bergulir_chain::{
+    Frame, FrameError, Position, Record, RecordSlices, SegmentError, SegmentHeader, segment,
+};
+
+use crate::fetch::{Fetch, FetchError};
+use crate::sightings::Sightings;
+use crate::survey::Survey;
+use crate::window::append;
+
+/// Bytes read at once, at least.
+const STEP_BYTES: usize = 1 << 20;
+
+/// What is read, in the order of the log.
+#[derive(Debug)]
+pub(crate) enum Piece {
+    /// A segment begins.
+    Segment {
+        index: usize,
+        header: Result<SegmentHeader, SegmentError>,
+    },
+    /// Frames that lie together.
+    Frames(Stretch),
+    /// Where the next frame should be, there is none. Nothing is read after it.
+    NoFrame {
+        segment: usize,
+        offset: u64,
+        error: FrameError,
+    },
+    /// Nothing more can be read.
+    Failed { why: String },
+}
+
+/// A stretch of a segment, cut into frames.
+#[derive(Debug, Default)]
+pub(crate) struct Stretch {
+    pub(crate) segment: usize,
+    bytes: Vec<u8>,
+    pub(crate) frames: Vec<Span>,
+}
+
+/// A frame of a stretch whose header is undamaged.
+#[derive(Debug, Clone)]
+pub(crate) struct Span {
+    pub(crate) header: FrameHeader,
+    /// Where it begins in its file.
+    pub(crate) offset: u64,
+    range: Range<usize>,
+    /// What is wrong with its body. Nothing is read after it then.
+    pub(crate) fault: Option<FrameError>,
+    /// The first request id in it that was used before.
+    pub(crate) repeated: Option<Repeated>,
+}
+
+/// A request id that was used twice.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Repeated {
+    pub(crate) position: Position,
+    pub(crate) first: Position,
+}
+
+impl Stretch {
+    /// The bytes of a frame.
+    pub(crate) fn frame(&self, span: &Span) -> &[u8] {
+        &self.bytes[span.range.clone()]
+    }
+
+    /// The records of a frame, each as its bytes; of a damaged one as far as they can be cut out.
+    pub(crate) fn records(&self, span: &Span) -> RecordSlices<'_> {
+        let frame = self.frame(span);
+        RecordSlices::new(&frame[HEADER_BYTES..frame.len() - END_BYTES])
+    }
+}
+
+/// Reads a log and hands it over piece by piece; gets the memory of stretches back by `spare`.
+pub(crate) struct Reader<'a> {
+    survey: &'a Survey,
+    request_ids: Sightings,
+    fetch: Fetch<'a>,
+    pieces: SyncSender<Piece>,
+    spare: Receiver<Stretch>,
+}
+
+/// Nothing more is to be read.
+struct Done;
+
+impl<'a> Reader<'a> {
+    pub(crate) fn new(
+        survey: &'a Survey,
+        pieces: SyncSender<Piece>,
+        spare: Receiver<Stretch>,
+    ) -> Reader<'a> {
+        Reader {
+            survey,
+            request_ids: Sightings::new(survey.records),
+            fetch: Fetch::new(survey),
+            pieces,
+            spare,
+        }
+    }
+
+    /// Reads to the end of the log, to the first thing that is wrong, or until nobody listens.
+    pub(crate) fn run(mut self) {
+        for index in 0..self.survey.segments.len() {
+            if self.segment(index).is_err() {
+                return;
+            }
+        }
+    }
+
+    fn send(&self, piece: Piece) -> Result<(), Done> {
+        self.pieces.send(piece).map_err(|_| Done)
+    }
+
+    fn failed(&self, index: usize, error: &io::Error) -> Done {
+        let file = self.survey.segments[index].path.display();
+        let why = format!("could not read {file}: {error}");
+        let _ = self.send(Piece::Failed { why });
+        Done
+    }
+
+    fn segment(&mut self, index: usize) -> Result<(), Done> {
+        let segment = &self.survey.segments[index];
+        let mut file = File::open(&segment.path).map_err(|error| self.failed(index, &error))?;
+        let mut header = Vec::new();
+        append(&mut file, 0, segment::HEADER_BYTES, &mut header)
+            .map_err(|error| self.failed(index, &error))?;
+        let header = SegmentHeader::parse(&header);
+        let is_bad = header.is_err();
+        self.send(Piece::Segment { index, header })?;
+        if is_bad {
+            return Err(Done);
+        }
+        let mut offset = segment::HEADER_BYTES as u64;
+        let mut rest = Vec::new();
+        let mut needed = HEADER_BYTES;
+        while offset < segment.end {
+            let mut stretch = self.spare.try_recv().unwrap_or_default();
+            stretch.segment = index;
+            stretch.frames.clear();
+            stretch.bytes.clear();
+            stretch.bytes.append(&mut rest);
+            let from = offset + stretch.bytes.len() as u64;
+            let most = needed.max(STEP_BYTES) - stretch.bytes.len().min(needed);
+            let left = usize::try_from(segment.end.saturating_sub(from)).unwrap_or(usize::MAX);
+            append(&mut file, from, most.min(left), &mut stretch.bytes)
+                .map_err(|error| self.failed(index, &error))?;
+            if (stretch.bytes.len() as u64) < segment.end - offset && stretch.bytes.len() < needed {
+                let why = "the log became shorter while it was read: verify it again".to_owned();
+                let _ = self.send(Piece::Failed { why });
+                return Err(Done);
+            }
+            let cut = self.cut(&mut stretch, offset, segment.end)?;
+            rest.extend_from_slice(&stretch.bytes[cut.length..]);
+            offset += cut.length as u64;
+            self.send(Piece::Frames(stretch))?;
+            match cut.stopped {
+                Stopped::Incomplete { needed: more } => needed = more,
+                Stopped::Damaged => return Err(Done),
+                Stopped::NoFrame(error) => {
+                    let segment = index;
+                    let _ = self.send(Piece::NoFrame {
+                        segment,
+                        offset,
+                        error,
+                    });
+                    return Err(Done);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Cuts the frames out of a stretch that begins at `offset` of a file that goes on to `end`.
+    fn cut(&mut self, stretch: &mut Stretch, offset: u64, end: u64) -> Result<Cut, Done> {
+        let bytes = mem::take(&mut stretch.bytes);
+        let reaches_end = offset + bytes.len() as u64 >= end;
+        let mut length = 0;
+        let stopped = loop {
+            let ahead = &bytes[length..];
+            let at = offset + length as u64;
+            if ahead.is_empty() {
+                break Stopped::Incomplete {
+                    needed: HEADER_BYTES,
+                };
+            }
+            let (header, fault) = match Frame::parse(ahead, at) {
+                Ok(frame) => (frame.header(), None),
+                Err(FrameError::Incomplete { needed }) if !reaches_end => {
+                    break Stopped::Incomplete { needed };
+                }
+                Err(error) => match FrameHeader::parse(ahead) {
+                    Ok(header) if header.frame_length() <= ahead.len() => (header, Some(error)),
+                    Ok(_) | Err(_) => break Stopped::NoFrame(error),
+                },
+            };
+            let range = length..length + header.frame_length();
+            length = range.end;
+            let body = &bytes[range.start + HEADER_BYTES..range.end - END_BYTES];
+            let repeated = match fault {
+                Some(_) => None,
+                None => self.look_for_repeated(header.first, body)?,
+            };
+            let is_damaged = fault.is_some();
+            stretch.frames.push(Span {
+                header,
+                offset: at,
+                range,
+                fault,
+                repeated,
+            });
+            if is_damaged {
+                break Stopped::Damaged;
+            }
+        };
+        stretch.bytes = bytes;
+        Ok(Cut { length, stopped })
+    }
+
+    /// The first record of a frame whose request id was used before.
+    fn look_for_repeated(
+        &mut self,
+        first: Position,
+        body: &[u8],
+    ) -> Result<Option<Repeated>, Done> {
+        for (position, bytes) in (first.get()..).zip(RecordSlices::new(body)) {
+            // What is not a record is found by the verifier.
+            let Ok(record) = Record::parse(bytes) else {
+                return Ok(None);
+            };
+            let id = record.request_id;
+            let hash = self.request_ids.hash(&id);
+            let mut confirmed = None;
+            for candidate in self.request_ids.candidates(hash) {
+                let candidate = Position::new(candidate);
+                let known = self.fetch.record(candidate);
+                let known = known.and_then(|bytes| {
+                    let bytes = bytes.ok_or(FetchError::Changed(candidate))?;
+                    Record::parse(bytes).map_err(|_| FetchError::Changed(candidate))
+                });
+                match known {
+                    Ok(known) if known.request_id == id => confirmed = Some(candidate),
+                    Ok(_) => {}
+                    Err(error) => {
+                        let why = error.to_string();
+                        let _ = self.send(Piece::Failed { why });
+                        return Err(Done);
+                    }
+                }
+            }
+            if let Some(first) = confirmed {
+                let position = Position::new(position);
+                return Ok(Some(Repeated { position, first }));
+            }
+            if self.request_ids.insert(hash, position).is_err() {
+                let why = "the log grew while it was read: verify it again".to_owned();
+                let _ = self.send(Piece::Failed { why });
+                return Err(Done);
+            }
+        }
+        Ok(None)
+    }
+}
+
+/// How much of a stretch was cut into frames, and why no more.
+struct Cut {
+    length: usize,
+    stopped: Stopped,
+}
+
+enum Stopped {
+    /// The next frame needs so many bytes.
+    Incomplete { needed: usize },
+    /// The last frame's body is damaged.
+    Damaged,
+    /// There is no frame.
+    NoFrame(FrameError),
+}

@@ -1,0 +1,303 @@
+//! The first look over a log: which segments there are, how many records, where they are, and
+//! where it ends. It also finds which positions seals cover, so that the state can be compared
+//! when it passes them.
+//!
+//! It decides nothing: it stops at the first thing that is out of place, and leaves that to the
+//! verifier, which comes to the same place with everything before it checked.
+
+use std::collections::BTreeSet;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use bergulir_chain::frame::{END_BYTES, FrameHeader, HEADER_BYTES};
+use bergulir_chain::{
+    Authentication, Frame, Position, Record, RecordSlices, SegmentHeader, body::LENGTH_BYTES,
+    segment,
+};
+use bergulir_domain::Event;
+use bergulir_proto::decode_event;
+
+use crate::tail::{End, last_written, settle};
+use crate::window::Window;
+use crate::{CannotTell, find};
+
+/// Bytes read at once.
+const STEP_BYTES: usize = 1 << 20;
+
+/// One place is kept for so many bytes of the log: a look-up reads on from there.
+const MARK_BYTES: u64 = 64 << 10;
+
+/// What a log consists of.
+#[derive(Debug, Default)]
+pub(crate) struct Survey {
+    /// In the order of their names.
+    pub(crate) segments: Vec<Segment>,
+    /// How many records were found.
+    pub(crate) records: u64,
+    /// The positions that seals cover.
+    pub(crate) sealed: BTreeSet<u64>,
+    /// Places of records, in their order.
+    pub(crate) marks: Vec<Mark>,
+    /// The frame that the log ends inside of.
+    pub(crate) torn: Option<Torn>,
+    /// Files that end like segments and are not named so.
+    pub(crate) misnamed: Vec<String>,
+    /// Files that are not part of a log.
+    pub(crate) not_read: Vec<String>,
+}
+
+/// A segment file.
+#[derive(Debug)]
+pub(crate) struct Segment {
+    pub(crate) first: Position,
+    pub(crate) path: PathBuf,
+    /// Where its frames end, as far as is known.
+    pub(crate) end: u64,
+}
+
+/// Where a record is.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Mark {
+    pub(crate) position: u64,
+    /// The place of its segment among the segments.
+    pub(crate) segment: usize,
+    /// Where its length is in the file.
+    pub(crate) offset: u64,
+    /// How many records of its frame there are from it on, itself among them.
+    pub(crate) left: u32,
+}
+
+/// A frame that is not whole.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Torn {
+    pub(crate) segment: usize,
+    pub(crate) offset: u64,
+    pub(crate) bytes: u64,
+}
+
+/// Why the survey goes no further.
+enum Stop {
+    /// Something is out of place.
+    Here,
+    Io(io::Error),
+}
+
+impl From<io::Error> for Stop {
+    fn from(error: io::Error) -> Stop {
+        Stop::Io(error)
+    }
+}
+
+/// Looks over the log in a folder. `progress` is told how many bytes of how many were seen.
+pub(crate) fn survey(
+    folder: &Path,
+    patience: Duration,
+    progress: &mut dyn FnMut(u64, u64),
+) -> Result<Survey, CannotTell> {
+    let mut survey = list(folder)?;
+    let total = survey.segments.iter().map(|segment| segment.end).sum();
+    let mut done = 0;
+    for index in 0..survey.segments.len() {
+        let seen = done;
+        done += survey.segments[index].end;
+        let mut told = |offset: u64| progress(seen + offset, total);
+        match survey.segment(index, patience, &mut told) {
+            Ok(()) => {}
+            // What cannot be read here cannot be read by the verifier either, and it knows the
+            // position.
+            Err(Stop::Here | Stop::Io(_)) => break,
+        }
+    }
+    Ok(survey)
+}
+
+/// The segments of a folder with their lengths now; a folder that is not there has none.
+fn list(folder: &Path) -> Result<Survey, CannotTell> {
+    let mut survey = Survey::default();
+    let names = match find::names(folder) {
+        Err(CannotTell::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
+            return Ok(survey);
+        }
+        names => names?,
+    };
+    for name in names {
+        let path = folder.join(&name);
+        if let Some(first) = segment::parse_file_name(&name) {
+            let length = path.metadata().map(|file| file.len());
+            let end = length.map_err(|source| CannotTell::Io {
+                path: path.clone(),
+                source,
+            })?;
+            survey.segments.push(Segment { first, path, end });
+        } else if name.ends_with(segment::SUFFIX) {
+            survey.misnamed.push(name);
+        } else if !is_left_over(&name) {
+            survey.not_read.push(name);
+        }
+    }
+    survey.segments.sort_by_key(|segment| segment.first);
+    survey.misnamed.sort();
+    survey.not_read.sort();
+    Ok(survey)
+}
+
+/// A torn frame that recovery put aside, or a segment that was never finished.
+fn is_left_over(name: &str) -> bool {
+    (name.starts_with("cut-") && name.ends_with(".bin")) || name.ends_with(".seg.new")
+}
+
+impl Survey {
+    fn segment(
+        &mut self,
+        index: usize,
+        patience: Duration,
+        progress: &mut dyn FnMut(u64),
+    ) -> Result<(), Stop> {
+        let is_newest = index + 1 == self.segments.len();
+        let Segment { first, end, .. } = self.segments[index];
+        let mut window = Window::open(&self.segments[index].path, STEP_BYTES)?;
+        let header = window.bytes(0, segment::HEADER_BYTES, end)?;
+        let named = SegmentHeader::parse(header).is_ok_and(|header| header.first == first);
+        if !named || first.get() != self.records {
+            return Err(Stop::Here);
+        }
+        let mut offset = segment::HEADER_BYTES as u64;
+        let mut last = None;
+        loop {
+            let records = self.records;
+            let Some(next) = self.frame(index, &mut window, offset, end)? else {
+                break;
+            };
+            last = Some(Walked { offset, records });
+            offset = next;
+            progress(offset);
+        }
+        if is_newest {
+            return self.end(index, &mut window, offset, last, patience);
+        }
+        if last_written(&mut window, offset, end)? > offset {
+            return Err(Stop::Here);
+        }
+        self.segments[index].end = offset;
+        Ok(())
+    }
+
+    /// Takes in the frame at `offset`, if it is one as far as its header tells, and says where the
+    /// next one begins.
+    fn frame(
+        &mut self,
+        index: usize,
+        window: &mut Window,
+        offset: u64,
+        end: u64,
+    ) -> Result<Option<u64>, Stop> {
+        let bytes = window.bytes(offset, HEADER_BYTES, end)?;
+        let Ok(header) = FrameHeader::parse(bytes) else {
+            return Ok(None);
+        };
+        let length = header.frame_length();
+        let next = offset + length as u64;
+        if header.first.get() != self.records || next > end {
+            return Ok(None);
+        }
+        let bytes = window.bytes(offset, length, end)?;
+        let Some(body) = bytes.get(HEADER_BYTES..length - END_BYTES) else {
+            return Ok(None);
+        };
+        let mut at = offset + HEADER_BYTES as u64;
+        let records = RecordSlices::new(body).take(header.records as usize);
+        for (place, record) in (0..header.records).zip(records) {
+            let mark = Mark {
+                position: self.records + u64::from(place),
+                segment: index,
+                offset: at,
+                left: header.records - place,
+            };
+            self.mark(mark);
+            self.sealed.extend(sealed_by(record));
+            at += (LENGTH_BYTES + record.len()) as u64;
+        }
+        self.records = header.next().get();
+        Ok(Some(next))
+    }
+
+    fn mark(&mut self, mark: Mark) {
+        let is_near = |last: &Mark| {
+            last.segment == mark.segment && mark.offset < last.offset + MARK_BYTES
+        };
+        if !self.marks.last().is_some_and(is_near) {
+            self.marks.push(mark);
+        }
+    }
+
+    /// Settles where the newest segment ends. The walk stopped at `offset`; `last` is the frame
+    /// before it.
+    fn end(
+        &mut self,
+        index: usize,
+        window: &mut Window,
+        offset: u64,
+        last: Option<Walked>,
+        patience: Duration,
+    ) -> Result<(), Stop> {
+        // Only headers were looked at, and the body of the last frame may be torn.
+        let (from, records) = match last {
+            Some(last) if !is_whole(window, last.offset, offset)? => (last.offset, last.records),
+            Some(_) | None => (offset, self.records),
+        };
+        match settle(window, from, Position::new(records), patience)? {
+            End::Clean => {}
+            // It was being written when the walk came by: it is the last one that is verified.
+            End::Whole { length } if from == offset => {
+                let end = offset + length;
+                window.forget();
+                let next = self.frame(index, window, offset, end)?;
+                self.segments[index].end = next.ok_or(Stop::Here)?;
+                return Ok(());
+            }
+            End::Whole { .. } => {
+                self.segments[index].end = offset;
+                return Ok(());
+            }
+            End::Torn { bytes } => {
+                self.torn = Some(Torn {
+                    segment: index,
+                    offset: from,
+                    bytes,
+                });
+            }
+            End::Damaged => return Err(Stop::Here),
+        }
+        self.records = records;
+        self.marks.retain(|mark| mark.position < records);
+        self.segments[index].end = from;
+        Ok(())
+    }
+}
+
+/// A frame that was walked over.
+#[derive(Clone, Copy)]
+struct Walked {
+    offset: u64,
+    /// How many records come before it.
+    records: u64,
+}
+
+fn is_whole(window: &mut Window, offset: u64, end: u64) -> io::Result<bool> {
+    let length = usize::try_from(end - offset).unwrap_or(usize::MAX);
+    let bytes = window.bytes(offset, length, end)?;
+    Ok(Frame::parse(bytes, offset).is_ok())
+}
+
+/// The position that a record seals, if it is a seal.
+fn sealed_by(bytes: &[u8]) -> Option<u64> {
+    let record = Record::parse(bytes).ok()?;
+    if record.authentication != Authentication::System {
+        return None;
+    }
+    match decode_event(record.event) {
+        Ok(Event::Sealed(seal)) => Some(seal.through.get()),
+        Ok(_) | Err(_) => None,
+    }
+}

@@ -1,0 +1,84 @@
+//! `bergulir balance` and `trial-balance`: what there is, now or at an earlier moment.
+
+use bergulir_domain::FundId;
+use bergulir_proto::pb;
+use clap::Args;
+
+use crate::client::{Client, ClientArgs, FreshArgs, MomentArgs, ask};
+use crate::failure::Failure;
+use crate::parse;
+
+/// Show balances of funds, accounts and loans, now or at an earlier moment
+///
+/// Example: bergulir balance funds/dana-2026 funds/dana-2026/accounts/acct-1 loans/loan-1
+#[derive(Debug, Args)]
+pub(crate) struct BalanceArgs {
+    #[command(flatten)]
+    client: ClientArgs,
+    #[command(flatten)]
+    fresh: FreshArgs,
+    #[command(flatten)]
+    moment: MomentArgs,
+    /// What: funds/F, funds/F/accounts/A or loans/L
+    #[arg(required = true, value_name = "NAME")]
+    names: Vec<String>,
+}
+
+/// Show the trial balance (neraca saldo) of a fund, or of every fund
+#[derive(Debug, Args)]
+pub(crate) struct TrialBalanceArgs {
+    #[command(flatten)]
+    client: ClientArgs,
+    #[command(flatten)]
+    fresh: FreshArgs,
+    #[command(flatten)]
+    moment: MomentArgs,
+    /// Only this fund
+    #[arg(value_parser = parse::checked::<FundId>)]
+    fund: Option<String>,
+}
+
+pub(crate) async fn run(args: BalanceArgs, json: bool) -> Result<(), Failure> {
+    let client = Client::connect(&args.client, json).await?;
+    let (position, recorded) = (args.moment.as_of_position, args.moment.recorded());
+    if let [name] = args.names.as_slice() {
+        use pb::get_balance_request::AsOf;
+        let request = pb::GetBalanceRequest {
+            name: client.name(name)?,
+            min_position: args.fresh.min_position,
+            as_of: position
+                .map(AsOf::AsOfPosition)
+                .or(recorded.map(AsOf::AsOfRecorded)),
+        };
+        return ask!(client, queries, get_balance, request);
+    }
+    use pb::batch_get_balances_request::AsOf;
+    let names = args.names.iter().map(|name| client.name(name));
+    let request = pb::BatchGetBalancesRequest {
+        names: names.collect::<Result<_, _>>()?,
+        parent: client.ledger()?,
+        min_position: args.fresh.min_position,
+        as_of: position
+            .map(AsOf::AsOfPosition)
+            .or(recorded.map(AsOf::AsOfRecorded)),
+    };
+    ask!(client, queries, batch_get_balances, request)
+}
+
+pub(crate) async fn trial(args: TrialBalanceArgs, json: bool) -> Result<(), Failure> {
+    use pb::get_trial_balance_request::AsOf;
+    let client = Client::connect(&args.client, json).await?;
+    let name = match &args.fund {
+        Some(fund) => client.name(&format!("funds/{fund}"))?,
+        None => client.ledger()?,
+    };
+    let recorded = args.moment.recorded();
+    let request = pb::GetTrialBalanceRequest {
+        name,
+        min_position: args.fresh.min_position,
+        as_of: (args.moment.as_of_position)
+            .map(AsOf::AsOfPosition)
+            .or(recorded.map(AsOf::AsOfRecorded)),
+    };
+    ask!(client, queries, get_trial_balance, request)
+}

@@ -1,0 +1,23 @@
+//! `bergulir completions`: what a shell needs to complete commands.
+
+use clap::{Args, CommandFactory as _};
+use clap_complete::Shell;
+
+use crate::failure::Failure;
+
+/// Print completions for a shell
+///
+/// Example: bergulir completions bash > ~/.local/share/bash-completion/completions/bergulir
+#[derive(Debug, Args)]
+pub(crate) struct CompletionsArgs {
+    /// The shell
+    shell: Shell,
+}
+
+pub(crate) fn run(args: &CompletionsArgs) -> Result<(), Failure> {
+    let mut script = Vec::new();
+    let mut command = crate::Cli::command();
+    clap_complete::generate(args.shell, &mut command, "bergulir", &mut script);
+    std::io::Write::write_all(&mut std::io::stdout(), &script)?;
+    Ok(())
+}

@@ -1,0 +1,108 @@
+//! `bergulir disburse`, `grant` and `return`: money goes out, or comes back from the bank.
+
+use bergulir_domain::text::Reference;
+use bergulir_domain::{AccountId, Amount, FundId, LoanId};
+use bergulir_proto::pb;
+use clap::Args;
+
+use crate::client::{Client, ClientArgs, WriteArgs, post};
+use crate::failure::Failure;
+use crate::papers::{BookingArgs, amount};
+use crate::parse;
+
+/// Pay out a tranche of an approved loan (pencairan)
+///
+/// Example: bergulir disburse loan-1 --amount 100000000 --bank BJB --bank-reference TRF-0001
+///   --value-date 2026-03-16
+#[derive(Debug, Args)]
+pub(crate) struct DisburseArgs {
+    #[command(flatten)]
+    client: ClientArgs,
+    #[command(flatten)]
+    write: WriteArgs,
+    /// The loan
+    #[arg(value_parser = parse::checked::<LoanId>)]
+    loan: String,
+    /// How much of it
+    #[arg(long, value_parser = parse::amount)]
+    amount: Amount,
+    #[command(flatten)]
+    booking: BookingArgs,
+}
+
+/// Pay out a grant (hibah), which creates no receivable
+#[derive(Debug, Args)]
+pub(crate) struct GrantArgs {
+    #[command(flatten)]
+    client: ClientArgs,
+    #[command(flatten)]
+    write: WriteArgs,
+    /// The account that receives
+    #[arg(value_parser = parse::checked::<AccountId>)]
+    account: String,
+    /// The fund that gives
+    #[arg(long, value_parser = parse::checked::<FundId>)]
+    fund: String,
+    /// How much
+    #[arg(long, value_parser = parse::amount)]
+    amount: Amount,
+    /// The decree or agreement
+    #[arg(long, value_parser = parse::checked::<Reference>)]
+    reference: String,
+    #[command(flatten)]
+    booking: BookingArgs,
+}
+
+/// Record that the bank sent a disbursement or a grant back, whole
+#[derive(Debug, Args)]
+pub(crate) struct ReturnArgs {
+    #[command(flatten)]
+    client: ClientArgs,
+    #[command(flatten)]
+    write: WriteArgs,
+    /// The position of the record of the tranche or grant
+    disbursement: u64,
+    #[command(flatten)]
+    booking: BookingArgs,
+}
+
+pub(crate) async fn disburse(args: DisburseArgs, json: bool) -> Result<(), Failure> {
+    let client = Client::connect(&args.client, json).await?;
+    let command = pb::Disburse {
+        loan: args.loan,
+        amount: amount(args.amount),
+        bank_reference: args.booking.reference(),
+        value_date: args.booking.value_date(),
+    };
+    post!(client, args.write, disburse, DisburseRequest { disburse: command })
+}
+
+pub(crate) async fn grant(args: GrantArgs, json: bool) -> Result<(), Failure> {
+    let client = Client::connect(&args.client, json).await?;
+    let command = pb::DisburseGrant {
+        fund: args.fund,
+        account: args.account,
+        amount: amount(args.amount),
+        reference: args.reference,
+        bank_reference: args.booking.reference(),
+        value_date: args.booking.value_date(),
+    };
+    post!(client, args.write, disburse_grant, DisburseGrantRequest { disburse_grant: command })
+}
+
+pub(crate) async fn take_back(args: ReturnArgs, json: bool) -> Result<(), Failure> {
+    let client = Client::connect(&args.client, json).await?;
+    let command = pb::ReturnDisbursement {
+        disbursement: args.disbursement,
+        bank_reference: args.booking.reference(),
+        value_date: args.booking.value_date(),
+    };
+    post!(
+        client,
+        args.write,
+        return_disbursement,
+        ReturnDisbursementRequest {
+            return_disbursement: command
+        }
+    )
+}

@@ -1,0 +1,146 @@
+//! `bergulir ledger`: opens and reads ledgers.
+
+use bergulir_domain::LedgerId;
+use bergulir_domain::ledger::Region;
+use bergulir_domain::text::VerifierKey;
+use bergulir_proto::pb;
+use clap::{Args, Subcommand};
+
+use crate::client::{Client, ClientArgs, FreshArgs, PageArgs, WriteArgs, ask, post};
+use crate::failure::Failure;
+use crate::{output, parse};
+
+/// Open and read ledgers
+#[derive(Debug, Args)]
+pub(crate) struct LedgerArgs {
+    #[command(flatten)]
+    client: ClientArgs,
+    #[command(subcommand)]
+    command: LedgerCommand,
+}
+
+#[derive(Debug, Subcommand)]
+enum LedgerCommand {
+    /// Open the ledger that --ledger names
+    ///
+    /// Example: bergulir ledger open --ledger tangerang --principal petugas-1
+    ///   --origin ledger.example.go.id/tangerang --region 36.03
+    Open {
+        #[command(flatten)]
+        write: WriteArgs,
+        /// Its name everywhere, for ever: a URL without a scheme
+        #[arg(long, value_parser = parse::origin)]
+        origin: String,
+        /// The key that checkpoints are checked with
+        #[arg(long, value_parser = parse::checked::<VerifierKey>)]
+        verifier_key: Option<String>,
+        /// The region whose villages it serves, such as 36.03 [default: the nation]
+        #[arg(
+            long,
+            default_value = "",
+            hide_default_value = true,
+            value_parser = parse::checked::<Region>
+        )]
+        region: String,
+        /// The currency of all its money
+        #[arg(long, default_value = "IDR")]
+        currency: String,
+        /// Where an instant becomes a date: minutes east of UTC; 420 is WIB
+        #[arg(long, default_value_t = 420, allow_negative_numbers = true)]
+        utc_offset_minutes: i32,
+        /// The rules in force
+        #[arg(long, default_value_t = 1)]
+        rules_version: u32,
+    },
+    /// Switch to newer rules
+    AdoptRules {
+        #[command(flatten)]
+        write: WriteArgs,
+        /// The version to switch to
+        version: u32,
+    },
+    /// Bind all balances and the whole state into the chain now
+    Seal,
+    /// Show one ledger
+    Show {
+        #[command(flatten)]
+        fresh: FreshArgs,
+        /// The ledger [default: the one of --ledger]
+        #[arg(value_parser = parse::checked::<LedgerId>)]
+        id: Option<String>,
+    },
+    /// List the ledgers of the node
+    List {
+        #[command(flatten)]
+        page: PageArgs,
+    },
+}
+
+pub(crate) async fn run(args: LedgerArgs, json: bool) -> Result<(), Failure> {
+    let client = Client::connect(&args.client, json).await?;
+    match args.command {
+        LedgerCommand::Open {
+            write,
+            origin,
+            verifier_key,
+            region,
+            currency,
+            utc_offset_minutes,
+            rules_version,
+        } => {
+            let command = pb::OpenLedger {
+                origin,
+                verifier_key,
+                region,
+                currency_code: currency,
+                utc_offset_minutes: Some(utc_offset_minutes),
+                rules_version,
+            };
+            post!(client, write, open_ledger, OpenLedgerRequest { open_ledger: command })
+        }
+        LedgerCommand::AdoptRules { write, version } => {
+            let command = pb::AdoptRules { version };
+            post!(client, write, adopt_rules, AdoptRulesRequest { adopt_rules: command })
+        }
+        LedgerCommand::Seal => {
+            let ledger = client.ledger()?;
+            let request = client.command(pb::CreateSealRequest { ledger })?;
+            client
+                .answer_query(client.commands().create_seal(request))
+                .await
+        }
+        LedgerCommand::Show { fresh, id } => {
+            let name = match id {
+                Some(id) => format!("ledgers/{id}"),
+                None => client.ledger()?,
+            };
+            let request = pb::GetLedgerRequest {
+                name,
+                min_position: fresh.min_position,
+            };
+            ask!(client, queries, get_ledger, request)
+        }
+        LedgerCommand::List { page } => list(&client, &page).await,
+    }
+}
+
+async fn list(client: &Client, page: &PageArgs) -> Result<(), Failure> {
+    let mut token = page.page_token.clone();
+    loop {
+        let request = client.question(pb::ListLedgersRequest {
+            page_size: page.size(),
+            page_token: token,
+        });
+        let answer = client
+            .queries()
+            .list_ledgers(request)
+            .await
+            .map_err(|status| Failure::of_query(&status))?
+            .into_inner();
+        token = answer.next_page_token.clone();
+        output::answer(&answer, client.json)?;
+        if token.is_empty() || !page.all() {
+            return Ok(());
+        }
+    }
+}

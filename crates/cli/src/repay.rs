@@ -1,0 +1,54 @@
+//! `bergulir repay`: a borrower paid.
+
+use bergulir_domain::money::Money;
+use bergulir_domain::{Amount, LoanId};
+use bergulir_proto::pb;
+use clap::Args;
+
+use crate::client::{Client, ClientArgs, WriteArgs, post};
+use crate::failure::Failure;
+use crate::papers::{BookingArgs, amount, part};
+use crate::parse;
+
+/// Record a payment of a borrower (angsuran), in parts that sum to it
+///
+/// Example: bergulir repay loan-1 --amount 3484848 --principal 3030303 --interest 454545
+///   --bank BJB --bank-reference TRF-0002 --value-date 2026-07-16
+#[derive(Debug, Args)]
+pub(crate) struct RepayArgs {
+    #[command(flatten)]
+    client: ClientArgs,
+    #[command(flatten)]
+    write: WriteArgs,
+    /// The loan
+    #[arg(value_parser = parse::checked::<LoanId>)]
+    loan: String,
+    /// The whole payment
+    #[arg(long, value_parser = parse::amount)]
+    amount: Amount,
+    /// Pokok
+    #[arg(long, value_name = "AMOUNT", value_parser = parse::part)]
+    principal: Option<Money>,
+    /// Jasa
+    #[arg(long, value_name = "AMOUNT", value_parser = parse::part)]
+    interest: Option<Money>,
+    /// Denda
+    #[arg(long, value_name = "AMOUNT", value_parser = parse::part)]
+    late_fee: Option<Money>,
+    #[command(flatten)]
+    booking: BookingArgs,
+}
+
+pub(crate) async fn run(args: RepayArgs, json: bool) -> Result<(), Failure> {
+    let client = Client::connect(&args.client, json).await?;
+    let command = pb::Repay {
+        loan: args.loan,
+        amount: amount(args.amount),
+        principal: args.principal.map(part),
+        interest: args.interest.map(part),
+        late_fee: args.late_fee.map(part),
+        bank_reference: args.booking.reference(),
+        value_date: args.booking.value_date(),
+    };
+    post!(client, args.write, repay, RepayRequest { repay: command })
+}
