@@ -98,10 +98,10 @@ pub struct Books([i64; Book::ALL.len()]);
 
 impl Books {
     /// The books with these balances, in the order of [`Book::ALL`]; `None` if they do not sum to
-    /// zero.
+    /// zero, or if one is `i64::MIN` (see [`Books::with`]).
     pub fn new(balances: [i64; Book::ALL.len()]) -> Option<Books> {
         let sum: i128 = balances.iter().map(|b| i128::from(*b)).sum();
-        (sum == 0).then_some(Books(balances))
+        (sum == 0 && !balances.contains(&i64::MIN)).then_some(Books(balances))
     }
     /// The balance of a book; debits positive.
     pub const fn balance(&self, book: Book) -> i64 {
@@ -115,6 +115,7 @@ impl Books {
             self.balance(book)
         }
     }
+
     /// The balances after an entry; `None` if one would pass ±`i64::MAX`. (`i64::MIN` has no
     /// positive side, on which [`Books::amount`] must be able to show it.)
     #[must_use]
@@ -154,5 +155,6 @@ mod tests {
         let most = Books::default().with(&JournalEntry::of(Book::Cash, Book::Capital, i64::MAX));
         let one_more = JournalEntry::of(Book::Cash, Book::Capital, 1);
         assert_eq!(most.unwrap().with(&one_more), None);
+        assert_eq!(Books::new([i64::MIN, i64::MAX, 1, 0, 0, 0, 0, 0, 0]), None);
     }
 }

@@ -5,7 +5,7 @@ use crate::id::{AccountId, CooperativeId, FundId, LoanId, OfficerId, PrincipalId
 use crate::ledger::{RULES_VERSIONS, Region};
 use crate::moment::{Date, Position, Timestamp};
 use crate::money::{Amount, Currency, to_decimal};
-use crate::terms::TermsError;
+use crate::terms::{MAX_PROPOSAL_VALIDITY_DAYS, TermsError};
 use crate::text::Name;
 use alloc::boxed::Box;
 use core::fmt;
@@ -235,10 +235,14 @@ pub enum Rejection {
     NotMaker { maker: PrincipalId },
     #[error("nothing is pending under record {proposal}: it was decided, taken back or has lapsed")]
     ProposalNotPending { proposal: Position },
-    #[error("it would lapse at once: give a time in the future, or none")]
-    ExpiryInPast {
+    #[error(
+        "a proposal lapses after now and within {MAX_PROPOSAL_VALIDITY_DAYS} days: \
+         give such a time, or none"
+    )]
+    ExpiryOutOfRange {
         expires_at: Timestamp,
         now: Timestamp,
+        latest: Timestamp,
     },
 
     // Loans

@@ -33,6 +33,8 @@ const ACCOUNT: &str = "ledgers/{ledger}/funds/{fund}/accounts/{account}";
 const LOAN: &str = "ledgers/{ledger}/funds/{fund}/accounts/{account}/loans/{loan} or \
                     ledgers/{ledger}/loans/{loan}";
 const OWNER: &str = "ledgers/{ledger}/funds/{fund}, .../accounts/{account} or .../loans/{loan}";
+const TRAIL: &str = "ledgers/{ledger}/funds/{fund}, .../accounts/{account}, .../loans/{loan} or \
+                     ledgers/{ledger}/cooperatives/{cooperative}";
 const LENDER: &str = "ledgers/{ledger}/funds/{fund} or .../accounts/{account}";
 const BOOKS: &str = "ledgers/{ledger} or ledgers/{ledger}/funds/{fund}";
 
@@ -247,6 +249,36 @@ impl FromStr for OwnerName {
             [_, _, "funds", _, "accounts", _] => name.parse().map(OwnerName::Account),
             [.., "loans", _] => name.parse().map(OwnerName::Loan),
             _ => Err(NameError::Form { form: OWNER }),
+        }
+    }
+}
+
+/// What has a trail: a fund, an account, a loan or a cooperative.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum TrailName {
+    /// A fund, an account or a loan.
+    Owner(OwnerName),
+    /// A cooperative.
+    Cooperative(CooperativeName),
+}
+
+impl TrailName {
+    /// The ledger that it lies in.
+    pub const fn ledger(&self) -> LedgerId {
+        match self {
+            TrailName::Owner(name) => name.ledger(),
+            TrailName::Cooperative(name) => name.ledger,
+        }
+    }
+}
+
+impl FromStr for TrailName {
+    type Err = NameError;
+    fn from_str(name: &str) -> Result<TrailName, NameError> {
+        match segments(name, TRAIL)?[..] {
+            [_, _, "cooperatives", _] => name.parse().map(TrailName::Cooperative),
+            [_, _, "funds", ..] | [_, _, "loans", _] => name.parse().map(TrailName::Owner),
+            _ => Err(NameError::Form { form: TRAIL }),
         }
     }
 }

@@ -20,7 +20,7 @@ use crate::ledger::RULES_VERSIONS;
 use crate::moment::{Date, Position, Timestamp};
 use crate::rejection::Rejection;
 use crate::state::{State, Undone};
-use crate::terms::Terms;
+use crate::terms::{MAX_PROPOSAL_VALIDITY_DAYS, Terms};
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 
@@ -182,10 +182,19 @@ impl Now<'_> {
     fn expiry(&self, asked: Option<Timestamp>, terms: &Terms) -> Result<Timestamp, Rejection> {
         let now = self.context.time;
         match asked {
-            Some(expires_at) if expires_at <= now => {
-                Err(Rejection::ExpiryInPast { expires_at, now })
+            Some(expires_at) => {
+                // Nobody may hold a fund's money or a ceiling for ever by proposing.
+                let latest = now.plus_days(MAX_PROPOSAL_VALIDITY_DAYS);
+                if expires_at > now && expires_at <= latest {
+                    Ok(expires_at)
+                } else {
+                    Err(Rejection::ExpiryOutOfRange {
+                        expires_at,
+                        now,
+                        latest,
+                    })
+                }
             }
-            Some(expires_at) => Ok(expires_at),
             None => Ok(now.plus_days(terms.proposal_validity())),
         }
     }

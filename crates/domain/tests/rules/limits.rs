@@ -4,7 +4,7 @@ use crate::commands::{
     allocate, approve_loan, approve_reversal, approve_withdrawal, bring_back, disburse, id, part,
     propose_loan, propose_reversal, propose_withdrawal, repay, rp, terms,
 };
-use crate::given::{Ledger, given, on};
+use crate::given::{Ledger, given, on, ten_o_clock};
 use crate::is;
 use crate::programme::programme;
 use bergulir_domain::command as c;
@@ -147,15 +147,19 @@ fn a_withdrawal_is_not_reversed_into_a_fund_that_is_full() {
 }
 
 #[test]
-fn a_proposal_may_wait_until_the_end_of_time_and_not_longer() {
-    let last = Timestamp::from_micros(i64::MAX);
+fn a_proposal_waits_366_days_at_most() {
+    let asking = |micros: i64| c::ProposeLoan {
+        expires_at: Some(Timestamp::from_micros(micros)),
+        ..propose_loan("l1", rp(1))
+    };
+    let now = ten_o_clock("2026-03-02");
+    let latest = now.plus_days(366).as_micros();
     given(roomy())
-        .when(c::ProposeLoan {
-            expires_at: Some(last),
-            ..propose_loan("l1", rp(1))
-        })
-        .then_ok()
-        .now(last)
-        .when(approve_loan("l1"))
-        .then_refused(is!(TimeOutOfRange { .. }));
+        .now(now)
+        .when(asking(latest + 1))
+        .then_refused(is!(ExpiryOutOfRange { .. }))
+        .when(asking(i64::MAX))
+        .then_refused(is!(ExpiryOutOfRange { .. }))
+        .when(asking(latest))
+        .then_ok();
 }

@@ -297,17 +297,17 @@ fn a_proposal_cannot_have_lapsed_already() {
     };
     given(ledger)
         .when(lapses_at(now))
-        .then_refused(is!(ExpiryInPast { .. }))
+        .then_refused(is!(ExpiryOutOfRange { .. }))
         .when(c::ProposeAllocationWithdrawal {
             expires_at: Some(now),
             ..propose_withdrawal(rp(1))(Position::new(2))
         })
-        .then_refused(is!(ExpiryInPast { .. }))
+        .then_refused(is!(ExpiryOutOfRange { .. }))
         .when(c::ProposeReversal {
             expires_at: Some(now),
             ..propose_reversal(Position::new(2))
         })
-        .then_refused(is!(ExpiryInPast { .. }))
+        .then_refused(is!(ExpiryOutOfRange { .. }))
         .when(lapses_at(Timestamp::from_micros(now.as_micros() + 1)))
         .then_ok();
 }

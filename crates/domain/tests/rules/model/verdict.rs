@@ -352,7 +352,9 @@ impl Model {
     fn proposal(&self, by: PrincipalId, expires: Option<Timestamp>, command: &Command) -> Verdict {
         all([
             unless(
-                expires.is_none_or(|t| t.as_micros() > self.now),
+                expires.is_none_or(|t| {
+                    (self.now + 1..=self.now + 366 * 86_400_000_000).contains(&t.as_micros())
+                }),
                 Why::Expiry,
             ),
             self.breaks(by, command),

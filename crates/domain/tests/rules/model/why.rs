@@ -68,7 +68,7 @@ impl Why {
             }
             Rejection::SamePerson { .. } => Why::SamePerson,
             Rejection::NotMaker { .. } => Why::NotMaker,
-            Rejection::ExpiryInPast { .. } => Why::Expiry,
+            Rejection::ExpiryOutOfRange { .. } => Why::Expiry,
             Rejection::LoanNotApproved { .. } | Rejection::NothingDisbursed { .. } => {
                 Why::LoanNotApproved
             }
