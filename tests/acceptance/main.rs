@@ -2,4 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+mod demo;
+mod kill;
 mod layering;
+mod pilot;
+mod support;

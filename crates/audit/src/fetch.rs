@@ -113,12 +113,7 @@ impl<'a> Fetch<'a> {
         }
     }
 
-    fn bytes(
-        &mut self,
-        segment: usize,
-        offset: u64,
-        needed: usize,
-    ) -> Result<&[u8], FetchError> {
+    fn bytes(&mut self, segment: usize, offset: u64, needed: usize) -> Result<&[u8], FetchError> {
         let file = &self.survey.segments[segment];
         let io = |source| FetchError::Io {
             file: file.path.display().to_string(),

@@ -72,6 +72,12 @@ pub(crate) fn names(folder: &Path) -> Result<Vec<String>, CannotTell> {
     };
     fs::read_dir(folder)
         .map_err(io)?
-        .map(|found| Ok(found.map_err(io)?.file_name().to_string_lossy().into_owned()))
+        .map(|found| {
+            Ok(found
+                .map_err(io)?
+                .file_name()
+                .to_string_lossy()
+                .into_owned())
+        })
         .collect()
 }

@@ -58,15 +58,25 @@ pub(crate) struct Span {
     range: Range<usize>,
     /// What is wrong with its body. Nothing is read after it then.
     pub(crate) fault: Option<FrameError>,
-    /// The first request id in it that was used before.
-    pub(crate) repeated: Option<Repeated>,
+    /// The first request id in it that was used before; or why that cannot be told. Nothing is
+    /// read after either.
+    pub(crate) request_ids: Result<(), RequestIds>,
 }
 
-/// A request id that was used twice.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Repeated {
-    pub(crate) position: Position,
-    pub(crate) first: Position,
+/// What is wrong with the request ids of a frame.
+#[derive(Debug, Clone)]
+pub(crate) enum RequestIds {
+    /// One was used before.
+    Repeated { position: Position, first: Position },
+    /// The records before cannot be looked at.
+    Unknown { why: String },
+}
+
+impl From<FetchError> for RequestIds {
+    fn from(error: FetchError) -> RequestIds {
+        let why = error.to_string();
+        RequestIds::Unknown { why }
+    }
 }
 
 impl Stretch {
@@ -151,7 +161,7 @@ impl<'a> Reader<'a> {
             stretch.bytes.clear();
             stretch.bytes.append(&mut rest);
             let from = offset + stretch.bytes.len() as u64;
-            let most = needed.max(STEP_BYTES) - stretch.bytes.len().min(needed);
+            let most = needed.max(STEP_BYTES).saturating_sub(stretch.bytes.len());
             let left = usize::try_from(segment.end.saturating_sub(from)).unwrap_or(usize::MAX);
             append(&mut file, from, most.min(left), &mut stretch.bytes)
                 .map_err(|error| self.failed(index, &error))?;
@@ -160,13 +170,13 @@ impl<'a> Reader<'a> {
                 let _ = self.send(Piece::Failed { why });
                 return Err(Done);
             }
-            let cut = self.cut(&mut stretch, offset, segment.end)?;
+            let cut = self.cut(&mut stretch, offset, segment.end);
             rest.extend_from_slice(&stretch.bytes[cut.length..]);
             offset += cut.length as u64;
             self.send(Piece::Frames(stretch))?;
             match cut.stopped {
                 Stopped::Incomplete { needed: more } => needed = more,
-                Stopped::Damaged => return Err(Done),
+                Stopped::Bad => return Err(Done),
                 Stopped::NoFrame(error) => {
                     let segment = index;
                     let _ = self.send(Piece::NoFrame {
@@ -182,7 +192,7 @@ impl<'a> Reader<'a> {
     }
 
     /// Cuts the frames out of a stretch that begins at `offset` of a file that goes on to `end`.
-    fn cut(&mut self, stretch: &mut Stretch, offset: u64, end: u64) -> Result<Cut, Done> {
+    fn cut(&mut self, stretch: &mut Stretch, offset: u64, end: u64) -> Cut {
         let bytes = mem::take(&mut stretch.bytes);
         let reaches_end = offset + bytes.len() as u64 >= end;
         let mut length = 0;
@@ -207,69 +217,55 @@ impl<'a> Reader<'a> {
             let range = length..length + header.frame_length();
             length = range.end;
             let body = &bytes[range.start + HEADER_BYTES..range.end - END_BYTES];
-            let repeated = match fault {
-                Some(_) => None,
-                None => self.look_for_repeated(header.first, body)?,
+            let request_ids = match fault {
+                Some(_) => Ok(()),
+                None => self.look_for_request_ids(header.first, body),
             };
-            let is_damaged = fault.is_some();
+            let is_last = fault.is_some() || request_ids.is_err();
             stretch.frames.push(Span {
                 header,
                 offset: at,
                 range,
                 fault,
-                repeated,
+                request_ids,
             });
-            if is_damaged {
-                break Stopped::Damaged;
+            if is_last {
+                break Stopped::Bad;
             }
         };
         stretch.bytes = bytes;
-        Ok(Cut { length, stopped })
+        Cut { length, stopped }
     }
 
-    /// The first record of a frame whose request id was used before.
-    fn look_for_repeated(
-        &mut self,
-        first: Position,
-        body: &[u8],
-    ) -> Result<Option<Repeated>, Done> {
+    /// Looks for the request ids of a frame's records among all before.
+    fn look_for_request_ids(&mut self, first: Position, body: &[u8]) -> Result<(), RequestIds> {
         for (position, bytes) in (first.get()..).zip(RecordSlices::new(body)) {
             // What is not a record is found by the verifier.
             let Ok(record) = Record::parse(bytes) else {
-                return Ok(None);
+                return Ok(());
             };
-            let id = record.request_id;
-            let hash = self.request_ids.hash(&id);
-            let mut confirmed = None;
+            let hash = self.request_ids.hash(&record.request_id);
             for candidate in self.request_ids.candidates(hash) {
-                let candidate = Position::new(candidate);
-                let known = self.fetch.record(candidate);
-                let known = known.and_then(|bytes| {
-                    let bytes = bytes.ok_or(FetchError::Changed(candidate))?;
-                    Record::parse(bytes).map_err(|_| FetchError::Changed(candidate))
-                });
-                match known {
-                    Ok(known) if known.request_id == id => confirmed = Some(candidate),
-                    Ok(_) => {}
-                    Err(error) => {
-                        let why = error.to_string();
-                        let _ = self.send(Piece::Failed { why });
-                        return Err(Done);
-                    }
+                let first = Position::new(candidate);
+                if request_id_at(&mut self.fetch, first)? == record.request_id {
+                    let position = Position::new(position);
+                    return Err(RequestIds::Repeated { position, first });
                 }
-            }
-            if let Some(first) = confirmed {
-                let position = Position::new(position);
-                return Ok(Some(Repeated { position, first }));
             }
             if self.request_ids.insert(hash, position).is_err() {
                 let why = "the log grew while it was read: verify it again".to_owned();
-                let _ = self.send(Piece::Failed { why });
-                return Err(Done);
+                return Err(RequestIds::Unknown { why });
             }
         }
-        Ok(None)
+        Ok(())
     }
+}
+
+fn request_id_at(fetch: &mut Fetch<'_>, position: Position) -> Result<[u8; 16], FetchError> {
+    let changed = || FetchError::Changed(position);
+    let bytes = fetch.record(position)?.ok_or_else(changed)?;
+    let record = Record::parse(bytes).map_err(|_| changed())?;
+    Ok(record.request_id)
 }
 
 /// How much of a stretch was cut into frames, and why no more.
@@ -281,8 +277,8 @@ struct Cut {
 enum Stopped {
     /// The next frame needs so many bytes.
     Incomplete { needed: usize },
-    /// The last frame's body is damaged.
-    Damaged,
+    /// Something is wrong with the last frame.
+    Bad,
     /// There is no frame.
     NoFrame(FrameError),
 }

@@ -14,8 +14,8 @@ use crate::balances::Imbalance;
 /// What is wrong at the first bad position of a log.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum Reason {
-    /// A file ends like a segment, but no segment is named so.
-    #[error("the file {name} is not named as a segment is: was it renamed?")]
+    /// A file ends like a segment, but its name has no place in the row of segments.
+    #[error("the file {name} has no place among the segments, which end here: was it renamed?")]
     SegmentName {
         /// Its name.
         name: String,
@@ -104,6 +104,9 @@ pub enum Reason {
     /// An atomic batch is not whole, or reaches past its frame.
     #[error("{0}")]
     Batch(ChainFault),
+    /// A frame ends inside an atomic batch.
+    #[error("the frame ends inside an atomic batch")]
+    BatchCut,
     /// The event cannot be read, or is not written in the one way that is allowed.
     #[error("the event cannot be read: {0}")]
     Event(EventError),
@@ -180,7 +183,7 @@ impl Reason {
                 "CHAIN_BROKEN"
             }
             Reason::Time(_) => "TIME_BACKWARDS",
-            Reason::Batch(_) => "BATCH_BROKEN",
+            Reason::Batch(_) | Reason::BatchCut => "BATCH_BROKEN",
             Reason::Event(_) => "EVENT_UNREADABLE",
             Reason::Principal { .. } => "PRINCIPAL_INVALID",
             Reason::RuleBroken { .. } => "RULE_BROKEN",

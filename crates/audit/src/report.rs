@@ -73,7 +73,8 @@ pub enum Finding {
     Torn {
         /// The first position of that frame.
         position: Position,
-        /// How many bytes of it there are, without zeros at the end.
+        /// How many bytes of it there are; zeros at its end do not count, for they may never have
+        /// been written.
         bytes: u64,
         /// Where it begins.
         place: Place,

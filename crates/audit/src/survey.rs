@@ -35,13 +35,17 @@ pub(crate) struct Survey {
     pub(crate) segments: Vec<Segment>,
     /// How many records were found.
     pub(crate) records: u64,
+    /// How many records there are of a frame after these that does not hold as many as it says.
+    partial: u64,
     /// The positions that seals cover.
     pub(crate) sealed: BTreeSet<u64>,
     /// Places of records, in their order.
     pub(crate) marks: Vec<Mark>,
     /// The frame that the log ends inside of.
     pub(crate) torn: Option<Torn>,
-    /// Files that end like segments and are not named so.
+    /// Why not all of it could be looked over. What could not is not among the segments.
+    pub(crate) failure: Option<String>,
+    /// Files that end like segments and are not named as the row of segments needs it.
     pub(crate) misnamed: Vec<String>,
     /// Files that are not part of a log.
     pub(crate) not_read: Vec<String>,
@@ -98,16 +102,28 @@ pub(crate) fn survey(
     let mut survey = list(folder)?;
     let total = survey.segments.iter().map(|segment| segment.end).sum();
     let mut done = 0;
-    for index in 0..survey.segments.len() {
+    let mut index = 0;
+    while index < survey.segments.len() {
+        survey.pass_over_strays(index);
         let seen = done;
+        let first = survey.records;
         done += survey.segments[index].end;
         let mut told = |offset: u64| progress(seen + offset, total);
         match survey.segment(index, patience, &mut told) {
             Ok(()) => {}
-            // What cannot be read here cannot be read by the verifier either, and it knows the
-            // position.
-            Err(Stop::Here | Stop::Io(_)) => break,
+            Err(Stop::Here) => {
+                survey.records += survey.partial;
+                break;
+            }
+            Err(Stop::Io(error)) => {
+                let path = survey.segments[index].path.display();
+                survey.failure = Some(format!("could not read {path}: {error}"));
+                survey.segments.truncate(index);
+                survey.keep(first);
+                break;
+            }
         }
+        index += 1;
     }
     Ok(survey)
 }
@@ -144,10 +160,23 @@ fn list(folder: &Path) -> Result<Survey, CannotTell> {
 
 /// A torn frame that recovery put aside, or a segment that was never finished.
 fn is_left_over(name: &str) -> bool {
-    (name.starts_with("cut-") && name.ends_with(".bin")) || name.ends_with(".seg.new")
+    let cut = name.strip_prefix("cut-");
+    cut.is_some_and(|rest| rest.strip_suffix(".bin").is_some()) || name.ends_with(".seg.new")
 }
 
 impl Survey {
+    /// If the segment that must come now is there, takes out those that are named in between:
+    /// they belong elsewhere.
+    fn pass_over_strays(&mut self, index: usize) {
+        let rest = &self.segments[index..];
+        let due = |segment: &Segment| segment.first.get() == self.records;
+        if let Some(strays) = rest.iter().position(due) {
+            let strays = self.segments.drain(index..index + strays);
+            let names = strays.map(|stray| segment::file_name(stray.first));
+            self.misnamed.extend(names);
+        }
+    }
+
     fn segment(
         &mut self,
         index: usize,
@@ -206,26 +235,32 @@ impl Survey {
             return Ok(None);
         };
         let mut at = offset + HEADER_BYTES as u64;
-        let records = RecordSlices::new(body).take(header.records as usize);
-        for (place, record) in (0..header.records).zip(records) {
+        let mut left = header.records;
+        for record in RecordSlices::new(body).take(header.records as usize) {
+            let place = u64::from(header.records - left);
             let mark = Mark {
-                position: self.records + u64::from(place),
+                position: self.records + place,
                 segment: index,
                 offset: at,
-                left: header.records - place,
+                left,
             };
             self.mark(mark);
             self.sealed.extend(sealed_by(record));
             at += (LENGTH_BYTES + record.len()) as u64;
+            left -= 1;
+        }
+        // Not what the header says, but what is there is counted: memory is sized by it.
+        if left > 0 {
+            self.partial = u64::from(header.records - left);
+            return Ok(None);
         }
         self.records = header.next().get();
         Ok(Some(next))
     }
 
     fn mark(&mut self, mark: Mark) {
-        let is_near = |last: &Mark| {
-            last.segment == mark.segment && mark.offset < last.offset + MARK_BYTES
-        };
+        let is_near =
+            |last: &Mark| last.segment == mark.segment && mark.offset < last.offset + MARK_BYTES;
         if !self.marks.last().is_some_and(is_near) {
             self.marks.push(mark);
         }
@@ -246,13 +281,14 @@ impl Survey {
             Some(last) if !is_whole(window, last.offset, offset)? => (last.offset, last.records),
             Some(_) | None => (offset, self.records),
         };
-        match settle(window, from, Position::new(records), patience)? {
+        let end = settle(window, from, Position::new(records), patience)?;
+        match end {
             End::Clean => {}
             // It was being written when the walk came by: it is the last one that is verified.
             End::Whole { length } if from == offset => {
-                let end = offset + length;
+                self.keep(records);
                 window.forget();
-                let next = self.frame(index, window, offset, end)?;
+                let next = self.frame(index, window, offset, offset + length)?;
                 self.segments[index].end = next.ok_or(Stop::Here)?;
                 return Ok(());
             }
@@ -269,10 +305,16 @@ impl Survey {
             }
             End::Damaged => return Err(Stop::Here),
         }
-        self.records = records;
-        self.marks.retain(|mark| mark.position < records);
+        self.keep(records);
         self.segments[index].end = from;
         Ok(())
+    }
+
+    /// Forgets all but the first so many records.
+    fn keep(&mut self, records: u64) {
+        self.records = records;
+        self.partial = 0;
+        self.marks.retain(|mark| mark.position < records);
     }
 }
 

@@ -88,9 +88,7 @@ fn read_rest(window: &mut Window, offset: u64) -> io::Result<Vec<u8>> {
     let needed = (needed + PIECE_BYTES) as u64;
     let end = last_written(window, offset, length)?.max(length.min(offset + needed));
     let wanted = usize::try_from(end.saturating_sub(offset)).unwrap_or(usize::MAX);
-    Ok(window
-        .bytes(offset, wanted, end)?
-        .to_vec())
+    Ok(window.bytes(offset, wanted, end)?.to_vec())
 }
 
 /// The end of the last byte that is not zero, at or after `offset`.

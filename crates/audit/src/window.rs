@@ -48,15 +48,14 @@ impl Window {
                     .checked_add(needed)
                     .is_some_and(|to| to <= self.buffer.len())
             });
-        let passed = match there {
-            Some(passed) => passed,
-            None => {
-                self.buffer.clear();
-                self.start = offset;
-                let most = needed.max(self.step).min(left);
-                append(&mut self.file, offset, most, &mut self.buffer)?;
-                0
-            }
+        let passed = if let Some(passed) = there {
+            passed
+        } else {
+            self.buffer.clear();
+            self.start = offset;
+            let most = needed.max(self.step).min(left);
+            append(&mut self.file, offset, most, &mut self.buffer)?;
+            0
         };
         let bytes = &self.buffer[passed..];
         Ok(&bytes[..bytes.len().min(left)])

@@ -115,7 +115,14 @@ pub(crate) async fn run(args: AccountArgs, json: bool) -> Result<(), Failure> {
                 }),
                 holder,
             };
-            post!(client, write, open_account, OpenAccountRequest { open_account: command })
+            post!(
+                client,
+                write,
+                open_account,
+                OpenAccountRequest {
+                    open_account: command
+                }
+            )
         }
         AccountCommand::Suspend(args) => {
             let command = pb::SuspendAccount {
@@ -153,7 +160,14 @@ pub(crate) async fn run(args: AccountArgs, json: bool) -> Result<(), Failure> {
                 account: args.account,
                 reason: args.reason,
             };
-            post!(client, args.write, close_account, CloseAccountRequest { close_account: command })
+            post!(
+                client,
+                args.write,
+                close_account,
+                CloseAccountRequest {
+                    close_account: command
+                }
+            )
         }
         AccountCommand::Show {
             fresh,

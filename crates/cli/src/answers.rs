@@ -96,7 +96,9 @@ fn as_of(page: &mut Page, position: u64) {
 
 fn more(page: &mut Page, token: &str) {
     if !token.is_empty() {
-        page.line(format_args!("Halaman berikut / Next page: --page-token {token}"));
+        page.line(format_args!(
+            "Halaman berikut / Next page: --page-token {token}"
+        ));
     }
 }
 
@@ -109,7 +111,12 @@ impl Answer for pb::ListLedgersResponse {
     const MESSAGE: &'static str = "ListLedgersResponse";
     fn show(&self, page: &mut Page) {
         page.rows(
-            &["Buku besar / Ledger", "Asal / Origin", "Wilayah / Region", "Catatan / Records"],
+            &[
+                "Buku besar / Ledger",
+                "Asal / Origin",
+                "Wilayah / Region",
+                "Catatan / Records",
+            ],
             3,
             self.ledgers.iter().map(|ledger| {
                 vec![
@@ -401,12 +408,21 @@ impl Answer for pb::GetRecordResponse {
             &[
                 ("Posisi / Position", record.position.to_string()),
                 ("Sidik / Hash", hex(&record.record_hash)),
-                ("Sidik sebelumnya / Previous hash", hex(&record.previous_hash)),
-                ("Dicatat / Recorded at", instant(record.recorded_at.as_ref())),
+                (
+                    "Sidik sebelumnya / Previous hash",
+                    hex(&record.previous_hash),
+                ),
+                (
+                    "Dicatat / Recorded at",
+                    instant(record.recorded_at.as_ref()),
+                ),
                 ("Oleh / By", record.principal.clone()),
                 ("Permintaan / Request id", record.request_id.clone()),
                 ("Menyusul / Following", record.following.to_string()),
-                ("Kejadian / Event", words::event(record.event.as_ref()).to_owned()),
+                (
+                    "Kejadian / Event",
+                    words::event(record.event.as_ref()).to_owned(),
+                ),
                 ("Bita / Bytes", hex(&record.record)),
             ],
         );
@@ -422,21 +438,27 @@ impl Answer for pb::SubmitBatchResponse {
             3,
             (1_u32..).zip(&self.results).map(|(number, result)| {
                 let (position, outcome) = match &result.outcome {
-                    Some(Outcome::Receipt(receipt)) if receipt.duplicate => {
-                        (receipt.position.to_string(), "ulangan / duplicate".to_owned())
-                    }
-                    Some(Outcome::Receipt(receipt)) => {
-                        (receipt.position.to_string(), "dicatat / recorded".to_owned())
-                    }
-                    Some(Outcome::Error(error)) => {
-                        (String::new(), format!("{}: {}", error.reason, error.message))
-                    }
+                    Some(Outcome::Receipt(receipt)) if receipt.duplicate => (
+                        receipt.position.to_string(),
+                        "ulangan / duplicate".to_owned(),
+                    ),
+                    Some(Outcome::Receipt(receipt)) => (
+                        receipt.position.to_string(),
+                        "dicatat / recorded".to_owned(),
+                    ),
+                    Some(Outcome::Error(error)) => (
+                        String::new(),
+                        format!("{}: {}", error.reason, error.message),
+                    ),
                     None => (String::new(), "? / unknown".to_owned()),
                 };
                 vec![number.to_string(), position, outcome]
             }),
         );
-        page.line(format_args!("Jumlah catatan / Log size: {}", count(self.log_size)));
+        page.line(format_args!(
+            "Jumlah catatan / Log size: {}",
+            count(self.log_size)
+        ));
     }
 }
 

@@ -39,28 +39,29 @@ pub(crate) struct TrialBalanceArgs {
 }
 
 pub(crate) async fn run(args: BalanceArgs, json: bool) -> Result<(), Failure> {
+    use pb::batch_get_balances_request::AsOf as OfMany;
+    use pb::get_balance_request::AsOf as OfOne;
     let client = Client::connect(&args.client, json).await?;
     let (position, recorded) = (args.moment.as_of_position, args.moment.recorded());
+    let min_position = args.fresh.min_position;
     if let [name] = args.names.as_slice() {
-        use pb::get_balance_request::AsOf;
         let request = pb::GetBalanceRequest {
             name: client.name(name)?,
-            min_position: args.fresh.min_position,
+            min_position,
             as_of: position
-                .map(AsOf::AsOfPosition)
-                .or(recorded.map(AsOf::AsOfRecorded)),
+                .map(OfOne::AsOfPosition)
+                .or(recorded.map(OfOne::AsOfRecorded)),
         };
         return ask!(client, queries, get_balance, request);
     }
-    use pb::batch_get_balances_request::AsOf;
     let names = args.names.iter().map(|name| client.name(name));
     let request = pb::BatchGetBalancesRequest {
         names: names.collect::<Result<_, _>>()?,
         parent: client.ledger()?,
-        min_position: args.fresh.min_position,
+        min_position,
         as_of: position
-            .map(AsOf::AsOfPosition)
-            .or(recorded.map(AsOf::AsOfRecorded)),
+            .map(OfMany::AsOfPosition)
+            .or(recorded.map(OfMany::AsOfRecorded)),
     };
     ask!(client, queries, batch_get_balances, request)
 }

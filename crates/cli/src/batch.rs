@@ -16,7 +16,7 @@ use crate::output;
 
 /// Send commands from a file, all or nothing or each by itself
 ///
-/// One JSON object a line, in the JSON form of BatchItem, for example
+/// One JSON object a line, in the JSON form of `BatchItem`, for example
 ///   {"command":{"approveLoan":{"loan":"loan-1"}}}
 /// A line without a `requestId` gets a new one; state your own to be able to send the file again.
 #[derive(Debug, Args)]
@@ -122,7 +122,10 @@ mod tests {
     fn a_wrong_line_is_named() {
         for text in ["{}\n{\"comand\":{}}", "{}\nnonsense", "{}\n{} {}"] {
             let failure = parse(text, Path::new("batch.jsonl")).unwrap_err();
-            assert!(failure.to_string().starts_with("batch.jsonl:2: "), "{failure}");
+            assert!(
+                failure.to_string().starts_with("batch.jsonl:2: "),
+                "{failure}"
+            );
         }
     }
 }

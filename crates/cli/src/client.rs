@@ -109,7 +109,12 @@ pub(crate) struct PageArgs {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(i32).range(1..=1000))]
     pub(crate) page_size: Option<i32>,
     /// Where to go on: the `nextPageToken` of the page before
-    #[arg(long, value_name = "TOKEN", default_value = "", hide_default_value = true)]
+    #[arg(
+        long,
+        value_name = "TOKEN",
+        default_value = "",
+        hide_default_value = true
+    )]
     pub(crate) page_token: String,
     #[command(flatten)]
     pub(crate) fresh: FreshArgs,
@@ -177,7 +182,7 @@ impl Client {
         let principal = args
             .principal
             .as_deref()
-            .map(|principal| principal.parse::<MetadataValue<Ascii>>())
+            .map(str::parse::<MetadataValue<Ascii>>)
             .transpose()
             .map_err(|_| Failure::Usage("--principal: must be visible ASCII".to_owned()))?;
         Ok(Client {
@@ -232,7 +237,9 @@ impl Client {
     pub(crate) fn stream<T>(&self, message: T) -> Request<T> {
         let mut request = Request::new(message);
         if let Some(principal) = &self.principal {
-            request.metadata_mut().insert(PRINCIPAL_KEY, principal.clone());
+            request
+                .metadata_mut()
+                .insert(PRINCIPAL_KEY, principal.clone());
         }
         request
     }
@@ -264,9 +271,7 @@ impl Client {
         &self,
         answer: impl Future<Output = Result<Response<A>, Status>>,
     ) -> Result<(), Failure> {
-        let answer = answer
-            .await
-            .map_err(|status| Failure::of_query(&status))?;
+        let answer = answer.await.map_err(|status| Failure::of_query(&status))?;
         output::answer(answer.get_ref(), self.json)
     }
 }
@@ -314,7 +319,7 @@ macro_rules! list {
         loop {
             let request = $client.question(::bergulir_proto::pb::$request {
                 page_size: $page.size(),
-                page_token: token,
+                page_token: token.clone(),
                 min_position: $page.fresh.min_position,
                 $($field: $value.clone(),)*
             });
@@ -324,7 +329,7 @@ macro_rules! list {
                 .await
                 .map_err(|status| $crate::failure::Failure::of_query(&status))?
                 .into_inner();
-            token = answer.next_page_token.clone();
+            token.clone_from(&answer.next_page_token);
             $crate::output::answer(&answer, $client.json)?;
             if token.is_empty() || !$page.all() {
                 break Ok(());

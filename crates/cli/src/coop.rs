@@ -2,10 +2,10 @@
 
 use std::str::FromStr as _;
 
+use bergulir_domain::CooperativeId;
 use bergulir_domain::cooperative::VillageCode;
 use bergulir_domain::id::OfficerId;
 use bergulir_domain::text::{Name, Number};
-use bergulir_domain::CooperativeId;
 use bergulir_proto::{WireEnum as _, pb};
 use clap::{Args, Subcommand};
 
@@ -137,7 +137,14 @@ pub(crate) async fn run(args: CoopArgs, json: bool) -> Result<(), Failure> {
                 officer,
                 evidence: evidence.evidence(),
             };
-            post!(client, write, appoint_officer, AppointOfficerRequest { appoint_officer: command })
+            post!(
+                client,
+                write,
+                appoint_officer,
+                AppointOfficerRequest {
+                    appoint_officer: command
+                }
+            )
         }
         CoopCommand::Confirm {
             write,
@@ -170,7 +177,12 @@ pub(crate) async fn run(args: CoopArgs, json: bool) -> Result<(), Failure> {
         }
         CoopCommand::List { page } => {
             let parent = client.ledger()?;
-            list!(client, page, list_cooperatives, ListCooperativesRequest { parent: parent })
+            list!(
+                client,
+                page,
+                list_cooperatives,
+                ListCooperativesRequest { parent: parent }
+            )
         }
     }
 }

@@ -70,11 +70,16 @@ pub(crate) async fn disburse(args: DisburseArgs, json: bool) -> Result<(), Failu
     let client = Client::connect(&args.client, json).await?;
     let command = pb::Disburse {
         loan: args.loan,
-        amount: amount(args.amount),
-        bank_reference: args.booking.reference(),
-        value_date: args.booking.value_date(),
+        amount: Some(amount(args.amount)),
+        bank_reference: Some(args.booking.reference()),
+        value_date: Some(args.booking.value_date()),
     };
-    post!(client, args.write, disburse, DisburseRequest { disburse: command })
+    post!(
+        client,
+        args.write,
+        disburse,
+        DisburseRequest { disburse: command }
+    )
 }
 
 pub(crate) async fn grant(args: GrantArgs, json: bool) -> Result<(), Failure> {
@@ -82,20 +87,27 @@ pub(crate) async fn grant(args: GrantArgs, json: bool) -> Result<(), Failure> {
     let command = pb::DisburseGrant {
         fund: args.fund,
         account: args.account,
-        amount: amount(args.amount),
+        amount: Some(amount(args.amount)),
         reference: args.reference,
-        bank_reference: args.booking.reference(),
-        value_date: args.booking.value_date(),
+        bank_reference: Some(args.booking.reference()),
+        value_date: Some(args.booking.value_date()),
     };
-    post!(client, args.write, disburse_grant, DisburseGrantRequest { disburse_grant: command })
+    post!(
+        client,
+        args.write,
+        disburse_grant,
+        DisburseGrantRequest {
+            disburse_grant: command
+        }
+    )
 }
 
 pub(crate) async fn take_back(args: ReturnArgs, json: bool) -> Result<(), Failure> {
     let client = Client::connect(&args.client, json).await?;
     let command = pb::ReturnDisbursement {
         disbursement: args.disbursement,
-        bank_reference: args.booking.reference(),
-        value_date: args.booking.value_date(),
+        bank_reference: Some(args.booking.reference()),
+        value_date: Some(args.booking.value_date()),
     };
     post!(
         client,

@@ -174,13 +174,17 @@ impl TermsArgs {
                 tenor_months: self.tenor_months.unwrap_or_default(),
                 grace_months: self.grace_months,
                 grace_bears_interest: self.grace_bears_interest,
-                repayment_order: self.repayment_order.iter().map(|part| part.wire()).collect(),
+                repayment_order: self
+                    .repayment_order
+                    .iter()
+                    .map(|part| part.wire())
+                    .collect(),
                 relend_income: self.relend_income,
             }),
         };
         pb::Terms {
             kind: self.kind.wire(),
-            ceiling: amount(self.ceiling),
+            ceiling: Some(amount(self.ceiling)),
             required_readiness: self.require.iter().map(|item| item.wire()).collect(),
             proposal_validity_days: self.proposal_validity_days,
             loan,
@@ -204,7 +208,12 @@ pub(crate) async fn run(args: FundArgs, json: bool) -> Result<(), Failure> {
                 opening_date: Some(date_to_wire(opening_date)),
                 terms: Some(terms.terms()),
             };
-            post!(client, write, open_fund, OpenFundRequest { open_fund: command })
+            post!(
+                client,
+                write,
+                open_fund,
+                OpenFundRequest { open_fund: command }
+            )
         }
         FundCommand::ChangeTerms {
             write,
@@ -219,7 +228,14 @@ pub(crate) async fn run(args: FundArgs, json: bool) -> Result<(), Failure> {
                 terms: Some(terms.terms()),
                 reference,
             };
-            post!(client, write, change_terms, ChangeTermsRequest { change_terms: command })
+            post!(
+                client,
+                write,
+                change_terms,
+                ChangeTermsRequest {
+                    change_terms: command
+                }
+            )
         }
         FundCommand::Allocate {
             write,
@@ -231,13 +247,20 @@ pub(crate) async fn run(args: FundArgs, json: bool) -> Result<(), Failure> {
         } => {
             let command = pb::AllocateFund {
                 fund,
-                amount: amount(allocated),
+                amount: Some(amount(allocated)),
                 source: source.wire(),
                 reference,
-                bank_reference: booking.reference(),
-                value_date: booking.value_date(),
+                bank_reference: Some(booking.reference()),
+                value_date: Some(booking.value_date()),
             };
-            post!(client, write, allocate_fund, AllocateFundRequest { allocate_fund: command })
+            post!(
+                client,
+                write,
+                allocate_fund,
+                AllocateFundRequest {
+                    allocate_fund: command
+                }
+            )
         }
         FundCommand::ProposeWithdrawal {
             write,
@@ -250,7 +273,7 @@ pub(crate) async fn run(args: FundArgs, json: bool) -> Result<(), Failure> {
             let command = pb::ProposeAllocationWithdrawal {
                 fund,
                 allocation,
-                amount: amount(withdrawn),
+                amount: Some(amount(withdrawn)),
                 reason,
                 expires_at: expiry.instant(),
             };
@@ -270,8 +293,8 @@ pub(crate) async fn run(args: FundArgs, json: bool) -> Result<(), Failure> {
         } => {
             let command = pb::ApproveAllocationWithdrawal {
                 proposal,
-                bank_reference: booking.reference(),
-                value_date: booking.value_date(),
+                bank_reference: Some(booking.reference()),
+                value_date: Some(booking.value_date()),
             };
             post!(
                 client,
@@ -291,7 +314,12 @@ pub(crate) async fn run(args: FundArgs, json: bool) -> Result<(), Failure> {
         }
         FundCommand::List { page } => {
             let parent = client.ledger()?;
-            list!(client, page, list_funds, ListFundsRequest { parent: parent })
+            list!(
+                client,
+                page,
+                list_funds,
+                ListFundsRequest { parent: parent }
+            )
         }
     }
 }

@@ -96,11 +96,25 @@ pub(crate) async fn run(args: LedgerArgs, json: bool) -> Result<(), Failure> {
                 utc_offset_minutes: Some(utc_offset_minutes),
                 rules_version,
             };
-            post!(client, write, open_ledger, OpenLedgerRequest { open_ledger: command })
+            post!(
+                client,
+                write,
+                open_ledger,
+                OpenLedgerRequest {
+                    open_ledger: command
+                }
+            )
         }
         LedgerCommand::AdoptRules { write, version } => {
             let command = pb::AdoptRules { version };
-            post!(client, write, adopt_rules, AdoptRulesRequest { adopt_rules: command })
+            post!(
+                client,
+                write,
+                adopt_rules,
+                AdoptRulesRequest {
+                    adopt_rules: command
+                }
+            )
         }
         LedgerCommand::Seal => {
             let ledger = client.ledger()?;
@@ -129,7 +143,7 @@ async fn list(client: &Client, page: &PageArgs) -> Result<(), Failure> {
     loop {
         let request = client.question(pb::ListLedgersRequest {
             page_size: page.size(),
-            page_token: token,
+            page_token: token.clone(),
         });
         let answer = client
             .queries()
@@ -137,7 +151,7 @@ async fn list(client: &Client, page: &PageArgs) -> Result<(), Failure> {
             .await
             .map_err(|status| Failure::of_query(&status))?
             .into_inner();
-        token = answer.next_page_token.clone();
+        token.clone_from(&answer.next_page_token);
         output::answer(&answer, client.json)?;
         if token.is_empty() || !page.all() {
             return Ok(());

@@ -2,24 +2,31 @@
 
 mod account;
 mod answers;
+mod audit;
 mod balance;
 mod batch;
+mod bench;
 mod choices;
 mod client;
 mod completions;
 mod coop;
+mod demo;
+mod desk;
 mod disburse;
 mod exit;
 mod failure;
 mod fund;
+mod index;
 mod ledger;
 mod loan;
 mod log;
 mod output;
 mod papers;
 mod parse;
+mod progress;
 mod repay;
 mod reversal;
+mod serve;
 mod show;
 mod trail;
 mod words;
@@ -32,7 +39,7 @@ use crate::failure::Failure;
 
 /// A revolving-fund ledger that proves itself
 #[derive(Debug, Parser)]
-#[command(name = "bergulir", version, after_help = exit::HELP, propagate_version = true)]
+#[command(name = "bergulir", version, after_help = exit::HELP)]
 pub(crate) struct Cli {
     /// Print JSON, one object a line, for programs
     #[arg(long, global = true)]
@@ -43,6 +50,11 @@ pub(crate) struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Demo(demo::DemoArgs),
+    Serve(serve::ServeArgs),
+    Audit(audit::AuditArgs),
+    Index(index::IndexArgs),
+    Bench(bench::BenchArgs),
     Ledger(ledger::LedgerArgs),
     Fund(fund::FundArgs),
     Coop(coop::CoopArgs),
@@ -84,6 +96,11 @@ fn dispatch(cli: Cli) -> Result<(), Failure> {
             .map_err(|error| Failure::CouldNotTell(format!("no threads could be started: {error}")))
     };
     match cli.command {
+        Command::Demo(args) => runtime()?.block_on(demo::run(args, json)),
+        Command::Serve(args) => runtime()?.block_on(serve::run(args)),
+        Command::Audit(args) => audit::run(args, json),
+        Command::Index(args) => index::run(args, json),
+        Command::Bench(args) => runtime()?.block_on(bench::run(args, json)),
         Command::Completions(args) => completions::run(&args),
         Command::Ledger(args) => runtime()?.block_on(ledger::run(args, json)),
         Command::Fund(args) => runtime()?.block_on(fund::run(args, json)),

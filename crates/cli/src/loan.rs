@@ -126,17 +126,31 @@ pub(crate) async fn run(args: LoanArgs, json: bool) -> Result<(), Failure> {
                 fund,
                 account,
                 loan,
-                principal: amount(principal),
+                principal: Some(amount(principal)),
                 contract_reference: contract,
                 chair,
                 treasurer,
                 expires_at: expiry.instant(),
             };
-            post!(client, write, propose_loan, ProposeLoanRequest { propose_loan: command })
+            post!(
+                client,
+                write,
+                propose_loan,
+                ProposeLoanRequest {
+                    propose_loan: command
+                }
+            )
         }
         LoanCommand::Approve { write, loan } => {
             let command = pb::ApproveLoan { loan };
-            post!(client, write, approve_loan, ApproveLoanRequest { approve_loan: command })
+            post!(
+                client,
+                write,
+                approve_loan,
+                ApproveLoanRequest {
+                    approve_loan: command
+                }
+            )
         }
         LoanCommand::Refuse {
             write,
@@ -144,7 +158,14 @@ pub(crate) async fn run(args: LoanArgs, json: bool) -> Result<(), Failure> {
             reason,
         } => {
             let command = pb::RefuseLoan { loan, reason };
-            post!(client, write, refuse_loan, RefuseLoanRequest { refuse_loan: command })
+            post!(
+                client,
+                write,
+                refuse_loan,
+                RefuseLoanRequest {
+                    refuse_loan: command
+                }
+            )
         }
         LoanCommand::Withdraw {
             write,
@@ -152,7 +173,14 @@ pub(crate) async fn run(args: LoanArgs, json: bool) -> Result<(), Failure> {
             reason,
         } => {
             let command = pb::WithdrawLoan { loan, reason };
-            post!(client, write, withdraw_loan, WithdrawLoanRequest { withdraw_loan: command })
+            post!(
+                client,
+                write,
+                withdraw_loan,
+                WithdrawLoanRequest {
+                    withdraw_loan: command
+                }
+            )
         }
         LoanCommand::Show { fresh, loan } => {
             let request = pb::GetLoanRequest {

@@ -157,7 +157,10 @@ pub(crate) fn money(money: Option<&pb::Money>) -> String {
         |money| match minor_from_wire(money, CURRENCY) {
             Ok(minor) => rupiah(minor),
             // A newer server keeps another currency: shown as it came.
-            Err(_) => format!("{} {} + {} nano", money.currency_code, money.units, money.nanos),
+            Err(_) => format!(
+                "{} {} + {} nano",
+                money.currency_code, money.units, money.nanos
+            ),
         },
     )
 }
@@ -219,7 +222,10 @@ pub(crate) fn instant(at: Option<&pb::Timestamp>) -> String {
     let nanos = i128::from(at.seconds) * 1_000_000_000 + i128::from(at.nanos);
     time::OffsetDateTime::from_unix_timestamp_nanos(nanos)
         .ok()
-        .and_then(|at| at.format(&time::format_description::well_known::Rfc3339).ok())
+        .and_then(|at| {
+            at.format(&time::format_description::well_known::Rfc3339)
+                .ok()
+        })
         .unwrap_or_else(|| format!("{} s", at.seconds))
 }
 

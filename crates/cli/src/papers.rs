@@ -27,17 +27,17 @@ pub(crate) struct BookingArgs {
 
 impl BookingArgs {
     /// The bank's reference as it is sent.
-    pub(crate) fn reference(&self) -> Option<pb::BankReference> {
-        Some(pb::BankReference {
+    pub(crate) fn reference(&self) -> pb::BankReference {
+        pb::BankReference {
             bank: self.bank.clone(),
             reference: self.bank_reference.clone(),
             line: self.bank_line,
-        })
+        }
     }
 
     /// The value date as it is sent.
-    pub(crate) fn value_date(&self) -> Option<pb::Date> {
-        Some(date_to_wire(self.value_date))
+    pub(crate) fn value_date(&self) -> pb::Date {
+        date_to_wire(self.value_date)
     }
 }
 
@@ -83,8 +83,8 @@ impl ExpiryArgs {
 }
 
 /// An amount as it is sent.
-pub(crate) fn amount(amount: Amount) -> Option<pb::Money> {
-    Some(money_to_wire(amount.minor(), CURRENCY))
+pub(crate) fn amount(amount: Amount) -> pb::Money {
+    money_to_wire(amount.minor(), CURRENCY)
 }
 
 /// A part of a payment as it is sent.

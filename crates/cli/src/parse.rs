@@ -17,8 +17,7 @@ pub(crate) const CURRENCY: Currency = Currency::Idr;
 /// The most digits before the point that are worth reading: 10^15 has sixteen.
 const MAX_WHOLE_DIGITS: usize = 16;
 
-const AMOUNT_FORM: &str =
-    "must be digits with at most two decimals after a point, and no thousands separators, such as \
+const AMOUNT_FORM: &str = "must be digits with at most two decimals after a point, and no thousands separators, such as \
      100000000 or 100000000.50";
 
 /// More than zero, as an exact decimal.
@@ -140,8 +139,24 @@ mod tests {
     #[test]
     fn text_separators_and_huge_numbers_are_refused_with_what_to_type() {
         for text in [
-            "", "abc", "1e6", "1_000", "100,000", "100.000", "1.000.000", "1.", ".5", "+1", " 1",
-            "Rp1", "NaN", "0x10", "1.001", "١", "--1", "-",
+            "",
+            "abc",
+            "1e6",
+            "1_000",
+            "100,000",
+            "100.000",
+            "1.000.000",
+            "1.",
+            ".5",
+            "+1",
+            " 1",
+            "Rp1",
+            "NaN",
+            "0x10",
+            "1.001",
+            "١",
+            "--1",
+            "-",
         ] {
             assert_eq!(amount(text), Err(AMOUNT_FORM.to_owned()), "{text:?}");
         }
@@ -166,8 +181,17 @@ mod tests {
     fn a_date_is_a_day_of_the_calendar() {
         assert_eq!(date("2024-02-29").unwrap().to_string(), "2024-02-29");
         for text in [
-            "2026-02-29", "2026-2-9", "16-03-2026", "2026-03-16T00:00:00Z", "0000-01-01", "today",
-            "2026-13-01", "2026-03-00", "+026-01-01", "2026-03-16-01", "",
+            "2026-02-29",
+            "2026-2-9",
+            "16-03-2026",
+            "2026-03-16T00:00:00Z",
+            "0000-01-01",
+            "today",
+            "2026-13-01",
+            "2026-03-00",
+            "+026-01-01",
+            "2026-03-16-01",
+            "",
         ] {
             assert!(date(text).is_err(), "{text:?}");
         }

@@ -12,7 +12,7 @@ use crate::parse;
 
 /// Record a payment of a borrower (angsuran), in parts that sum to it
 ///
-/// Example: bergulir repay loan-1 --amount 3484848 --principal 3030303 --interest 454545
+/// Example: bergulir repay loan-1 --amount 3484848 --to-principal 3030303 --to-interest 454545
 ///   --bank BJB --bank-reference TRF-0002 --value-date 2026-07-16
 #[derive(Debug, Args)]
 pub(crate) struct RepayArgs {
@@ -26,15 +26,15 @@ pub(crate) struct RepayArgs {
     /// The whole payment
     #[arg(long, value_parser = parse::amount)]
     amount: Amount,
-    /// Pokok
-    #[arg(long, value_name = "AMOUNT", value_parser = parse::part)]
-    principal: Option<Money>,
-    /// Jasa
-    #[arg(long, value_name = "AMOUNT", value_parser = parse::part)]
-    interest: Option<Money>,
-    /// Denda
-    #[arg(long, value_name = "AMOUNT", value_parser = parse::part)]
-    late_fee: Option<Money>,
+    /// What lowers the outstanding principal (pokok)
+    #[arg(long, visible_alias = "pokok", value_name = "AMOUNT", value_parser = parse::part)]
+    to_principal: Option<Money>,
+    /// What pays interest (jasa)
+    #[arg(long, visible_alias = "jasa", value_name = "AMOUNT", value_parser = parse::part)]
+    to_interest: Option<Money>,
+    /// What pays late fees (denda)
+    #[arg(long, visible_alias = "denda", value_name = "AMOUNT", value_parser = parse::part)]
+    to_late_fee: Option<Money>,
     #[command(flatten)]
     booking: BookingArgs,
 }
@@ -43,12 +43,12 @@ pub(crate) async fn run(args: RepayArgs, json: bool) -> Result<(), Failure> {
     let client = Client::connect(&args.client, json).await?;
     let command = pb::Repay {
         loan: args.loan,
-        amount: amount(args.amount),
-        principal: args.principal.map(part),
-        interest: args.interest.map(part),
-        late_fee: args.late_fee.map(part),
-        bank_reference: args.booking.reference(),
-        value_date: args.booking.value_date(),
+        amount: Some(amount(args.amount)),
+        principal: args.to_principal.map(part),
+        interest: args.to_interest.map(part),
+        late_fee: args.to_late_fee.map(part),
+        bank_reference: Some(args.booking.reference()),
+        value_date: Some(args.booking.value_date()),
     };
     post!(client, args.write, repay, RepayRequest { repay: command })
 }

@@ -123,7 +123,12 @@ pub(crate) async fn proposal(args: ProposalArgs, json: bool) -> Result<(), Failu
     match args.command {
         ProposalCommand::List { page } => {
             let parent = client.ledger()?;
-            list!(client, page, list_proposals, ListProposalsRequest { parent: parent })
+            list!(
+                client,
+                page,
+                list_proposals,
+                ListProposalsRequest { parent: parent }
+            )
         }
         ProposalCommand::Refuse(args) => {
             let command = pb::RefuseProposal {

@@ -43,7 +43,9 @@ pub(crate) fn event(event: Option<&pb::Event>) -> &'static str {
         Kind::RulesAdopted(_) => "Aturan diberlakukan / Rules adopted",
         Kind::FundOpened(_) => "Dana dibuka / Fund opened",
         Kind::TermsChanged(_) => "Ketentuan diubah / Terms changed",
-        Kind::AllocationWithdrawalProposed(_) => "Penarikan alokasi diusulkan / Withdrawal proposed",
+        Kind::AllocationWithdrawalProposed(_) => {
+            "Penarikan alokasi diusulkan / Withdrawal proposed"
+        }
         Kind::AllocationWithdrawn(_) => "Alokasi ditarik / Allocation withdrawn",
         Kind::AccountSuspended(_) => "Rekening dibekukan / Account suspended",
         Kind::AccountResumed(_) => "Rekening diaktifkan / Account resumed",

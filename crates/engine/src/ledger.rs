@@ -139,11 +139,8 @@ impl Ledger {
         let last = Timestamp::from_micros(replica.recorded_at().as_micros());
         let durable = log.head();
         let replayed = durable.size.get() - trusted.get();
-        let since_seal = replica.state().size()
-            - replica
-                .state()
-                .sealed_through()
-                .map_or(0, |through| through.get() + 1);
+        // What was replayed counts too: after a rebuild of the index a snapshot is wanted soon.
+        let since_seal = replayed;
         let writer = Writer {
             state: replica.state().clone(),
             recent: Recent::new(durable.size.get()),
@@ -177,12 +174,9 @@ impl Ledger {
             projected,
             health: Arc::clone(&health),
             seal_every: options.seal_every,
-            record_seal: Box::new(move |seal| {
-                // The queue is full, or the ledger stops: the next seal comes later.
-                let _ = enqueue(&seal_inbox, seal_work(seal).0);
-            }),
+            record_seal: Box::new(move |seal| enqueue(&seal_inbox, seal_work(seal).0).is_ok()),
             since_seal,
-            pending: None,
+            pending: Vec::new(),
         };
         let stopping = Arc::new(AtomicBool::new(false));
         let merger = (
@@ -272,10 +266,14 @@ impl Ledger {
         })
     }
 
-    /// Records a seal through the published head; `None` if there is nothing new to seal.
+    /// Records a seal through the published head; `None` if the ledger stops.
     pub async fn seal(&self) -> Option<Answer> {
-        let asked = self.ask_for_seal()?;
-        let seal = asked.await.ok()??;
+        let (reply, seal) = oneshot::channel();
+        let sender = held(&self.projector).clone()?;
+        // The projector's queue may be full, which must not hold up the other calls of this thread.
+        let ask = move || sender.send(projector::Message::Seal(reply)).is_ok();
+        tokio::task::spawn_blocking(ask).await.ok()?;
+        let seal = seal.await.ok()??;
         let (submission, answer) = seal_work(seal);
         if let Err(refusal) = enqueue(&self.inbox, submission) {
             return Some(Answer::Refused {
@@ -284,13 +282,6 @@ impl Ledger {
             });
         }
         answer.await.ok()
-    }
-
-    fn ask_for_seal(&self) -> Option<oneshot::Receiver<Option<Seal>>> {
-        let (reply, seal) = oneshot::channel();
-        let sender = held(&self.projector).clone()?;
-        sender.send(projector::Message::Seal(reply)).ok()?;
-        Some(seal)
     }
 
     /// Why a piece of work got no answer: only a stop or a failure drops one.
@@ -494,8 +485,7 @@ impl Ledger {
     pub(crate) fn stop(&self) {
         if self.unsealed() >= self.options.seal_at_stop
             && self.health.failure().is_none()
-            && let Some(asked) = self.ask_for_seal()
-            && let Ok(Some(seal)) = asked.blocking_recv()
+            && let Some(seal) = self.compute_seal()
         {
             let (submission, answer) = seal_work(seal);
             if enqueue(&self.inbox, submission).is_ok() {
@@ -506,16 +496,17 @@ impl Ledger {
         self.join();
     }
 
+    fn compute_seal(&self) -> Option<Seal> {
+        let (reply, seal) = oneshot::channel();
+        let sender = held(&self.projector).clone()?;
+        sender.send(projector::Message::Seal(reply)).ok()?;
+        seal.blocking_recv().ok()?
+    }
+
+    /// How many records the next start would have to replay.
     fn unsealed(&self) -> u64 {
-        let replica = self
-            .published
-            .read()
-            .unwrap_or_else(PoisonError::into_inner);
-        let sealed = replica
-            .state()
-            .sealed_through()
-            .map_or(0, |through| through.get() + 1);
-        replica.state().size() - sealed
+        let newest = self.index.snapshots().last().map_or(0, |size| size.get());
+        self.head().size.get() - newest
     }
 
     fn join(&self) {

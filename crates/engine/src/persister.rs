@@ -40,9 +40,12 @@ impl Persister {
             match &lost {
                 None => {
                     if !bundle.group.is_empty() {
-                        self.publish(bundle.group.head(), std::mem::take(&mut bundle.sealed));
+                        self.head.send_replace(bundle.group.head());
                     }
                     bundle.waiters.drain(..).for_each(tell);
+                    if !bundle.sealed.is_empty() {
+                        self.project(std::mem::take(&mut bundle.sealed));
+                    }
                 }
                 Some(why) => bundle
                     .waiters
@@ -56,8 +59,7 @@ impl Persister {
         }
     }
 
-    fn publish(&self, head: Head, sealed: Vec<Arc<Sealed>>) {
-        self.head.send_replace(head);
+    fn project(&self, sealed: Vec<Arc<Sealed>>) {
         if self
             .projector
             .send(projector::Message::Published(sealed))

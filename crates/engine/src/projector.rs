@@ -16,6 +16,8 @@ use tokio::sync::{oneshot, watch};
 
 /// So many records are applied to the published state at a time, so that readers wait little.
 const STEP: usize = 1_000;
+/// So many seals may be on their way into the log, each with a snapshot of the whole state.
+const MAX_PENDING_SEALS: usize = 2;
 
 #[derive(Debug)]
 pub(crate) enum Message {
@@ -31,11 +33,11 @@ pub(crate) struct Projector {
     pub(crate) health: Arc<Health>,
     /// A seal is asked for after so many records.
     pub(crate) seal_every: u64,
-    /// Asks the writer to record a seal.
-    pub(crate) record_seal: Box<dyn Fn(Seal) + Send>,
+    /// Asks the writer to record a seal; says whether the queue took it.
+    pub(crate) record_seal: Box<dyn Fn(Seal) -> bool + Send>,
     pub(crate) since_seal: u64,
-    /// The snapshot of the last seal that was computed, until its record comes by.
-    pub(crate) pending: Option<(Seal, Vec<u8>)>,
+    /// The snapshots of seals that were computed, until their records come by.
+    pub(crate) pending: Vec<(Seal, Vec<u8>)>,
 }
 
 impl Projector {
@@ -64,7 +66,7 @@ impl Projector {
 
     fn follow(&mut self, sealed: &[Arc<Sealed>]) -> Result<(), IndexError> {
         let mut batch = IndexBatch::default();
-        for step in sealed.chunks(STEP) {
+        for step in steps(sealed) {
             let mut replica = self
                 .published
                 .write()
@@ -87,9 +89,13 @@ impl Projector {
             }
         }
         if self.since_seal >= self.seal_every {
-            self.since_seal = 0;
-            if let Some(seal) = self.compute_seal() {
-                (self.record_seal)(seal);
+            // One that the full queue does not take comes again after a while, not at once: it is
+            // dear to compute.
+            self.since_seal = self.seal_every - self.seal_every / 8;
+            if let Some(seal) = self.compute_seal()
+                && (self.record_seal)(seal)
+            {
+                self.since_seal = 0;
             }
         }
         Ok(())
@@ -100,27 +106,46 @@ impl Projector {
             .published
             .read()
             .unwrap_or_else(PoisonError::into_inner);
-        let seal = replica.seal()?;
-        self.pending = Some((seal.clone(), replica.snapshot()));
+        let snapshot = replica.snapshot();
+        let seal = replica.seal_over(&snapshot)?;
+        drop(replica);
+        self.pending.push((seal.clone(), snapshot));
+        let surplus = self.pending.len().saturating_sub(MAX_PENDING_SEALS);
+        self.pending.drain(..surplus);
         Some(seal)
     }
 
     /// The seal is in the log: its snapshot can be trusted, and is kept beside the index.
     fn keep_snapshot(&mut self, seal: &Seal, sealed_at: u64) -> Result<(), IndexError> {
-        match self.pending.take() {
-            Some((pending, snapshot)) if pending == *seal => {
-                self.index.flush()?;
-                let mut bytes = sealed_at.to_le_bytes().to_vec();
-                bytes.extend_from_slice(&snapshot);
-                self.index
-                    .put_snapshot(LogSize::new(seal.through.get() + 1), &bytes)
-            }
-            other => {
-                self.pending = other;
-                Ok(())
-            }
-        }
+        let found = self.pending.iter().position(|(pending, _)| pending == seal);
+        let snapshot = found.map(|found| self.pending.swap_remove(found).1);
+        // A seal is refused once a later one is recorded.
+        self.pending
+            .retain(|(pending, _)| pending.through > seal.through);
+        let Some(snapshot) = snapshot else {
+            return Ok(());
+        };
+        self.index.flush()?;
+        let mut bytes = sealed_at.to_le_bytes().to_vec();
+        bytes.extend_from_slice(&snapshot);
+        self.index
+            .put_snapshot(LogSize::new(seal.through.get() + 1), &bytes)
     }
+}
+
+/// Cuts records into steps of about [`STEP`], each of which ends where a batch ends: readers must
+/// not see half of one.
+fn steps(mut sealed: &[Arc<Sealed>]) -> impl Iterator<Item = &[Arc<Sealed>]> {
+    std::iter::from_fn(move || {
+        if sealed.is_empty() {
+            return None;
+        }
+        let from = STEP.min(sealed.len()) - 1;
+        let ends = sealed[from..].iter().position(|one| one.following == 0);
+        let (step, rest) = sealed.split_at(ends.map_or(sealed.len(), |more| from + more + 1));
+        sealed = rest;
+        Some(step)
+    })
 }
 
 /// What one record adds to the index.

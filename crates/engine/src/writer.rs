@@ -2,7 +2,7 @@
 //! once, decides and seals each command, and hands the group to the persister whenever that one is
 //! free: while one group is being synced, the next one grows.
 
-use crate::clock::{Clock, Stamper};
+use crate::clock::{Clock, ClockSuspect, Stamper};
 use crate::facts::{Facts, Recent, Sealed};
 use crate::health::Health;
 use crate::submission::{
@@ -128,11 +128,16 @@ impl Writer {
         self.recent.forget_below(self.index.applied().get());
         self.wait_for_the_index();
         let mut next = Some(first);
+        let mut stamp = None;
         while let Some(message) = next {
             match message {
-                Message::Work(submission) => self.take(submission),
+                Message::Work(submission) => {
+                    let now = stamp.get_or_insert_with(|| self.stamper.stamp(self.clock.as_ref()));
+                    self.take(submission, *now);
+                }
                 Message::Fence { instant, reply } => {
                     self.stamper.pass(instant);
+                    stamp = None;
                     self.bundle.waiters.push(Waiter::Fence(reply));
                 }
             }
@@ -157,7 +162,7 @@ impl Writer {
         }
     }
 
-    fn take(&mut self, submission: Submission) {
+    fn take(&mut self, submission: Submission, stamp: Result<Timestamp, ClockSuspect>) {
         let Submission {
             caller,
             work,
@@ -179,7 +184,7 @@ impl Writer {
         if reply.is_closed() {
             return;
         }
-        let now = match self.stamper.stamp(self.clock.as_ref()) {
+        let now = match stamp {
             Ok(now) => now,
             Err(suspect) => {
                 tracing::error!(%suspect, "no time can be given");

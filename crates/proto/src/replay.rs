@@ -237,11 +237,16 @@ impl Replica {
 
     /// What a seal through the last record says; `None` before the first.
     pub fn seal(&self) -> Option<Seal> {
+        self.seal_over(&self.snapshot())
+    }
+
+    /// As [`Replica::seal`], for whoever has the [snapshot](Replica::snapshot) already.
+    pub fn seal_over(&self, snapshot: &[u8]) -> Option<Seal> {
         let through = self.state.size().checked_sub(1).map(Position::new)?;
         Some(Seal {
             through,
             balance_root: *self.balance_root().as_bytes(),
-            state_digest: *digest(&self.snapshot()).as_bytes(),
+            state_digest: *digest(snapshot).as_bytes(),
         })
     }
 

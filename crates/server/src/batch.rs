@@ -73,7 +73,10 @@ impl Services {
         ledger: &Ledger,
         decided: Vec<Result<Accepted, Refusal>>,
     ) -> Result<Vec<Outcome>, Status> {
-        let positions = decided.iter().flatten().filter_map(|accepted| accepted.receipt);
+        let positions = decided
+            .iter()
+            .flatten()
+            .filter_map(|accepted| accepted.receipt);
         let newest = positions.map(|receipt| receipt.position.get()).max();
         let concerned = match newest {
             None => Vec::new(),
@@ -94,17 +97,16 @@ impl Services {
             }
         };
         let concerned = concerned.into_iter().chain(std::iter::repeat(None));
-        let outcome = |(decided, concerned): (Result<Accepted, Refusal>, Option<Concerned>)| {
-            match decided {
+        let outcome =
+            |(decided, concerned): (Result<Accepted, Refusal>, Option<Concerned>)| match decided {
                 Err(refusal) => Outcome::Error(refusal::of_command(&refusal).command_error()),
-                Ok(accepted) => Outcome::Receipt(batch_receipt(&accepted, concerned)),
-            }
-        };
+                Ok(accepted) => Outcome::Receipt(batch_receipt(&accepted, concerned.as_ref())),
+            };
         Ok(decided.into_iter().zip(concerned).map(outcome).collect())
     }
 }
 
-fn batch_receipt(accepted: &Accepted, concerned: Option<Concerned>) -> pb::BatchReceipt {
+fn batch_receipt(accepted: &Accepted, concerned: Option<&Concerned>) -> pb::BatchReceipt {
     let Some(receipt) = accepted.receipt else {
         return pb::BatchReceipt::default();
     };

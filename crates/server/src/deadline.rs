@@ -16,7 +16,9 @@ impl Deadline {
     pub(crate) fn read(headers: &HeaderMap, arrived: Instant) -> Option<Deadline> {
         let timeout = parse(headers.get("grpc-timeout")?.to_str().ok()?)?;
         let margin = DEADLINE_MARGIN.min(timeout / 10);
-        arrived.checked_add(timeout - margin).map(Deadline)
+        arrived
+            .checked_add(timeout.saturating_sub(margin))
+            .map(Deadline)
     }
 
     /// That of a call, if it has one.
@@ -83,9 +85,6 @@ mod tests {
         let deadline = Deadline::read(&headers, arrived).unwrap();
         assert_eq!(deadline.0, arrived + Duration::from_millis(990));
         headers.insert("grpc-timeout", "0m".parse().unwrap());
-        assert_eq!(
-            Deadline::read(&headers, arrived),
-            Some(Deadline(arrived))
-        );
+        assert_eq!(Deadline::read(&headers, arrived), Some(Deadline(arrived)));
     }
 }

@@ -38,7 +38,9 @@ impl Health {
     /// Says that a service of that name is there.
     pub(crate) async fn add_service(&self, name: &str) {
         let reporter = &self.reporter;
-        reporter.set_service_status(name, ServingStatus::Serving).await;
+        reporter
+            .set_service_status(name, ServingStatus::Serving)
+            .await;
     }
 
     /// Follows a ledger from now on; a second time does nothing.

@@ -88,8 +88,8 @@ impl Services {
     ) -> Result<Response<R::Response>, Status> {
         let caller = identity::caller(request.metadata())?;
         let deadline = Deadline::of(request.extensions());
-        let envelope = Envelope::read(request.into_inner(), CURRENCY)
-            .map_err(|invalid| invalid.status())?;
+        let envelope =
+            Envelope::read(request.into_inner(), CURRENCY).map_err(|invalid| invalid.status())?;
         let reply = self.decide(caller, envelope, deadline, R::RESOURCE);
         let reply = within(deadline, reply).await??;
         Ok(Response::new(R::response(reply)))
@@ -220,9 +220,7 @@ fn resource(
     Some(match kind {
         ResourceKind::Ledger => Resource::Ledger(view.ledger()),
         ResourceKind::Fund => Resource::Fund(view.fund(touched.fund?)),
-        ResourceKind::Cooperative => {
-            Resource::Cooperative(view.cooperative(touched.cooperative?))
-        }
+        ResourceKind::Cooperative => Resource::Cooperative(view.cooperative(touched.cooperative?)),
         ResourceKind::Account => Resource::Account(view.account(touched.account?)),
         ResourceKind::Loan => Resource::Loan(view.loan(touched.loan?)),
         ResourceKind::Proposal => {

@@ -13,6 +13,7 @@ mod ledger_service;
 pub mod limits;
 mod log_service;
 mod query;
+mod records;
 mod refusal;
 mod resources;
 mod seal;

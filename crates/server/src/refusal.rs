@@ -92,7 +92,7 @@ pub(crate) fn read_status(refusal: &ReadRefusal) -> Status {
 }
 
 /// A record that is in the log and cannot be read.
-pub(crate) fn unreadable_record(position: u64, why: &dyn std::error::Error) -> Status {
+pub(crate) fn unreadable_record(position: u64, why: &dyn std::fmt::Display) -> Status {
     let message = format!("the record at position {position} cannot be read: {why}");
     Described::new(Code::DataLoss, "CHAIN_BROKEN", message)
         .with("position", position)
@@ -153,7 +153,10 @@ mod tests {
         };
         let status = command_status(&moved, Some(3));
         let info = status.get_details_error_info().unwrap();
-        assert_eq!((status.code(), info.reason.as_str()), (Code::Aborted, "HEAD_MOVED"));
+        assert_eq!(
+            (status.code(), info.reason.as_str()),
+            (Code::Aborted, "HEAD_MOVED")
+        );
         assert_eq!(info.metadata["log_size"], "9");
         assert_eq!(info.metadata["item"], "3");
     }
@@ -167,7 +170,10 @@ mod tests {
         });
         let status = read_status(&damage);
         let info = status.get_details_error_info().unwrap();
-        assert_eq!((status.code(), info.reason.as_str()), (Code::DataLoss, "CHAIN_BROKEN"));
+        assert_eq!(
+            (status.code(), info.reason.as_str()),
+            (Code::DataLoss, "CHAIN_BROKEN")
+        );
         assert_eq!(info.metadata["position"], "12");
     }
 }

@@ -9,8 +9,7 @@ use bergulir_domain::state::{
     LoanIndex, LoanState, Proposal, Subject,
 };
 use bergulir_domain::{
-    AccountId, CooperativeId, Date, FundId, LedgerId, LoanId, Position, State, Timestamp,
-    UtcOffset,
+    AccountId, CooperativeId, Date, FundId, LedgerId, LoanId, Position, State, Timestamp, UtcOffset,
 };
 use bergulir_proto::name::{AccountName, CooperativeName, FundName, LoanName, ledger_name};
 use bergulir_proto::wire::{loan_terms_to_wire, terms_to_wire};

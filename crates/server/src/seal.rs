@@ -1,11 +1,11 @@
 //! Seals on demand.
 
 use crate::ledger_service::receipt;
+use crate::records::Reader;
 use crate::refusal;
-use bergulir_chain::Record;
 use bergulir_domain::Event;
-use bergulir_engine::{Answer, Ledger, ReadLimit, Refusal};
-use bergulir_proto::{decode_event, pb};
+use bergulir_engine::{Answer, Ledger, Refusal};
+use bergulir_proto::pb;
 use tonic::Status;
 
 /// Records a seal through the head, and says what it says.
@@ -28,20 +28,10 @@ pub(crate) async fn create(ledger: &Ledger) -> Result<pb::CreateSealResponse, St
         return Ok(response);
     };
     response.receipt = Some(receipt(&at));
-    let records = ledger
-        .records(at.position, ReadLimit::ONE)
-        .map_err(|refused| refusal::read_status(&refused))?;
-    for (position, bytes) in &records {
-        let unreadable = |why: &dyn std::error::Error| {
-            refusal::unreadable_record(position.get(), why)
-        };
-        let record = Record::parse(bytes).map_err(|error| unreadable(&error))?;
-        let event = decode_event(record.event).map_err(|error| unreadable(&error))?;
-        if let Event::Sealed(seal) = event {
-            response.through = seal.through.get();
-            response.balance_root = seal.balance_root.to_vec();
-            response.state_digest = seal.state_digest.to_vec();
-        }
+    if let Event::Sealed(seal) = Reader::new(ledger).event(at.position)? {
+        response.through = seal.through.get();
+        response.balance_root = seal.balance_root.to_vec();
+        response.state_digest = seal.state_digest.to_vec();
     }
     Ok(response)
 }

@@ -99,6 +99,5 @@ pub(crate) fn parse<N: FromStr<Err = NameError>>(field: &str, text: &str) -> Res
 
 /// The ledger that a field of a request names.
 pub(crate) fn parse_ledger(field: &str, text: &str) -> Result<LedgerId, Status> {
-    bergulir_proto::name::ledger(text)
-        .map_err(|error| InvalidFields::name(field, &error).status())
+    bergulir_proto::name::ledger(text).map_err(|error| InvalidFields::name(field, &error).status())
 }

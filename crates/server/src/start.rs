@@ -192,8 +192,9 @@ impl Running {
 
 fn router(
     services: Services,
-) -> tonic::transport::server::Router<tower::layer::util::Stack<CallsLayer, tower::layer::util::Identity>>
-{
+) -> tonic::transport::server::Router<
+    tower::layer::util::Stack<CallsLayer, tower::layer::util::Identity>,
+> {
     let reflection = || {
         tonic_reflection::server::Builder::configure()
             .register_encoded_file_descriptor_set(FILE_DESCRIPTOR_SET)
@@ -214,7 +215,5 @@ fn router(
         .add_service(
             QueryServiceServer::new(services.clone()).max_decoding_message_size(MAX_MESSAGE_BYTES),
         )
-        .add_service(
-            LogServiceServer::new(services).max_decoding_message_size(MAX_MESSAGE_BYTES),
-        )
+        .add_service(LogServiceServer::new(services).max_decoding_message_size(MAX_MESSAGE_BYTES))
 }

@@ -152,7 +152,7 @@ fn a_proposal_waits_366_days_at_most() {
         expires_at: Some(Timestamp::from_micros(micros)),
         ..propose_loan("l1", rp(1))
     };
-    let now = ten_o_clock("2026-03-02");
+    let now = ten_o_clock("2027-03-02");
     let latest = now.plus_days(366).as_micros();
     given(roomy())
         .now(now)

@@ -87,7 +87,9 @@ impl Found {
             }
             Found::Account(index, name) => {
                 let found = ledger.balances_at(Owner::Account(*index), at).await;
-                let balances = found.map_err(refused)?.and_then(|(_, at)| at.balances.account);
+                let balances = found
+                    .map_err(refused)?
+                    .and_then(|(_, at)| at.balances.account);
                 let missing = || not_found(Resource::Account(name.fund, name.account));
                 Of::Account(account_balances(*name, &balances.ok_or_else(missing)?))
             }
@@ -116,7 +118,9 @@ async fn loan_at(
     let mut end = at.next();
     loop {
         let range = Position::new(loan.proposed_at)..end;
-        let lines = ledger.trail(&owner, range, STEP, Direction::NewestFirst).await;
+        let lines = ledger
+            .trail(&owner, range, STEP, Direction::NewestFirst)
+            .await;
         let lines = lines.map_err(|refused| read_status(&refused))?;
         for (_, running) in &lines {
             if running.loan == Some(loan.index) {

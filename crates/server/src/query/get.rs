@@ -1,9 +1,9 @@
 //! One ledger, fund, cooperative, account or loan, as it is.
 
-use crate::refusal;
+use crate::records::{Reader, parse as parse_record};
 use crate::services::{Services, parse, parse_ledger};
-use bergulir_chain::{LogSize, Record, record};
-use bergulir_engine::{Ledger, ReadLimit};
+use bergulir_chain::{LogSize, record};
+use bergulir_engine::Ledger;
 use bergulir_proto::name::{AccountName, CooperativeName, FundName, LoanName};
 use bergulir_proto::{pb, record::recorded_at_to_wire};
 use tonic::Status;
@@ -31,15 +31,10 @@ pub(crate) fn add_head(ledger: &Ledger, shown: &mut pb::Ledger) -> Result<(), St
     let Some(last) = LogSize::new(shown.log_size).last() else {
         return Ok(());
     };
-    let records = ledger
-        .records(last, ReadLimit::ONE)
-        .map_err(|refused| refusal::read_status(&refused))?;
-    for (position, bytes) in &records {
-        let parsed = Record::parse(bytes)
-            .map_err(|error| refusal::unreadable_record(position.get(), &error))?;
-        shown.head_hash = record::hash(bytes).as_bytes().to_vec();
-        shown.head_recorded_at = Some(recorded_at_to_wire(parsed.recorded_at));
-    }
+    let mut reader = Reader::new(ledger);
+    let bytes = reader.bytes(last)?;
+    shown.head_hash = record::hash(bytes).as_bytes().to_vec();
+    shown.head_recorded_at = Some(recorded_at_to_wire(parse_record(last, bytes)?.recorded_at));
     Ok(())
 }
 

@@ -161,10 +161,7 @@ pub(super) async fn list_proposals(
         let others = proposals
             .iter()
             .filter(|(_, proposal)| {
-                !matches!(
-                    proposal.subject,
-                    bergulir_domain::state::Subject::Loan(_)
-                )
+                !matches!(proposal.subject, bergulir_domain::state::Subject::Loan(_))
             })
             .map(|(at, _)| (at.get(), at.get()));
         let Taken { rows, next } = page.take(others);

@@ -5,6 +5,7 @@ mod get;
 mod list;
 mod moment;
 mod page;
+mod postings;
 mod trail;
 mod trial_balance;
 

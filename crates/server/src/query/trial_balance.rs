@@ -101,8 +101,14 @@ mod tests {
         assert_eq!(shown.total_debit, money(507));
         assert_eq!(shown.total_credit, money(507));
         let cash = &shown.lines[Book::Cash as usize];
-        assert_eq!((cash.debit.clone(), cash.credit.clone()), (money(307), money(0)));
+        assert_eq!(
+            (cash.debit.clone(), cash.credit.clone()),
+            (money(307), money(0))
+        );
         let capital = &shown.lines[Book::Capital as usize];
-        assert_eq!((capital.debit.clone(), capital.credit.clone()), (money(0), money(500)));
+        assert_eq!(
+            (capital.debit.clone(), capital.credit.clone()),
+            (money(0), money(500))
+        );
     }
 }

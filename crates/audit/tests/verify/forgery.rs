@@ -1,0 +1,288 @@
+//! Records that are well chained and summed, and still not what the ledger would have written.
+
+use bergulir_audit::Finding;
+use bergulir_chain::Authentication;
+use bergulir_domain::Event;
+use bergulir_domain::command::{self as c, Command};
+use bergulir_domain::event::{LoanApproved, Repaid};
+use bergulir_domain::terms::Purpose;
+
+use crate::commands::{
+    approve_loan, bank, confirm, day, disburse, id, open_account, open_fund, propose_loan,
+    register, repay, rp,
+};
+use crate::files::{Log, SMALL, write};
+use crate::ledger::Ledger;
+use crate::programme::{LOAN, cooperative, loan, opened, small};
+use crate::{invalid, report};
+
+/// What the verifier says about a ledger.
+#[track_caller]
+fn found(ledger: &Ledger) -> (u64, &'static str, String) {
+    let folder = tempfile::tempdir().unwrap();
+    Log::of(&ledger.drafts, SMALL).write(folder.path());
+    let report = report(folder.path());
+    let (position, code) = invalid(&report);
+    let Finding::Invalid { reason, .. } = report.finding else {
+        unreachable!("it is invalid");
+    };
+    (position, code, reason.to_string())
+}
+
+/// One cooperative with an approved loan.
+fn lent() -> Ledger {
+    let mut ledger = opened(1_000_000_000);
+    cooperative(&mut ledger, 1);
+    ledger.submit("maker", &open_account("pilot", 1));
+    loan(&mut ledger, "l1", 1);
+    ledger
+}
+
+fn event(command: Command) -> Event {
+    match command {
+        Command::Disburse(c) => Event::Disbursed(c),
+        Command::Repay(command) => Event::Repaid(Repaid {
+            command,
+            relend_income: false,
+        }),
+        Command::OpenAccount(c) => Event::AccountOpened(c),
+        Command::RegisterCooperative(c) => Event::CooperativeRegistered(c),
+        Command::ConfirmReadiness(c) => Event::ReadinessConfirmed(c),
+        other => panic!("not needed: {other:?}"),
+    }
+}
+
+#[test]
+fn a_broken_rule_is_found_though_the_chain_is_right() {
+    let disburse = |amount| event(disburse("l1", amount, "d1"));
+    for (forged, principal, rule) in [
+        (disburse(rp(LOAN + 1)), "maker", "LOAN_LIMIT_EXCEEDED"),
+        (
+            event(repay("l1", [1, 0, 0], "r1")),
+            "maker",
+            "NOTHING_DISBURSED",
+        ),
+        (event(open_account("pilot", 1)), "maker", "ALREADY_EXISTS"),
+        (event(register(1)), "maker", "ALREADY_EXISTS"),
+        (event(confirm(2)), "maker", "COOPERATIVE_NOT_FOUND"),
+    ] {
+        let mut ledger = lent();
+        let at = ledger.forge(principal, &forged);
+        let (position, code, message) = found(&ledger);
+        assert_eq!((position, code), (at, "RULE_BROKEN"), "{message}");
+        assert!(message.contains(rule), "{message}");
+    }
+}
+
+#[test]
+fn the_same_maker_and_checker_are_found() {
+    let mut ledger = lent();
+    ledger.submit("maker", &propose_loan("l2", 1, rp(LOAN)));
+    let mut other = ledger.clone();
+    other.submit("checker", &approve_loan("l2"));
+    ledger.drafts = other.drafts;
+    let at = ledger.size() - 1;
+    ledger.drafts.last_mut().unwrap().principal = "maker".to_owned();
+    let (position, code, message) = found(&ledger);
+    assert_eq!((position, code), (at, "RULE_BROKEN"));
+    assert!(message.contains("SAME_PERSON"), "{message}");
+}
+
+#[test]
+fn a_disbursement_without_an_open_account_is_found() {
+    let mut ledger = lent();
+    let suspended = ledger.submit("maker", &crate::commands::suspend(1));
+    let at = ledger.forge("maker", &event(disburse("l1", rp(LOAN), "d1")));
+    assert_eq!(at, suspended.get() + 1);
+    let (position, code, message) = found(&ledger);
+    assert_eq!((position, code), (at, "RULE_BROKEN"));
+    assert!(message.contains("ACCOUNT_NOT_OPEN"), "{message}");
+}
+
+#[test]
+fn a_bank_reference_used_twice_is_found_and_one_that_was_freed_is_not() {
+    let mut ledger = lent();
+    ledger.submit("maker", &disburse("l1", rp(1_000_000), "same"));
+    // In `small` a reference is used again after a reversal, which is right.
+    let mut again = c::Disburse {
+        loan: id("l1"),
+        amount: rp(1_000_000),
+        bank_reference: bank("same"),
+        value_date: day(0),
+    };
+    again.bank_reference.line = Some(0);
+    let at = ledger.forge("maker", &Event::Disbursed(again));
+    let (position, code, message) = found(&ledger);
+    assert_eq!((position, code), (at, "RULE_BROKEN"));
+    assert!(message.contains("BANK_REFERENCE_USED"), "{message}");
+}
+
+#[test]
+fn facts_that_the_decision_did_not_find_are_found() {
+    let mut ledger = lent();
+    ledger.submit("maker", &propose_loan("l2", 1, rp(LOAN)));
+    let Command::OpenFund(fund) = open_fund("pilot") else {
+        unreachable!("it opens a fund");
+    };
+    let Purpose::Loan(mut terms) = fund.terms.purpose else {
+        unreachable!("it lends");
+    };
+    terms.tenor_months = 60;
+    let forged = Event::LoanApproved(LoanApproved {
+        command: c::ApproveLoan { loan: id("l2") },
+        terms,
+    });
+    let at = ledger.forge("checker", &forged);
+    let (position, code, _) = found(&ledger);
+    assert_eq!((position, code), (at, "EVENT_FORGED"));
+}
+
+#[test]
+fn an_amount_edited_and_the_whole_chain_made_anew_is_found_where_a_rule_breaks() {
+    let mut ledger = small();
+    let repaid = ledger.drafts.len() - 1;
+    ledger.drafts[repaid].set_event(&event(repay("l2", [60_000_001, 0, 0], "r3")));
+    let (position, code, message) = found(&ledger);
+    assert_eq!((position, code), (repaid as u64, "RULE_BROKEN"));
+    assert!(message.contains("OUTSTANDING_EXCEEDED"), "{message}");
+}
+
+#[test]
+fn a_request_id_used_twice_is_found() {
+    let ledger = small();
+    for (first, second) in [(0, 40), (20, 21), (3, 30)] {
+        let mut ledger = ledger.clone();
+        ledger.drafts[second].request_id = ledger.drafts[first].request_id;
+        let (position, code, message) = found(&ledger);
+        // Seals cover the records before them, not their ids.
+        assert_eq!(
+            (position, code),
+            (second as u64, "REQUEST_ID_USED"),
+            "{message}"
+        );
+        assert!(message.contains(&format!("position {first} ")), "{message}");
+    }
+}
+
+#[test]
+fn time_that_runs_backwards_is_found() {
+    let mut ledger = small();
+    ledger.drafts[30].recorded_at = ledger.drafts[29].recorded_at - 1;
+    let (position, code, _) = found(&ledger);
+    assert_eq!((position, code), (30, "TIME_BACKWARDS"));
+}
+
+#[test]
+fn a_record_moved_in_from_another_ledger_is_found() {
+    let ledger = small();
+    let mut other = ledger.clone();
+    for draft in &mut other.drafts {
+        draft.recorded_at += 1;
+    }
+    for position in [0, 7, 30] {
+        let mut log = Log::of(&ledger.drafts, SMALL);
+        let moved = Log::of(&other.drafts, SMALL).record(position).clone();
+        *log.record(position) = moved;
+        let folder = tempfile::tempdir().unwrap();
+        log.write(folder.path());
+        let (at, code) = invalid(&report(folder.path()));
+        assert_eq!((at, code), (position, "CHAIN_BROKEN"));
+    }
+}
+
+#[test]
+fn who_claims_to_be_the_server_is_found_and_the_server_that_claims_to_be_another() {
+    for (principal, authentication) in [
+        ("system", Authentication::Stated),
+        ("maker", Authentication::System),
+        ("not a principal", Authentication::Stated),
+    ] {
+        let mut ledger = small();
+        let last = ledger.drafts.len() - 1;
+        let draft = &mut ledger.drafts[last];
+        draft.principal = principal.to_owned();
+        draft.authentication = authentication;
+        let (position, code, _) = found(&ledger);
+        assert_eq!((position, code), (last as u64, "PRINCIPAL_INVALID"));
+    }
+    // The server itself disburses nothing.
+    let mut ledger = small();
+    let last = ledger.drafts.len() - 1;
+    ledger.drafts[last].principal = "system".to_owned();
+    ledger.drafts[last].authentication = Authentication::System;
+    let (position, code, _) = found(&ledger);
+    assert_eq!((position, code), (last as u64, "RULE_BROKEN"));
+}
+
+#[test]
+fn a_batch_that_is_not_whole_or_crosses_a_frame_is_found() {
+    let ledger = small();
+    let first = ledger.drafts.iter().position(|d| d.following == 3).unwrap();
+    // A frame ends inside it.
+    let mut log = Log::of(&ledger.drafts, SMALL);
+    for frames in &mut log.segments {
+        *frames = frames
+            .iter()
+            .flat_map(|frame| frame.iter().map(|record| vec![record.clone()]))
+            .collect();
+    }
+    let folder = tempfile::tempdir().unwrap();
+    log.write(folder.path());
+    let (position, code) = invalid(&report(folder.path()));
+    assert_eq!((position, code), (first as u64 + 1, "BATCH_BROKEN"));
+
+    let mut shorter = ledger.clone();
+    shorter.drafts[first + 1].following = 1;
+    let (position, code, _) = found(&shorter);
+    assert_eq!((position, code), (first as u64 + 1, "BATCH_BROKEN"));
+}
+
+#[test]
+fn a_frame_that_claims_more_records_than_it_has_is_found() {
+    let ledger = small();
+    let mut files = Log::of(&ledger.drafts, SMALL).files();
+    let file = &mut files[1];
+    let frame = file.frames[1].clone();
+    let header = &mut file.bytes[frame.start..frame.start + 32];
+    header[16..20].copy_from_slice(&u32::MAX.to_le_bytes());
+    let sum = crc32fast::hash(&header[..28]);
+    header[28..].copy_from_slice(&sum.to_le_bytes());
+    let expected = file.owners[frame.end - 1] + 1;
+    let folder = tempfile::tempdir().unwrap();
+    write(folder.path(), &files);
+    assert_eq!(invalid(&report(folder.path())), (expected, "FRAME_DAMAGED"));
+}
+
+#[test]
+fn versions_that_are_not_known_here_cannot_be_told() {
+    let ledger = small();
+    let mut newer_rules = ledger.clone();
+    newer_rules.forge("maker", &Event::RulesAdopted(c::AdoptRules { version: 2 }));
+    let mut newer_record = Log::of(&ledger.drafts, SMALL);
+    let last = ledger.size() - 1;
+    newer_record.record(last)[0] = 2;
+    for (log, position) in [
+        (Log::of(&newer_rules.drafts, SMALL), last + 1),
+        (newer_record, last),
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        log.write(folder.path());
+        let report = report(folder.path());
+        let Finding::Unreadable { position: at, .. } = report.finding else {
+            panic!("{:?}", report.finding);
+        };
+        assert_eq!(at.get(), position);
+    }
+}
+
+#[test]
+fn an_event_in_another_encoding_is_found() {
+    let mut ledger = small();
+    // A field that no event has.
+    let last = ledger.drafts.len() - 1;
+    ledger.drafts[last]
+        .event
+        .extend_from_slice(&[0xf8, 0x3f, 0x00]);
+    let (position, code, _) = found(&ledger);
+    assert_eq!((position, code), (last as u64, "EVENT_UNREADABLE"));
+}

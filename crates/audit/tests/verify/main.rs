@@ -1,0 +1,51 @@
+//! The verifier against logs that these tests write themselves: right ones, damaged ones, and
+//! forged ones as an insider with the files would make them.
+
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test that cannot go on has failed, also where it calls a function beside it"
+)]
+
+mod commands;
+mod files;
+mod ledger;
+mod programme;
+
+mod damage;
+mod endings;
+mod forgery;
+mod places;
+mod seals;
+mod valid;
+
+use std::path::Path;
+use std::time::Duration;
+
+use bergulir_audit::{Finding, LedgerReport, Options, verify};
+
+/// Options that do not wait for a writer that is not there.
+fn at_once() -> Options {
+    Options {
+        patience: Duration::ZERO,
+        ..Options::default()
+    }
+}
+
+/// The report on the one log at a path.
+#[track_caller]
+fn report(path: &Path) -> LedgerReport {
+    let mut reports = verify(path, &at_once(), &mut |_| {}).unwrap();
+    assert_eq!(reports.len(), 1);
+    reports.remove(0)
+}
+
+/// The first bad position and the code of the reason.
+#[track_caller]
+fn invalid(report: &LedgerReport) -> (u64, &'static str) {
+    match &report.finding {
+        Finding::Invalid {
+            position, reason, ..
+        } => (position.get(), reason.code()),
+        other => panic!("not found to be invalid: {other:?}"),
+    }
+}

@@ -1,0 +1,260 @@
+//! `bergulir audit`: verifies a log offline, without the server and without trusting it.
+
+use std::path::{Path, PathBuf};
+
+use bergulir_audit::{CannotTell, Finding, LedgerReport, Options, Stage, Verdict};
+use bergulir_domain::LedgerId;
+use clap::{Args, Subcommand};
+use serde::Serialize;
+
+use crate::failure::Failure;
+use crate::output::{self, Page, count, exact, rupiah};
+use crate::progress::Bar;
+
+/// Verify a ledger offline
+#[derive(Debug, Args)]
+pub(crate) struct AuditArgs {
+    #[command(subcommand)]
+    command: AuditCommand,
+}
+
+#[derive(Debug, Subcommand)]
+enum AuditCommand {
+    /// Read a log as bytes and check everything again: frames, the chain, every decision, every
+    /// balance, every seal
+    ///
+    /// Needs no server, no index and no network, takes no lock, and changes nothing; a server may
+    /// run meanwhile. Ends with 0: valid; 1: invalid, with the first bad position and why;
+    /// 2: could not tell, as with a torn last frame.
+    ///
+    /// Example: bergulir audit verify ./data
+    Verify {
+        /// A data directory, a ledger's folder or a log folder
+        #[arg(value_name = "DIR")]
+        path: PathBuf,
+        /// Only this ledger
+        #[arg(long)]
+        ledger: Option<LedgerId>,
+    },
+}
+
+/// What a verification found, for programs. Amounts are exact decimals; totals are net of
+/// reversals and returns.
+#[derive(Debug, Serialize)]
+struct Found {
+    ledger: Option<String>,
+    origin: Option<String>,
+    valid: bool,
+    verified: bool,
+    verdict: &'static str,
+    records: u64,
+    head_hash: String,
+    seals: u64,
+    cooperatives: u64,
+    accounts: u64,
+    loans: u64,
+    allocated: String,
+    disbursed: String,
+    granted: String,
+    principal_repaid: String,
+    interest_received: String,
+    late_fees_received: String,
+    available: String,
+    committed: String,
+    outstanding: String,
+    cash: String,
+    position: Option<u64>,
+    reason: Option<String>,
+    place: Option<String>,
+    elapsed_seconds: f64,
+}
+
+pub(crate) fn run(args: AuditArgs, json: bool) -> Result<(), Failure> {
+    let AuditCommand::Verify { path, ledger } = args.command;
+    let reports =
+        verify(&path, ledger).map_err(|error| Failure::CouldNotTell(error.to_string()))?;
+    let mut worst = Verdict::Valid;
+    for report in &reports {
+        worst = worst.max(report.finding.verdict());
+        if json {
+            let found = serde_json::to_string(&found(report))
+                .expect("a struct of texts and numbers is always JSON");
+            output::line(found)?;
+        } else {
+            let mut page = Page::default();
+            show(&mut page, report);
+            page.print()?;
+        }
+    }
+    match worst {
+        Verdict::Valid => Ok(()),
+        Verdict::Invalid => Err(Failure::Invalid),
+        Verdict::CannotTell => Err(Failure::CouldNotTell(
+            "it could not be told whether the ledger is valid; see above".to_owned(),
+        )),
+    }
+}
+
+/// Verifies what lies at that path, with a bar if it takes long.
+pub(crate) fn verify(
+    path: &Path,
+    ledger: Option<LedgerId>,
+) -> Result<Vec<LedgerReport>, CannotTell> {
+    let options = Options {
+        ledger,
+        ..Options::default()
+    };
+    let mut bar = Bar::patient();
+    let reports = bergulir_audit::verify(path, &options, &mut |progress| {
+        let what = match progress.stage {
+            Stage::Survey => "mencari / surveying (bytes)",
+            Stage::Verify => "memeriksa / verifying (records)",
+        };
+        bar.tell(what, progress.done, progress.total);
+    });
+    bar.done();
+    reports
+}
+
+/// Whether a finding is bad, where, why, and in which file.
+fn bad(finding: &Finding) -> (Option<u64>, Option<String>, Option<String>) {
+    match finding {
+        Finding::Valid => (None, None, None),
+        Finding::Invalid {
+            position,
+            reason,
+            place,
+        } => (
+            Some(position.get()),
+            Some(reason.to_string()),
+            place.as_ref().map(ToString::to_string),
+        ),
+        Finding::Torn {
+            position,
+            bytes,
+            place,
+        } => (
+            Some(position.get()),
+            Some(format!(
+                "the last frame is not whole: {bytes} bytes of it are there. A crash tore it, or \
+                 the end was cut off"
+            )),
+            Some(place.to_string()),
+        ),
+        Finding::Empty => (None, Some("there is no record at all".to_owned()), None),
+        Finding::Unreadable { position, why } => (Some(position.get()), Some(why.clone()), None),
+    }
+}
+
+fn found(report: &LedgerReport) -> Found {
+    let totals = &report.totals;
+    let (position, reason, place) = bad(&report.finding);
+    let valid = report.finding.verdict() == Verdict::Valid;
+    Found {
+        ledger: report.ledger.map(|ledger| ledger.to_string()),
+        origin: report.origin.clone(),
+        valid,
+        verified: valid,
+        verdict: match report.finding.verdict() {
+            Verdict::Valid => "valid",
+            Verdict::Invalid => "invalid",
+            Verdict::CannotTell => "cannot_tell",
+        },
+        records: report.records.get(),
+        head_hash: report.head_hash.to_string(),
+        seals: report.seals,
+        cooperatives: totals.cooperatives,
+        accounts: totals.accounts,
+        loans: totals.loans,
+        allocated: exact(totals.allocated),
+        disbursed: exact(totals.disbursed),
+        granted: exact(totals.granted),
+        principal_repaid: exact(totals.principal_repaid),
+        interest_received: exact(totals.interest_received),
+        late_fees_received: exact(totals.late_fees_received),
+        available: exact(totals.available),
+        committed: exact(totals.committed),
+        outstanding: exact(totals.outstanding),
+        cash: exact(totals.cash),
+        position,
+        reason,
+        place,
+        elapsed_seconds: report.elapsed.as_secs_f64(),
+    }
+}
+
+/// Shows a report to people.
+pub(crate) fn show(page: &mut Page, report: &LedgerReport) {
+    let verdict = match report.finding.verdict() {
+        Verdict::Valid => "SAH / VALID",
+        Verdict::Invalid => "TIDAK SAH / INVALID",
+        Verdict::CannotTell => "TIDAK DAPAT DIPASTIKAN / COULD NOT TELL",
+    };
+    let ledger = report.ledger.map_or_else(
+        || report.folder.display().to_string(),
+        |ledger| ledger.to_string(),
+    );
+    let (position, reason, place) = bad(&report.finding);
+    let mut facts = vec![("Hasil / Result", verdict.to_owned())];
+    if let Some(position) = position {
+        facts.push((
+            "Posisi pertama yang salah / First bad position",
+            position.to_string(),
+        ));
+    }
+    if let Some(reason) = reason {
+        facts.push(("Sebab / Why", reason));
+    }
+    if let Some(place) = place {
+        facts.push(("Tempat / Where", place));
+    }
+    facts.extend([
+        (
+            "Catatan benar / Records found right",
+            count(report.records.get()),
+        ),
+        ("Sidik kepala / Head hash", report.head_hash.to_string()),
+        ("Segel dibandingkan / Seals compared", count(report.seals)),
+        (
+            "Catatan per detik / Records a second",
+            count(report.records_per_second()),
+        ),
+    ]);
+    page.facts(&format!("Verifikasi / Verification: {ledger}"), &facts);
+
+    let totals = &report.totals;
+    page.rows(
+        &["Dihitung ulang dari log / Recomputed from the log", "Rp"],
+        1,
+        [
+            ("Alokasi / Allocated", totals.allocated),
+            ("Pencairan / Disbursed", totals.disbursed),
+            ("Hibah / Granted", totals.granted),
+            ("Pokok kembali / Principal repaid", totals.principal_repaid),
+            (
+                "Jasa diterima / Interest received",
+                totals.interest_received,
+            ),
+            (
+                "Denda diterima / Late fees received",
+                totals.late_fees_received,
+            ),
+            ("Tersedia / Available", totals.available),
+            ("Sisa pokok / Outstanding", totals.outstanding),
+        ]
+        .into_iter()
+        .map(|(name, minor)| vec![name.to_owned(), rupiah(minor)]),
+    );
+    page.line(format_args!(
+        "Koperasi / Cooperatives: {} · Rekening / Accounts: {} · Pinjaman / Loans: {}",
+        count(totals.cooperatives),
+        count(totals.accounts),
+        count(totals.loans)
+    ));
+    if !report.not_read.is_empty() {
+        page.line(format_args!(
+            "Tidak dibaca / Not read: {}",
+            report.not_read.join(", ")
+        ));
+    }
+}

@@ -1,0 +1,81 @@
+//! `bergulir serve`: the server.
+
+use std::future::Future;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Mutex;
+use std::sync::PoisonError;
+
+use bergulir_server::ServerOptions;
+use clap::Args;
+use tracing_subscriber::EnvFilter;
+
+use crate::failure::Failure;
+use crate::output;
+use crate::progress::Bar;
+
+/// Serve the ledgers of a data directory
+///
+/// Prints `listening on ADDRESS` when it is ready. Stops on Ctrl-C or SIGTERM: what is in flight is
+/// finished first. What it logs on the standard error is chosen with `RUST_LOG`.
+///
+/// Example: bergulir serve --data ./data
+#[derive(Debug, Args)]
+pub(crate) struct ServeArgs {
+    /// The data directory; made if it is missing
+    #[arg(long, env = "BERGULIR_DATA", value_name = "DIR")]
+    data: PathBuf,
+    /// Where to listen: a loopback address; port 0 takes any that is free
+    #[arg(long, default_value = "127.0.0.1:7447", value_name = "ADDRESS")]
+    listen: SocketAddr,
+}
+
+pub(crate) async fn run(args: ServeArgs) -> Result<(), Failure> {
+    log_to_stderr("info,sled=warn");
+    let stop = stop_signal()?;
+    let bar = Mutex::new(Bar::patient());
+    let progress = move |ledger, done, total| {
+        let mut bar = bar.lock().unwrap_or_else(PoisonError::into_inner);
+        bar.tell(&format!("{ledger}: replaying records"), done, total);
+        if done == total {
+            bar.done();
+        }
+    };
+    let running = bergulir_server::start(ServerOptions::new(args.data, args.listen), progress)
+        .await
+        .map_err(|error| Failure::CouldNotTell(error.to_string()))?;
+    output::line(format_args!("listening on {}", running.address()))?;
+    running
+        .serve_until(stop)
+        .await
+        .map_err(|error| Failure::CouldNotTell(error.to_string()))
+}
+
+/// Sends what is traced to the standard error; `RUST_LOG` overrides the default filter.
+pub(crate) fn log_to_stderr(default: &str) {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(default));
+    // Fails only if it was done before.
+    let _ = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .try_init();
+}
+
+/// Ready when the operating system asks the process to stop. The signals are taken over at once,
+/// so that none that comes early is lost.
+pub(crate) fn stop_signal() -> Result<impl Future<Output = ()> + Send + 'static, Failure> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let take = |kind| {
+        signal(kind).map_err(|error| {
+            Failure::CouldNotTell(format!("the signals could not be taken over: {error}"))
+        })
+    };
+    let mut interrupted = take(SignalKind::interrupt())?;
+    let mut terminated = take(SignalKind::terminate())?;
+    Ok(async move {
+        tokio::select! {
+            _ = interrupted.recv() => {}
+            _ = terminated.recv() => {}
+        }
+    })
+}

@@ -1,0 +1,83 @@
+//! `LogService`: the records as they are stored.
+
+mod filter;
+mod read;
+mod subscribe;
+
+use crate::deadline::Deadline;
+use crate::records::{Reader, parse as parse_record};
+use crate::refusal::not_found;
+use crate::services::{Services, parse_ledger};
+use bergulir_chain::{LogSize, Position, record};
+use bergulir_domain::rejection::Resource;
+use bergulir_engine::{Head, Ledger};
+use bergulir_proto::pb;
+use bergulir_proto::pb::log_service_server::LogService;
+use bergulir_proto::record::recorded_at_to_wire;
+use bergulir_proto::record_to_wire;
+use futures::stream::BoxStream;
+use tonic::{Request, Response, Status, async_trait};
+
+#[async_trait]
+impl LogService for Services {
+    type ReadRecordsStream = BoxStream<'static, Result<pb::ReadRecordsResponse, Status>>;
+    type SubscribeStream = BoxStream<'static, Result<pb::SubscribeResponse, Status>>;
+
+    async fn get_head(
+        &self,
+        request: Request<pb::GetHeadRequest>,
+    ) -> Result<Response<pb::GetHeadResponse>, Status> {
+        let ledger = self.ledger(parse_ledger("ledger", &request.get_ref().ledger)?)?;
+        head(&ledger, ledger.head()).map(Response::new)
+    }
+
+    async fn get_record(
+        &self,
+        request: Request<pb::GetRecordRequest>,
+    ) -> Result<Response<pb::GetRecordResponse>, Status> {
+        let request = request.into_inner();
+        let ledger = self.ledger(parse_ledger("ledger", &request.ledger)?)?;
+        let position = Position::new(request.position);
+        if !ledger.head().size.holds(position) {
+            let position = bergulir_domain::Position::new(request.position);
+            return Err(not_found(Resource::Record(position)));
+        }
+        let mut reader = Reader::new(&ledger);
+        let bytes = reader.bytes(position)?;
+        let parsed = parse_record(position, bytes)?;
+        let shown = record_to_wire(bytes, &parsed, record::hash(bytes), false);
+        Ok(Response::new(pb::GetRecordResponse {
+            record: Some(shown),
+        }))
+    }
+
+    async fn read_records(
+        &self,
+        request: Request<pb::ReadRecordsRequest>,
+    ) -> Result<Response<Self::ReadRecordsStream>, Status> {
+        let deadline = Deadline::of(request.extensions());
+        read::records(self, request.get_ref(), deadline).map(Response::new)
+    }
+
+    async fn subscribe(
+        &self,
+        request: Request<pb::SubscribeRequest>,
+    ) -> Result<Response<Self::SubscribeStream>, Status> {
+        let deadline = Deadline::of(request.extensions());
+        subscribe::records(self, request.into_inner(), deadline).map(Response::new)
+    }
+}
+
+fn head(ledger: &Ledger, head: Head) -> Result<pb::GetHeadResponse, Status> {
+    let last = LogSize::last(head.size);
+    let recorded_at = last.map(|last| {
+        let mut reader = Reader::new(ledger);
+        let bytes = reader.bytes(last)?;
+        Ok::<_, Status>(recorded_at_to_wire(parse_record(last, bytes)?.recorded_at))
+    });
+    Ok(pb::GetHeadResponse {
+        log_size: head.size.get(),
+        record_hash: head.hash.as_bytes().to_vec(),
+        recorded_at: recorded_at.transpose()?,
+    })
+}

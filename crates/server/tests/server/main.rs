@@ -1,0 +1,12 @@
+//! The services as callers meet them: a real client over loopback, a real data directory.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+mod batches;
+mod commands;
+mod lifecycle;
+mod log;
+mod pilot;
+mod queries;
+mod refusals;
+mod support;

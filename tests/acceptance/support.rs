@@ -1,0 +1,153 @@
+//! The real binary as a child process, and a client of it.
+
+use bergulir_domain::Command;
+use bergulir_proto::pb::ledger_service_client::LedgerServiceClient;
+use bergulir_proto::pb::log_service_client::LogServiceClient;
+use bergulir_proto::pb::{self, Receipt};
+use bergulir_proto::wire::{self, RequestParts};
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::{Child, ChildStdout, Output, Stdio};
+use tonic::metadata::MetadataValue;
+use tonic::service::Interceptor;
+use tonic::service::interceptor::InterceptedService;
+use tonic::transport::{Channel, Endpoint};
+use tonic::{Request, Status};
+use uuid::Uuid;
+
+pub const LEDGER: &str = "ledgers/pilot";
+
+/// The binary under test, with these arguments.
+pub fn bergulir<'a>(args: impl IntoIterator<Item = &'a str>) -> std::process::Command {
+    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_bergulir"));
+    command.args(args);
+    command
+}
+
+/// Runs the binary to its end.
+pub fn run<'a>(args: impl IntoIterator<Item = &'a str>) -> Output {
+    bergulir(args).output().unwrap()
+}
+
+/// The last line of standard output, which is one JSON object.
+pub fn last_json(output: &Output) -> serde_json::Value {
+    let stdout = String::from_utf8_lossy(&output.stdout);
+    let last = stdout.lines().last().unwrap_or_default();
+    serde_json::from_str(last).unwrap_or_else(|error| {
+        panic!(
+            "{error}: {stdout}\n{}",
+            String::from_utf8_lossy(&output.stderr)
+        )
+    })
+}
+
+/// A running server; killed when dropped.
+pub struct Server {
+    child: Child,
+    pub address: String,
+    // Kept open: a server whose output nobody can read may stumble over it.
+    _stdout: BufReader<ChildStdout>,
+}
+
+impl Server {
+    /// Starts a server on a data directory and waits until it is ready.
+    pub fn start(data: &Path) -> Server {
+        let mut child = bergulir(["serve", "--listen", "127.0.0.1:0", "--data"])
+            .arg(data)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let mut stdout = BufReader::new(child.stdout.take().unwrap());
+        let mut line = String::new();
+        while stdout.read_line(&mut line).unwrap() > 0 {
+            if let Some(address) = line.trim().strip_prefix("listening on ") {
+                let address = address.to_owned();
+                return Server {
+                    child,
+                    address,
+                    _stdout: stdout,
+                };
+            }
+            line.clear();
+        }
+        panic!("the server ended before it was ready: {:?}", child.wait());
+    }
+
+    /// SIGKILL, and waits for the end.
+    pub fn kill(mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    pub async fn client(&self, principal: &str) -> Client {
+        let endpoint = Endpoint::from_shared(format!("http://{}", self.address)).unwrap();
+        let channel = endpoint.connect().await.unwrap();
+        let principal = As(principal.parse().unwrap());
+        Client {
+            ledger: LedgerServiceClient::with_interceptor(channel.clone(), principal.clone()),
+            log: LogServiceClient::with_interceptor(channel, principal),
+        }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // Already ended is as good.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// States the principal of every call.
+#[derive(Clone)]
+pub struct As(MetadataValue<tonic::metadata::Ascii>);
+
+impl Interceptor for As {
+    fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
+        request
+            .metadata_mut()
+            .insert("bergulir-principal", self.0.clone());
+        Ok(request)
+    }
+}
+
+#[derive(Clone)]
+pub struct Client {
+    pub ledger: LedgerServiceClient<InterceptedService<Channel, As>>,
+    pub log: LogServiceClient<InterceptedService<Channel, As>>,
+}
+
+impl Client {
+    /// Sends one command by its own method.
+    pub async fn send(&mut self, request_id: Uuid, command: &Command) -> Result<Receipt, Status> {
+        let parts = RequestParts {
+            ledger: LEDGER.to_owned(),
+            request_id: request_id.to_string(),
+            validate_only: false,
+            expected_position: None,
+            kind: wire::command_to_wire(command).unwrap().kind,
+        };
+        let reply = wire::send(&mut self.ledger, parts).await?;
+        Ok(reply.receipt.unwrap())
+    }
+
+    /// Sends one command under a fresh id, which must be accepted.
+    pub async fn post(&mut self, command: &Command) -> Receipt {
+        self.send(Uuid::new_v4(), command).await.unwrap()
+    }
+
+    /// Every record of the ledger, by position.
+    pub async fn records(&mut self) -> Vec<pb::Record> {
+        let request = pb::ReadRecordsRequest {
+            ledger: LEDGER.to_owned(),
+            ..pb::ReadRecordsRequest::default()
+        };
+        let mut stream = self.log.read_records(request).await.unwrap().into_inner();
+        let mut records = Vec::new();
+        while let Some(message) = stream.message().await.unwrap() {
+            records.extend(message.records);
+        }
+        records
+    }
+}
