@@ -76,6 +76,17 @@ mod tests {
         }
     }
 
+    #[tokio::test]
+    async fn who_waits_for_an_answer_too_long_is_told_that_the_outcome_is_unknown() {
+        let soon = Some(Instant::now() + Duration::from_millis(5));
+        let status = within(soon, std::future::pending::<()>())
+            .await
+            .unwrap_err();
+        assert_eq!(status.code(), Code::DeadlineExceeded);
+        assert!(status.message().contains("unknown"));
+        assert_eq!(within(None, async { 7 }).await.ok(), Some(7));
+    }
+
     #[test]
     fn the_answer_leaves_before_the_caller_gives_up() {
         let mut headers = HeaderMap::new();

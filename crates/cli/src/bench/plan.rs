@@ -243,7 +243,8 @@ impl Mix {
             step,
             account: first,
             round: 0,
-            made: 0,
+            // Staggered, so that a short load of many workers has its share of both too.
+            made: (first * 1_000 / step.max(1)) as u64,
             tranche: SMALLEST_TRANCHE_MINOR,
             last: None,
         }

@@ -7,6 +7,15 @@ use bergulir_proto::pb::get_balance_request::AsOf;
 use bergulir_proto::wire::Reply;
 use tonic::Code;
 
+/// A second loan of the first account.
+fn propose_second_loan() -> Kind {
+    let Kind::ProposeLoan(mut second) = propose_loan(1, 1_000) else {
+        unreachable!()
+    };
+    second.loan = "second".to_owned();
+    Kind::ProposeLoan(second)
+}
+
 fn balance_of(name: &str, as_of: Option<AsOf>) -> pb::GetBalanceRequest {
     pb::GetBalanceRequest {
         name: name.to_owned(),
@@ -176,6 +185,9 @@ async fn balances_of_the_past_are_what_they_were() {
         "ledgers/kab/funds/dana/accounts/a-1",
         "ledgers/kab/loans/l-1",
     ];
+    let approve_second = Kind::ApproveLoan(pb::ApproveLoan {
+        loan: "second".to_owned(),
+    });
     let mut told = Vec::new();
     server
         .post("maker", propose_loan(1, 100_000_000))
@@ -187,6 +199,9 @@ async fn balances_of_the_past_are_what_they_were() {
         ("maker", propose_loan(2, 50_000_000)),
         ("maker", repay(1, 3_000_000, 454_545, "in-1")),
         ("checker", approve_loan(2)),
+        // Another loan of the same account.
+        ("maker", propose_second_loan()),
+        ("checker", approve_second),
         ("maker", disburse(1, 40_000_000, "out-2")),
     ] {
         let reply = server.post(who, kind).await.unwrap();
@@ -354,15 +369,7 @@ async fn a_trail_holds_every_record_that_concerns_its_owner_and_no_other() {
             .await
             .unwrap();
     }
-    // A second loan of the first account.
-    let Kind::ProposeLoan(mut second) = propose_loan(1, 1_000) else {
-        unreachable!()
-    };
-    second.loan = "second".to_owned();
-    server
-        .post("maker", Kind::ProposeLoan(second))
-        .await
-        .unwrap();
+    server.post("maker", propose_second_loan()).await.unwrap();
 
     let account = format!("{FUND}/accounts/a-1");
     let cooperative = "ledgers/kab/cooperatives/c-1";
