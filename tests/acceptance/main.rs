@@ -2,8 +2,10 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+mod damage;
 mod demo;
 mod kill;
 mod layering;
 mod pilot;
+mod readme;
 mod support;

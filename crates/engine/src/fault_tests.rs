@@ -1,7 +1,7 @@
 //! A log that fails: nothing is acknowledged falsely, and the ledger says what it is.
 
 use crate::clock::{Clock, SystemClock};
-use crate::health::Status;
+use crate::health::{Health, Status};
 use crate::ledger::{Ledger, LedgerOptions};
 use crate::open;
 use crate::submission::{Answer, Caller, Refusal, Request, Terms, Work};
@@ -17,13 +17,15 @@ use bergulir_store::{
     AppendError, EventLog, Group, Head, MemoryLog, ReadError, ReadLimit, Records,
 };
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 /// A log whose next append fails once it is told to, after a moment.
 struct Faulty {
     inner: MemoryLog,
     fail: AtomicBool,
+    /// Reads that reach this position find damage.
+    damaged: AtomicU64,
 }
 
 impl EventLog for Faulty {
@@ -31,7 +33,24 @@ impl EventLog for Faulty {
         self.inner.head()
     }
     fn read(&self, from: Position, limit: ReadLimit) -> Result<Records, ReadError> {
-        self.inner.read(from, limit)
+        let damaged = Position::new(self.damaged.load(Ordering::SeqCst));
+        if from >= damaged {
+            let (place, why) = ("here".to_owned(), "its CRC is wrong".to_owned());
+            return Err(ReadError::Corrupt {
+                position: damaged,
+                place,
+                why,
+            });
+        }
+        let left = usize::try_from(damaged.get() - from.get()).unwrap_or(usize::MAX);
+        let max_records = limit.max_records.min(left);
+        self.inner.read(
+            from,
+            ReadLimit {
+                max_records,
+                ..limit
+            },
+        )
     }
     fn append(&self, expected: Head, group: &Group) -> Result<Head, AppendError> {
         std::thread::sleep(Duration::from_millis(20));
@@ -97,6 +116,7 @@ fn start(folder: &std::path::Path) -> (Arc<Faulty>, Arc<Ledger>) {
     let faulty = Arc::new(Faulty {
         inner: MemoryLog::default(),
         fail: AtomicBool::new(false),
+        damaged: AtomicU64::new(u64::MAX),
     });
     faulty.inner.append(Head::EMPTY, &group).unwrap();
     let log: Arc<dyn EventLog> = Arc::<Faulty>::clone(&faulty);
@@ -205,4 +225,33 @@ async fn an_unknown_rules_version_is_refused_and_the_ledger_goes_on() {
         submit(&ledger, register(1)).await,
         Answer::Items(_)
     ));
+}
+
+#[tokio::test]
+async fn the_scrub_makes_a_ledger_read_only_whose_older_records_do_not_chain() {
+    let folder = tempfile::tempdir().unwrap();
+    let (log, ledger) = start(folder.path());
+    for n in 1..20 {
+        submit(&ledger, register(n)).await;
+    }
+    let (whole, stop) = (log.head(), AtomicBool::new(false));
+
+    let health = Health::new(folder.path().to_owned());
+    crate::scrub::run(log.as_ref(), whole.size, whole.hash, &health, &stop);
+    assert_eq!(health.failure(), None);
+
+    // The snapshot stands for other records than these.
+    crate::scrub::run(log.as_ref(), whole.size, Hash::ZERO, &health, &stop);
+    assert!(
+        health
+            .failure()
+            .unwrap()
+            .contains("CHAIN_BROKEN at position 19")
+    );
+
+    let health = Health::new(folder.path().to_owned());
+    log.damaged.store(7, Ordering::SeqCst);
+    crate::scrub::run(log.as_ref(), whole.size, whole.hash, &health, &stop);
+    let why = health.failure().unwrap();
+    assert!(why.contains("position 7"), "{why}");
 }

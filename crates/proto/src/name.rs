@@ -351,6 +351,25 @@ mod tests {
     }
 
     #[test]
+    fn a_cooperative_has_a_trail_and_no_balance() {
+        let name = "ledgers/kab/cooperatives/c";
+        assert!(matches!(name.parse(), Ok(TrailName::Cooperative(_))));
+        assert!(name.parse::<OwnerName>().is_err());
+        let name = "ledgers/kab/funds/f/accounts/a/loans/l";
+        assert!(matches!(
+            name.parse(),
+            Ok(TrailName::Owner(OwnerName::Loan(_)))
+        ));
+        for name in [
+            "ledgers/kab",
+            "ledgers/kab/cooperatives",
+            "ledgers/kab/funds/f/x/y",
+        ] {
+            assert!(name.parse::<TrailName>().is_err(), "{name}");
+        }
+    }
+
+    #[test]
     fn a_name_of_another_form_is_refused() {
         for text in [
             "",

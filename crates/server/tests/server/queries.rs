@@ -9,11 +9,13 @@ use tonic::Code;
 
 /// A second loan of the first account.
 fn propose_second_loan() -> Kind {
-    let Kind::ProposeLoan(mut second) = propose_loan(1, 1_000) else {
-        unreachable!()
-    };
-    second.loan = "second".to_owned();
-    Kind::ProposeLoan(second)
+    match propose_loan(1, 1_000) {
+        Kind::ProposeLoan(first) => Kind::ProposeLoan(pb::ProposeLoan {
+            loan: "second".to_owned(),
+            ..first
+        }),
+        other => other,
+    }
 }
 
 fn balance_of(name: &str, as_of: Option<AsOf>) -> pb::GetBalanceRequest {
