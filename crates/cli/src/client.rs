@@ -35,7 +35,7 @@ pub(crate) struct ClientArgs {
         global = true,
         env = "BERGULIR_ADDRESS",
         default_value = DEFAULT_ADDRESS,
-        value_name = "URL"
+        value_name = "ADDRESS"
     )]
     address: String,
     /// The ledger
@@ -163,10 +163,15 @@ pub(crate) struct Client {
 impl Client {
     /// Connects to the server that the command line names.
     pub(crate) async fn connect(args: &ClientArgs, json: bool) -> Result<Client, Failure> {
-        let endpoint = Endpoint::from_shared(args.address.clone())
+        // `serve` prints an address, not a URL: what it prints can be passed on as it is.
+        let url = match args.address.contains("://") {
+            true => args.address.clone(),
+            false => format!("http://{}", args.address),
+        };
+        let endpoint = Endpoint::from_shared(url)
             .map_err(|_| {
                 Failure::Usage(format!(
-                    "--address {}: must be a URL such as {DEFAULT_ADDRESS}",
+                    "--address {}: must be an address such as 127.0.0.1:7447 or {DEFAULT_ADDRESS}",
                     args.address
                 ))
             })?
