@@ -294,8 +294,8 @@ impl Ledger {
         }
     }
 
-    /// Reads the published state once it reflects everything that was durable when the read came
-    /// in, and the record at `min_position` if that is given.
+    /// Reads the published state once it reflects the record at `min_position`, or, without one,
+    /// everything that was durable when the read came in. What has lapsed by now is released.
     ///
     /// # Errors
     /// If the log is not that long.
@@ -308,17 +308,30 @@ impl Ledger {
         if let Some(position) = min_position.filter(|p| p.get() >= size.get()) {
             return Err(ReadRefusal::NotReached { position, size });
         }
-        self.projected_through(size).await?;
+        let needed = min_position.map_or(size, Position::size_through);
+        self.projected_through(needed).await?;
+        let now = self.clock.now();
         let replica = self
             .published
             .read()
             .unwrap_or_else(PoisonError::into_inner);
-        Ok(look(
-            replica.state(),
-            AsOf {
-                size: replica.size(),
-            },
-        ))
+        if !replica.state().has_lapsed(now) {
+            return Ok(look(
+                replica.state(),
+                AsOf {
+                    size: replica.size(),
+                },
+            ));
+        }
+        drop(replica);
+        let mut replica = self
+            .published
+            .write()
+            .unwrap_or_else(PoisonError::into_inner);
+        let as_of = AsOf {
+            size: replica.size(),
+        };
+        Ok(replica.look_at(now, |state| look(state, as_of)))
     }
 
     async fn projected_through(&self, size: LogSize) -> Result<(), ReadRefusal> {
@@ -441,7 +454,11 @@ impl Ledger {
         owner: Owner,
         at: Position,
     ) -> Result<Option<(Position, Running)>, ReadRefusal> {
-        self.projected_through(LogSize::new(at.get() + 1)).await?;
+        let size = self.head().size;
+        if at.get() >= size.get() {
+            return Err(ReadRefusal::NotReached { position: at, size });
+        }
+        self.projected_through(at.size_through()).await?;
         let found = self
             .index
             .trail_at(owner.key(), at)

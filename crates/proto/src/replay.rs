@@ -127,6 +127,10 @@ impl Replica {
     pub fn state(&self) -> &State {
         &self.state
     }
+    /// Looks at the state as it is at an instant after the last record; see [`State::look_at`].
+    pub fn look_at<R>(&mut self, now: Timestamp, look: impl FnOnce(&State) -> R) -> R {
+        self.state.look_at(now, look)
+    }
     /// How many records led here.
     pub fn size(&self) -> LogSize {
         LogSize::new(self.state.size())

@@ -299,12 +299,14 @@ pub fn describe(rejection: &Rejection) -> Described {
         R::ProposalNotPending { proposal } => {
             say(FailedPrecondition, "PROPOSAL_NOT_PENDING").with("proposal", proposal)
         }
-        R::ExpiryOutOfRange { expires_at, now, latest } => {
-            say(FailedPrecondition, "EXPIRY_OUT_OF_RANGE")
-                .with("expires_at_micros", expires_at.as_micros())
-                .with("now_micros", now.as_micros())
-                .with("latest_micros", latest.as_micros())
-        }
+        R::ExpiryOutOfRange {
+            expires_at,
+            now,
+            latest,
+        } => say(FailedPrecondition, "EXPIRY_OUT_OF_RANGE")
+            .with("expires_at_micros", expires_at.as_micros())
+            .with("now_micros", now.as_micros())
+            .with("latest_micros", latest.as_micros()),
 
         // Loans
         R::NotInOffice { office, officer } => say(FailedPrecondition, "NOT_IN_OFFICE")

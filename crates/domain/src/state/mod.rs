@@ -206,6 +206,23 @@ pub fn advance(state: &mut State, now: Timestamp) {
 }
 
 impl State {
+    /// Whether a proposal has lapsed by `now` that no record has released yet.
+    pub fn has_lapsed(&self, now: Timestamp) -> bool {
+        self.expiries
+            .first()
+            .is_some_and(|((expires_at, _), ())| *expires_at <= now)
+    }
+
+    /// Looks at the state as it is at an instant after its last record, with what has lapsed since
+    /// then released, and leaves it as it was: time is not a record.
+    pub fn look_at<R>(&mut self, now: Timestamp, look: impl FnOnce(&State) -> R) -> R {
+        self.mark();
+        advance(self, now);
+        let seen = look(self);
+        self.roll_back();
+        seen
+    }
+
     /// Adds a proposal and reserves what it would use.
     pub(crate) fn reserve(&mut self, at: Position, proposal: Proposal) {
         self.apply_reservation(&proposal.reservation, 1);

@@ -3,8 +3,12 @@
 use crate::support::*;
 use bergulir_chain::Position;
 use bergulir_domain::Timestamp;
-use bergulir_domain::state::{AccountIndex, FundIndex};
-use bergulir_engine::{Direction, LedgerOptions, Owner, ReadRefusal, Request, Terms, Work};
+use bergulir_domain::rejection::LoanStatus;
+use bergulir_domain::state::{AccountIndex, FundIndex, LoanIndex};
+use bergulir_domain::{Rejection, State};
+use bergulir_engine::{
+    Direction, LedgerOptions, Owner, ReadRefusal, Refusal, Request, Terms, Work,
+};
 use std::time::Duration;
 
 const ACCOUNT: Owner = Owner::Account(AccountIndex::new(0));
@@ -27,6 +31,34 @@ async fn a_read_sees_every_write_that_was_answered() {
             .unwrap();
         assert!(seen > receipt.unwrap().position.get());
     }
+}
+
+#[tokio::test]
+async fn what_has_lapsed_by_now_is_seen_as_released_without_a_record() {
+    let folder = tempfile::tempdir().unwrap();
+    let desk = Desk::pilot(folder.path(), LedgerOptions::default()).await;
+    desk.post("maker", propose_loan("l", 1, 100)).await.unwrap();
+    let (ledger, size) = (desk.ledger(), desk.size());
+    let seen = || async {
+        let look = |state: &State, _| {
+            let reserved = state.funds().get(FundIndex::new(0)).balances.reserved;
+            (state.loans().get(LoanIndex::new(0)).status(), reserved)
+        };
+        ledger.read(None, look).await.unwrap()
+    };
+    desk.clock.pass(Duration::from_secs(30 * 86_400 - 1));
+    assert_eq!(seen().await, (LoanStatus::Pending, 10_000));
+    desk.clock.pass(Duration::from_secs(1));
+    for _ in 0..2 {
+        assert_eq!(seen().await, (LoanStatus::Expired, 0));
+    }
+    assert_eq!(desk.size(), size);
+    // The writer sees it as the readers do.
+    let late = desk.post("checker", approve_loan("l")).await;
+    assert!(matches!(
+        late,
+        Err(Refusal::Rule(Rejection::LoanNotPending { .. }))
+    ));
 }
 
 #[tokio::test]
