@@ -15,17 +15,16 @@ fn quick_start() -> Vec<Vec<String>> {
 /// The words of a line as a shell splits them: quotes keep spaces, `#` begins a comment.
 fn words(line: &str) -> Vec<String> {
     let (mut words, mut word, mut quoted) = (Vec::new(), String::new(), false);
-    for c in line.chars() {
+    for c in line.chars().chain([' ']) {
         match c {
             '"' => quoted = !quoted,
             '#' if !quoted => break,
-            ' ' if !quoted => {
-                words.extend(Some(std::mem::take(&mut word)).filter(|w| !w.is_empty()))
-            }
+            ' ' if quoted => word.push(c),
+            ' ' if word.is_empty() => {}
+            ' ' => words.push(std::mem::take(&mut word)),
             _ => word.push(c),
         }
     }
-    words.extend(Some(word).filter(|w| !w.is_empty()));
     words
 }
 

@@ -23,8 +23,10 @@ pub(crate) struct AccountArgs {
 enum AccountCommand {
     /// Open a cooperative's account in a fund
     ///
-    /// Example: bergulir account open acct-1 --fund dana-2026 --coop coop-1 --bank BJB
-    ///   --bank-account 0012345678 --holder "Koperasi Desa Merah Putih Cangkudu"
+    /// Example:
+    ///   bergulir account open acct-1 --fund dana-2026 --coop coop-1 --bank BJB \
+    ///     --bank-account 0012345678 --holder "Koperasi Desa Merah Putih Cangkudu"
+    #[command(verbatim_doc_comment)]
     Open {
         #[command(flatten)]
         write: WriteArgs,

@@ -27,7 +27,9 @@ enum AuditCommand {
     /// run meanwhile. Ends with 0: valid; 1: invalid, with the first bad position and why;
     /// 2: could not tell, as with a torn last frame.
     ///
-    /// Example: bergulir audit verify ./data
+    /// Example:
+    ///   bergulir audit verify ./data
+    #[command(verbatim_doc_comment)]
     Verify {
         /// A data directory, a ledger's folder or a log folder
         #[arg(value_name = "DIR")]

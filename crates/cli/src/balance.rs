@@ -10,8 +10,10 @@ use crate::parse;
 
 /// Show balances of funds, accounts and loans, now or at an earlier moment
 ///
-/// Example: bergulir balance funds/dana-2026 funds/dana-2026/accounts/acct-1 loans/loan-1
+/// Example:
+///   bergulir balance funds/dana-2026 funds/dana-2026/accounts/acct-1 loans/loan-1
 #[derive(Debug, Args)]
+#[command(verbatim_doc_comment)]
 pub(crate) struct BalanceArgs {
     #[command(flatten)]
     client: ClientArgs,

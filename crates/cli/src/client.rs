@@ -27,24 +27,25 @@ const MAX_ANSWER_BYTES: usize = 64 * 1024 * 1024;
 
 /// Whom to talk to, as whom, and about which ledger.
 #[derive(Debug, Clone, Args)]
-#[command(next_help_heading = "Server")]
 pub(crate) struct ClientArgs {
     /// Where the server listens
     #[arg(
         long,
         global = true,
+        help_heading = "Server",
         env = "BERGULIR_ADDRESS",
         default_value = DEFAULT_ADDRESS,
         value_name = "ADDRESS"
     )]
     address: String,
     /// The ledger
-    #[arg(long, global = true, env = "BERGULIR_LEDGER", value_parser = parse::checked::<LedgerId>)]
+    #[arg(long, global = true, help_heading = "Server", env = "BERGULIR_LEDGER", value_parser = parse::checked::<LedgerId>)]
     ledger: Option<String>,
     /// Who you are: an opaque id, never a person's name; needed for every command
     #[arg(
         long,
         global = true,
+        help_heading = "Server",
         env = "BERGULIR_PRINCIPAL",
         value_parser = parse::checked::<PrincipalId>
     )]
@@ -53,6 +54,7 @@ pub(crate) struct ClientArgs {
     #[arg(
         long,
         global = true,
+        help_heading = "Server",
         default_value_t = 30,
         value_name = "SECONDS",
         value_parser = clap::value_parser!(u64).range(1..=3600)
@@ -62,16 +64,15 @@ pub(crate) struct ClientArgs {
 
 /// What may be said with every command.
 #[derive(Debug, Clone, Args)]
-#[command(next_help_heading = "Sending")]
 pub(crate) struct WriteArgs {
     /// The id that makes sending again safe: a UUID [default: a new one]
-    #[arg(long, value_name = "UUID")]
+    #[arg(long, help_heading = "Sending", value_name = "UUID")]
     request_id: Option<Uuid>,
     /// Let the server decide, and record nothing
-    #[arg(long)]
+    #[arg(long, help_heading = "Sending")]
     validate_only: bool,
     /// Refuse unless the log has exactly this many records
-    #[arg(long, value_name = "RECORDS")]
+    #[arg(long, help_heading = "Sending", value_name = "RECORDS")]
     expected_position: Option<u64>,
 }
 
@@ -164,9 +165,10 @@ impl Client {
     /// Connects to the server that the command line names.
     pub(crate) async fn connect(args: &ClientArgs, json: bool) -> Result<Client, Failure> {
         // `serve` prints an address, not a URL: what it prints can be passed on as it is.
-        let url = match args.address.contains("://") {
-            true => args.address.clone(),
-            false => format!("http://{}", args.address),
+        let url = if args.address.contains("://") {
+            args.address.clone()
+        } else {
+            format!("http://{}", args.address)
         };
         let endpoint = Endpoint::from_shared(url)
             .map_err(|_| {

@@ -7,8 +7,10 @@ use crate::failure::Failure;
 
 /// Print completions for a shell
 ///
-/// Example: bergulir completions bash > ~/.local/share/bash-completion/completions/bergulir
+/// Example:
+///   bergulir completions bash > ~/.local/share/bash-completion/completions/bergulir
 #[derive(Debug, Args)]
+#[command(verbatim_doc_comment)]
 pub(crate) struct CompletionsArgs {
     /// The shell
     shell: Shell,

@@ -28,8 +28,10 @@ pub(crate) struct CoopArgs {
 enum CoopCommand {
     /// Register the cooperative of a village
     ///
-    /// Example: bergulir coop register coop-1 --village 36.03.01.2003
-    ///   --name "Koperasi Desa Merah Putih Cangkudu"
+    /// Example:
+    ///   bergulir coop register coop-1 --village 36.03.01.2003 \
+    ///     --name "Koperasi Desa Merah Putih Cangkudu"
+    #[command(verbatim_doc_comment)]
     Register {
         #[command(flatten)]
         write: WriteArgs,

@@ -12,9 +12,11 @@ use crate::parse;
 
 /// Pay out a tranche of an approved loan (pencairan)
 ///
-/// Example: bergulir disburse loan-1 --amount 100000000 --bank BJB --bank-reference TRF-0001
-///   --value-date 2026-03-16
+/// Example:
+///   bergulir disburse loan-1 --amount 100000000 --bank BJB --bank-reference TRF-0001 \
+///     --value-date 2026-03-16
 #[derive(Debug, Args)]
+#[command(verbatim_doc_comment)]
 pub(crate) struct DisburseArgs {
     #[command(flatten)]
     client: ClientArgs,

@@ -24,7 +24,8 @@ Exit codes:
 Examples:
   bergulir demo
   bergulir serve --data ./data
-  bergulir --help | bergulir COMMAND --help";
+  bergulir audit verify ./data
+  bergulir help fund allocate";
 
 /// The code as the operating system takes it.
 pub(crate) fn code(code: u8) -> ExitCode {

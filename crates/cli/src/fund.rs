@@ -24,8 +24,10 @@ pub(crate) struct FundArgs {
 enum FundCommand {
     /// Open a fund with its terms
     ///
-    /// Example: bergulir fund open dana-2026 --name "Dana Bergulir 2026" --opening-date 2026-01-02
-    ///   --ceiling 3000000000 --rate 5 --method declining --tenor-months 36 --grace-months 3
+    /// Example:
+    ///   bergulir fund open dana-2026 --name "Dana Bergulir 2026" --opening-date 2026-01-02 \
+    ///     --ceiling 3000000000 --rate 5 --method declining --tenor-months 36 --grace-months 3
+    #[command(verbatim_doc_comment)]
     Open {
         #[command(flatten)]
         write: WriteArgs,
@@ -121,46 +123,66 @@ enum FundCommand {
 
 /// What a fund gives and under which terms.
 #[derive(Debug, Clone, Args)]
-#[command(next_help_heading = "Terms")]
 struct TermsArgs {
     /// What it gives
-    #[arg(long, default_value = "loan")]
+    #[arg(long, help_heading = "Terms", default_value = "loan")]
     kind: FundKind,
     /// The most that one cooperative may have
-    #[arg(long, value_name = "AMOUNT", value_parser = parse::amount)]
+    #[arg(long, help_heading = "Terms", value_name = "AMOUNT", value_parser = parse::amount)]
     ceiling: Amount,
     /// What must be confirmed before an account opens, separated by commas
-    #[arg(long, value_name = "ITEM", value_delimiter = ',')]
+    #[arg(
+        long,
+        help_heading = "Terms",
+        value_name = "ITEM",
+        value_delimiter = ','
+    )]
     require: Vec<Readiness>,
     /// How many days a proposal waits for its second person [default: 30]
-    #[arg(long, value_name = "DAYS")]
+    #[arg(long, help_heading = "Terms", value_name = "DAYS")]
     proposal_validity_days: Option<u32>,
     /// Interest in percent a year, such as 5 or 6.25
     #[arg(
         long,
+        help_heading = "Terms",
         value_name = "PERCENT",
         value_parser = parse::rate,
         required_if_eq("kind", "loan")
     )]
     rate: Option<String>,
     /// How interest is counted
-    #[arg(long, required_if_eq("kind", "loan"))]
+    #[arg(long, help_heading = "Terms", required_if_eq("kind", "loan"))]
     method: Option<Method>,
     /// Months from disbursement to the last instalment, grace included
-    #[arg(long, value_name = "MONTHS", required_if_eq("kind", "loan"))]
+    #[arg(
+        long,
+        help_heading = "Terms",
+        value_name = "MONTHS",
+        required_if_eq("kind", "loan")
+    )]
     tenor_months: Option<u32>,
     /// Months at the start in which nothing is due
-    #[arg(long, value_name = "MONTHS", default_value_t = 0)]
+    #[arg(
+        long,
+        help_heading = "Terms",
+        value_name = "MONTHS",
+        default_value_t = 0
+    )]
     grace_months: u32,
     /// The grace months bear interest
-    #[arg(long)]
+    #[arg(long, help_heading = "Terms")]
     grace_bears_interest: bool,
     /// In which order a payment is settled, separated by commas
     /// [default: late-fee,interest,principal]
-    #[arg(long, value_name = "PART", value_delimiter = ',')]
+    #[arg(
+        long,
+        help_heading = "Terms",
+        value_name = "PART",
+        value_delimiter = ','
+    )]
     repayment_order: Vec<Part>,
     /// Interest and late fees that come in may be lent again
-    #[arg(long)]
+    #[arg(long, help_heading = "Terms")]
     relend_income: bool,
 }
 

@@ -23,8 +23,10 @@ pub(crate) struct LedgerArgs {
 enum LedgerCommand {
     /// Open the ledger that --ledger names
     ///
-    /// Example: bergulir ledger open --ledger tangerang --principal petugas-1
-    ///   --origin ledger.example.go.id/tangerang --region 36.03
+    /// Example:
+    ///   bergulir ledger open --ledger tangerang --principal petugas-1 \
+    ///     --origin ledger.example.go.id/tangerang --region 36.03
+    #[command(verbatim_doc_comment)]
     Open {
         #[command(flatten)]
         write: WriteArgs,

@@ -18,6 +18,7 @@ mod failure;
 mod fund;
 mod index;
 mod ledger;
+mod lists;
 mod loan;
 mod log;
 mod output;

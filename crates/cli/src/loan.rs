@@ -25,8 +25,10 @@ pub(crate) struct LoanArgs {
 enum LoanCommand {
     /// Propose a loan to an open account
     ///
-    /// Example: bergulir loan propose loan-1 --fund dana-2026 --account acct-1 --amount 100000000
-    ///   --contract SPK-001 --chair ketua-1 --treasurer bendahara-1
+    /// Example:
+    ///   bergulir loan propose loan-1 --fund dana-2026 --account acct-1 --amount 100000000 \
+    ///     --contract SPK-001 --chair ketua-1 --treasurer bendahara-1
+    #[command(verbatim_doc_comment)]
     Propose {
         #[command(flatten)]
         write: WriteArgs,

@@ -12,9 +12,11 @@ use crate::parse;
 
 /// Record a payment of a borrower (angsuran), in parts that sum to it
 ///
-/// Example: bergulir repay loan-1 --amount 3484848 --to-principal 3030303 --to-interest 454545
-///   --bank BJB --bank-reference TRF-0002 --value-date 2026-07-16
+/// Example:
+///   bergulir repay loan-1 --amount 3484848 --to-principal 3030303 --to-interest 454545 \
+///     --bank BJB --bank-reference TRF-0002 --value-date 2026-07-16
 #[derive(Debug, Args)]
+#[command(verbatim_doc_comment)]
 pub(crate) struct RepayArgs {
     #[command(flatten)]
     client: ClientArgs,

@@ -22,7 +22,9 @@ pub(crate) struct ReversalArgs {
 enum ReversalCommand {
     /// Propose to undo the money event at a position
     ///
-    /// Example: bergulir reversal propose 1234 --reason "posted to the wrong cooperative"
+    /// Example:
+    ///   bergulir reversal propose 1234 --reason "posted to the wrong cooperative"
+    #[command(verbatim_doc_comment)]
     Propose {
         #[command(flatten)]
         write: WriteArgs,

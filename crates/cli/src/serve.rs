@@ -1,6 +1,7 @@
 //! `bergulir serve`: the server.
 
 use std::future::Future;
+use std::io::IsTerminal as _;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Mutex;
@@ -19,8 +20,10 @@ use crate::progress::Bar;
 /// Prints `listening on ADDRESS` when it is ready. Stops on Ctrl-C or SIGTERM: what is in flight is
 /// finished first. What it logs on the standard error is chosen with `RUST_LOG`.
 ///
-/// Example: bergulir serve --data ./data
+/// Example:
+///   bergulir serve --data ./data
 #[derive(Debug, Args)]
+#[command(verbatim_doc_comment)]
 pub(crate) struct ServeArgs {
     /// The data directory; made if it is missing
     #[arg(long, env = "BERGULIR_DATA", value_name = "DIR")]
@@ -57,6 +60,7 @@ pub(crate) fn log_to_stderr(default: &str) {
     // Fails only if it was done before.
     let _ = tracing_subscriber::fmt()
         .with_env_filter(filter)
+        .with_ansi(std::io::stderr().is_terminal())
         .with_writer(std::io::stderr)
         .try_init();
 }

@@ -165,6 +165,13 @@ pub(crate) fn ledger(page: &mut Page, ledger: &pb::Ledger) {
     page.facts(&ledger.name, &facts);
 }
 
+/// A fund's money alone.
+pub(crate) fn fund_money(page: &mut Page, fund: &pb::Fund) {
+    if let Some(balances) = &fund.balances {
+        fund_balances(page, balances);
+    }
+}
+
 /// A fund with its terms and its money.
 pub(crate) fn fund(page: &mut Page, fund: &pb::Fund) {
     page.facts(

@@ -8,8 +8,10 @@ use crate::failure::Failure;
 
 /// Show the audit trail (jejak audit) of a fund, an account or a loan
 ///
-/// Example: bergulir trail funds/dana-2026/accounts/acct-1
+/// Example:
+///   bergulir trail funds/dana-2026/accounts/acct-1
 #[derive(Debug, Args)]
+#[command(verbatim_doc_comment)]
 pub(crate) struct TrailArgs {
     #[command(flatten)]
     client: ClientArgs,

@@ -1,5 +1,7 @@
 //! The words of the office: Indonesian with English beside it.
 
+use bergulir_domain::Date;
+use bergulir_domain::moment::UNIX_EPOCH_JULIAN_DAY;
 use bergulir_proto::pb;
 use bergulir_proto::pb::event::Kind;
 
@@ -55,6 +57,21 @@ pub(crate) fn event(event: Option<&pb::Event>) -> &'static str {
         Kind::ProposalRefused(_) => "Usulan ditolak / Proposal refused",
         Kind::ProposalWithdrawn(_) => "Usulan ditarik / Proposal withdrawn",
     }
+}
+
+/// The day on which the bank booked what happened; `None`: no money moved.
+pub(crate) fn value_date(event: Option<&pb::Event>) -> Option<Date> {
+    let days = match event?.kind.as_ref()? {
+        Kind::Disbursed(event) => event.value_date,
+        Kind::Repaid(event) => event.value_date,
+        Kind::GrantDisbursed(event) => event.value_date,
+        Kind::DisbursementReturned(event) => event.value_date,
+        Kind::FundAllocated(event) => event.value_date,
+        Kind::AllocationWithdrawn(event) => event.value_date,
+        _ => return None,
+    };
+    let julian = UNIX_EPOCH_JULIAN_DAY.checked_add(days)?;
+    Date::from_julian_day(julian).ok()
 }
 
 /// What an account is.

@@ -11,12 +11,13 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use bergulir_engine::LEDGERS_FOLDER;
-use bergulir_server::{ServerOptions, StartError};
+use bergulir_server::{ServeError, ServerOptions};
 use clap::Args;
 use tokio::sync::oneshot;
 
 use crate::demo::findings::Findings;
 use crate::demo::roster::Roster;
+use crate::demo::run::Story;
 use crate::desk::Desk;
 use crate::failure::Failure;
 use crate::serve::{log_to_stderr, stop_signal};
@@ -25,8 +26,7 @@ use crate::{audit, output};
 /// The only ledger of the demonstration.
 const LEDGER: &str = "demo";
 
-/// See a whole programme run: allocation, 58 cooperatives, loans, repayments, a correction, and
-/// what came back lent again
+/// See a whole programme run, from the allocation to what came back and is lent again
 ///
 /// Starts a real server on a loopback port and a fresh data directory, drives it through gRPC,
 /// and verifies what it wrote.
@@ -62,80 +62,100 @@ pub(crate) async fn run(args: DemoArgs, json: bool) -> Result<(), Failure> {
     let folder = Folder::fresh(args.data.as_deref())?;
     // From here on Ctrl-C ends the demonstration in order, so that a temporary folder goes too.
     let stop = stop_signal()?;
-    tokio::select! {
-        outcome = show(&args, &roster, &folder, began, json) => outcome,
-        () = stop => Err(Failure::CouldNotTell("stopped before the end".to_owned())),
-    }
-}
-
-async fn show(
-    args: &DemoArgs,
-    roster: &Roster,
-    folder: &Folder,
-    began: Instant,
-    json: bool,
-) -> Result<(), Failure> {
-    let options = ServerOptions::new(folder.path(), args.listen);
-    let running = bergulir_server::start(options, |_, _, _| {})
-        .await
-        .map_err(|error: StartError| Failure::CouldNotTell(error.to_string()))?;
-    let address = running.address();
-    let (stop, stopped) = oneshot::channel::<()>();
-    let server = tokio::spawn(running.serve_until(async {
-        // Also ready when the sender is gone.
-        let _ = stopped.await;
-    }));
-
-    let desk = Desk::at(address, LEDGER).await?;
-    let story = run::Story::new(json);
-    story.say(format_args!(
-        "{} koperasi / cooperatives · server {address} · data {}",
-        output::count(roster.cooperatives.len() as u64),
-        folder.path().display()
-    ));
-    let lent = Box::pin(run::programme(&desk, roster, LEDGER, &story)).await?;
-    let mut findings = Findings::ask(&desk, lent, &story).await?;
-
-    let mut stop = Some(stop);
-    let mut server = Some(server);
-    if !args.keep_serving {
-        drop(stop.take());
-        if let Some(server) = server.take() {
-            ended(server).await?;
-        }
-    }
-    let path = folder.path().to_owned();
-    let verifying = tokio::task::spawn_blocking(move || audit::verify(&path, None));
-    let reports = verifying
-        .await
-        .map_err(|error| Failure::CouldNotTell(error.to_string()))?
-        .map_err(|error| Failure::CouldNotTell(error.to_string()))?;
-    findings.compare(&reports, began.elapsed());
-    findings.show(json, folder.kept().then(|| folder.path()))?;
-
-    if let Some(server) = server.take() {
-        let wait = stop_signal()?;
+    tokio::pin!(stop);
+    let server = Serving::start(folder.path(), args.listen).await?;
+    let (address, story) = (server.address, Story::new(json));
+    let told = tokio::select! {
+        told = Box::pin(tell(&args, &roster, &folder, server, &story, began)) => told?,
+        () = &mut stop => return Err(Failure::CouldNotTell("stopped before the end".to_owned())),
+    };
+    told.findings
+        .show(json, folder.kept().then(|| folder.path()))?;
+    if let Some(server) = told.server {
         story.say(format_args!(
             "Server tetap jalan / still serving: http://{address} (--ledger {LEDGER}); Ctrl-C"
         ));
-        wait.await;
-        drop(stop.take());
-        ended(server).await?;
+        stop.await;
+        server.stop().await?;
     }
-    if findings.verified() {
+    if told.findings.verified() {
         Ok(())
     } else {
         Err(Failure::Invalid)
     }
 }
 
-async fn ended(
-    server: tokio::task::JoinHandle<Result<(), bergulir_server::ServeError>>,
-) -> Result<(), Failure> {
-    server
+/// What there is at the end.
+struct Told {
+    findings: Findings,
+    /// The server, if it is to stay up.
+    server: Option<Serving>,
+}
+
+/// Runs the programme, asks what came of it, and verifies the log.
+async fn tell(
+    args: &DemoArgs,
+    roster: &Roster,
+    folder: &Folder,
+    server: Serving,
+    story: &Story,
+    began: Instant,
+) -> Result<Told, Failure> {
+    let desk = Desk::at(server.address, LEDGER).await?;
+    story.say(format_args!(
+        "{} koperasi / cooperatives · server {} · data {}",
+        output::count(roster.cooperatives.len() as u64),
+        server.address,
+        folder.path().display()
+    ));
+    let lent = Box::pin(run::programme(&desk, roster, LEDGER, story)).await?;
+    let mut findings = Findings::ask(&desk, lent, story).await?;
+    drop(desk);
+    let server = if args.keep_serving {
+        Some(server)
+    } else {
+        server.stop().await?;
+        None
+    };
+    let path = folder.path().to_owned();
+    let reports = tokio::task::spawn_blocking(move || audit::verify(&path, None))
         .await
         .map_err(|error| Failure::CouldNotTell(error.to_string()))?
-        .map_err(|error| Failure::CouldNotTell(error.to_string()))
+        .map_err(|error| Failure::CouldNotTell(error.to_string()))?;
+    findings.compare(&reports, began.elapsed());
+    Ok(Told { findings, server })
+}
+
+/// A server in this process.
+struct Serving {
+    address: SocketAddr,
+    stop: oneshot::Sender<()>,
+    task: tokio::task::JoinHandle<Result<(), ServeError>>,
+}
+
+impl Serving {
+    async fn start(data: &Path, listen: SocketAddr) -> Result<Serving, Failure> {
+        let running = bergulir_server::start(ServerOptions::new(data, listen), |_, _, _| {})
+            .await
+            .map_err(|error| Failure::CouldNotTell(error.to_string()))?;
+        let (stop, stopped) = oneshot::channel::<()>();
+        Ok(Serving {
+            address: running.address(),
+            stop,
+            task: tokio::spawn(running.serve_until(async {
+                // Also ready when the sender is gone.
+                let _ = stopped.await;
+            })),
+        })
+    }
+
+    async fn stop(self) -> Result<(), Failure> {
+        drop(self.stop);
+        self.task
+            .await
+            .map_err(|error| Failure::CouldNotTell(error.to_string()))?
+            .map_err(|error| Failure::CouldNotTell(error.to_string()))
+    }
 }
 
 /// The data directory of the demonstration.

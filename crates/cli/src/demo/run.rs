@@ -296,10 +296,9 @@ async fn lend_again(
     let carried = usize::try_from(committable / LOAN_MINOR).unwrap_or(0);
     let borrowers = &all[..carried.min(all.len())];
     story.say(format_args!(
-        "  Kembali Rp {}: {} pinjaman lagi / came back: {} further loans",
+        "  Kembali Rp {}: {further} pinjaman lagi / came back: {further} further loans",
         rupiah(committable),
-        borrowers.len(),
-        borrowers.len()
+        further = count(borrowers.len() as u64)
     ));
     if borrowers.is_empty() {
         return Ok(0);
