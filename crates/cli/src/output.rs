@@ -13,6 +13,9 @@ use rust_decimal::Decimal;
 use crate::failure::Failure;
 use crate::parse::CURRENCY;
 
+/// How wide a table of facts is at the most where no terminal says it.
+const FACTS_WIDTH: u16 = 140;
+
 static DESCRIPTORS: LazyLock<DescriptorPool> = LazyLock::new(|| {
     DescriptorPool::decode(pb::FILE_DESCRIPTOR_SET)
         .expect("the descriptors were compiled from the same files as this program")
@@ -79,6 +82,10 @@ impl Page {
     /// A table of two columns: what it is, and what it says.
     pub(crate) fn facts(&mut self, title: &str, facts: &[(&str, String)]) {
         let mut table = new_table();
+        if !table.is_tty() {
+            // A long sentence is broken into lines here too; a hash stays whole.
+            table.set_width(FACTS_WIDTH);
+        }
         table.set_header([title, ""]);
         for (name, value) in facts {
             table.add_row([*name, value.as_str()]);
