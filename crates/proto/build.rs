@@ -5,24 +5,14 @@ use std::path::{Path, PathBuf};
 
 use prost::Message as _;
 
-const FILES: [&str; 7] = [
-    "types",
-    "resources",
-    "commands",
-    "event",
-    "ledger",
-    "query",
-    "log",
-];
+const FILES: [&str; 7] = ["types", "resources", "commands", "event", "ledger", "query", "log"];
 
 fn main() -> Result<(), Box<dyn Error>> {
     let proto = Path::new("../../proto");
     println!("cargo::rerun-if-changed={}", proto.display());
 
-    let files: Vec<PathBuf> = FILES
-        .iter()
-        .map(|name| proto.join(format!("bergulir/v1/{name}.proto")))
-        .collect();
+    let files: Vec<PathBuf> =
+        FILES.iter().map(|name| proto.join(format!("bergulir/v1/{name}.proto"))).collect();
     let descriptors = protox::compile(files, [proto])?;
 
     let out = PathBuf::from(std::env::var("OUT_DIR")?);

@@ -51,10 +51,7 @@ async fn a_flipped_byte_is_named_by_the_audit_and_not_served() {
 
     let server = Server::start(folder.path());
     let mut client = server.client("maker").await;
-    let refused = client
-        .send(Uuid::new_v4(), &allocate(1, "late"))
-        .await
-        .unwrap_err();
+    let refused = client.send(Uuid::new_v4(), &allocate(1, "late")).await.unwrap_err();
     assert_eq!(refused.code(), Code::DataLoss, "{refused}");
     let why = refused.get_details_error_info().unwrap();
     assert_eq!(why.reason, "CHAIN_BROKEN");

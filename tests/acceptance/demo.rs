@@ -12,17 +12,11 @@ struct Expected {
 impl Expected {
     fn of(cooperatives: i64) -> Expected {
         let principal_back = cooperatives * 3 * 3_030_303;
-        Expected {
-            cooperatives,
-            further: principal_back / 100_000_000,
-        }
+        Expected { cooperatives, further: principal_back / 100_000_000 }
     }
 
     fn check(&self, report: &serde_json::Value) {
-        let Expected {
-            cooperatives: n,
-            further,
-        } = self;
+        let Expected { cooperatives: n, further } = self;
         let loans = n + further;
         let (disbursed, repaid) = (loans * 100_000_000, n * 3 * 3_030_303);
         let figures = [
@@ -45,9 +39,7 @@ fn the_demo_and_the_audit_agree(args: &[&str], expected: &Expected) {
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path().join("data");
     let data = data.to_str().unwrap();
-    let demo = run(["demo", "--json", "--data", data]
-        .into_iter()
-        .chain(args.iter().copied()));
+    let demo = run(["demo", "--json", "--data", data].into_iter().chain(args.iter().copied()));
     let shown = last_json(&demo);
     assert_eq!(demo.status.code(), Some(0), "{shown}");
     assert_eq!(shown["verified"], true, "{shown}");
@@ -88,21 +80,9 @@ fn a_file_that_is_not_one_of_villages_is_refused_with_its_line() {
     let cases = [
         ("nothing.csv", "", "village_code"),
         ("header.csv", "code,name\n36.03.01.2003,X\n", "village_code"),
-        (
-            "code.csv",
-            "village_code,village_name\n36.03.01.2003,A\n36.03.01,B\n",
-            "3",
-        ),
-        (
-            "twice.csv",
-            "village_code,village_name\n36.03.01.2003,A\n36.03.01.2003,B\n",
-            "3",
-        ),
-        (
-            "kind.csv",
-            "village_code,village_name\n36.03.01.9003,A\n",
-            "2",
-        ),
+        ("code.csv", "village_code,village_name\n36.03.01.2003,A\n36.03.01,B\n", "3"),
+        ("twice.csv", "village_code,village_name\n36.03.01.2003,A\n36.03.01.2003,B\n", "3"),
+        ("kind.csv", "village_code,village_name\n36.03.01.9003,A\n", "2"),
     ];
     for (name, content, mentions) in cases {
         let file = folder.path().join(name);

@@ -27,9 +27,7 @@ struct Known {
 
 fn rounds() -> u32 {
     let set = std::env::var("BERGULIR_KILL_ROUNDS").ok();
-    set.map_or(DEFAULT_ROUNDS, |rounds| {
-        rounds.parse().expect("BERGULIR_KILL_ROUNDS is a number")
-    })
+    set.map_or(DEFAULT_ROUNDS, |rounds| rounds.parse().expect("BERGULIR_KILL_ROUNDS is a number"))
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -63,19 +61,13 @@ async fn nothing_acknowledged_is_lost_and_nothing_takes_effect_twice() {
     let records = client.records().await;
     let known = known.lock().unwrap();
     assert!(known.open.is_empty());
-    assert!(
-        known.acknowledged.len() > rounds() as usize,
-        "there was a load"
-    );
+    assert!(known.acknowledged.len() > rounds() as usize, "there was a load");
     for (position, hash) in known.acknowledged.values() {
         let record = &records[usize::try_from(*position).unwrap()];
         assert_eq!(record.position, *position);
         assert_eq!(&record.record_hash, hash);
     }
-    let ids: BTreeSet<&str> = records
-        .iter()
-        .map(|record| record.request_id.as_str())
-        .collect();
+    let ids: BTreeSet<&str> = records.iter().map(|record| record.request_id.as_str()).collect();
     assert_eq!(ids.len(), records.len(), "each request id stands once");
     server.kill();
 
@@ -91,20 +83,14 @@ async fn nothing_acknowledged_is_lost_and_nothing_takes_effect_twice() {
 async fn write(mut client: Client, name: String, known: Arc<Mutex<Known>>) {
     for n in 0.. {
         let (request_id, reference) = (Uuid::new_v4(), format!("{name}-{n}"));
-        known
-            .lock()
-            .unwrap()
-            .open
-            .insert(request_id, reference.clone());
+        known.lock().unwrap().open.insert(request_id, reference.clone());
         let Ok(receipt) = client.send(request_id, &allocate(RUPIAH, &reference)).await else {
             return;
         };
         assert!(!receipt.duplicate);
         let mut known = known.lock().unwrap();
         known.open.remove(&request_id);
-        known
-            .acknowledged
-            .insert(request_id, (receipt.position, receipt.record_hash));
+        known.acknowledged.insert(request_id, (receipt.position, receipt.record_hash));
     }
 }
 
@@ -113,15 +99,8 @@ async fn write(mut client: Client, name: String, known: Arc<Mutex<Known>>) {
 async fn retry_what_is_open(client: &mut Client, known: &Mutex<Known>) {
     let open = std::mem::take(&mut known.lock().unwrap().open);
     for (request_id, reference) in open {
-        let receipt = client
-            .send(request_id, &allocate(RUPIAH, &reference))
-            .await
-            .unwrap();
+        let receipt = client.send(request_id, &allocate(RUPIAH, &reference)).await.unwrap();
         let answer = (receipt.position, receipt.record_hash);
-        known
-            .lock()
-            .unwrap()
-            .acknowledged
-            .insert(request_id, answer);
+        known.lock().unwrap().acknowledged.insert(request_id, answer);
     }
 }

@@ -34,10 +34,7 @@ pub fn last_json(output: &Output) -> serde_json::Value {
     let stdout = String::from_utf8_lossy(&output.stdout);
     let last = stdout.lines().last().unwrap_or_default();
     serde_json::from_str(last).unwrap_or_else(|error| {
-        panic!(
-            "{error}: {stdout}\n{}",
-            String::from_utf8_lossy(&output.stderr)
-        )
+        panic!("{error}: {stdout}\n{}", String::from_utf8_lossy(&output.stderr))
     })
 }
 
@@ -63,11 +60,7 @@ impl Server {
         while stdout.read_line(&mut line).unwrap() > 0 {
             if let Some(address) = line.trim().strip_prefix("listening on ") {
                 let address = address.to_owned();
-                return Server {
-                    child,
-                    address,
-                    _stdout: stdout,
-                };
+                return Server { child, address, _stdout: stdout };
             }
             line.clear();
         }
@@ -105,9 +98,7 @@ pub struct As(MetadataValue<tonic::metadata::Ascii>);
 
 impl Interceptor for As {
     fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
-        request
-            .metadata_mut()
-            .insert("bergulir-principal", self.0.clone());
+        request.metadata_mut().insert("bergulir-principal", self.0.clone());
         Ok(request)
     }
 }

@@ -103,18 +103,8 @@ impl Balances {
             let kept = *at(&mut self.funds, index.get());
             let whose = || format!("fund {}", fund.id);
             // They differ only if a record changed an account that it did not say it concerns.
-            differ(
-                whose,
-                "the sum over its accounts",
-                kept.outstanding,
-                sums.outstanding,
-            )?;
-            differ(
-                whose,
-                "the sum over its accounts",
-                kept.committed,
-                sums.committed,
-            )?;
+            differ(whose, "the sum over its accounts", kept.outstanding, sums.outstanding)?;
+            differ(whose, "the sum over its accounts", kept.committed, sums.committed)?;
         }
         Ok(())
     }
@@ -158,12 +148,7 @@ fn check_fund(fund: &Fund, sums: &Sums) -> Checked {
             - amount(Book::WriteOffLoss)
             - amount(Book::GrantExpense),
     )?;
-    let FundBalances {
-        income_apart,
-        committed,
-        reserved,
-        ..
-    } = *balances;
+    let FundBalances { income_apart, committed, reserved, .. } = *balances;
     for (what, minor) in [
         ("available", balances.available()),
         ("committable", balances.committable()),
@@ -174,27 +159,11 @@ fn check_fund(fund: &Fund, sums: &Sums) -> Checked {
         not_negative(whose, what, i128::from(minor))?;
     }
     let income = amount(Book::InterestIncome) + amount(Book::LateFeeIncome);
-    not_negative(
-        whose,
-        "income not kept apart",
-        income - i128::from(income_apart),
-    )?;
+    not_negative(whose, "income not kept apart", income - i128::from(income_apart))?;
     for (what, found, expected) in [
-        (
-            "principal receivable",
-            amount(Book::PrincipalReceivable),
-            sums.outstanding,
-        ),
-        (
-            "interest income",
-            amount(Book::InterestIncome),
-            sums.interest_paid,
-        ),
-        (
-            "late fee income",
-            amount(Book::LateFeeIncome),
-            sums.late_fees_paid,
-        ),
+        ("principal receivable", amount(Book::PrincipalReceivable), sums.outstanding),
+        ("interest income", amount(Book::InterestIncome), sums.interest_paid),
+        ("late fee income", amount(Book::LateFeeIncome), sums.late_fees_paid),
         ("grant expense", amount(Book::GrantExpense), sums.granted),
         ("committed", i128::from(committed), sums.committed),
     ] {
@@ -219,12 +188,7 @@ fn check_account(account: &Account) -> Checked {
         not_negative(whose, what, i128::from(minor))?;
     }
     if account.status == AccountStatus::Closed {
-        differ(
-            whose,
-            "outstanding of a closed account",
-            i128::from(balances.outstanding()),
-            0,
-        )?;
+        differ(whose, "outstanding of a closed account", i128::from(balances.outstanding()), 0)?;
     }
     Ok(())
 }
@@ -255,12 +219,7 @@ fn check_loans(state: &State) -> Checked {
         let tranches = active.tranches.iter().map(|t| i128::from(t.amount.minor()));
         let balances = &active.balances;
         let whose = || format!("loan {}", loan.id);
-        differ(
-            whose,
-            "disbursed",
-            i128::from(balances.disbursed),
-            tranches.sum(),
-        )?;
+        differ(whose, "disbursed", i128::from(balances.disbursed), tranches.sum())?;
         let numbers = [
             loan.principal.minor() - balances.disbursed,
             balances.disbursed,
@@ -306,22 +265,12 @@ fn check_reservations(state: &State) -> Checked {
     for (index, fund) in state.funds().iter() {
         let expected = funds.get(&index).copied().unwrap_or_default();
         let whose = || format!("fund {}", fund.id);
-        differ(
-            whose,
-            "reserved",
-            i128::from(fund.balances.reserved),
-            expected,
-        )?;
+        differ(whose, "reserved", i128::from(fund.balances.reserved), expected)?;
     }
     for (index, account) in state.accounts().iter() {
         let expected = accounts.get(&index).copied().unwrap_or_default();
         let whose = || format!("account {}", account.id);
-        differ(
-            whose,
-            "pending",
-            i128::from(account.balances.pending),
-            expected,
-        )?;
+        differ(whose, "pending", i128::from(account.balances.pending), expected)?;
     }
     Ok(())
 }
@@ -331,11 +280,7 @@ fn check_allocations(fund: &Fund) -> Checked {
     let whose = || format!("fund {}", fund.id);
     let mut capital = 0;
     for allocation in fund.allocations.values() {
-        not_negative(
-            whose,
-            "what is left of an allocation",
-            allocation.remaining().into(),
-        )?;
+        not_negative(whose, "what is left of an allocation", allocation.remaining().into())?;
         capital += i128::from(allocation.amount.minor() - allocation.withdrawn);
     }
     let found = i128::from(fund.balances.books.amount(Book::Capital));
@@ -347,12 +292,7 @@ fn differ(whose: impl Fn() -> String, what: &'static str, found: i128, expected:
         return Ok(());
     }
     let whose = whose();
-    Err(Imbalance::Differ {
-        whose,
-        what,
-        found,
-        expected,
-    })
+    Err(Imbalance::Differ { whose, what, found, expected })
 }
 
 fn not_negative(whose: impl Fn() -> String, what: &'static str, found: i128) -> Checked {
@@ -388,11 +328,7 @@ mod tests {
     }
 
     fn sums(outstanding: i128, committed: i128) -> Sums {
-        Sums {
-            outstanding,
-            committed,
-            ..Sums::default()
-        }
+        Sums { outstanding, committed, ..Sums::default() }
     }
 
     #[test]
@@ -414,11 +350,7 @@ mod tests {
         let fund = fund([100, -100, 0, 0, 0, 0, 0, 0, 0], 0);
         assert!(matches!(
             check_allocations(&fund),
-            Err(Imbalance::Differ {
-                found: 100,
-                expected: 0,
-                ..
-            })
+            Err(Imbalance::Differ { found: 100, expected: 0, .. })
         ));
     }
 }

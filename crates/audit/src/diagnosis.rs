@@ -36,10 +36,7 @@ pub(crate) fn broken_link(
     if !is_before {
         return this;
     }
-    let reason = Reason::Changed {
-        found: expected,
-        named: stated,
-    };
+    let reason = Reason::Changed { found: expected, named: stated };
     (before, reason)
 }
 
@@ -77,10 +74,7 @@ pub(crate) fn broken_segment(
     match next.get().checked_sub(1).map(Position::new) {
         // Header and first record agree, or there is no record: what they name was changed.
         Some(before) if names.is_none_or(|names| names == stated) => {
-            let reason = Reason::Changed {
-                found: expected,
-                named: stated,
-            };
+            let reason = Reason::Changed { found: expected, named: stated };
             (before, reason)
         }
         _ => (next, Reason::SegmentChain { expected, stated }),

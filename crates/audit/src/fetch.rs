@@ -57,10 +57,7 @@ impl<'a> Fetch<'a> {
     /// Where a record is; `None` if the survey did not find it, or it cannot be read.
     pub(crate) fn place(&mut self, position: Position) -> Option<Place> {
         let found = self.find(position).ok()??;
-        Some(Place {
-            file: self.survey.segments[found.segment].path.clone(),
-            offset: found.offset,
-        })
+        Some(Place { file: self.survey.segments[found.segment].path.clone(), offset: found.offset })
     }
 
     /// The hash that what follows a position names as that of its record: the next record, or the
@@ -101,11 +98,7 @@ impl<'a> Fetch<'a> {
             let length = usize::from(u16::from_be_bytes(*length));
             offset += LENGTH_BYTES as u64;
             if at == position.get() {
-                return Ok(Some(Found {
-                    segment: mark.segment,
-                    offset,
-                    length,
-                }));
+                return Ok(Some(Found { segment: mark.segment, offset, length }));
             }
             offset += length as u64;
             at += 1;
@@ -115,10 +108,7 @@ impl<'a> Fetch<'a> {
 
     fn bytes(&mut self, segment: usize, offset: u64, needed: usize) -> Result<&[u8], FetchError> {
         let file = &self.survey.segments[segment];
-        let io = |source| FetchError::Io {
-            file: file.path.display().to_string(),
-            source,
-        };
+        let io = |source| FetchError::Io { file: file.path.display().to_string(), source };
         if self.open.as_ref().is_none_or(|(open, _)| *open != segment) {
             let window = Window::open(&file.path, STEP_BYTES).map_err(io)?;
             self.open = Some((segment, window));

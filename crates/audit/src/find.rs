@@ -35,9 +35,7 @@ pub(crate) fn log_folders(
         let path = path.to_owned();
         return Ok(vec![LogFolder { path, ledger }]);
     }
-    Err(CannotTell::NoLog {
-        path: path.to_owned(),
-    })
+    Err(CannotTell::NoLog { path: path.to_owned() })
 }
 
 fn of_data_directory(
@@ -49,16 +47,10 @@ fn of_data_directory(
         .into_iter()
         .filter(|name| wanted.is_none_or(|wanted| wanted.as_str() == name))
         .filter(|name| ledgers.join(name).is_dir())
-        .map(|name| LogFolder {
-            path: ledgers.join(&name).join("log"),
-            ledger: Some(name),
-        })
+        .map(|name| LogFolder { path: ledgers.join(&name).join("log"), ledger: Some(name) })
         .collect();
     if found.is_empty() {
-        return Err(CannotTell::NoLedger {
-            path: path.to_owned(),
-            ledger: wanted.copied(),
-        });
+        return Err(CannotTell::NoLedger { path: path.to_owned(), ledger: wanted.copied() });
     }
     found.sort_by(|a, b| a.ledger.cmp(&b.ledger));
     Ok(found)
@@ -66,18 +58,9 @@ fn of_data_directory(
 
 /// The names in a folder, as text; bytes that are not text are replaced.
 pub(crate) fn names(folder: &Path) -> Result<Vec<String>, CannotTell> {
-    let io = |source| CannotTell::Io {
-        path: folder.to_owned(),
-        source,
-    };
+    let io = |source| CannotTell::Io { path: folder.to_owned(), source };
     fs::read_dir(folder)
         .map_err(io)?
-        .map(|found| {
-            Ok(found
-                .map_err(io)?
-                .file_name()
-                .to_string_lossy()
-                .into_owned())
-        })
+        .map(|found| Ok(found.map_err(io)?.file_name().to_string_lossy().into_owned()))
         .collect()
 }

@@ -47,10 +47,7 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        Options {
-            ledger: None,
-            patience: Duration::from_millis(500),
-        }
+        Options { ledger: None, patience: Duration::from_millis(500) }
     }
 }
 
@@ -125,8 +122,5 @@ pub fn verify(
     progress: &mut dyn FnMut(Progress<'_>),
 ) -> Result<Vec<LedgerReport>, CannotTell> {
     let folders = find::log_folders(path, options.ledger.as_ref())?;
-    Ok(folders
-        .iter()
-        .map(|folder| verifier::verify(folder, options, progress))
-        .collect())
+    Ok(folders.iter().map(|folder| verifier::verify(folder, options, progress)).collect())
 }

@@ -94,10 +94,6 @@ impl Lookups for Past<'_> {
 
 /// What makes two bank references the same: an absent line is line 0.
 fn key(reference: &BankReference) -> (&str, &str, u32) {
-    let BankReference {
-        bank,
-        reference,
-        line,
-    } = reference;
+    let BankReference { bank, reference, line } = reference;
     (bank.as_str(), reference.as_str(), line.unwrap_or(0))
 }

@@ -25,18 +25,11 @@ const STEP_BYTES: usize = 1 << 20;
 #[derive(Debug)]
 pub(crate) enum Piece {
     /// A segment begins.
-    Segment {
-        index: usize,
-        header: Result<SegmentHeader, SegmentError>,
-    },
+    Segment { index: usize, header: Result<SegmentHeader, SegmentError> },
     /// Frames that lie together.
     Frames(Stretch),
     /// Where the next frame should be, there is none. Nothing is read after it.
-    NoFrame {
-        segment: usize,
-        offset: u64,
-        error: FrameError,
-    },
+    NoFrame { segment: usize, offset: u64, error: FrameError },
     /// Nothing more can be read.
     Failed { why: String },
 }
@@ -179,11 +172,7 @@ impl<'a> Reader<'a> {
                 Stopped::Bad => return Err(Done),
                 Stopped::NoFrame(error) => {
                     let segment = index;
-                    let _ = self.send(Piece::NoFrame {
-                        segment,
-                        offset,
-                        error,
-                    });
+                    let _ = self.send(Piece::NoFrame { segment, offset, error });
                     return Err(Done);
                 }
             }
@@ -200,9 +189,7 @@ impl<'a> Reader<'a> {
             let ahead = &bytes[length..];
             let at = offset + length as u64;
             if ahead.is_empty() {
-                break Stopped::Incomplete {
-                    needed: HEADER_BYTES,
-                };
+                break Stopped::Incomplete { needed: HEADER_BYTES };
             }
             let (header, fault) = match Frame::parse(ahead, at) {
                 Ok(frame) => (frame.header(), None),
@@ -222,13 +209,7 @@ impl<'a> Reader<'a> {
                 None => self.look_for_request_ids(header.first, body),
             };
             let is_last = fault.is_some() || request_ids.is_err();
-            stretch.frames.push(Span {
-                header,
-                offset: at,
-                range,
-                fault,
-                request_ids,
-            });
+            stretch.frames.push(Span { header, offset: at, range, fault, request_ids });
             if is_last {
                 break Stopped::Bad;
             }

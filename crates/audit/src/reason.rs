@@ -205,9 +205,7 @@ impl Reason {
             Reason::SegmentHeader(SegmentError::UnknownVersion(_))
                 | Reason::Frame(FrameError::Corrupt(FrameFault::UnknownVersion(_)))
                 | Reason::Record(RecordError::UnknownVersion(_))
-                | Reason::RuleBroken {
-                    rejection: Rejection::UnknownRulesVersion { .. }
-                }
+                | Reason::RuleBroken { rejection: Rejection::UnknownRulesVersion { .. } }
         )
     }
 }

@@ -28,11 +28,7 @@ impl Sightings {
     pub(crate) fn new(keys: u64) -> Sightings {
         let keys = usize::try_from(keys).unwrap_or(usize::MAX / 16);
         // Two thirds full, a search for what is not there looks at five slots: one cache line.
-        Sightings {
-            slots: vec![0; keys + keys / 2 + 8],
-            used: 0,
-            hasher: RandomState::new(),
-        }
+        Sightings { slots: vec![0; keys + keys / 2 + 8], used: 0, hasher: RandomState::new() }
     }
 
     pub(crate) fn hash(&self, key: &impl Hash) -> u64 {
@@ -94,10 +90,7 @@ mod tests {
         for key in 5_000..10_000_u64 {
             others += sightings.candidates(sightings.hash(&key)).count();
         }
-        assert!(
-            others < 5,
-            "{others} of 10,000 need a look at a record in vain"
-        );
+        assert!(others < 5, "{others} of 10,000 need a look at a record in vain");
     }
 
     #[test]
@@ -106,11 +99,7 @@ mod tests {
         let hash = |p: u64| p << 60 | p;
         let taken = (0..100).take_while(|p| sightings.insert(hash(*p), *p).is_ok());
         assert_eq!(taken.count(), 7);
-        assert_eq!(
-            sightings.candidates(hash(5)).count(),
-            1,
-            "a search still ends"
-        );
+        assert_eq!(sightings.candidates(hash(5)).count(), 1, "a search still ends");
         assert_eq!(Sightings::new(10).insert(0, POSITION_MASK), Err(Full));
     }
 }

@@ -141,10 +141,7 @@ fn list(folder: &Path) -> Result<Survey, CannotTell> {
         let path = folder.join(&name);
         if let Some(first) = segment::parse_file_name(&name) {
             let length = path.metadata().map(|file| file.len());
-            let end = length.map_err(|source| CannotTell::Io {
-                path: path.clone(),
-                source,
-            })?;
+            let end = length.map_err(|source| CannotTell::Io { path: path.clone(), source })?;
             survey.segments.push(Segment { first, path, end });
         } else if name.ends_with(segment::SUFFIX) {
             survey.misnamed.push(name);
@@ -238,12 +235,7 @@ impl Survey {
         let mut left = header.records;
         for record in RecordSlices::new(body).take(header.records as usize) {
             let place = u64::from(header.records - left);
-            let mark = Mark {
-                position: self.records + place,
-                segment: index,
-                offset: at,
-                left,
-            };
+            let mark = Mark { position: self.records + place, segment: index, offset: at, left };
             self.mark(mark);
             self.sealed.extend(sealed_by(record));
             at += (LENGTH_BYTES + record.len()) as u64;
@@ -297,11 +289,7 @@ impl Survey {
                 return Ok(());
             }
             End::Torn { bytes } => {
-                self.torn = Some(Torn {
-                    segment: index,
-                    offset: from,
-                    bytes,
-                });
+                self.torn = Some(Torn { segment: index, offset: from, bytes });
             }
             End::Damaged => return Err(Stop::Here),
         }

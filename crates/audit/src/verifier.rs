@@ -38,12 +38,7 @@ pub(crate) fn verify(
     let began = Instant::now();
     let path = folder.path.as_path();
     let mut told = |done, total| {
-        progress(Progress {
-            folder: path,
-            stage: Stage::Survey,
-            done,
-            total,
-        });
+        progress(Progress { folder: path, stage: Stage::Survey, done, total });
     };
     let (survey, unlisted) = match survey(path, options.patience, &mut told) {
         Ok(survey) => (survey, None),
@@ -51,12 +46,7 @@ pub(crate) fn verify(
     };
     let mut verifier = Verifier::new(folder, &survey);
     let mut told = |done| {
-        progress(Progress {
-            folder: path,
-            stage: Stage::Verify,
-            done,
-            total: survey.records,
-        });
+        progress(Progress { folder: path, stage: Stage::Verify, done, total: survey.records });
     };
     let stop = match unlisted {
         Some(error) => Err(unreadable(Position::ZERO, &error)),
@@ -142,11 +132,7 @@ impl<'a> Verifier<'a> {
                         // If the reader is done, nobody needs the memory.
                         let _ = back.try_send(stretch);
                     }
-                    Piece::NoFrame {
-                        segment,
-                        offset,
-                        error,
-                    } => {
+                    Piece::NoFrame { segment, offset, error } => {
                         self.place = Some((segment, offset));
                         return Err(self.bad(Reason::Frame(error)));
                     }
@@ -308,10 +294,7 @@ impl<'a> Verifier<'a> {
                 }
                 None => self.bad(fault.into()),
             },
-            ReplayError::RuleBroken {
-                rejection: Rejection::LookupFailed,
-                ..
-            } => {
+            ReplayError::RuleBroken { rejection: Rejection::LookupFailed, .. } => {
                 let why = self.past.failure().unwrap_or_default();
                 Stop::Unreadable { position, why }
             }
@@ -349,12 +332,10 @@ impl<'a> Verifier<'a> {
     fn end(&mut self) -> Result<(), Stop> {
         let position = self.next();
         if let Some(last) = self.replica.size().last() {
-            self.balances
-                .whole(self.replica.state())
-                .map_err(|imbalance| Stop::Bad {
-                    position: last,
-                    reason: Reason::NotConserved(imbalance),
-                })?;
+            self.balances.whole(self.replica.state()).map_err(|imbalance| Stop::Bad {
+                position: last,
+                reason: Reason::NotConserved(imbalance),
+            })?;
         }
         if let Some(why) = self.survey.failure.clone() {
             return Err(Stop::Unreadable { position, why });
@@ -382,11 +363,7 @@ impl<'a> Verifier<'a> {
             }
             (Some(Stop::Bad { position, reason }), _) => {
                 let place = Fetch::new(self.survey).place(position).or(frame);
-                Finding::Invalid {
-                    position,
-                    reason,
-                    place,
-                }
+                Finding::Invalid { position, reason, place }
             }
             (Some(Stop::Unreadable { position, why }), _) => Finding::Unreadable { position, why },
             (None, Some(torn)) => Finding::Torn {
@@ -417,10 +394,10 @@ impl<'a> Verifier<'a> {
         let state = self.replica.state();
         let opened = state.opened();
         let (records, head_hash) = self.right(&finding);
-        let funds = state.funds().iter().map(|(_, fund)| FundReport {
-            fund: fund.id,
-            balances: fund.balances,
-        });
+        let funds = state
+            .funds()
+            .iter()
+            .map(|(_, fund)| FundReport { fund: fund.id, balances: fund.balances });
         LedgerReport {
             folder: folder.path.clone(),
             ledger: opened.map(|opened| opened.ledger),

@@ -17,12 +17,7 @@ pub(crate) struct Window {
 
 impl Window {
     pub(crate) fn open(path: &Path, step: usize) -> io::Result<Window> {
-        Ok(Window {
-            file: File::open(path)?,
-            step,
-            start: 0,
-            buffer: Vec::new(),
-        })
+        Ok(Window { file: File::open(path)?, step, start: 0, buffer: Vec::new() })
     }
 
     /// The length of the file now.
@@ -43,11 +38,7 @@ impl Window {
         let there = offset
             .checked_sub(self.start)
             .and_then(|passed| usize::try_from(passed).ok())
-            .filter(|passed| {
-                passed
-                    .checked_add(needed)
-                    .is_some_and(|to| to <= self.buffer.len())
-            });
+            .filter(|passed| passed.checked_add(needed).is_some_and(|to| to <= self.buffer.len()));
         let passed = if let Some(passed) = there {
             passed
         } else {

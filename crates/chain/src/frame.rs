@@ -126,9 +126,8 @@ impl FrameHeader {
     /// [`FrameError::Incomplete`] or [`FrameError::Corrupt`]; whether zeros are to blame is not
     /// looked at here.
     pub fn parse(bytes: &[u8]) -> Result<Self, FrameError> {
-        let header: &[u8; HEADER_BYTES] = bytes.first_chunk().ok_or(FrameError::Incomplete {
-            needed: HEADER_BYTES,
-        })?;
+        let header: &[u8; HEADER_BYTES] =
+            bytes.first_chunk().ok_or(FrameError::Incomplete { needed: HEADER_BYTES })?;
         Ok(Self::read(header)?)
     }
 
@@ -159,11 +158,7 @@ impl FrameHeader {
         let possible = reserved == [0; 3]
             && header.records > 0
             && header.body_length as usize <= MAX_BODY_BYTES
-            && header
-                .first
-                .get()
-                .checked_add(u64::from(header.records))
-                .is_some();
+            && header.first.get().checked_add(u64::from(header.records)).is_some();
         possible.then_some(Ok(header))
     }
 
@@ -213,28 +208,19 @@ impl<'a> Frame<'a> {
             header => header?,
         };
         let length = header.frame_length();
-        let frame = bytes
-            .get(..length)
-            .ok_or(FrameError::Incomplete { needed: length })?;
+        let frame = bytes.get(..length).ok_or(FrameError::Incomplete { needed: length })?;
         let body = &frame[HEADER_BYTES..length - END_BYTES];
         let fault = if frame[length - 1] != END {
             FrameFault::EndMark
         } else if crc32fast::hash(body) != header.body_crc {
-            FrameFault::BodyCrc {
-                records: header.records,
-            }
+            FrameFault::BodyCrc { records: header.records }
         } else if !is_well_formed(body, header.records) {
-            FrameFault::Records {
-                records: header.records,
-            }
+            FrameFault::Records { records: header.records }
         } else {
             return Ok(Self { header, body });
         };
         Err(match first_zero_piece(frame, file_offset) {
-            Some(at) => FrameError::ZeroPiece {
-                at,
-                length: Some(length),
-            },
+            Some(at) => FrameError::ZeroPiece { at, length: Some(length) },
             None => fault.into(),
         })
     }
@@ -311,13 +297,8 @@ impl FrameBuilder {
             return Err(BuildError::Records(records));
         }
         self.bytes.clear();
-        FrameHeader {
-            first,
-            records,
-            body_length,
-            body_crc: crc32fast::hash(body),
-        }
-        .write(&mut self.bytes);
+        FrameHeader { first, records, body_length, body_crc: crc32fast::hash(body) }
+            .write(&mut self.bytes);
         self.bytes.extend_from_slice(body);
         self.bytes.push(END);
         match first_zero_piece(&self.bytes, file_offset) {

@@ -20,17 +20,11 @@ pub struct Prefixes {
 
 impl Prefixes {
     /// The prefixes of RFC 6962, those of the tree over the records of a log.
-    pub const RFC_6962: Self = Self {
-        leaf: &[0x00],
-        node: &[0x01],
-    };
+    pub const RFC_6962: Self = Self { leaf: &[0x00], node: &[0x01] };
 
     /// The hash of a leaf.
     pub fn leaf_hash(&self, leaf: &[u8]) -> Hash {
-        let digest = Sha256::new()
-            .chain_update(self.leaf)
-            .chain_update(leaf)
-            .finalize();
+        let digest = Sha256::new().chain_update(self.leaf).chain_update(leaf).finalize();
         Hash::from_bytes(digest.into())
     }
 
@@ -56,10 +50,7 @@ pub struct Tree {
 impl Tree {
     /// A tree without leaves.
     pub const fn new(prefixes: Prefixes) -> Self {
-        Self {
-            prefixes,
-            subtrees: Vec::new(),
-        }
+        Self { prefixes, subtrees: Vec::new() }
     }
 
     /// Adds a leaf at the right.
@@ -150,16 +141,10 @@ mod tests {
 
     #[test]
     fn every_size_agrees_with_the_definition_under_any_prefixes() {
-        let prefixes = Prefixes {
-            leaf: b"leaf",
-            node: b"node",
-        };
+        let prefixes = Prefixes { leaf: b"leaf", node: b"node" };
         let leaves = [&b"leaf"[..]; 70];
         for size in 0..leaves.len() {
-            assert_eq!(
-                root(prefixes, &leaves[..size]),
-                defined(prefixes, &leaves[..size])
-            );
+            assert_eq!(root(prefixes, &leaves[..size]), defined(prefixes, &leaves[..size]));
         }
     }
 }

@@ -128,10 +128,7 @@ pub enum RecordError {
 
 /// The hash of a record's bytes: SHA-256 of `0x00 ‖ bytes`.
 pub fn hash(bytes: &[u8]) -> Hash {
-    let digest = Sha256::new()
-        .chain_update(LEAF_PREFIX)
-        .chain_update(bytes)
-        .finalize();
+    let digest = Sha256::new().chain_update(LEAF_PREFIX).chain_update(bytes).finalize();
     Hash::from_bytes(digest.into())
 }
 
@@ -151,9 +148,8 @@ impl<'a> Record<'a> {
         if self.signature.is_some() {
             return Err(RecordError::SignatureReserved);
         }
-        let length = FIXED_BYTES
-            .saturating_add(self.principal.len())
-            .saturating_add(self.event.len());
+        let length =
+            FIXED_BYTES.saturating_add(self.principal.len()).saturating_add(self.event.len());
         let event_length = match u16::try_from(self.event.len()) {
             Ok(event_length) if length <= MAX_RECORD_BYTES => event_length,
             _ => return Err(RecordError::TooLong(length)),
@@ -190,18 +186,13 @@ impl<'a> Record<'a> {
         // The version decides about everything after it, so it is looked at first.
         match bytes.first() {
             None => {
-                return Err(RecordError::Short {
-                    needed: MIN_RECORD_BYTES,
-                    actual: 0,
-                });
+                return Err(RecordError::Short { needed: MIN_RECORD_BYTES, actual: 0 });
             }
             Some(&VERSION) => {}
             Some(&version) => return Err(RecordError::UnknownVersion(version)),
         }
-        let fixed = parse_fixed(bytes).ok_or(RecordError::Short {
-            needed: MIN_RECORD_BYTES,
-            actual: bytes.len(),
-        })?;
+        let fixed = parse_fixed(bytes)
+            .ok_or(RecordError::Short { needed: MIN_RECORD_BYTES, actual: bytes.len() })?;
         if fixed.reserved != 0 {
             return Err(RecordError::Reserved(fixed.reserved));
         }
@@ -222,18 +213,12 @@ impl<'a> Record<'a> {
             return Err(RecordError::TooLong(needed));
         }
         if bytes.len() > needed {
-            return Err(RecordError::Trailing {
-                expected: needed,
-                actual: bytes.len(),
-            });
+            return Err(RecordError::Trailing { expected: needed, actual: bytes.len() });
         }
         let (principal, event) = bytes
             .get(FIXED_BYTES..needed)
             .and_then(|variable| variable.split_at_checked(usize::from(fixed.principal_length)))
-            .ok_or(RecordError::Short {
-                needed,
-                actual: bytes.len(),
-            })?;
+            .ok_or(RecordError::Short { needed, actual: bytes.len() })?;
         Ok(Self {
             position: Position::new(fixed.position),
             previous: Hash::from_bytes(fixed.previous),

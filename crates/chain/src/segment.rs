@@ -123,28 +123,18 @@ mod tests {
         let first = Position::new(1_234);
         assert_eq!(file_name(first), "00000000000000001234.seg");
         assert_eq!(parse_file_name("00000000000000001234.seg"), Some(first));
-        for other in [
-            "1234.seg",
-            "0000000000000001234x.seg",
-            "+0000000000000001234.seg",
-            "cut-1.bin",
-            "",
-        ] {
+        for other in
+            ["1234.seg", "0000000000000001234x.seg", "+0000000000000001234.seg", "cut-1.bin", ""]
+        {
             assert_eq!(parse_file_name(other), None, "{other}");
         }
-        assert_eq!(
-            parse_file_name("99999999999999999999.seg"),
-            None,
-            "past u64"
-        );
+        assert_eq!(parse_file_name("99999999999999999999.seg"), None, "past u64");
     }
 
     #[test]
     fn a_flipped_bit_is_found() {
-        let header = SegmentHeader {
-            first: Position::new(7),
-            previous: Hash::from_bytes([0xa5; 32]),
-        };
+        let header =
+            SegmentHeader { first: Position::new(7), previous: Hash::from_bytes([0xa5; 32]) };
         let bytes = header.encode();
         assert_eq!(SegmentHeader::parse(&bytes), Ok(header));
         for bit in 0..HEADER_BYTES * 8 {
@@ -152,9 +142,6 @@ mod tests {
             damaged[bit / 8] ^= 1 << (bit % 8);
             assert!(SegmentHeader::parse(&damaged).is_err(), "bit {bit}");
         }
-        assert_eq!(
-            SegmentHeader::parse(&bytes[..63]),
-            Err(SegmentError::Short(63))
-        );
+        assert_eq!(SegmentHeader::parse(&bytes[..63]), Err(SegmentError::Short(63)));
     }
 }

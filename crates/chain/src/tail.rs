@@ -51,9 +51,7 @@ pub fn judge(rest: &[u8], file_offset: u64) -> Result<Tail, FrameFault> {
             }
         }
         Err(FrameError::Corrupt(fault)) => Err(fault),
-        Ok(frame) => Err(FrameFault::OutOfPlace {
-            first: frame.first(),
-        }),
+        Ok(frame) => Err(FrameFault::OutOfPlace { first: frame.first() }),
     }
 }
 

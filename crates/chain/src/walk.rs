@@ -80,12 +80,7 @@ impl ChainCursor {
     /// Before the record at `next`, where the record before it has the hash `previous` and ends
     /// its batch. The time of the record before is not known, so the first time is taken as it is.
     pub const fn resume(next: Position, previous: Hash) -> Self {
-        Self {
-            next,
-            previous,
-            last_recorded_at: Timestamp::MIN,
-            following: 0,
-        }
+        Self { next, previous, last_recorded_at: Timestamp::MIN, following: 0 }
     }
 
     /// The position of the next record.
@@ -126,15 +121,11 @@ impl ChainCursor {
     /// If it would not continue the chain.
     pub fn agrees(&self, record: &Record<'_>) -> Result<(), ChainError> {
         if record.position != self.next {
-            return Err(self.fault(ChainFault::Position {
-                stated: record.position,
-            }));
+            return Err(self.fault(ChainFault::Position { stated: record.position }));
         }
         if record.previous != self.previous {
-            return Err(self.fault(ChainFault::Previous {
-                expected: self.previous,
-                stated: record.previous,
-            }));
+            return Err(self
+                .fault(ChainFault::Previous { expected: self.previous, stated: record.previous }));
         }
         if record.recorded_at < self.last_recorded_at {
             return Err(self.fault(ChainFault::Time {
@@ -144,10 +135,7 @@ impl ChainCursor {
         }
         match self.following.checked_sub(1) {
             Some(expected) if expected != record.following => {
-                Err(self.fault(ChainFault::Following {
-                    expected,
-                    stated: record.following,
-                }))
+                Err(self.fault(ChainFault::Following { expected, stated: record.following }))
             }
             _ => Ok(()),
         }
@@ -173,9 +161,6 @@ impl ChainCursor {
     }
 
     fn fault(&self, fault: ChainFault) -> ChainError {
-        ChainError {
-            position: self.next,
-            fault,
-        }
+        ChainError { position: self.next, fault }
     }
 }

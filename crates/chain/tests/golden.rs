@@ -71,10 +71,9 @@ fn hex(bytes: &[u8]) -> String {
 
 #[test]
 fn records_and_their_hashes() {
-    for (golden, bytes, hash) in [
-        (first(), FIRST_RECORD, FIRST_HASH),
-        (second(), SECOND_RECORD, SECOND_HASH),
-    ] {
+    for (golden, bytes, hash) in
+        [(first(), FIRST_RECORD, FIRST_HASH), (second(), SECOND_RECORD, SECOND_HASH)]
+    {
         let mut encoded = Vec::new();
         assert_eq!(golden.encode(&mut encoded).unwrap().to_string(), hash);
         assert_eq!(hex(&encoded), bytes);
@@ -96,10 +95,7 @@ fn a_frame() {
 
 #[test]
 fn a_segment_header() {
-    let header = SegmentHeader {
-        first: Position::new(2),
-        previous: SECOND_HASH.parse().unwrap(),
-    };
+    let header = SegmentHeader { first: Position::new(2), previous: SECOND_HASH.parse().unwrap() };
     assert_eq!(hex(&header.encode()), SEGMENT_HEADER);
     assert_eq!(SegmentHeader::parse(&header.encode()), Ok(header));
 }

@@ -89,10 +89,7 @@ fn chained(first: u64, events: &[Vec<u8>]) -> Vec<u8> {
 fn framed(first: u64, events: &[Vec<u8>], offset: u64) -> Vec<u8> {
     let records = chained(first, events);
     let count = u32::try_from(events.len()).unwrap();
-    FrameBuilder::new()
-        .build(Position::new(first), count, &records, offset)
-        .unwrap()
-        .to_vec()
+    FrameBuilder::new().build(Position::new(first), count, &records, offset).unwrap().to_vec()
 }
 
 fn events() -> impl Strategy<Value = Vec<Vec<u8>>> {
@@ -305,28 +302,12 @@ fn a_record_has_limits() {
         assert_eq!(out, [1, 2, 3], "nothing is left behind");
         error
     };
+    assert_eq!(refused(|parts| parts.event.push(1)), RecordError::TooLong(MAX_RECORD_BYTES + 1));
+    assert_eq!(refused(|parts| parts.event.clear()), RecordError::EventMissing);
+    assert_eq!(refused(|parts| parts.principal.clear()), RecordError::PrincipalLength(0));
+    assert_eq!(refused(|parts| parts.principal.push('p')), RecordError::PrincipalLength(256));
     assert_eq!(
-        refused(|parts| parts.event.push(1)),
-        RecordError::TooLong(MAX_RECORD_BYTES + 1)
-    );
-    assert_eq!(
-        refused(|parts| parts.event.clear()),
-        RecordError::EventMissing
-    );
-    assert_eq!(
-        refused(|parts| parts.principal.clear()),
-        RecordError::PrincipalLength(0)
-    );
-    assert_eq!(
-        refused(|parts| parts.principal.push('p')),
-        RecordError::PrincipalLength(256)
-    );
-    assert_eq!(
-        Record {
-            signature: Some(&[]),
-            ..parts.record()
-        }
-        .encode(&mut Vec::new()),
+        Record { signature: Some(&[]), ..parts.record() }.encode(&mut Vec::new()),
         Err(RecordError::SignatureReserved)
     );
 }
@@ -363,22 +344,15 @@ fn a_frame_with_an_all_zero_piece_is_not_built() {
     let build = |length, offset| {
         let records = chained(0, &zeros(length));
         let mut builder = FrameBuilder::new();
-        builder
-            .build(Position::ZERO, 2, &records, offset)
-            .map(<[u8]>::len)
+        builder.build(Position::ZERO, 2, &records, offset).map(<[u8]>::len)
     };
     // 1,023 zeros in a row hold a whole aligned piece wherever they begin; 511 never do.
     for offset in 0..PIECE_BYTES as u64 {
-        assert!(
-            matches!(build(1023, offset), Err(BuildError::ZeroPiece(_))),
-            "at {offset}"
-        );
+        assert!(matches!(build(1023, offset), Err(BuildError::ZeroPiece(_))), "at {offset}");
         assert!(build(511, offset).is_ok(), "at {offset}");
     }
     // In between it depends on where the frame lies.
-    let fits = (0..PIECE_BYTES as u64)
-        .filter(|&offset| build(600, offset).is_ok())
-        .count();
+    let fits = (0..PIECE_BYTES as u64).filter(|&offset| build(600, offset).is_ok()).count();
     assert!(fits > 0 && fits < PIECE_BYTES);
 }
 
@@ -386,12 +360,7 @@ fn a_frame_with_an_all_zero_piece_is_not_built() {
 fn a_body_of_other_records_than_counted_is_not_built() {
     let records = chained(0, &[vec![1], vec![2]]);
     let mut builder = FrameBuilder::new();
-    for (count, body) in [
-        (0, &records[..0]),
-        (1, &records),
-        (3, &records),
-        (2, &records[1..]),
-    ] {
+    for (count, body) in [(0, &records[..0]), (1, &records), (3, &records), (2, &records[1..])] {
         let built = builder.build(Position::ZERO, count, body, 0);
         assert_eq!(built, Err(BuildError::Records(count)));
     }
@@ -413,17 +382,10 @@ fn a_walk_names_what_is_wrong() {
     let (first, hash) = encoded(&parts.record());
     let (read, walked) = cursor.check(&first).unwrap();
     assert_eq!((read, walked), (parts.record(), hash));
-    assert_eq!(
-        cursor.ends_batch().unwrap_err().fault,
-        ChainFault::BatchUnfinished { missing: 2 }
-    );
+    assert_eq!(cursor.ends_batch().unwrap_err().fault, ChainFault::BatchUnfinished { missing: 2 });
 
-    let next = Record {
-        position: Position::new(2),
-        previous: hash,
-        following: 1,
-        ..parts.record()
-    };
+    let next =
+        Record { position: Position::new(2), previous: hash, following: 1, ..parts.record() };
     let fault = |record: Record<'_>| {
         let mut cursor = cursor;
         let error = cursor.check(&encoded(&record).0).unwrap_err();
@@ -431,43 +393,19 @@ fn a_walk_names_what_is_wrong() {
         error.fault
     };
     let stated = Position::new(3);
+    assert_eq!(fault(Record { position: stated, ..next }), ChainFault::Position { stated });
     assert_eq!(
-        fault(Record {
-            position: stated,
-            ..next
-        }),
-        ChainFault::Position { stated }
-    );
-    assert_eq!(
-        fault(Record {
-            previous: Hash::ZERO,
-            ..next
-        }),
-        ChainFault::Previous {
-            expected: hash,
-            stated: Hash::ZERO
-        }
+        fault(Record { previous: Hash::ZERO, ..next }),
+        ChainFault::Previous { expected: hash, stated: Hash::ZERO }
     );
     let earlier = Timestamp::from_micros(99);
     assert_eq!(
-        fault(Record {
-            recorded_at: earlier,
-            ..next
-        }),
-        ChainFault::Time {
-            last: Timestamp::from_micros(100),
-            stated: earlier
-        }
+        fault(Record { recorded_at: earlier, ..next }),
+        ChainFault::Time { last: Timestamp::from_micros(100), stated: earlier }
     );
     assert_eq!(
-        fault(Record {
-            following: 0,
-            ..next
-        }),
-        ChainFault::Following {
-            expected: 1,
-            stated: 0
-        }
+        fault(Record { following: 0, ..next }),
+        ChainFault::Following { expected: 1, stated: 0 }
     );
     cursor.check(&encoded(&next).0).unwrap();
     assert_eq!(cursor.following(), 1);

@@ -98,84 +98,42 @@ struct ReasonedArgs {
 pub(crate) async fn run(args: AccountArgs, json: bool) -> Result<(), Failure> {
     let client = Client::connect(&args.client, json).await?;
     match args.command {
-        AccountCommand::Open {
-            write,
-            account,
-            fund,
-            coop,
-            bank,
-            bank_account,
-            holder,
-        } => {
+        AccountCommand::Open { write, account, fund, coop, bank, bank_account, holder } => {
             let command = pb::OpenAccount {
                 fund,
                 account,
                 cooperative: coop,
-                bank_account: Some(pb::BankAccount {
-                    bank,
-                    number: bank_account,
-                }),
+                bank_account: Some(pb::BankAccount { bank, number: bank_account }),
                 holder,
             };
-            post!(
-                client,
-                write,
-                open_account,
-                OpenAccountRequest {
-                    open_account: command
-                }
-            )
+            post!(client, write, open_account, OpenAccountRequest { open_account: command })
         }
         AccountCommand::Suspend(args) => {
-            let command = pb::SuspendAccount {
-                fund: args.fund,
-                account: args.account,
-                reason: args.reason,
-            };
+            let command =
+                pb::SuspendAccount { fund: args.fund, account: args.account, reason: args.reason };
             post!(
                 client,
                 args.write,
                 suspend_account,
-                SuspendAccountRequest {
-                    suspend_account: command
-                }
+                SuspendAccountRequest { suspend_account: command }
             )
         }
         AccountCommand::Resume(args) => {
-            let command = pb::ResumeAccount {
-                fund: args.fund,
-                account: args.account,
-                reason: args.reason,
-            };
+            let command =
+                pb::ResumeAccount { fund: args.fund, account: args.account, reason: args.reason };
             post!(
                 client,
                 args.write,
                 resume_account,
-                ResumeAccountRequest {
-                    resume_account: command
-                }
+                ResumeAccountRequest { resume_account: command }
             )
         }
         AccountCommand::Close(args) => {
-            let command = pb::CloseAccount {
-                fund: args.fund,
-                account: args.account,
-                reason: args.reason,
-            };
-            post!(
-                client,
-                args.write,
-                close_account,
-                CloseAccountRequest {
-                    close_account: command
-                }
-            )
+            let command =
+                pb::CloseAccount { fund: args.fund, account: args.account, reason: args.reason };
+            post!(client, args.write, close_account, CloseAccountRequest { close_account: command })
         }
-        AccountCommand::Show {
-            fresh,
-            account,
-            fund,
-        } => {
+        AccountCommand::Show { fresh, account, fund } => {
             let request = pb::GetAccountRequest {
                 name: client.name(&format!("funds/{fund}/accounts/{account}"))?,
                 min_position: fresh.min_position,
@@ -185,15 +143,7 @@ pub(crate) async fn run(args: AccountArgs, json: bool) -> Result<(), Failure> {
         AccountCommand::List { page, fund, state } => {
             let parent = client.name(&format!("funds/{fund}"))?;
             let state = state.map_or(0, AccountState::wire);
-            list!(
-                client,
-                page,
-                list_accounts,
-                ListAccountsRequest {
-                    parent: parent,
-                    state: state
-                }
-            )
+            list!(client, page, list_accounts, ListAccountsRequest { parent: parent, state: state })
         }
     }
 }

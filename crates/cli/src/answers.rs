@@ -128,11 +128,7 @@ impl Answer for pb::GetTrialBalanceResponse {
                     money(line.credit.as_ref()),
                 ]
             });
-            page.rows(
-                &["Buku / Book", "Debit", "Kredit / Credit"],
-                1,
-                lines.chain([total]),
-            );
+            page.rows(&["Buku / Book", "Debit", "Kredit / Credit"], 1, lines.chain([total]));
         }
         as_of(page, self.as_of_position);
     }
@@ -161,21 +157,12 @@ impl Answer for pb::GetRecordResponse {
             &[
                 ("Posisi / Position", record.position.to_string()),
                 ("Sidik / Hash", hex(&record.record_hash)),
-                (
-                    "Sidik sebelumnya / Previous hash",
-                    hex(&record.previous_hash),
-                ),
-                (
-                    "Dicatat / Recorded at",
-                    instant(record.recorded_at.as_ref()),
-                ),
+                ("Sidik sebelumnya / Previous hash", hex(&record.previous_hash)),
+                ("Dicatat / Recorded at", instant(record.recorded_at.as_ref())),
                 ("Oleh / By", record.principal.clone()),
                 ("Permintaan / Request id", record.request_id.clone()),
                 ("Menyusul / Following", record.following.to_string()),
-                (
-                    "Kejadian / Event",
-                    words::event(record.event.as_ref()).to_owned(),
-                ),
+                ("Kejadian / Event", words::event(record.event.as_ref()).to_owned()),
                 ("Bita / Bytes", hex(&record.record)),
             ],
         );
@@ -191,27 +178,21 @@ impl Answer for pb::SubmitBatchResponse {
             3,
             (1_u32..).zip(&self.results).map(|(number, result)| {
                 let (position, outcome) = match &result.outcome {
-                    Some(Outcome::Receipt(receipt)) if receipt.duplicate => (
-                        receipt.position.to_string(),
-                        "ulangan / duplicate".to_owned(),
-                    ),
-                    Some(Outcome::Receipt(receipt)) => (
-                        receipt.position.to_string(),
-                        "dicatat / recorded".to_owned(),
-                    ),
-                    Some(Outcome::Error(error)) => (
-                        String::new(),
-                        format!("{}: {}", error.reason, error.message),
-                    ),
+                    Some(Outcome::Receipt(receipt)) if receipt.duplicate => {
+                        (receipt.position.to_string(), "ulangan / duplicate".to_owned())
+                    }
+                    Some(Outcome::Receipt(receipt)) => {
+                        (receipt.position.to_string(), "dicatat / recorded".to_owned())
+                    }
+                    Some(Outcome::Error(error)) => {
+                        (String::new(), format!("{}: {}", error.reason, error.message))
+                    }
                     None => (String::new(), "? / unknown".to_owned()),
                 };
                 vec![number.to_string(), position, outcome]
             }),
         );
-        page.line(format_args!(
-            "Jumlah catatan / Log size: {}",
-            count(self.log_size)
-        ));
+        page.line(format_args!("Jumlah catatan / Log size: {}", count(self.log_size)));
     }
 }
 

@@ -102,10 +102,7 @@ pub(crate) fn verify(
     path: &Path,
     ledger: Option<LedgerId>,
 ) -> Result<Vec<LedgerReport>, CannotTell> {
-    let options = Options {
-        ledger,
-        ..Options::default()
-    };
+    let options = Options { ledger, ..Options::default() };
     let mut bar = Bar::patient();
     let reports = bergulir_audit::verify(path, &options, &mut |progress| {
         let what = match progress.stage {
@@ -122,20 +119,12 @@ pub(crate) fn verify(
 fn bad(finding: &Finding) -> (Option<u64>, Option<String>, Option<String>) {
     match finding {
         Finding::Valid => (None, None, None),
-        Finding::Invalid {
-            position,
-            reason,
-            place,
-        } => (
+        Finding::Invalid { position, reason, place } => (
             Some(position.get()),
             Some(reason.to_string()),
             place.as_ref().map(ToString::to_string),
         ),
-        Finding::Torn {
-            position,
-            bytes,
-            place,
-        } => (
+        Finding::Torn { position, bytes, place } => (
             Some(position.get()),
             Some(format!(
                 "the last frame is not whole: {bytes} bytes of it are there. A crash tore it, or \
@@ -192,17 +181,13 @@ pub(crate) fn show(page: &mut Page, report: &LedgerReport) {
         Verdict::Invalid => "TIDAK SAH / INVALID",
         Verdict::CannotTell => "TIDAK DAPAT DIPASTIKAN / COULD NOT TELL",
     };
-    let ledger = report.ledger.map_or_else(
-        || report.folder.display().to_string(),
-        |ledger| ledger.to_string(),
-    );
+    let ledger = report
+        .ledger
+        .map_or_else(|| report.folder.display().to_string(), |ledger| ledger.to_string());
     let (position, reason, place) = bad(&report.finding);
     let mut facts = vec![("Hasil / Result", verdict.to_owned())];
     if let Some(position) = position {
-        facts.push((
-            "Posisi pertama yang salah / First bad position",
-            position.to_string(),
-        ));
+        facts.push(("Posisi pertama yang salah / First bad position", position.to_string()));
     }
     if let Some(reason) = reason {
         facts.push(("Sebab / Why", reason));
@@ -211,16 +196,10 @@ pub(crate) fn show(page: &mut Page, report: &LedgerReport) {
         facts.push(("Tempat / Where", place));
     }
     facts.extend([
-        (
-            "Catatan benar / Records found right",
-            count(report.records.get()),
-        ),
+        ("Catatan benar / Records found right", count(report.records.get())),
         ("Sidik kepala / Head hash", report.head_hash.to_string()),
         ("Segel dibandingkan / Seals compared", count(report.seals)),
-        (
-            "Catatan per detik / Records a second",
-            count(report.records_per_second()),
-        ),
+        ("Catatan per detik / Records a second", count(report.records_per_second())),
     ]);
     page.facts(&format!("Verifikasi / Verification: {ledger}"), &facts);
 
@@ -233,14 +212,8 @@ pub(crate) fn show(page: &mut Page, report: &LedgerReport) {
             ("Pencairan / Disbursed", totals.disbursed),
             ("Hibah / Granted", totals.granted),
             ("Pokok kembali / Principal repaid", totals.principal_repaid),
-            (
-                "Jasa diterima / Interest received",
-                totals.interest_received,
-            ),
-            (
-                "Denda diterima / Late fees received",
-                totals.late_fees_received,
-            ),
+            ("Jasa diterima / Interest received", totals.interest_received),
+            ("Denda diterima / Late fees received", totals.late_fees_received),
             ("Tersedia / Available", totals.available),
             ("Sisa pokok / Outstanding", totals.outstanding),
         ]
@@ -254,9 +227,6 @@ pub(crate) fn show(page: &mut Page, report: &LedgerReport) {
         count(totals.loans)
     ));
     if !report.not_read.is_empty() {
-        page.line(format_args!(
-            "Tidak dibaca / Not read: {}",
-            report.not_read.join(", ")
-        ));
+        page.line(format_args!("Tidak dibaca / Not read: {}", report.not_read.join(", ")));
     }
 }

@@ -50,9 +50,7 @@ pub(crate) async fn run(args: BalanceArgs, json: bool) -> Result<(), Failure> {
         let request = pb::GetBalanceRequest {
             name: client.name(name)?,
             min_position,
-            as_of: position
-                .map(OfOne::AsOfPosition)
-                .or(recorded.map(OfOne::AsOfRecorded)),
+            as_of: position.map(OfOne::AsOfPosition).or(recorded.map(OfOne::AsOfRecorded)),
         };
         return ask!(client, queries, get_balance, request);
     }
@@ -61,9 +59,7 @@ pub(crate) async fn run(args: BalanceArgs, json: bool) -> Result<(), Failure> {
         names: names.collect::<Result<_, _>>()?,
         parent: client.ledger()?,
         min_position,
-        as_of: position
-            .map(OfMany::AsOfPosition)
-            .or(recorded.map(OfMany::AsOfRecorded)),
+        as_of: position.map(OfMany::AsOfPosition).or(recorded.map(OfMany::AsOfRecorded)),
     };
     ask!(client, queries, batch_get_balances, request)
 }

@@ -56,10 +56,7 @@ pub(crate) async fn run(args: BatchArgs, json: bool) -> Result<(), Failure> {
         .into_inner();
     output::answer(&answer, json)?;
     let refused = |result: &&pb::BatchItemResult| {
-        matches!(
-            result.outcome,
-            Some(pb::batch_item_result::Outcome::Error(_))
-        )
+        matches!(result.outcome, Some(pb::batch_item_result::Outcome::Error(_)))
     };
     match answer.results.iter().filter(refused).count() {
         0 => Ok(()),
@@ -122,10 +119,7 @@ mod tests {
     fn a_wrong_line_is_named() {
         for text in ["{}\n{\"comand\":{}}", "{}\nnonsense", "{}\n{} {}"] {
             let failure = parse(text, Path::new("batch.jsonl")).unwrap_err();
-            assert!(
-                failure.to_string().starts_with("batch.jsonl:2: "),
-                "{failure}"
-            );
+            assert!(failure.to_string().starts_with("batch.jsonl:2: "), "{failure}");
         }
     }
 }

@@ -110,12 +110,7 @@ pub(crate) struct PageArgs {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(i32).range(1..=1000))]
     pub(crate) page_size: Option<i32>,
     /// Where to go on: the `nextPageToken` of the page before
-    #[arg(
-        long,
-        value_name = "TOKEN",
-        default_value = "",
-        hide_default_value = true
-    )]
+    #[arg(long, value_name = "TOKEN", default_value = "", hide_default_value = true)]
     pub(crate) page_token: String,
     #[command(flatten)]
     pub(crate) fresh: FreshArgs,
@@ -244,9 +239,7 @@ impl Client {
     pub(crate) fn stream<T>(&self, message: T) -> Request<T> {
         let mut request = Request::new(message);
         if let Some(principal) = &self.principal {
-            request
-                .metadata_mut()
-                .insert(PRINCIPAL_KEY, principal.clone());
+            request.metadata_mut().insert(PRINCIPAL_KEY, principal.clone());
         }
         request
     }
@@ -267,9 +260,7 @@ impl Client {
         request_id: &str,
         answer: impl Future<Output = Result<Response<A>, Status>>,
     ) -> Result<(), Failure> {
-        let answer = answer
-            .await
-            .map_err(|status| Failure::of_command(&status, request_id))?;
+        let answer = answer.await.map_err(|status| Failure::of_command(&status, request_id))?;
         output::answer(answer.get_ref(), self.json)
     }
 
@@ -304,9 +295,7 @@ macro_rules! post {
             $field: Some($command),
         })?;
         let mut commands = $client.commands();
-        $client
-            .answer_command(&envelope.request_id, commands.$method(request))
-            .await
+        $client.answer_command(&envelope.request_id, commands.$method(request)).await
     }};
 }
 

@@ -101,14 +101,7 @@ enum CoopCommand {
 pub(crate) async fn run(args: CoopArgs, json: bool) -> Result<(), Failure> {
     let client = Client::connect(&args.client, json).await?;
     match args.command {
-        CoopCommand::Register {
-            write,
-            cooperative,
-            village,
-            kind,
-            name,
-            cooperative_number,
-        } => {
+        CoopCommand::Register { write, cooperative, village, kind, name, cooperative_number } => {
             let told = || village.cooperative_kind().to_wire();
             let command = pb::RegisterCooperative {
                 cooperative,
@@ -121,18 +114,10 @@ pub(crate) async fn run(args: CoopArgs, json: bool) -> Result<(), Failure> {
                 client,
                 write,
                 register_cooperative,
-                RegisterCooperativeRequest {
-                    register_cooperative: command
-                }
+                RegisterCooperativeRequest { register_cooperative: command }
             )
         }
-        CoopCommand::Appoint {
-            write,
-            cooperative,
-            office,
-            officer,
-            evidence,
-        } => {
+        CoopCommand::Appoint { write, cooperative, office, officer, evidence } => {
             let command = pb::AppointOfficer {
                 cooperative,
                 office: office.wire(),
@@ -143,18 +128,10 @@ pub(crate) async fn run(args: CoopArgs, json: bool) -> Result<(), Failure> {
                 client,
                 write,
                 appoint_officer,
-                AppointOfficerRequest {
-                    appoint_officer: command
-                }
+                AppointOfficerRequest { appoint_officer: command }
             )
         }
-        CoopCommand::Confirm {
-            write,
-            cooperative,
-            item,
-            number,
-            evidence,
-        } => {
+        CoopCommand::Confirm { write, cooperative, item, number, evidence } => {
             let command = pb::ConfirmReadiness {
                 cooperative,
                 item: item.wire(),
@@ -165,9 +142,7 @@ pub(crate) async fn run(args: CoopArgs, json: bool) -> Result<(), Failure> {
                 client,
                 write,
                 confirm_readiness,
-                ConfirmReadinessRequest {
-                    confirm_readiness: command
-                }
+                ConfirmReadinessRequest { confirm_readiness: command }
             )
         }
         CoopCommand::Show { fresh, cooperative } => {
@@ -179,12 +154,7 @@ pub(crate) async fn run(args: CoopArgs, json: bool) -> Result<(), Failure> {
         }
         CoopCommand::List { page } => {
             let parent = client.ledger()?;
-            list!(
-                client,
-                page,
-                list_cooperatives,
-                ListCooperativesRequest { parent: parent }
-            )
+            list!(client, page, list_cooperatives, ListCooperativesRequest { parent: parent })
         }
     }
 }

@@ -59,10 +59,7 @@ impl Desk {
         let channel = endpoint.connect().await.map_err(|error| {
             Failure::CouldNotTell(format!("the server does not answer at {address}: {error}"))
         })?;
-        Ok(Desk {
-            channel,
-            ledger: format!("ledgers/{ledger}"),
-        })
+        Ok(Desk { channel, ledger: format!("ledgers/{ledger}") })
     }
 
     /// `ledgers/{ledger}`.
@@ -82,15 +79,10 @@ impl Desk {
 
     /// The head of the log.
     pub(crate) async fn head(&self) -> Result<pb::GetHeadResponse, Failure> {
-        let request = pb::GetHeadRequest {
-            ledger: self.ledger(),
-        };
+        let request = pb::GetHeadRequest { ledger: self.ledger() };
         let mut log = self.log();
         let answer = log.get_head(Desk::from(Person::Maker, request));
-        Ok(answer
-            .await
-            .map_err(|status| refused(&status))?
-            .into_inner())
+        Ok(answer.await.map_err(|status| refused(&status))?.into_inner())
     }
 
     /// The balances of a fund, after everything that was sent before.
@@ -238,15 +230,12 @@ pub(crate) async fn first<A>(
     answer: impl Future<Output = Result<Response<A>, Status>>,
     receipt: impl Fn(A) -> Option<pb::Receipt>,
 ) -> Result<u64, Failure> {
-    let answer = answer
-        .await
-        .map_err(|status| refused(&status))?
-        .into_inner();
+    let answer = answer.await.map_err(|status| refused(&status))?.into_inner();
     match receipt(answer) {
         Some(receipt) if !receipt.duplicate => Ok(receipt.position),
-        _ => Err(Failure::CouldNotTell(
-            "a new command was answered as one that is known".to_owned(),
-        )),
+        _ => {
+            Err(Failure::CouldNotTell("a new command was answered as one that is known".to_owned()))
+        }
     }
 }
 

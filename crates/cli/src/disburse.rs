@@ -76,12 +76,7 @@ pub(crate) async fn disburse(args: DisburseArgs, json: bool) -> Result<(), Failu
         bank_reference: Some(args.booking.reference()),
         value_date: Some(args.booking.value_date()),
     };
-    post!(
-        client,
-        args.write,
-        disburse,
-        DisburseRequest { disburse: command }
-    )
+    post!(client, args.write, disburse, DisburseRequest { disburse: command })
 }
 
 pub(crate) async fn grant(args: GrantArgs, json: bool) -> Result<(), Failure> {
@@ -94,14 +89,7 @@ pub(crate) async fn grant(args: GrantArgs, json: bool) -> Result<(), Failure> {
         bank_reference: Some(args.booking.reference()),
         value_date: Some(args.booking.value_date()),
     };
-    post!(
-        client,
-        args.write,
-        disburse_grant,
-        DisburseGrantRequest {
-            disburse_grant: command
-        }
-    )
+    post!(client, args.write, disburse_grant, DisburseGrantRequest { disburse_grant: command })
 }
 
 pub(crate) async fn take_back(args: ReturnArgs, json: bool) -> Result<(), Failure> {
@@ -115,8 +103,6 @@ pub(crate) async fn take_back(args: ReturnArgs, json: bool) -> Result<(), Failur
         client,
         args.write,
         return_disbursement,
-        ReturnDisbursementRequest {
-            return_disbursement: command
-        }
+        ReturnDisbursementRequest { return_disbursement: command }
     )
 }

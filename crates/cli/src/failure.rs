@@ -137,10 +137,7 @@ impl Failure {
         if is_known(status.code(), refusal.reason.as_deref()) {
             Failure::Refused(refusal)
         } else {
-            Failure::OutcomeUnknown {
-                request_id: request_id.to_owned(),
-                refusal,
-            }
+            Failure::OutcomeUnknown { request_id: request_id.to_owned(), refusal }
         }
     }
 

@@ -131,12 +131,7 @@ struct TermsArgs {
     #[arg(long, help_heading = "Terms", value_name = "AMOUNT", value_parser = parse::amount)]
     ceiling: Amount,
     /// What must be confirmed before an account opens, separated by commas
-    #[arg(
-        long,
-        help_heading = "Terms",
-        value_name = "ITEM",
-        value_delimiter = ','
-    )]
+    #[arg(long, help_heading = "Terms", value_name = "ITEM", value_delimiter = ',')]
     require: Vec<Readiness>,
     /// How many days a proposal waits for its second person [default: 30]
     #[arg(long, help_heading = "Terms", value_name = "DAYS")]
@@ -154,32 +149,17 @@ struct TermsArgs {
     #[arg(long, help_heading = "Terms", required_if_eq("kind", "loan"))]
     method: Option<Method>,
     /// Months from disbursement to the last instalment, grace included
-    #[arg(
-        long,
-        help_heading = "Terms",
-        value_name = "MONTHS",
-        required_if_eq("kind", "loan")
-    )]
+    #[arg(long, help_heading = "Terms", value_name = "MONTHS", required_if_eq("kind", "loan"))]
     tenor_months: Option<u32>,
     /// Months at the start in which nothing is due
-    #[arg(
-        long,
-        help_heading = "Terms",
-        value_name = "MONTHS",
-        default_value_t = 0
-    )]
+    #[arg(long, help_heading = "Terms", value_name = "MONTHS", default_value_t = 0)]
     grace_months: u32,
     /// The grace months bear interest
     #[arg(long, help_heading = "Terms")]
     grace_bears_interest: bool,
     /// In which order a payment is settled, separated by commas
     /// [default: late-fee,interest,principal]
-    #[arg(
-        long,
-        help_heading = "Terms",
-        value_name = "PART",
-        value_delimiter = ','
-    )]
+    #[arg(long, help_heading = "Terms", value_name = "PART", value_delimiter = ',')]
     repayment_order: Vec<Part>,
     /// Interest and late fees that come in may be lent again
     #[arg(long, help_heading = "Terms")]
@@ -196,11 +176,7 @@ impl TermsArgs {
                 tenor_months: self.tenor_months.unwrap_or_default(),
                 grace_months: self.grace_months,
                 grace_bears_interest: self.grace_bears_interest,
-                repayment_order: self
-                    .repayment_order
-                    .iter()
-                    .map(|part| part.wire())
-                    .collect(),
+                repayment_order: self.repayment_order.iter().map(|part| part.wire()).collect(),
                 relend_income: self.relend_income,
             }),
         };
@@ -217,56 +193,25 @@ impl TermsArgs {
 pub(crate) async fn run(args: FundArgs, json: bool) -> Result<(), Failure> {
     let client = Client::connect(&args.client, json).await?;
     match args.command {
-        FundCommand::Open {
-            write,
-            fund,
-            name,
-            opening_date,
-            terms,
-        } => {
+        FundCommand::Open { write, fund, name, opening_date, terms } => {
             let command = pb::OpenFund {
                 fund,
                 display_name: name,
                 opening_date: Some(date_to_wire(opening_date)),
                 terms: Some(terms.terms()),
             };
-            post!(
-                client,
-                write,
-                open_fund,
-                OpenFundRequest { open_fund: command }
-            )
+            post!(client, write, open_fund, OpenFundRequest { open_fund: command })
         }
-        FundCommand::ChangeTerms {
-            write,
-            fund,
-            effective_from,
-            reference,
-            terms,
-        } => {
+        FundCommand::ChangeTerms { write, fund, effective_from, reference, terms } => {
             let command = pb::ChangeTerms {
                 fund,
                 effective_from: Some(date_to_wire(effective_from)),
                 terms: Some(terms.terms()),
                 reference,
             };
-            post!(
-                client,
-                write,
-                change_terms,
-                ChangeTermsRequest {
-                    change_terms: command
-                }
-            )
+            post!(client, write, change_terms, ChangeTermsRequest { change_terms: command })
         }
-        FundCommand::Allocate {
-            write,
-            fund,
-            amount: allocated,
-            source,
-            reference,
-            booking,
-        } => {
+        FundCommand::Allocate { write, fund, amount: allocated, source, reference, booking } => {
             let command = pb::AllocateFund {
                 fund,
                 amount: Some(amount(allocated)),
@@ -275,14 +220,7 @@ pub(crate) async fn run(args: FundArgs, json: bool) -> Result<(), Failure> {
                 bank_reference: Some(booking.reference()),
                 value_date: Some(booking.value_date()),
             };
-            post!(
-                client,
-                write,
-                allocate_fund,
-                AllocateFundRequest {
-                    allocate_fund: command
-                }
-            )
+            post!(client, write, allocate_fund, AllocateFundRequest { allocate_fund: command })
         }
         FundCommand::ProposeWithdrawal {
             write,
@@ -303,16 +241,10 @@ pub(crate) async fn run(args: FundArgs, json: bool) -> Result<(), Failure> {
                 client,
                 write,
                 propose_allocation_withdrawal,
-                ProposeAllocationWithdrawalRequest {
-                    propose_allocation_withdrawal: command
-                }
+                ProposeAllocationWithdrawalRequest { propose_allocation_withdrawal: command }
             )
         }
-        FundCommand::ApproveWithdrawal {
-            write,
-            proposal,
-            booking,
-        } => {
+        FundCommand::ApproveWithdrawal { write, proposal, booking } => {
             let command = pb::ApproveAllocationWithdrawal {
                 proposal,
                 bank_reference: Some(booking.reference()),
@@ -322,9 +254,7 @@ pub(crate) async fn run(args: FundArgs, json: bool) -> Result<(), Failure> {
                 client,
                 write,
                 approve_allocation_withdrawal,
-                ApproveAllocationWithdrawalRequest {
-                    approve_allocation_withdrawal: command
-                }
+                ApproveAllocationWithdrawalRequest { approve_allocation_withdrawal: command }
             )
         }
         FundCommand::Show { fresh, fund } => {
@@ -336,12 +266,7 @@ pub(crate) async fn run(args: FundArgs, json: bool) -> Result<(), Failure> {
         }
         FundCommand::List { page } => {
             let parent = client.ledger()?;
-            list!(
-                client,
-                page,
-                list_funds,
-                ListFundsRequest { parent: parent }
-            )
+            list!(client, page, list_funds, ListFundsRequest { parent: parent })
         }
     }
 }

@@ -77,10 +77,7 @@ pub(crate) fn run(args: IndexArgs, json: bool) -> Result<(), Failure> {
                 opened.index.applied()
             )));
         }
-        let digest = opened
-            .index
-            .content_digest()
-            .map_err(|error| could_not(&error))?;
+        let digest = opened.index.content_digest().map_err(|error| could_not(&error))?;
         if json {
             let digest = digest.to_string();
             let ledger = ledger.as_str();
@@ -116,21 +113,13 @@ fn index_folders(ledgers: &Path, only: Option<LedgerId>) -> Result<Vec<PathBuf>,
 /// Gives of each that is asked for its name, the hash of its first record, and its size.
 fn catch_up(data: &Path, only: Option<LedgerId>) -> Result<Vec<(LedgerId, Hash, u64)>, Failure> {
     // A seal would make the log longer than it was.
-    let options = LedgerOptions {
-        seal_every: u64::MAX,
-        seal_at_stop: u64::MAX,
-        ..LedgerOptions::default()
-    };
+    let options =
+        LedgerOptions { seal_every: u64::MAX, seal_at_stop: u64::MAX, ..LedgerOptions::default() };
     let bar = Mutex::new(Bar::patient());
-    let node = Node::open(
-        data,
-        Arc::new(SystemClock::new()),
-        options,
-        &|ledger, done, all| {
-            let mut bar = bar.lock().unwrap_or_else(PoisonError::into_inner);
-            bar.tell(&format!("{ledger}: replaying records"), done, all);
-        },
-    )
+    let node = Node::open(data, Arc::new(SystemClock::new()), options, &|ledger, done, all| {
+        let mut bar = bar.lock().unwrap_or_else(PoisonError::into_inner);
+        bar.tell(&format!("{ledger}: replaying records"), done, all);
+    })
     .map_err(|error| could_not(&error))?;
     bar.lock().unwrap_or_else(PoisonError::into_inner).done();
     let found = facts(&node, only);
@@ -150,9 +139,8 @@ fn facts(node: &Node, only: Option<LedgerId>) -> Result<Vec<(LedgerId, Hash, u64
                 return Err(Failure::CouldNotTell(format!("ledger {id}: {error}")));
             }
         };
-        let first = ledger
-            .records(Position::new(0), ReadLimit::ONE)
-            .map_err(|error| could_not(&error))?;
+        let first =
+            ledger.records(Position::new(0), ReadLimit::ONE).map_err(|error| could_not(&error))?;
         let identity = first
             .iter()
             .next()

@@ -98,42 +98,23 @@ pub(crate) async fn run(args: LedgerArgs, json: bool) -> Result<(), Failure> {
                 utc_offset_minutes: Some(utc_offset_minutes),
                 rules_version,
             };
-            post!(
-                client,
-                write,
-                open_ledger,
-                OpenLedgerRequest {
-                    open_ledger: command
-                }
-            )
+            post!(client, write, open_ledger, OpenLedgerRequest { open_ledger: command })
         }
         LedgerCommand::AdoptRules { write, version } => {
             let command = pb::AdoptRules { version };
-            post!(
-                client,
-                write,
-                adopt_rules,
-                AdoptRulesRequest {
-                    adopt_rules: command
-                }
-            )
+            post!(client, write, adopt_rules, AdoptRulesRequest { adopt_rules: command })
         }
         LedgerCommand::Seal => {
             let ledger = client.ledger()?;
             let request = client.command(pb::CreateSealRequest { ledger })?;
-            client
-                .answer_query(client.commands().create_seal(request))
-                .await
+            client.answer_query(client.commands().create_seal(request)).await
         }
         LedgerCommand::Show { fresh, id } => {
             let name = match id {
                 Some(id) => format!("ledgers/{id}"),
                 None => client.ledger()?,
             };
-            let request = pb::GetLedgerRequest {
-                name,
-                min_position: fresh.min_position,
-            };
+            let request = pb::GetLedgerRequest { name, min_position: fresh.min_position };
             ask!(client, queries, get_ledger, request)
         }
         LedgerCommand::List { page } => list(&client, &page).await,
@@ -143,10 +124,8 @@ pub(crate) async fn run(args: LedgerArgs, json: bool) -> Result<(), Failure> {
 async fn list(client: &Client, page: &PageArgs) -> Result<(), Failure> {
     let mut token = page.page_token.clone();
     loop {
-        let request = client.question(pb::ListLedgersRequest {
-            page_size: page.size(),
-            page_token: token.clone(),
-        });
+        let request = client
+            .question(pb::ListLedgersRequest { page_size: page.size(), page_token: token.clone() });
         let answer = client
             .queries()
             .list_ledgers(request)

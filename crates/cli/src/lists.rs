@@ -9,9 +9,7 @@ use crate::{show, words};
 
 fn more(page: &mut Page, token: &str) {
     if !token.is_empty() {
-        page.line(format_args!(
-            "Halaman berikut / Next page: --page-token {token}"
-        ));
+        page.line(format_args!("Halaman berikut / Next page: --page-token {token}"));
     }
 }
 
@@ -24,12 +22,7 @@ impl Answer for pb::ListLedgersResponse {
     const MESSAGE: &'static str = "ListLedgersResponse";
     fn show(&self, page: &mut Page) {
         page.rows(
-            &[
-                "Buku besar / Ledger",
-                "Asal / Origin",
-                "Wilayah / Region",
-                "Catatan / Records",
-            ],
+            &["Buku besar / Ledger", "Asal / Origin", "Wilayah / Region", "Catatan / Records"],
             3,
             self.ledgers.iter().map(|ledger| {
                 vec![
@@ -217,10 +210,7 @@ fn trail_line(line: &pb::TrailLine) -> Vec<String> {
     if let Some(reverses) = line.reverses {
         what = format!("{what}\n(membatalkan / undoes @ {reverses})");
     }
-    let seconds = line.recorded_at.map(|at| pb::Timestamp {
-        seconds: at.seconds,
-        nanos: 0,
-    });
+    let seconds = line.recorded_at.map(|at| pb::Timestamp { seconds: at.seconds, nanos: 0 });
     vec![
         line.position.to_string(),
         instant(seconds.as_ref()),
@@ -238,11 +228,7 @@ fn moved(postings: &[pb::Posting]) -> String {
         .iter()
         .filter_map(|posting| minor_from_wire(posting.amount.as_ref()?, CURRENCY).ok());
     let debits: i64 = minors.filter(|minor| *minor > 0).sum();
-    if postings.is_empty() {
-        String::new()
-    } else {
-        rupiah(debits)
-    }
+    if postings.is_empty() { String::new() } else { rupiah(debits) }
 }
 
 /// What a trail's owner is looked at for: what is owed, or what the fund may lend.
@@ -273,10 +259,7 @@ mod tests {
                 })),
             }),
             postings: [348_484_800, -303_030_300, -45_454_500]
-                .map(|minor| pb::Posting {
-                    book: 1,
-                    amount: Some(money_to_wire(minor, CURRENCY)),
-                })
+                .map(|minor| pb::Posting { book: 1, amount: Some(money_to_wire(minor, CURRENCY)) })
                 .to_vec(),
             reversed_by: Some(20),
             ..pb::TrailLine::default()

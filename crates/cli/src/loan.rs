@@ -134,55 +134,19 @@ pub(crate) async fn run(args: LoanArgs, json: bool) -> Result<(), Failure> {
                 treasurer,
                 expires_at: expiry.instant(),
             };
-            post!(
-                client,
-                write,
-                propose_loan,
-                ProposeLoanRequest {
-                    propose_loan: command
-                }
-            )
+            post!(client, write, propose_loan, ProposeLoanRequest { propose_loan: command })
         }
         LoanCommand::Approve { write, loan } => {
             let command = pb::ApproveLoan { loan };
-            post!(
-                client,
-                write,
-                approve_loan,
-                ApproveLoanRequest {
-                    approve_loan: command
-                }
-            )
+            post!(client, write, approve_loan, ApproveLoanRequest { approve_loan: command })
         }
-        LoanCommand::Refuse {
-            write,
-            loan,
-            reason,
-        } => {
+        LoanCommand::Refuse { write, loan, reason } => {
             let command = pb::RefuseLoan { loan, reason };
-            post!(
-                client,
-                write,
-                refuse_loan,
-                RefuseLoanRequest {
-                    refuse_loan: command
-                }
-            )
+            post!(client, write, refuse_loan, RefuseLoanRequest { refuse_loan: command })
         }
-        LoanCommand::Withdraw {
-            write,
-            loan,
-            reason,
-        } => {
+        LoanCommand::Withdraw { write, loan, reason } => {
             let command = pb::WithdrawLoan { loan, reason };
-            post!(
-                client,
-                write,
-                withdraw_loan,
-                WithdrawLoanRequest {
-                    withdraw_loan: command
-                }
-            )
+            post!(client, write, withdraw_loan, WithdrawLoanRequest { withdraw_loan: command })
         }
         LoanCommand::Show { fresh, loan } => {
             let request = pb::GetLoanRequest {
@@ -191,26 +155,13 @@ pub(crate) async fn run(args: LoanArgs, json: bool) -> Result<(), Failure> {
             };
             ask!(client, queries, get_loan, request)
         }
-        LoanCommand::List {
-            page,
-            fund,
-            account,
-            state,
-        } => {
+        LoanCommand::List { page, fund, account, state } => {
             let parent = client.name(&match account {
                 Some(account) => format!("funds/{fund}/accounts/{account}"),
                 None => format!("funds/{fund}"),
             })?;
             let state = state.map_or(0, LoanState::wire);
-            list!(
-                client,
-                page,
-                list_loans,
-                ListLoansRequest {
-                    parent: parent,
-                    state: state
-                }
-            )
+            list!(client, page, list_loans, ListLoansRequest { parent: parent, state: state })
         }
     }
 }

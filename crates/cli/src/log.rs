@@ -71,11 +71,7 @@ pub(crate) async fn run(args: LogArgs, json: bool) -> Result<(), Failure> {
             let request = pb::GetRecordRequest { ledger, position };
             ask!(client, log, get_record, request)
         }
-        LogCommand::Records {
-            from,
-            limit,
-            verbatim,
-        } => {
+        LogCommand::Records { from, limit, verbatim } => {
             let request = client.stream(pb::ReadRecordsRequest {
                 ledger,
                 from_position: from,
@@ -89,14 +85,7 @@ pub(crate) async fn run(args: LogArgs, json: bool) -> Result<(), Failure> {
             }
             Ok(())
         }
-        LogCommand::Subscribe {
-            from,
-            verbatim,
-            funds,
-            accounts,
-            cooperatives,
-            kinds,
-        } => {
+        LogCommand::Subscribe { from, verbatim, funds, accounts, cooperatives, kinds } => {
             let full = |names: Vec<String>| -> Result<Vec<String>, Failure> {
                 names.iter().map(|name| client.name(name)).collect()
             };
@@ -124,16 +113,11 @@ pub(crate) async fn run(args: LogArgs, json: bool) -> Result<(), Failure> {
 fn messages<M>(
     answer: Result<tonic::Response<Streaming<M>>, Status>,
 ) -> Result<Streaming<M>, Failure> {
-    answer
-        .map(tonic::Response::into_inner)
-        .map_err(|status| Failure::of_query(&status))
+    answer.map(tonic::Response::into_inner).map_err(|status| Failure::of_query(&status))
 }
 
 async fn next<M>(messages: &mut Streaming<M>) -> Result<Option<M>, Failure> {
-    messages
-        .message()
-        .await
-        .map_err(|status| Failure::of_query(&status))
+    messages.message().await.map_err(|status| Failure::of_query(&status))
 }
 
 /// One line a record.

@@ -112,22 +112,16 @@ impl Page {
     ) {
         let mut table = new_table();
         table.set_header(header.iter().enumerate().map(|(i, name)| {
-            if i >= amounts_from {
-                right((*name).to_owned())
-            } else {
-                Cell::new(name)
-            }
+            if i >= amounts_from { right((*name).to_owned()) } else { Cell::new(name) }
         }));
         let mut empty = true;
         for row in rows {
             empty = false;
-            table.add_row(row.into_iter().enumerate().map(|(i, text)| {
-                if i >= amounts_from {
-                    right(text)
-                } else {
-                    Cell::new(text)
-                }
-            }));
+            table.add_row(
+                row.into_iter()
+                    .enumerate()
+                    .map(|(i, text)| if i >= amounts_from { right(text) } else { Cell::new(text) }),
+            );
         }
         if empty {
             self.line("(kosong / none)");
@@ -164,10 +158,7 @@ pub(crate) fn money(money: Option<&pb::Money>) -> String {
         |money| match minor_from_wire(money, CURRENCY) {
             Ok(minor) => rupiah(minor),
             // A newer server keeps another currency: shown as it came.
-            Err(_) => format!(
-                "{} {} + {} nano",
-                money.currency_code, money.units, money.nanos
-            ),
+            Err(_) => format!("{} {} + {} nano", money.currency_code, money.units, money.nanos),
         },
     )
 }
@@ -229,10 +220,7 @@ pub(crate) fn instant(at: Option<&pb::Timestamp>) -> String {
     let nanos = i128::from(at.seconds) * 1_000_000_000 + i128::from(at.nanos);
     time::OffsetDateTime::from_unix_timestamp_nanos(nanos)
         .ok()
-        .and_then(|at| {
-            at.format(&time::format_description::well_known::Rfc3339)
-                .ok()
-        })
+        .and_then(|at| at.format(&time::format_description::well_known::Rfc3339).ok())
         .unwrap_or_else(|| format!("{} s", at.seconds))
 }
 
@@ -270,10 +258,7 @@ mod tests {
             record_hash: vec![1, 2],
             log_size: 8,
             duplicate: false,
-            recorded_at: Some(pb::Timestamp {
-                seconds: 0,
-                nanos: 1_000,
-            }),
+            recorded_at: Some(pb::Timestamp { seconds: 0, nanos: 1_000 }),
         };
         assert_eq!(
             json("Receipt", &receipt),
@@ -284,16 +269,9 @@ mod tests {
 
     #[test]
     fn moments_and_digests_are_written_for_people() {
-        let at = pb::Timestamp {
-            seconds: 1,
-            nanos: 0,
-        };
+        let at = pb::Timestamp { seconds: 1, nanos: 0 };
         assert_eq!(instant(Some(&at)), "1970-01-01T00:00:01Z");
-        let day = pb::Date {
-            year: 2026,
-            month: 3,
-            day: 6,
-        };
+        let day = pb::Date { year: 2026, month: 3, day: 6 };
         assert_eq!(date(Some(&day)), "2026-03-06");
         assert_eq!(hex(&[0, 255]), "00ff");
     }

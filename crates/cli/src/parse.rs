@@ -55,10 +55,7 @@ fn decimal(text: &str) -> Result<Decimal, String> {
 pub(crate) fn rate(text: &str) -> Result<String, String> {
     let form = || bergulir_domain::money::RateError.to_string();
     let shape = text.bytes().all(|b| b.is_ascii_digit() || b == b'.');
-    let percent = shape
-        .then(|| Decimal::from_str_exact(text).ok())
-        .flatten()
-        .ok_or_else(form)?;
+    let percent = shape.then(|| Decimal::from_str_exact(text).ok()).flatten().ok_or_else(form)?;
     Rate::from_percent(percent).map_err(|error| error.to_string())?;
     Ok(text.to_owned())
 }
@@ -162,10 +159,7 @@ mod tests {
         }
         let huge = format!("1{}", "0".repeat(30));
         for text in [huge.as_str(), "99999999999999999999999999999999.99"] {
-            assert_eq!(
-                amount(text),
-                Err("must be at most 1000000000000000.00".to_owned())
-            );
+            assert_eq!(amount(text), Err("must be at most 1000000000000000.00".to_owned()));
         }
         assert_eq!(
             amount("1000000000000000.01"),

@@ -18,11 +18,7 @@ pub(crate) struct Bar {
 impl Bar {
     /// A bar that waits.
     pub(crate) fn patient() -> Bar {
-        Bar {
-            drawn: ProgressBar::hidden(),
-            began: Instant::now(),
-            shown: false,
-        }
+        Bar { drawn: ProgressBar::hidden(), began: Instant::now(), shown: false }
     }
 
     /// So much of so much is done.

@@ -84,13 +84,7 @@ struct DecisionArgs {
 pub(crate) async fn run(args: ReversalArgs, json: bool) -> Result<(), Failure> {
     let client = Client::connect(&args.client, json).await?;
     match args.command {
-        ReversalCommand::Propose {
-            write,
-            position,
-            reason,
-            evidence,
-            expiry,
-        } => {
+        ReversalCommand::Propose { write, position, reason, evidence, expiry } => {
             let command = pb::ProposeReversal {
                 reverses: position,
                 reason,
@@ -101,9 +95,7 @@ pub(crate) async fn run(args: ReversalArgs, json: bool) -> Result<(), Failure> {
                 client,
                 write,
                 propose_reversal,
-                ProposeReversalRequest {
-                    propose_reversal: command
-                }
+                ProposeReversalRequest { propose_reversal: command }
             )
         }
         ReversalCommand::Approve { write, proposal } => {
@@ -112,9 +104,7 @@ pub(crate) async fn run(args: ReversalArgs, json: bool) -> Result<(), Failure> {
                 client,
                 write,
                 approve_reversal,
-                ApproveReversalRequest {
-                    approve_reversal: command
-                }
+                ApproveReversalRequest { approve_reversal: command }
             )
         }
     }
@@ -125,39 +115,24 @@ pub(crate) async fn proposal(args: ProposalArgs, json: bool) -> Result<(), Failu
     match args.command {
         ProposalCommand::List { page } => {
             let parent = client.ledger()?;
-            list!(
-                client,
-                page,
-                list_proposals,
-                ListProposalsRequest { parent: parent }
-            )
+            list!(client, page, list_proposals, ListProposalsRequest { parent: parent })
         }
         ProposalCommand::Refuse(args) => {
-            let command = pb::RefuseProposal {
-                proposal: args.proposal,
-                reason: args.reason,
-            };
+            let command = pb::RefuseProposal { proposal: args.proposal, reason: args.reason };
             post!(
                 client,
                 args.write,
                 refuse_proposal,
-                RefuseProposalRequest {
-                    refuse_proposal: command
-                }
+                RefuseProposalRequest { refuse_proposal: command }
             )
         }
         ProposalCommand::Withdraw(args) => {
-            let command = pb::WithdrawProposal {
-                proposal: args.proposal,
-                reason: args.reason,
-            };
+            let command = pb::WithdrawProposal { proposal: args.proposal, reason: args.reason };
             post!(
                 client,
                 args.write,
                 withdraw_proposal,
-                WithdrawProposalRequest {
-                    withdraw_proposal: command
-                }
+                WithdrawProposalRequest { withdraw_proposal: command }
             )
         }
     }

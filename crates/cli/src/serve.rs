@@ -48,10 +48,7 @@ pub(crate) async fn run(args: ServeArgs) -> Result<(), Failure> {
         .await
         .map_err(|error| Failure::CouldNotTell(error.to_string()))?;
     output::line(format_args!("listening on {}", running.address()))?;
-    running
-        .serve_until(stop)
-        .await
-        .map_err(|error| Failure::CouldNotTell(error.to_string()))
+    running.serve_until(stop).await.map_err(|error| Failure::CouldNotTell(error.to_string()))
 }
 
 /// Sends what is traced to the standard error; `RUST_LOG` overrides the default filter.

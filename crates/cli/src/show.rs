@@ -22,10 +22,7 @@ pub(crate) fn receipt(page: &mut Page, receipt: Option<&pb::Receipt>) {
             ("Posisi / Position", receipt.position.to_string()),
             ("Sidik catatan / Record hash", hex(&receipt.record_hash)),
             ("Jumlah catatan / Log size", receipt.log_size.to_string()),
-            (
-                "Dicatat / Recorded at",
-                instant(receipt.recorded_at.as_ref()),
-            ),
+            ("Dicatat / Recorded at", instant(receipt.recorded_at.as_ref())),
             ("Ulangan / Duplicate", duplicate.to_owned()),
         ],
     );
@@ -62,23 +59,11 @@ pub(crate) fn fund_balances(page: &mut Page, fund: &pb::FundBalances) {
         &[
             ("Modal / Capital", fund.capital.as_ref()),
             ("Kas / Cash", fund.cash.as_ref()),
-            (
-                "Piutang pokok / Principal receivable",
-                fund.principal_receivable.as_ref(),
-            ),
-            (
-                "Pendapatan jasa / Interest income",
-                fund.interest_income.as_ref(),
-            ),
-            (
-                "Pendapatan denda / Late-fee income",
-                fund.late_fee_income.as_ref(),
-            ),
+            ("Piutang pokok / Principal receivable", fund.principal_receivable.as_ref()),
+            ("Pendapatan jasa / Interest income", fund.interest_income.as_ref()),
+            ("Pendapatan denda / Late-fee income", fund.late_fee_income.as_ref()),
             ("Beban hibah / Grant expense", fund.grant_expense.as_ref()),
-            (
-                "Pendapatan terpisah / Income kept apart",
-                fund.income_apart.as_ref(),
-            ),
+            ("Pendapatan terpisah / Income kept apart", fund.income_apart.as_ref()),
             ("Tersedia / Available", fund.available.as_ref()),
             ("Terikat / Committed", fund.committed.as_ref()),
             ("Dicadangkan / Reserved", fund.reserved.as_ref()),
@@ -93,19 +78,10 @@ pub(crate) fn account_balances(page: &mut Page, account: &pb::AccountBalances) {
         &account.account,
         &[
             ("Pencairan / Disbursed", account.disbursed.as_ref()),
-            (
-                "Pokok dibayar / Principal repaid",
-                account.principal_repaid.as_ref(),
-            ),
+            ("Pokok dibayar / Principal repaid", account.principal_repaid.as_ref()),
             ("Sisa pokok / Outstanding", account.outstanding.as_ref()),
-            (
-                "Jasa dibayar / Interest paid",
-                account.interest_paid.as_ref(),
-            ),
-            (
-                "Denda dibayar / Late fee paid",
-                account.late_fee_paid.as_ref(),
-            ),
+            ("Jasa dibayar / Interest paid", account.interest_paid.as_ref()),
+            ("Denda dibayar / Late fee paid", account.late_fee_paid.as_ref()),
             ("Terikat / Committed", account.committed.as_ref()),
             ("Menunggu / Pending", account.pending.as_ref()),
             ("Hibah / Granted", account.granted.as_ref()),
@@ -121,10 +97,7 @@ pub(crate) fn loan_balances(page: &mut Page, loan: &pb::LoanBalances) {
             ("Pinjaman / Principal", loan.principal.as_ref()),
             ("Pencairan / Disbursed", loan.disbursed.as_ref()),
             ("Belum dicairkan / Undisbursed", loan.undisbursed.as_ref()),
-            (
-                "Pokok dibayar / Principal repaid",
-                loan.principal_repaid.as_ref(),
-            ),
+            ("Pokok dibayar / Principal repaid", loan.principal_repaid.as_ref()),
             ("Sisa pokok / Outstanding", loan.outstanding.as_ref()),
             ("Jasa dibayar / Interest paid", loan.interest_paid.as_ref()),
             ("Denda dibayar / Late fee paid", loan.late_fee_paid.as_ref()),
@@ -143,21 +116,12 @@ pub(crate) fn ledger(page: &mut Page, ledger: &pb::Ledger) {
         ("Asal / Origin", ledger.origin.clone()),
         ("Wilayah / Region", region),
         ("Mata uang / Currency", ledger.currency_code.clone()),
-        (
-            "Selisih UTC, menit / UTC offset, minutes",
-            ledger.utc_offset_minutes.to_string(),
-        ),
+        ("Selisih UTC, menit / UTC offset, minutes", ledger.utc_offset_minutes.to_string()),
         ("Aturan / Rules", ledger.rules_version.to_string()),
         ("Jumlah catatan / Records", count(ledger.log_size)),
         ("Sidik kepala / Head hash", hex(&ledger.head_hash)),
-        (
-            "Catatan terakhir / Last record",
-            instant(ledger.head_recorded_at.as_ref()),
-        ),
-        (
-            "Tersegel sampai / Sealed through",
-            optional(ledger.sealed_through),
-        ),
+        ("Catatan terakhir / Last record", instant(ledger.head_recorded_at.as_ref())),
+        ("Tersegel sampai / Sealed through", optional(ledger.sealed_through)),
     ];
     if let Some(why) = &ledger.read_only_reason {
         facts.push(("Hanya baca / Read-only", why.clone()));
@@ -197,16 +161,10 @@ pub(crate) fn fund(page: &mut Page, fund: &pb::Fund) {
 }
 
 fn terms(page: &mut Page, title: &str, terms: &pb::Terms) {
-    let readiness: Vec<&str> = terms
-        .required_readiness
-        .iter()
-        .map(|item| words::readiness_item(*item))
-        .collect();
+    let readiness: Vec<&str> =
+        terms.required_readiness.iter().map(|item| words::readiness_item(*item)).collect();
     let mut facts = vec![
-        (
-            "Batas per koperasi / Ceiling",
-            money(terms.ceiling.as_ref()),
-        ),
+        ("Batas per koperasi / Ceiling", money(terms.ceiling.as_ref())),
         ("Syarat kesiapan / Readiness", readiness.join("\n")),
         (
             "Masa usulan, hari / Proposals wait, days",
@@ -220,34 +178,16 @@ fn terms(page: &mut Page, title: &str, terms: &pb::Terms) {
 }
 
 fn loan_terms(loan: &pb::LoanTerms) -> Vec<(&'static str, String)> {
-    let order: Vec<&str> = loan
-        .repayment_order
-        .iter()
-        .map(|part| words::payment_part(*part))
-        .collect();
+    let order: Vec<&str> =
+        loan.repayment_order.iter().map(|part| words::payment_part(*part)).collect();
     vec![
-        (
-            "Jasa, % setahun / Interest, % a year",
-            loan.rate_percent.clone(),
-        ),
-        (
-            "Metode / Method",
-            words::interest_method(loan.method).to_owned(),
-        ),
+        ("Jasa, % setahun / Interest, % a year", loan.rate_percent.clone()),
+        ("Metode / Method", words::interest_method(loan.method).to_owned()),
         ("Tenor, bulan / months", loan.tenor_months.to_string()),
-        (
-            "Tenggang, bulan / Grace, months",
-            loan.grace_months.to_string(),
-        ),
-        (
-            "Tenggang berbunga / Grace bears interest",
-            yes(loan.grace_bears_interest),
-        ),
+        ("Tenggang, bulan / Grace, months", loan.grace_months.to_string()),
+        ("Tenggang berbunga / Grace bears interest", yes(loan.grace_bears_interest)),
         ("Urutan / Order", order.join("\n")),
-        (
-            "Pendapatan dipinjamkan / Income re-lent",
-            yes(loan.relend_income),
-        ),
+        ("Pendapatan dipinjamkan / Income re-lent", yes(loan.relend_income)),
     ]
 }
 
@@ -269,46 +209,25 @@ pub(crate) fn cooperative(page: &mut Page, cooperative: &pb::Cooperative) {
     page.facts(
         &cooperative.name,
         &[
-            (
-                "Nama / Registered name",
-                cooperative.registered_name.clone(),
-            ),
-            (
-                "Jenis / Kind",
-                words::cooperative_kind(cooperative.kind).to_owned(),
-            ),
+            ("Nama / Registered name", cooperative.registered_name.clone()),
+            ("Jenis / Kind", words::cooperative_kind(cooperative.kind).to_owned()),
             ("Kode desa / Village code", cooperative.village_code.clone()),
-            (
-                "Nomor Induk Koperasi",
-                optional(cooperative.cooperative_number.as_ref()),
-            ),
+            ("Nomor Induk Koperasi", optional(cooperative.cooperative_number.as_ref())),
             ("Ketua / Chair", optional(cooperative.chair.as_ref())),
-            (
-                "Bendahara / Treasurer",
-                optional(cooperative.treasurer.as_ref()),
-            ),
-            (
-                "Kesiapan @ posisi / Readiness @ position",
-                readiness.join("\n"),
-            ),
+            ("Bendahara / Treasurer", optional(cooperative.treasurer.as_ref())),
+            ("Kesiapan @ posisi / Readiness @ position", readiness.join("\n")),
         ],
     );
 }
 
 /// An account.
 pub(crate) fn account(page: &mut Page, account: &pb::Account) {
-    let bank = account
-        .bank_account
-        .as_ref()
-        .map(|bank| format!("{} {}", bank.bank, bank.number));
+    let bank = account.bank_account.as_ref().map(|bank| format!("{} {}", bank.bank, bank.number));
     page.facts(
         &account.name,
         &[
             ("Koperasi / Cooperative", account.cooperative.clone()),
-            (
-                "Status / State",
-                words::account_state(account.state).to_owned(),
-            ),
+            ("Status / State", words::account_state(account.state).to_owned()),
             ("Rekening bank / Bank account", optional(bank)),
         ],
     );
@@ -325,17 +244,11 @@ pub(crate) fn loan(page: &mut Page, loan: &pb::Loan) {
         ("Ketua / Chair", loan.chair.clone()),
         ("Bendahara / Treasurer", loan.treasurer.clone()),
         ("Pengusul / Maker", loan.maker.clone()),
-        (
-            "Posisi usulan / Proposed at position",
-            loan.proposed_position.to_string(),
-        ),
+        ("Posisi usulan / Proposed at position", loan.proposed_position.to_string()),
         ("Penyetuju / Checker", optional(loan.checker.as_ref())),
     ];
     if loan.expires_at.is_some() {
-        facts.push((
-            "Kedaluwarsa / Expires at",
-            instant(loan.expires_at.as_ref()),
-        ));
+        facts.push(("Kedaluwarsa / Expires at", instant(loan.expires_at.as_ref())));
     }
     if let Some(terms) = &loan.terms {
         facts.extend(loan_terms(terms));
@@ -355,10 +268,7 @@ pub(crate) fn proposal(page: &mut Page, proposal: &pb::Proposal) {
             ("Dana / Fund", proposal.fund.clone()),
             ("Isi / What", proposed(proposal)),
             ("Pengusul / Maker", proposal.maker.clone()),
-            (
-                "Kedaluwarsa / Expires at",
-                instant(proposal.expires_at.as_ref()),
-            ),
+            ("Kedaluwarsa / Expires at", instant(proposal.expires_at.as_ref())),
         ],
     );
 }

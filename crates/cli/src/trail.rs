@@ -28,16 +28,7 @@ pub(crate) async fn run(args: TrailArgs, json: bool) -> Result<(), Failure> {
     let client = Client::connect(&args.client, json).await?;
     let parent = client.name(&args.name)?;
     let recorded = args.moment.recorded();
-    let as_of = (args.moment.as_of_position)
-        .map(AsOf::AsOfPosition)
-        .or(recorded.map(AsOf::AsOfRecorded));
-    list!(
-        client,
-        args.page,
-        list_trail,
-        ListTrailRequest {
-            parent: parent,
-            as_of: as_of
-        }
-    )
+    let as_of =
+        (args.moment.as_of_position).map(AsOf::AsOfPosition).or(recorded.map(AsOf::AsOfRecorded));
+    list!(client, args.page, list_trail, ListTrailRequest { parent: parent, as_of: as_of })
 }

@@ -11,10 +11,7 @@ use crate::text::{BankCode, Name, Number, Reason, Reference, VerifierKey};
 
 /// Everything that may be asked of a ledger.
 #[derive(Debug, Clone, PartialEq, Eq)]
-#[expect(
-    missing_docs,
-    reason = "each variant is documented at its type of the same name"
-)]
+#[expect(missing_docs, reason = "each variant is documented at its type of the same name")]
 pub enum Command {
     OpenLedger(OpenLedger),
     AdoptRules(AdoptRules),

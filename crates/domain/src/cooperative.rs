@@ -39,10 +39,7 @@ impl VillageCode {
 impl FromStr for VillageCode {
     type Err = VillageCodeError;
     fn from_str(text: &str) -> Result<VillageCode, VillageCodeError> {
-        let bytes: &[u8; 13] = text
-            .as_bytes()
-            .try_into()
-            .map_err(|_| VillageCodeError::Form)?;
+        let bytes: &[u8; 13] = text.as_bytes().try_into().map_err(|_| VillageCodeError::Form)?;
         let mut digits = [0; 10];
         let mut filled = 0;
         for (i, byte) in bytes.iter().enumerate() {
@@ -58,9 +55,7 @@ impl FromStr for VillageCode {
         }
         match digits[6] {
             b'1' | b'2' | b'3' => Ok(VillageCode(digits)),
-            found => Err(VillageCodeError::Kind {
-                found: char::from(found),
-            }),
+            found => Err(VillageCodeError::Kind { found: char::from(found) }),
         }
     }
 }
@@ -190,9 +185,7 @@ impl ReadinessSet {
     }
     /// The items, in the order of [`ReadinessItem::ALL`].
     pub fn iter(self) -> impl Iterator<Item = ReadinessItem> {
-        ReadinessItem::ALL
-            .into_iter()
-            .filter(move |item| self.contains(*item))
+        ReadinessItem::ALL.into_iter().filter(move |item| self.contains(*item))
     }
     /// One bit an item, the first of [`ReadinessItem::ALL`] the lowest: its form in a state.
     pub const fn bits(self) -> u8 {
@@ -200,11 +193,7 @@ impl ReadinessSet {
     }
     /// The set of those bits; `None` if one stands for no item.
     pub const fn from_bits(bits: u8) -> Option<ReadinessSet> {
-        if bits & !Self::FULL.0 == 0 {
-            Some(ReadinessSet(bits))
-        } else {
-            None
-        }
+        if bits & !Self::FULL.0 == 0 { Some(ReadinessSet(bits)) } else { None }
     }
 }
 
@@ -231,23 +220,10 @@ mod tests {
 
     #[test]
     fn a_village_code_has_its_form() {
-        assert_eq!(
-            "36.03.01.2003".parse::<VillageCode>().unwrap().to_string(),
-            "36.03.01.2003"
-        );
-        for bad in [
-            "",
-            "36.03.01",
-            "3603012003",
-            "36.03.01.200",
-            "36.03.01.20033",
-            "36-03-01-2003",
-        ] {
-            assert_eq!(
-                bad.parse::<VillageCode>(),
-                Err(VillageCodeError::Form),
-                "{bad}"
-            );
+        assert_eq!("36.03.01.2003".parse::<VillageCode>().unwrap().to_string(), "36.03.01.2003");
+        for bad in ["", "36.03.01", "3603012003", "36.03.01.200", "36.03.01.20033", "36-03-01-2003"]
+        {
+            assert_eq!(bad.parse::<VillageCode>(), Err(VillageCodeError::Form), "{bad}");
         }
         let other = "36.03.01.4003".parse::<VillageCode>();
         assert_eq!(other, Err(VillageCodeError::Kind { found: '4' }));

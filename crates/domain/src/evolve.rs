@@ -58,37 +58,23 @@ pub fn evolve(state: &mut State, header: &Header, event: &Event) -> Touched {
             }
         }
         Event::FundAllocated(e) => {
-            let allocation = Allocation {
-                amount: e.amount,
-                withdrawn: 0,
-                reserved: 0,
-            };
+            let allocation = Allocation { amount: e.amount, withdrawn: 0, reserved: 0 };
             state.fund_mut(e.fund).allocations.insert(at, allocation);
         }
         Event::AllocationWithdrawalProposed(e) => {
             let c = &e.command;
             let fund = state.funds.find(&c.fund).expect(DECIDED);
             let (allocation, amount) = (c.allocation, c.amount);
-            let subject = Subject::AllocationWithdrawal {
-                fund,
-                allocation,
-                amount,
-            };
+            let subject = Subject::AllocationWithdrawal { fund, allocation, amount };
             let reservation = withdrawal_reserves(fund, allocation, amount);
             state.propose(header, e.expires_at, subject, reservation);
         }
         Event::AllocationWithdrawn(e) => {
-            if let Subject::AllocationWithdrawal {
-                fund,
-                allocation,
-                amount,
-            } = state.release(e.proposal).subject
+            if let Subject::AllocationWithdrawal { fund, allocation, amount } =
+                state.release(e.proposal).subject
             {
                 let fund = state.funds.get_mut(fund);
-                fund.allocations
-                    .get_mut(&allocation)
-                    .expect(DECIDED)
-                    .withdrawn += amount.minor();
+                fund.allocations.get_mut(&allocation).expect(DECIDED).withdrawn += amount.minor();
             }
         }
         Event::CooperativeRegistered(e) => state.register(e),
@@ -120,9 +106,7 @@ pub fn evolve(state: &mut State, header: &Header, event: &Event) -> Touched {
                 treasurer: c.treasurer,
                 maker: header.principal,
                 proposed_at: at,
-                state: LoanState::Pending {
-                    expires_at: e.expires_at,
-                },
+                state: LoanState::Pending { expires_at: e.expires_at },
             });
             let reservation = loan_reserves(fund, account, c.principal);
             state.propose(header, e.expires_at, Subject::Loan(loan), reservation);
@@ -149,19 +133,11 @@ pub fn evolve(state: &mut State, header: &Header, event: &Event) -> Touched {
             state.loans.get_mut(index).state = LoanState::Withdrawn;
         }
         Event::Disbursed(e) => {
-            let tranche = Tranche {
-                position: at,
-                value_date: e.value_date,
-                amount: e.amount,
-            };
+            let tranche = Tranche { position: at, value_date: e.value_date, amount: e.amount };
             state.pay_out(Paid::Loan(e.loan), tranche);
         }
         Event::GrantDisbursed(e) => {
-            let tranche = Tranche {
-                position: at,
-                value_date: e.value_date,
-                amount: e.amount,
-            };
+            let tranche = Tranche { position: at, value_date: e.value_date, amount: e.amount };
             state.pay_out(Paid::Grant(e.fund, e.account), tranche);
         }
         Event::DisbursementReturned(e) => state.come_back(e, at),
@@ -170,10 +146,7 @@ pub fn evolve(state: &mut State, header: &Header, event: &Event) -> Touched {
             let (fund, _) = crate::journal::reversal(state, e.undoes).expect(DECIDED);
             let reverses = e.command.reverses;
             let reservation = reversal_reserves(state, fund, reverses, e.undoes);
-            let subject = Subject::Reversal {
-                reverses,
-                undoes: e.undoes,
-            };
+            let subject = Subject::Reversal { reverses, undoes: e.undoes };
             state.propose(header, e.expires_at, subject, reservation);
         }
         Event::Reversed(e) => {
@@ -257,12 +230,8 @@ impl State {
             balances: AccountBalances::default(),
             grants: Vec::new(),
         });
-        self.cooperatives
-            .get_mut(cooperative)
-            .accounts
-            .push(account);
-        self.bank_accounts
-            .insert(e.bank_account.clone(), cooperative);
+        self.cooperatives.get_mut(cooperative).accounts.push(account);
+        self.bank_accounts.insert(e.bank_account.clone(), cooperative);
     }
 
     fn propose(
@@ -273,15 +242,7 @@ impl State {
         reservation: Reservation,
     ) {
         let maker = header.principal;
-        self.reserve(
-            header.position,
-            Proposal {
-                maker,
-                expires_at,
-                subject,
-                reservation,
-            },
-        );
+        self.reserve(header.position, Proposal { maker, expires_at, subject, reservation });
     }
 
     fn close_proposal_of(&mut self, loan: LoanId) -> LoanIndex {
@@ -322,18 +283,14 @@ impl State {
             Paid::Loan(loan) => {
                 let (account, active) = self.active_mut(loan);
                 active.balances.disbursed -= minor;
-                active
-                    .tranches
-                    .retain(|tranche| tranche.position != position);
+                active.tranches.retain(|tranche| tranche.position != position);
                 self.accounts.get_mut(account).balances.disbursed -= minor;
                 self.commit(account, minor);
             }
             Paid::Grant(fund, account) => {
                 let account = self.account_mut(fund, account);
                 account.balances.granted -= minor;
-                account
-                    .grants
-                    .retain(|tranche| tranche.position != position);
+                account.grants.retain(|tranche| tranche.position != position);
             }
         }
     }
@@ -345,13 +302,7 @@ impl State {
     }
 
     fn repay(&mut self, e: &Repaid) {
-        let Repay {
-            loan,
-            principal,
-            interest,
-            late_fee,
-            ..
-        } = &e.command;
+        let Repay { loan, principal, interest, late_fee, .. } = &e.command;
         let [principal, interest, late_fee] =
             [principal, interest, late_fee].map(|part| part.unwrap_or_default().minor());
         self.receive(*loan, [principal, interest, late_fee], e.relend_income);
@@ -379,33 +330,15 @@ impl State {
             Undoes::Allocation { fund, .. } => {
                 self.fund_mut(fund).allocations.remove(&position);
             }
-            Undoes::AllocationWithdrawal {
-                fund,
-                allocation,
-                amount,
-            } => {
+            Undoes::AllocationWithdrawal { fund, allocation, amount } => {
                 let fund = self.fund_mut(fund);
-                fund.allocations
-                    .get_mut(&allocation)
-                    .expect(DECIDED)
-                    .withdrawn -= amount.minor();
+                fund.allocations.get_mut(&allocation).expect(DECIDED).withdrawn -= amount.minor();
             }
             Undoes::Disbursement { paid, amount } => self.take_back(paid, position, amount),
-            Undoes::Return {
-                disbursement,
-                paid,
-                amount,
-                disbursed_on,
-            } => {
+            Undoes::Return { disbursement, paid, amount, disbursed_on } => {
                 self.stand_again(disbursement, paid, amount, disbursed_on);
             }
-            Undoes::Repayment {
-                loan,
-                principal,
-                interest,
-                late_fee,
-                relend_income,
-            } => {
+            Undoes::Repayment { loan, principal, interest, late_fee, relend_income } => {
                 let parts = [principal, interest, late_fee].map(|part| -part.minor());
                 self.receive(loan, parts, relend_income);
             }
@@ -421,13 +354,6 @@ impl State {
         value_date: Date,
     ) {
         self.undone.remove(&disbursement);
-        self.pay_out(
-            paid,
-            Tranche {
-                position: disbursement,
-                value_date,
-                amount,
-            },
-        );
+        self.pay_out(paid, Tranche { position: disbursement, value_date, amount });
     }
 }

@@ -53,14 +53,8 @@ impl<const N: usize> Inline<N> {
         if let Some(found) = text.chars().find(|c| !u8::try_from(*c).is_ok_and(allowed)) {
             return Err(IdError::Character { found, alphabet });
         }
-        let Some(length) = u8::try_from(text.len())
-            .ok()
-            .filter(|n| usize::from(*n) <= N)
-        else {
-            return Err(IdError::TooLong {
-                length: text.len(),
-                max: N,
-            });
+        let Some(length) = u8::try_from(text.len()).ok().filter(|n| usize::from(*n) <= N) else {
+            return Err(IdError::TooLong { length: text.len(), max: N });
         };
         let mut bytes = [0; N];
         bytes[..text.len()].copy_from_slice(text.as_bytes());
@@ -91,10 +85,7 @@ impl<K> Id<K> {
     /// Takes a text as an id.
     pub fn new(text: &str) -> Result<Id<K>, IdError> {
         let text = Inline::new(text, is_id_byte, "a-z, 0-9, '.' and '-'")?;
-        Ok(Id {
-            text,
-            kind: PhantomData,
-        })
+        Ok(Id { text, kind: PhantomData })
     }
 
     /// The id as it was given.
@@ -218,24 +209,12 @@ mod tests {
 
     #[test]
     fn an_id_is_1_to_32_characters_of_its_alphabet() {
-        assert_eq!(
-            LoanId::new("l-36.03.01.2003").unwrap().as_str(),
-            "l-36.03.01.2003"
-        );
+        assert_eq!(LoanId::new("l-36.03.01.2003").unwrap().as_str(), "l-36.03.01.2003");
         assert_eq!(LoanId::new(""), Err(IdError::Empty));
         assert!(LoanId::new(&"a".repeat(32)).is_ok());
-        assert_eq!(
-            LoanId::new(&"a".repeat(33)),
-            Err(IdError::TooLong {
-                length: 33,
-                max: 32
-            })
-        );
+        assert_eq!(LoanId::new(&"a".repeat(33)), Err(IdError::TooLong { length: 33, max: 32 }));
         for bad in ["L1", "a/b", "a b", "é", "a\0", "a_b"] {
-            assert!(
-                matches!(LoanId::new(bad), Err(IdError::Character { .. })),
-                "{bad:?}"
-            );
+            assert!(matches!(LoanId::new(bad), Err(IdError::Character { .. })), "{bad:?}");
         }
     }
 

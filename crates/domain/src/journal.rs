@@ -15,10 +15,9 @@ pub fn journal(state: &State, event: &Event) -> Option<(FundIndex, JournalEntry)
             }
             Subject::Loan(_) | Subject::Reversal { .. } => None,
         },
-        Event::Disbursed(e) => Some((
-            fund_of(state, Paid::Loan(e.loan))?,
-            tranche(e.amount.minor()),
-        )),
+        Event::Disbursed(e) => {
+            Some((fund_of(state, Paid::Loan(e.loan))?, tranche(e.amount.minor())))
+        }
         Event::GrantDisbursed(e) => Some((state.funds.find(&e.fund)?, grant(e.amount.minor()))),
         Event::DisbursementReturned(e) => {
             Some((fund_of(state, e.paid)?, -payment(e.paid, e.amount.minor())))
@@ -75,13 +74,7 @@ pub(crate) fn reversal(state: &State, undoes: Undoes) -> Option<(FundIndex, Jour
         Undoes::Return { paid, amount, .. } => {
             (fund_of(state, paid)?, -payment(paid, amount.minor()))
         }
-        Undoes::Repayment {
-            loan,
-            principal,
-            interest,
-            late_fee,
-            ..
-        } => (
+        Undoes::Repayment { loan, principal, interest, late_fee, .. } => (
             fund_of(state, Paid::Loan(loan))?,
             repayment(principal.minor(), interest.minor(), late_fee.minor()),
         ),

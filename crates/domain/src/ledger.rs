@@ -59,10 +59,7 @@ pub struct RegionError;
 
 impl Region {
     /// The whole nation.
-    pub const NATION: Region = Region {
-        digits: [0; 6],
-        length: 0,
-    };
+    pub const NATION: Region = Region { digits: [0; 6], length: 0 };
 
     /// Whether that village lies in the region.
     pub fn contains(self, village: crate::cooperative::VillageCode) -> bool {
@@ -95,10 +92,7 @@ impl FromStr for Region {
 
 impl fmt::Display for Region {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (i, pair) in self.digits[..usize::from(self.length)]
-            .chunks(2)
-            .enumerate()
-        {
+        for (i, pair) in self.digits[..usize::from(self.length)].chunks(2).enumerate() {
             let dot = if i == 0 { "" } else { "." };
             write!(f, "{dot}{}{}", char::from(pair[0]), char::from(pair[1]))?;
         }
@@ -114,13 +108,9 @@ mod tests {
     #[test]
     fn a_region_is_a_prefix_by_whole_groups() {
         let village = "36.03.01.2003".parse().unwrap();
-        for (text, inside) in [
-            ("", true),
-            ("36", true),
-            ("36.03", true),
-            ("36.03.01", true),
-            ("36.04", false),
-        ] {
+        for (text, inside) in
+            [("", true), ("36", true), ("36.03", true), ("36.03.01", true), ("36.04", false)]
+        {
             let region: Region = text.parse().unwrap();
             assert_eq!(region.contains(village), inside, "{text}");
             assert_eq!(region.to_string(), text);

@@ -51,9 +51,7 @@ impl Timestamp {
     }
     /// The civil date at that instant in a ledger's offset from UTC; `None` past the year 9999.
     pub fn date(self, offset: UtcOffset) -> Option<Date> {
-        let local = self
-            .0
-            .checked_add(i64::from(offset.minutes()) * 60_000_000)?;
+        let local = self.0.checked_add(i64::from(offset.minutes()) * 60_000_000)?;
         let days = i32::try_from(local.div_euclid(MICROS_PER_DAY)).ok()?;
         Date::from_julian_day(days.checked_add(UNIX_EPOCH_JULIAN_DAY)?).ok()
     }
@@ -74,10 +72,7 @@ impl UtcOffset {
 
     /// An offset of that many minutes; `None` outside ±840.
     pub fn from_minutes(minutes: i32) -> Option<UtcOffset> {
-        i16::try_from(minutes)
-            .ok()
-            .filter(|m| (-840..=840).contains(m))
-            .map(UtcOffset)
+        i16::try_from(minutes).ok().filter(|m| (-840..=840).contains(m)).map(UtcOffset)
     }
     /// Minutes east of UTC.
     pub const fn minutes(self) -> i16 {

@@ -146,9 +146,7 @@ impl Rate {
     pub fn from_percent(percent: Decimal) -> Result<Rate, RateError> {
         let percent = percent.normalize();
         let inside = percent >= Decimal::ZERO && percent <= Decimal::ONE_HUNDRED;
-        (inside && percent.scale() <= Self::DECIMALS)
-            .then_some(Rate(percent))
-            .ok_or(RateError)
+        (inside && percent.scale() <= Self::DECIMALS).then_some(Rate(percent)).ok_or(RateError)
     }
     /// Percent a year.
     pub const fn percent(self) -> Decimal {
@@ -190,15 +188,9 @@ mod tests {
         assert_eq!(amount("1000000000000000.00"), Ok(MAX_AMOUNT_MINOR));
         assert_eq!(amount("0"), Err(AmountError::Zero));
         assert_eq!(amount("-0.01"), Err(AmountError::Negative));
-        assert_eq!(
-            amount("0.001"),
-            Err(AmountError::TooPrecise { decimals: 2 })
-        );
+        assert_eq!(amount("0.001"), Err(AmountError::TooPrecise { decimals: 2 }));
         assert_eq!(amount("1000000000000000.01"), Err(AmountError::TooLarge));
-        assert_eq!(
-            amount("79228162514264337593543950335"),
-            Err(AmountError::TooLarge)
-        );
+        assert_eq!(amount("79228162514264337593543950335"), Err(AmountError::TooLarge));
         assert_eq!(Amount::from_minor(i64::MAX), Err(AmountError::TooLarge));
         assert_eq!(Amount::from_minor(i64::MIN), Err(AmountError::Negative));
     }

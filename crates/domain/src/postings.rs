@@ -78,10 +78,7 @@ impl JournalEntry {
     }
     /// The books that the entry touches, with what it adds to each.
     pub fn postings(&self) -> impl Iterator<Item = (Book, i64)> {
-        Book::ALL
-            .into_iter()
-            .map(|book| (book, self.amount(book)))
-            .filter(|(_, minor)| *minor != 0)
+        Book::ALL.into_iter().map(|book| (book, self.amount(book))).filter(|(_, minor)| *minor != 0)
     }
 }
 
@@ -109,11 +106,7 @@ impl Books {
     }
     /// The balance of a book, positive on the side on which it grows.
     pub const fn amount(&self, book: Book) -> i64 {
-        if book.grows_by_credit() {
-            -self.balance(book)
-        } else {
-            self.balance(book)
-        }
+        if book.grows_by_credit() { -self.balance(book) } else { self.balance(book) }
     }
 
     /// The balances after an entry; `None` if one would pass ±`i64::MAX`. (`i64::MIN` has no

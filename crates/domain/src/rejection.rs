@@ -107,10 +107,7 @@ impl fmt::Display for Minor {
 
 /// Why a command is refused. Money is in minor units.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[expect(
-    missing_docs,
-    reason = "each variant's message says what its facts are"
-)]
+#[expect(missing_docs, reason = "each variant's message says what its facts are")]
 pub enum Rejection {
     // The ledger
     #[error("the ledger is not open yet: send OpenLedger first")]
@@ -155,40 +152,22 @@ pub enum Rejection {
     #[error(
         "fund {fund} has {} {purse}, less than {}", Minor(*has), Minor(requested.minor())
     )]
-    InsufficientFunds {
-        fund: FundId,
-        purse: Purse,
-        has: i64,
-        requested: Amount,
-    },
+    InsufficientFunds { fund: FundId, purse: Purse, has: i64, requested: Amount },
     #[error(
         "allocation {allocation} has {} left, less than {}",
         Minor(*remaining), Minor(requested.minor())
     )]
-    AllocationExceeded {
-        allocation: Position,
-        remaining: i64,
-        requested: Amount,
-    },
+    AllocationExceeded { allocation: Position, remaining: i64, requested: Amount },
     #[error("a total would pass the largest number that the ledger keeps")]
     BalanceLimitExceeded,
 
     // Cooperatives
     #[error("village {village} lies outside the ledger's region {region}")]
-    VillageOutsideRegion {
-        village: VillageCode,
-        region: Region,
-    },
+    VillageOutsideRegion { village: VillageCode, region: Region },
     #[error("village {village} has a cooperative already: {cooperative}")]
-    VillageTaken {
-        village: VillageCode,
-        cooperative: CooperativeId,
-    },
+    VillageTaken { village: VillageCode, cooperative: CooperativeId },
     #[error("village {village} has a {expected:?}, by the first digit of its last group")]
-    VillageKindMismatch {
-        village: VillageCode,
-        expected: CooperativeKind,
-    },
+    VillageKindMismatch { village: VillageCode, expected: CooperativeKind },
     #[error("{officer} is chair or treasurer already: they are two people")]
     SameOfficer { officer: OfficerId },
     #[error("{item:?} needs a number as its registry gave it (NIB 13 digits, NPWP 15 or 16)")]
@@ -208,25 +187,14 @@ pub enum Rejection {
     #[error("the cooperative has account {account} in fund {fund} already")]
     CooperativeHasAccount { fund: FundId, account: AccountId },
     #[error("account {account} is {status:?}, not open")]
-    AccountNotOpen {
-        account: AccountId,
-        status: AccountStatus,
-    },
+    AccountNotOpen { account: AccountId, status: AccountStatus },
     #[error("account {account} is {status:?}, not suspended")]
-    AccountNotSuspended {
-        account: AccountId,
-        status: AccountStatus,
-    },
+    AccountNotSuspended { account: AccountId, status: AccountStatus },
     #[error(
         "account {account} is not at zero: outstanding {}, promised {}, pending {}",
         Minor(*outstanding), Minor(*committed), Minor(*pending)
     )]
-    AccountNotEmpty {
-        account: AccountId,
-        outstanding: i64,
-        committed: i64,
-        pending: i64,
-    },
+    AccountNotEmpty { account: AccountId, outstanding: i64, committed: i64, pending: i64 },
 
     // Two people
     #[error("{principal} made it: another person must decide on it")]
@@ -239,11 +207,7 @@ pub enum Rejection {
         "a proposal lapses after now and within {MAX_PROPOSAL_VALIDITY_DAYS} days: \
          give such a time, or none"
     )]
-    ExpiryOutOfRange {
-        expires_at: Timestamp,
-        now: Timestamp,
-        latest: Timestamp,
-    },
+    ExpiryOutOfRange { expires_at: Timestamp, now: Timestamp, latest: Timestamp },
 
     // Loans
     #[error("{officer} is not in office as {office:?}")]
@@ -252,11 +216,7 @@ pub enum Rejection {
         "the ceiling per cooperative is {}; {} is in use and {} was asked for",
         Minor(ceiling.minor()), Minor(*in_use), Minor(requested.minor())
     )]
-    CeilingExceeded {
-        ceiling: Amount,
-        in_use: i64,
-        requested: Amount,
-    },
+    CeilingExceeded { ceiling: Amount, in_use: i64, requested: Amount },
     #[error("loan {loan} is {status:?}, not pending")]
     LoanNotPending { loan: LoanId, status: LoanStatus },
     #[error("loan {loan} is {status:?}, not approved")]
@@ -267,17 +227,9 @@ pub enum Rejection {
         "of the approved {} {} is disbursed or reserved; {} more is too much",
         Minor(approved.minor()), Minor(*disbursed), Minor(requested.minor())
     )]
-    LoanLimitExceeded {
-        approved: Amount,
-        disbursed: i64,
-        requested: Amount,
-    },
+    LoanLimitExceeded { approved: Amount, disbursed: i64, requested: Amount },
     #[error("value date {value_date} must be from {earliest} to {latest}")]
-    ValueDateOutOfRange {
-        value_date: Date,
-        earliest: Date,
-        latest: Date,
-    },
+    ValueDateOutOfRange { value_date: Date, earliest: Date, latest: Date },
     #[error("the bank reference is used by record {by}")]
     BankReferenceUsed { by: Position },
     #[error("the parts sum to {}, not to the amount {}", Minor(*parts), Minor(amount.minor()))]
@@ -297,10 +249,7 @@ pub enum Rejection {
     #[error("record {position} was undone already, by record {by}")]
     AlreadyUndone { position: Position, by: Position },
     #[error("a reversal of record {position} is pending already: record {proposal}")]
-    ReversalPending {
-        position: Position,
-        proposal: Position,
-    },
+    ReversalPending { position: Position, proposal: Position },
     #[error(
         "{} of the loan would remain disbursed, and {} is repaid", Minor(*remaining), Minor(*repaid)
     )]

@@ -98,11 +98,8 @@ pub struct RepaymentOrderError;
 
 impl RepaymentOrder {
     /// What holds where the terms do not say.
-    pub const DEFAULT: RepaymentOrder = RepaymentOrder([
-        PaymentPart::LateFee,
-        PaymentPart::Interest,
-        PaymentPart::Principal,
-    ]);
+    pub const DEFAULT: RepaymentOrder =
+        RepaymentOrder([PaymentPart::LateFee, PaymentPart::Interest, PaymentPart::Principal]);
 
     /// An order of the three parts.
     pub fn new(parts: &[PaymentPart]) -> Result<RepaymentOrder, RepaymentOrderError> {
@@ -141,9 +138,7 @@ pub enum TermsError {
 impl Terms {
     /// Whether the numbers fit each other; each caller's input goes through it once.
     pub fn check(&self) -> Result<(), TermsError> {
-        let validity = self
-            .proposal_validity_days
-            .unwrap_or(DEFAULT_PROPOSAL_VALIDITY_DAYS);
+        let validity = self.proposal_validity_days.unwrap_or(DEFAULT_PROPOSAL_VALIDITY_DAYS);
         if !(1..=MAX_PROPOSAL_VALIDITY_DAYS).contains(&validity) {
             return Err(TermsError::ProposalValidity);
         }
@@ -164,7 +159,6 @@ impl Terms {
 
     /// How many days a proposal waits for its second person.
     pub fn proposal_validity(&self) -> u16 {
-        self.proposal_validity_days
-            .unwrap_or(DEFAULT_PROPOSAL_VALIDITY_DAYS)
+        self.proposal_validity_days.unwrap_or(DEFAULT_PROPOSAL_VALIDITY_DAYS)
     }
 }

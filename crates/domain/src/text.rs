@@ -56,10 +56,7 @@ impl<const MAX: usize> Text<MAX> {
             return Err(TextError::Empty);
         }
         if text.len() > MAX {
-            return Err(TextError::TooLong {
-                length: text.len(),
-                max: MAX,
-            });
+            return Err(TextError::TooLong { length: text.len(), max: MAX });
         }
         if let Some(found) = text.chars().find(|c| c.is_control()) {
             return Err(TextError::Control { found });
@@ -97,14 +94,8 @@ mod tests {
     fn a_text_is_short_printable_and_trimmed() {
         assert_eq!(Text::<5>::new("a b c").unwrap().as_str(), "a b c");
         assert_eq!(Text::<5>::new(""), Err(TextError::Empty));
-        assert_eq!(
-            Text::<5>::new("a b cd"),
-            Err(TextError::TooLong { length: 6, max: 5 })
-        );
-        assert_eq!(
-            Text::<5>::new("a\nb"),
-            Err(TextError::Control { found: '\n' })
-        );
+        assert_eq!(Text::<5>::new("a b cd"), Err(TextError::TooLong { length: 6, max: 5 }));
+        assert_eq!(Text::<5>::new("a\nb"), Err(TextError::Control { found: '\n' }));
         assert_eq!(Text::<5>::new(" a"), Err(TextError::SurroundingSpace));
         assert_eq!(Text::<5>::new("a\u{a0}"), Err(TextError::SurroundingSpace));
     }

@@ -48,35 +48,22 @@ pub struct Touched {
 
 impl Touched {
     fn fund(state: &State, fund: FundId) -> Touched {
-        Touched {
-            fund: state.funds().find(&fund),
-            ..Touched::default()
-        }
+        Touched { fund: state.funds().find(&fund), ..Touched::default() }
     }
 
     fn account(state: &State, account: AccountIndex) -> Touched {
         let fund = state.accounts().get(account).fund;
-        Touched {
-            fund: Some(fund),
-            account: Some(account),
-            ..Touched::default()
-        }
+        Touched { fund: Some(fund), account: Some(account), ..Touched::default() }
     }
 
     fn account_named(state: &State, fund: FundId, account: AccountId) -> Touched {
-        let index = state
-            .funds()
-            .find(&fund)
-            .and_then(|f| state.accounts().find(&(f, account)));
+        let index = state.funds().find(&fund).and_then(|f| state.accounts().find(&(f, account)));
         index.map_or_else(Touched::default, |account| Touched::account(state, account))
     }
 
     fn loan(state: &State, loan: LoanIndex) -> Touched {
         let account = state.loans().get(loan).account;
-        Touched {
-            loan: Some(loan),
-            ..Touched::account(state, account)
-        }
+        Touched { loan: Some(loan), ..Touched::account(state, account) }
     }
 
     fn loan_named(state: &State, loan: LoanId) -> Touched {
@@ -105,16 +92,11 @@ impl Touched {
 
     /// Whom a pending proposal concerns.
     pub(crate) fn proposal(state: &State, proposal: Position) -> Touched {
-        match state
-            .proposals()
-            .get(&proposal)
-            .map(|proposal| &proposal.subject)
-        {
+        match state.proposals().get(&proposal).map(|proposal| &proposal.subject) {
             Some(Subject::Loan(loan)) => Touched::loan(state, *loan),
-            Some(Subject::AllocationWithdrawal { fund, .. }) => Touched {
-                fund: Some(*fund),
-                ..Touched::default()
-            },
+            Some(Subject::AllocationWithdrawal { fund, .. }) => {
+                Touched { fund: Some(*fund), ..Touched::default() }
+            }
             Some(Subject::Reversal { undoes, .. }) => Touched::undoes(state, *undoes),
             None => Touched::default(),
         }
@@ -133,24 +115,15 @@ impl Touched {
             Event::AllocationWithdrawalProposed(e) => Touched::fund(state, e.command.fund),
             Event::CooperativeRegistered(e) => {
                 let cooperative = state.cooperatives().find(&e.cooperative);
-                Touched {
-                    cooperative,
-                    ..Touched::default()
-                }
+                Touched { cooperative, ..Touched::default() }
             }
             Event::OfficerAppointed(e) => {
                 let cooperative = state.cooperatives().find(&e.cooperative);
-                Touched {
-                    cooperative,
-                    ..Touched::default()
-                }
+                Touched { cooperative, ..Touched::default() }
             }
             Event::ReadinessConfirmed(e) => {
                 let cooperative = state.cooperatives().find(&e.cooperative);
-                Touched {
-                    cooperative,
-                    ..Touched::default()
-                }
+                Touched { cooperative, ..Touched::default() }
             }
             Event::AccountOpened(e) => Touched::account_named(state, e.fund, e.account),
             Event::AccountSuspended(e) => Touched::account_named(state, e.fund, e.account),

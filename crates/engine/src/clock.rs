@@ -24,9 +24,7 @@ pub struct SystemClock {
 impl SystemClock {
     /// The clock of the machine, from now on.
     pub fn new() -> SystemClock {
-        SystemClock {
-            started: Instant::now(),
-        }
+        SystemClock { started: Instant::now() }
     }
 }
 
@@ -74,10 +72,7 @@ pub(crate) enum ClockSuspect {
 impl Stamper {
     /// Goes on after the last record.
     pub(crate) fn new(last: Timestamp, clock: &dyn Clock) -> Stamper {
-        Stamper {
-            last,
-            in_step: (clock.now(), clock.monotonic()),
-        }
+        Stamper { last, in_step: (clock.now(), clock.monotonic()) }
     }
 
     /// The time of the next group of records.
@@ -90,14 +85,10 @@ impl Stamper {
         let tolerance = i64::try_from(CLOCK_TOLERANCE.as_micros()).unwrap_or(i64::MAX);
         let behind_log = self.last.as_micros().saturating_sub(now.as_micros());
         if ahead > tolerance {
-            return Err(ClockSuspect::LeaptAhead {
-                seconds: ahead / 1_000_000,
-            });
+            return Err(ClockSuspect::LeaptAhead { seconds: ahead / 1_000_000 });
         }
         if behind_log > tolerance || ahead < -tolerance {
-            return Err(ClockSuspect::SetBack {
-                seconds: behind_log.max(-ahead) / 1_000_000,
-            });
+            return Err(ClockSuspect::SetBack { seconds: behind_log.max(-ahead) / 1_000_000 });
         }
         self.in_step = (now, monotonic);
         self.last = self.last.max(now);
@@ -152,15 +143,9 @@ mod tests {
         let mut stamper = Stamper::new(Timestamp::MIN, &clock);
         stamper.stamp(&clock).unwrap();
         clock.set(10_000 - 400, 1);
-        assert!(matches!(
-            stamper.stamp(&clock),
-            Err(ClockSuspect::SetBack { .. })
-        ));
+        assert!(matches!(stamper.stamp(&clock), Err(ClockSuspect::SetBack { .. })));
         clock.set(10_000 + 400, 2);
-        assert!(matches!(
-            stamper.stamp(&clock),
-            Err(ClockSuspect::LeaptAhead { .. })
-        ));
+        assert!(matches!(stamper.stamp(&clock), Err(ClockSuspect::LeaptAhead { .. })));
         clock.set(10_000 + 3, 3);
         assert_eq!(micros(stamper.stamp(&clock)), 10_003_000_000);
     }

@@ -39,10 +39,7 @@ pub(crate) struct Recent {
 impl Recent {
     /// No records; the next one will be at `first`.
     pub(crate) fn new(first: u64) -> Recent {
-        Recent {
-            first,
-            ..Recent::default()
-        }
+        Recent { first, ..Recent::default() }
     }
 
     pub(crate) fn first(&self) -> u64 {
@@ -53,17 +50,13 @@ impl Recent {
         let position = self.first + self.records.len() as u64;
         self.request_ids.insert(sealed.request_id, position);
         if let Some(reference) = sealed.event.bank_reference() {
-            self.bank_references
-                .entry(fingerprint(reference))
-                .or_default()
-                .push(position);
+            self.bank_references.entry(fingerprint(reference)).or_default().push(position);
         }
         self.records.push_back(sealed);
     }
 
     pub(crate) fn get(&self, position: u64) -> Option<&Arc<Sealed>> {
-        self.records
-            .get(usize::try_from(position.checked_sub(self.first)?).ok()?)
+        self.records.get(usize::try_from(position.checked_sub(self.first)?).ok()?)
     }
 
     pub(crate) fn request_id(&self, id: &RequestId) -> Option<u64> {
@@ -156,10 +149,7 @@ impl Facts<'_> {
         if let Some(position) = self.recent.request_id(id) {
             return Ok(Some(position));
         }
-        let found = self
-            .index
-            .request_id(id)
-            .map_err(|error| self.index_failed(&error))?;
+        let found = self.index.request_id(id).map_err(|error| self.index_failed(&error))?;
         let Some(position) = found.map(bergulir_chain::Position::get) else {
             return Ok(None);
         };
@@ -167,9 +157,7 @@ impl Facts<'_> {
             return Ok(None);
         }
         let known = self.known(position)?;
-        Ok(known
-            .filter(|known| known.request_id == *id)
-            .map(|_| position))
+        Ok(known.filter(|known| known.request_id == *id).map(|_| position))
     }
 
     /// A record, from memory or from the log.
@@ -207,10 +195,7 @@ impl Lookups for Facts<'_> {
     fn bank_reference(&self, reference: &BankReference) -> Result<Vec<Position>, LookupFailed> {
         let key = fingerprint(reference);
         let recent = self.recent.bank_references.get(&key);
-        let indexed = self
-            .index
-            .bank_reference(&key)
-            .map_err(|error| self.index_failed(&error))?;
+        let indexed = self.index.bank_reference(&key).map_err(|error| self.index_failed(&error))?;
         if recent.is_none() && indexed.is_empty() {
             return Ok(Vec::new());
         }
@@ -220,10 +205,7 @@ impl Lookups for Facts<'_> {
         for position in older.chain(recent.into_iter().flatten().copied()) {
             let known = self.known(position)?;
             if known.is_some_and(|known| {
-                known
-                    .event
-                    .bank_reference()
-                    .is_some_and(|r| same(r, reference))
+                known.event.bank_reference().is_some_and(|r| same(r, reference))
             }) {
                 confirmed.push(Position::new(position));
             }

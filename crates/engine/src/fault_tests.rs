@@ -36,40 +36,24 @@ impl EventLog for Faulty {
         let damaged = Position::new(self.damaged.load(Ordering::SeqCst));
         if from >= damaged {
             let (place, why) = ("here".to_owned(), "its CRC is wrong".to_owned());
-            return Err(ReadError::Corrupt {
-                position: damaged,
-                place,
-                why,
-            });
+            return Err(ReadError::Corrupt { position: damaged, place, why });
         }
         let left = usize::try_from(damaged.get() - from.get()).unwrap_or(usize::MAX);
         let max_records = limit.max_records.min(left);
-        self.inner.read(
-            from,
-            ReadLimit {
-                max_records,
-                ..limit
-            },
-        )
+        self.inner.read(from, ReadLimit { max_records, ..limit })
     }
     fn append(&self, expected: Head, group: &Group) -> Result<Head, AppendError> {
         std::thread::sleep(Duration::from_millis(20));
         if self.fail.load(Ordering::SeqCst) {
             let source = std::io::Error::from_raw_os_error(5);
-            return Err(AppendError::Failed {
-                action: "sync the log",
-                source,
-            });
+            return Err(AppendError::Failed { action: "sync the log", source });
         }
         self.inner.append(expected, group)
     }
 }
 
 fn caller() -> Caller {
-    Caller {
-        principal: PrincipalId::new("maker").unwrap(),
-        authentication: Authentication::Stated,
-    }
+    Caller { principal: PrincipalId::new("maker").unwrap(), authentication: Authentication::Stated }
 }
 
 fn register(n: u32) -> Request {
@@ -80,10 +64,7 @@ fn register(n: u32) -> Request {
         name: Text::new("KDMP").unwrap(),
         cooperative_number: None,
     });
-    Request {
-        request_id: u128::from(n).to_be_bytes(),
-        command,
-    }
+    Request { request_id: u128::from(n).to_be_bytes(), command }
 }
 
 fn start(folder: &std::path::Path) -> (Arc<Faulty>, Arc<Ledger>) {
@@ -127,9 +108,7 @@ fn start(folder: &std::path::Path) -> (Arc<Faulty>, Arc<Ledger>) {
 }
 
 async fn submit(ledger: &Ledger, request: Request) -> Answer {
-    ledger
-        .submit(caller(), Work::Single(request), Terms::PLAIN)
-        .await
+    ledger.submit(caller(), Work::Single(request), Terms::PLAIN).await
 }
 
 fn refusal(answer: Answer) -> Refusal {
@@ -143,10 +122,7 @@ fn refusal(answer: Answer) -> Refusal {
 async fn after_a_failed_sync_nothing_is_acknowledged_and_the_ledger_is_read_only() {
     let folder = tempfile::tempdir().unwrap();
     let (log, ledger) = start(folder.path());
-    assert!(matches!(
-        submit(&ledger, register(1)).await,
-        Answer::Items(_)
-    ));
+    assert!(matches!(submit(&ledger, register(1)).await, Answer::Items(_)));
     log.fail.store(true, Ordering::SeqCst);
 
     // One in the group that fails, one decided on top of it while it is being synced, and a retry
@@ -160,26 +136,14 @@ async fn after_a_failed_sync_nothing_is_acknowledged_and_the_ledger_is_read_only
     for answer in crowd.join_all().await {
         assert!(matches!(refusal(answer), Refusal::OutcomeUnknown { .. }));
     }
-    assert!(matches!(
-        &*ledger.status().borrow(),
-        Status::ReadOnly { .. }
-    ));
-    assert!(matches!(
-        refusal(submit(&ledger, register(4)).await),
-        Refusal::ReadOnly { .. }
-    ));
+    assert!(matches!(&*ledger.status().borrow(), Status::ReadOnly { .. }));
+    assert!(matches!(refusal(submit(&ledger, register(4)).await), Refusal::ReadOnly { .. }));
 
     // The fault is over: the ledger stays read-only until it is opened again, and reads go on.
     log.fail.store(false, Ordering::SeqCst);
-    assert!(matches!(
-        refusal(submit(&ledger, register(5)).await),
-        Refusal::ReadOnly { .. }
-    ));
+    assert!(matches!(refusal(submit(&ledger, register(5)).await), Refusal::ReadOnly { .. }));
     assert_eq!(log.head().size.get(), 2);
-    let cooperatives = ledger
-        .read(None, |state, _| state.cooperatives().len())
-        .await
-        .unwrap();
+    let cooperatives = ledger.read(None, |state, _| state.cooperatives().len()).await.unwrap();
     assert_eq!(cooperatives, 1);
 }
 
@@ -199,10 +163,7 @@ async fn no_refusal_is_answered_before_the_state_it_was_decided_on_is_durable() 
     }
     for answer in crowd.join_all().await {
         let refusal = refusal(answer);
-        let unknown = matches!(
-            refusal,
-            Refusal::OutcomeUnknown { .. } | Refusal::ReadOnly { .. }
-        );
+        let unknown = matches!(refusal, Refusal::OutcomeUnknown { .. } | Refusal::ReadOnly { .. });
         assert!(unknown, "{refusal:?}");
     }
 }
@@ -212,19 +173,9 @@ async fn an_unknown_rules_version_is_refused_and_the_ledger_goes_on() {
     let folder = tempfile::tempdir().unwrap();
     let (_, ledger) = start(folder.path());
     let command = Command::AdoptRules(AdoptRules { version: 2 });
-    let answer = submit(
-        &ledger,
-        Request {
-            request_id: [1; 16],
-            command,
-        },
-    )
-    .await;
+    let answer = submit(&ledger, Request { request_id: [1; 16], command }).await;
     assert!(matches!(refusal(answer), Refusal::Rule(_)));
-    assert!(matches!(
-        submit(&ledger, register(1)).await,
-        Answer::Items(_)
-    ));
+    assert!(matches!(submit(&ledger, register(1)).await, Answer::Items(_)));
 }
 
 #[tokio::test]
@@ -242,12 +193,7 @@ async fn the_scrub_makes_a_ledger_read_only_whose_older_records_do_not_chain() {
 
     // The snapshot stands for other records than these.
     crate::scrub::run(log.as_ref(), whole.size, Hash::ZERO, &health, &stop);
-    assert!(
-        health
-            .failure()
-            .unwrap()
-            .contains("CHAIN_BROKEN at position 19")
-    );
+    assert!(health.failure().unwrap().contains("CHAIN_BROKEN at position 19"));
 
     let health = Health::new(folder.path().to_owned());
     log.damaged.store(7, Ordering::SeqCst);

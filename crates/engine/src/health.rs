@@ -28,10 +28,7 @@ pub(crate) struct Health {
 impl Health {
     /// Of the ledger in this folder.
     pub(crate) fn new(folder: PathBuf) -> Health {
-        Health {
-            status: watch::Sender::new(Status::Serving),
-            folder,
-        }
+        Health { status: watch::Sender::new(Status::Serving), folder }
     }
 
     /// The index failed. If it is damaged, the next start makes it anew from the log.
@@ -43,9 +40,7 @@ impl Health {
             }
         }
         let why = describe(error);
-        self.fail(format!(
-            "{why}; restart the server: the index is made anew from the log"
-        ));
+        self.fail(format!("{why}; restart the server: the index is made anew from the log"));
     }
 
     /// Makes the ledger read-only, and says so in the log, once.

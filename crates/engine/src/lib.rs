@@ -13,6 +13,7 @@ mod node;
 mod open;
 mod persister;
 mod projector;
+mod reads;
 mod scrub;
 mod submission;
 mod trail;
@@ -21,9 +22,10 @@ mod writer;
 pub use bergulir_store::index::Direction;
 pub use bergulir_store::{Head, ReadError, ReadLimit, Records};
 pub use health::Status;
-pub use ledger::{AsOf, Ledger, LedgerOptions, ReadRefusal};
+pub use ledger::{Ledger, LedgerOptions};
 pub use node::{LEDGERS_FOLDER, Node, NodeError, Slot};
 pub use open::OpenError;
+pub use reads::{AsOf, ReadRefusal};
 pub use submission::{
     Accepted, Answer, Balances, Caller, Receipt, Refusal, Request, RequestId, Terms, Work,
 };

@@ -69,10 +69,7 @@ impl Node {
     ) -> Result<Node, NodeError> {
         let lock = DataLock::acquire(folder)?;
         let ledgers_folder = folder.join(LEDGERS_FOLDER);
-        let io = |source| NodeError::Io {
-            path: ledgers_folder.clone(),
-            source,
-        };
+        let io = |source| NodeError::Io { path: ledgers_folder.clone(), source };
         std::fs::create_dir_all(&ledgers_folder).map_err(io)?;
         let mut ledgers = BTreeMap::new();
         for dir in std::fs::read_dir(&ledgers_folder).map_err(io)? {
@@ -111,10 +108,7 @@ impl Node {
 
     /// Every ledger, by name.
     pub fn ledgers(&self) -> Vec<(LedgerId, Slot)> {
-        self.held()
-            .iter()
-            .map(|(id, slot)| (*id, slot.clone()))
-            .collect()
+        self.held().iter().map(|(id, slot)| (*id, slot.clone())).collect()
     }
 
     /// Opens a new ledger: its first record is `OpenLedger`. If the ledger is there already, the
@@ -133,9 +127,7 @@ impl Node {
         match created.await {
             Ok(Created::Answer(answer)) => answer,
             Ok(Created::There(ledger)) => ledger.submit(caller, Work::Single(again), terms).await,
-            Err(error) => refused(Refusal::OutcomeUnknown {
-                why: error.to_string(),
-            }),
+            Err(error) => refused(Refusal::OutcomeUnknown { why: error.to_string() }),
         }
     }
 
@@ -151,9 +143,7 @@ impl Node {
         match ledgers.get(&id) {
             Some(Slot::Open(ledger)) => return Created::There(Arc::clone(ledger)),
             Some(Slot::Broken(error)) => {
-                return Created::Answer(refused(Refusal::ReadOnly {
-                    why: error.to_string(),
-                }));
+                return Created::Answer(refused(Refusal::ReadOnly { why: error.to_string() }));
             }
             None => {}
         }
@@ -187,21 +177,11 @@ impl Node {
         terms: Terms,
     ) -> Result<Accepted, Refusal> {
         let empty = bergulir_chain::LogSize::new(0);
-        if let Some(expected) = terms
-            .expected_position
-            .filter(|expected| *expected != empty)
-        {
-            return Err(Refusal::HeadMoved {
-                expected,
-                size: empty,
-            });
+        if let Some(expected) = terms.expected_position.filter(|expected| *expected != empty) {
+            return Err(Refusal::HeadMoved { expected, size: empty });
         }
         let time = self.clock.now();
-        let context = Context {
-            time,
-            principal: caller.principal,
-            lookups: &Nothing,
-        };
+        let context = Context { time, principal: caller.principal, lookups: &Nothing };
         let event = decide(&State::default(), &request.command, &context)?;
         let accepted = |receipt| Accepted {
             receipt,
@@ -266,10 +246,7 @@ enum Created {
 }
 
 fn refused(refusal: Refusal) -> Answer {
-    Answer::Refused {
-        item: None,
-        refusal,
-    }
+    Answer::Refused { item: None, refusal }
 }
 
 /// Makes the entries of a folder durable.
@@ -291,13 +268,7 @@ fn open_ledger(
     }
     let log: Arc<dyn EventLog> = Arc::new(log);
     let opened = open::open(folder, id, &log, progress)?;
-    Ok(Some(Ledger::start(
-        id,
-        folder,
-        opened,
-        Arc::clone(clock),
-        options,
-    )))
+    Ok(Some(Ledger::start(id, folder, opened, Arc::clone(clock), options)))
 }
 
 /// Position 0 has nothing to look up.

@@ -111,10 +111,7 @@ pub(crate) fn open(
     if condemned.exists() {
         tracing::warn!(ledger = %id, "the index was found to be damaged and is made anew");
         Index::discard(&folder.join(INDEX_FOLDER))?;
-        let io = |source| OpenError::Io {
-            path: condemned.clone(),
-            source,
-        };
+        let io = |source| OpenError::Io { path: condemned.clone(), source };
         std::fs::remove_file(&condemned).map_err(io)?;
     }
     match open_with_index(folder, id, log, progress) {
@@ -155,20 +152,12 @@ fn open_with_index(
     if let Some(found) = found.filter(|found| *found != id) {
         return Err(OpenError::OtherLedger { folder: id, found });
     }
-    Ok(Opened {
-        log: Arc::clone(log),
-        index,
-        replica,
-        trusted,
-    })
+    Ok(Opened { log: Arc::clone(log), index, replica, trusted })
 }
 
 /// Merging is left to a thread of its own: it may take longer than a reader should wait.
 fn options(identity: Hash) -> IndexOptions {
-    IndexOptions {
-        merge_inline: false,
-        ..IndexOptions::new(identity)
-    }
+    IndexOptions { merge_inline: false, ..IndexOptions::new(identity) }
 }
 
 fn first_hash(log: &dyn EventLog) -> Result<Hash, ReadError> {
@@ -186,10 +175,7 @@ fn newest_trusted(log: &dyn EventLog, index: &Index) -> Option<Replica> {
         let bytes = index.snapshot(size).ok()??;
         let trusted = trusted(log, size, &bytes);
         if trusted.is_none() {
-            tracing::warn!(
-                size = size.get(),
-                "a snapshot is not what its seal says: not used"
-            );
+            tracing::warn!(size = size.get(), "a snapshot is not what its seal says: not used");
         }
         trusted
     })
@@ -229,12 +215,7 @@ fn replay(
             if indexed {
                 recent = Recent::new(position.get());
             }
-            let facts = Facts {
-                recent: &recent,
-                index,
-                log,
-                health: None,
-            };
+            let facts = Facts { recent: &recent, index, log, health: None };
             let previous = replica.head_hash();
             let replayed = replica.replay(bytes, &facts)?;
             if indexed {

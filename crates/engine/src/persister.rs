@@ -32,9 +32,7 @@ impl Persister {
                 if let Some(source) = std::error::Error::source(&error) {
                     why = format!("{why}: {source}");
                 }
-                self.health.fail(format!(
-                    "{why}; restart the server to open the ledger again"
-                ));
+                self.health.fail(format!("{why}; restart the server to open the ledger again"));
                 lost = Some(why);
             }
             match &lost {
@@ -47,10 +45,7 @@ impl Persister {
                         self.project(std::mem::take(&mut bundle.sealed));
                     }
                 }
-                Some(why) => bundle
-                    .waiters
-                    .drain(..)
-                    .for_each(|waiter| tell_lost(waiter, why)),
+                Some(why) => bundle.waiters.drain(..).for_each(|waiter| tell_lost(waiter, why)),
             }
             bundle.sealed.clear();
             if idle.send(bundle).is_err() {
@@ -60,13 +55,8 @@ impl Persister {
     }
 
     fn project(&self, sealed: Vec<Arc<Sealed>>) {
-        if self
-            .projector
-            .send(projector::Message::Published(sealed))
-            .is_err()
-        {
-            self.health
-                .fail("the projections stopped: restart the server".to_owned());
+        if self.projector.send(projector::Message::Published(sealed)).is_err() {
+            self.health.fail("the projections stopped: restart the server".to_owned());
         }
     }
 }
@@ -92,9 +82,6 @@ fn tell_lost(waiter: Waiter, why: &str) {
             Answer::Items(_) => Refusal::OutcomeUnknown { why },
             Answer::Refused { .. } => Refusal::ReadOnly { why },
         };
-        let _ = reply.send(Answer::Refused {
-            item: None,
-            refusal,
-        });
+        let _ = reply.send(Answer::Refused { item: None, refusal });
     }
 }

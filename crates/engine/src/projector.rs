@@ -67,10 +67,7 @@ impl Projector {
     fn follow(&mut self, sealed: &[Arc<Sealed>]) -> Result<(), IndexError> {
         let mut batch = IndexBatch::default();
         for step in steps(sealed) {
-            let mut replica = self
-                .published
-                .write()
-                .unwrap_or_else(PoisonError::into_inner);
+            let mut replica = self.published.write().unwrap_or_else(PoisonError::into_inner);
             batch.begin(replica.size());
             for one in step {
                 replica.follow(&chain_record(one), one.hash, &one.header, &one.event);
@@ -102,10 +99,7 @@ impl Projector {
     }
 
     fn compute_seal(&mut self) -> Option<Seal> {
-        let replica = self
-            .published
-            .read()
-            .unwrap_or_else(PoisonError::into_inner);
+        let replica = self.published.read().unwrap_or_else(PoisonError::into_inner);
         let snapshot = replica.snapshot();
         let seal = replica.seal_over(&snapshot)?;
         drop(replica);
@@ -120,16 +114,14 @@ impl Projector {
         let found = self.pending.iter().position(|(pending, _)| pending == seal);
         let snapshot = found.map(|found| self.pending.swap_remove(found).1);
         // A seal is refused once a later one is recorded.
-        self.pending
-            .retain(|(pending, _)| pending.through > seal.through);
+        self.pending.retain(|(pending, _)| pending.through > seal.through);
         let Some(snapshot) = snapshot else {
             return Ok(());
         };
         self.index.flush()?;
         let mut bytes = sealed_at.to_le_bytes().to_vec();
         bytes.extend_from_slice(&snapshot);
-        self.index
-            .put_snapshot(LogSize::new(seal.through.get() + 1), &bytes)
+        self.index.put_snapshot(LogSize::new(seal.through.get() + 1), &bytes)
     }
 }
 
@@ -172,13 +164,7 @@ pub(crate) struct Added<'a> {
 
 impl Added<'_> {
     pub(crate) fn to(&self, batch: &mut IndexBatch) -> Result<(), IndexError> {
-        let Added {
-            position,
-            request_id,
-            event,
-            touched,
-            balances,
-        } = self;
+        let Added { position, request_id, event, touched, balances } = self;
         batch.request_id(*position, request_id);
         if let Some(reference) = event.bank_reference() {
             batch.bank_reference(*position, &fingerprint(reference));

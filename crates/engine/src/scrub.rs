@@ -37,9 +37,7 @@ fn check(log: &dyn EventLog, size: LogSize, stop: &AtomicBool) -> Result<Option<
         if stop.load(Ordering::Relaxed) {
             return Ok(None);
         }
-        let records = log
-            .read(cursor.next(), ReadLimit::STEP)
-            .map_err(|e| e.to_string())?;
+        let records = log.read(cursor.next(), ReadLimit::STEP).map_err(|e| e.to_string())?;
         for (position, bytes) in &records {
             if position.get() >= size.get() {
                 break;

@@ -29,10 +29,7 @@ pub struct Request {
 
 /// What a caller sends together.
 #[derive(Debug, Clone, PartialEq, Eq)]
-#[expect(
-    clippy::large_enum_variant,
-    reason = "one command is the case that must be fast"
-)]
+#[expect(clippy::large_enum_variant, reason = "one command is the case that must be fast")]
 pub enum Work {
     /// One command.
     Single(Request),
@@ -56,11 +53,8 @@ pub struct Terms {
 
 impl Terms {
     /// No conditions.
-    pub const PLAIN: Terms = Terms {
-        validate_only: false,
-        expected_position: None,
-        deadline: None,
-    };
+    pub const PLAIN: Terms =
+        Terms { validate_only: false, expected_position: None, deadline: None };
 }
 
 /// Work on its way to the writer.

@@ -63,11 +63,7 @@ impl Running {
         out: &mut Vec<u8>,
     ) {
         let loan_tag = if loan.is_some() { LOAN } else { 0 };
-        let balances_tag = if loan_balances.is_some() {
-            LOAN_BALANCES
-        } else {
-            0
-        };
+        let balances_tag = if loan_balances.is_some() { LOAN_BALANCES } else { 0 };
         out.push(ACCOUNT | loan_tag | balances_tag);
         let a = account;
         let own = [
@@ -84,12 +80,7 @@ impl Running {
             encode_varint(u64::from(loan.get()), out);
         }
         if let Some(l) = loan_balances {
-            let own = [
-                l.disbursed,
-                l.principal_repaid,
-                l.interest_paid,
-                l.late_fees_paid,
-            ];
+            let own = [l.disbursed, l.principal_repaid, l.interest_paid, l.late_fees_paid];
             put_all(&own, out);
         }
     }
@@ -150,10 +141,7 @@ fn put_all(numbers: &[i64], out: &mut Vec<u8>) {
 
 /// Zigzag, so that a small negative number is short as well.
 fn put(number: i64, out: &mut Vec<u8>) {
-    encode_varint(
-        (number.cast_unsigned() << 1) ^ (number >> 63).cast_unsigned(),
-        out,
-    );
+    encode_varint((number.cast_unsigned() << 1) ^ (number >> 63).cast_unsigned(), out);
 }
 
 fn take(from: &mut &[u8]) -> Option<i64> {
@@ -179,15 +167,8 @@ mod tests {
         Running::encode_fund(&fund, &mut bytes);
         assert_eq!(Running::decode(&bytes).unwrap().balances.fund, Some(fund));
 
-        let account = AccountBalances {
-            disbursed: 5,
-            granted: i64::MAX,
-            ..Default::default()
-        };
-        let loan = LoanBalances {
-            late_fees_paid: -1,
-            ..Default::default()
-        };
+        let account = AccountBalances { disbursed: 5, granted: i64::MAX, ..Default::default() };
+        let loan = LoanBalances { late_fees_paid: -1, ..Default::default() };
         let mut bytes = Vec::new();
         let index = LoanIndex::new(300);
         Running::encode_account(&account, Some(index), Some(&loan), &mut bytes);

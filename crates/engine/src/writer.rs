@@ -60,11 +60,7 @@ pub(crate) enum Waiter {
 
 impl Bundle {
     pub(crate) fn new(base: Head) -> Bundle {
-        Bundle {
-            group: Group::new(base),
-            sealed: Vec::new(),
-            waiters: Vec::new(),
-        }
+        Bundle { group: Group::new(base), sealed: Vec::new(), waiters: Vec::new() }
     }
 
     fn is_full(&self) -> bool {
@@ -141,11 +137,7 @@ impl Writer {
                     self.bundle.waiters.push(Waiter::Fence(reply));
                 }
             }
-            next = if self.bundle.is_full() {
-                None
-            } else {
-                inbox.try_recv().ok()
-            };
+            next = if self.bundle.is_full() { None } else { inbox.try_recv().ok() };
         }
     }
 
@@ -155,28 +147,18 @@ impl Writer {
             && self.health.failure().is_none()
         {
             std::thread::sleep(pause);
-            pause = pause
-                .saturating_mul(2)
-                .min(std::time::Duration::from_millis(20));
+            pause = pause.saturating_mul(2).min(std::time::Duration::from_millis(20));
             self.recent.forget_below(self.index.applied().get());
         }
     }
 
     fn take(&mut self, submission: Submission, stamp: Result<Timestamp, ClockSuspect>) {
-        let Submission {
-            caller,
-            work,
-            terms,
-            reply,
-        } = submission;
+        let Submission { caller, work, terms, reply } = submission;
         if let Some(why) = self.health.failure() {
             refuse(reply, Refusal::ReadOnly { why });
             return;
         }
-        if terms
-            .deadline
-            .is_some_and(|deadline| deadline <= Instant::now())
-        {
+        if terms.deadline.is_some_and(|deadline| deadline <= Instant::now()) {
             refuse(reply, Refusal::DeadlineExceeded);
             return;
         }
@@ -188,12 +170,7 @@ impl Writer {
             Ok(now) => now,
             Err(suspect) => {
                 tracing::error!(%suspect, "no time can be given");
-                refuse(
-                    reply,
-                    Refusal::ReadOnly {
-                        why: suspect.to_string(),
-                    },
-                );
+                refuse(reply, Refusal::ReadOnly { why: suspect.to_string() });
                 return;
             }
         };
@@ -201,10 +178,7 @@ impl Writer {
         let answer = match work {
             Work::Single(request) => match self.single(caller, &request, terms, now) {
                 Ok(accepted) => Answer::Items(vec![Ok(accepted)]),
-                Err(refusal) => Answer::Refused {
-                    item: None,
-                    refusal,
-                },
+                Err(refusal) => Answer::Refused { item: None, refusal },
             },
             Work::Independent(requests) => {
                 let each = |request| self.single(caller, request, Terms::PLAIN, now);
@@ -240,10 +214,7 @@ impl Writer {
         terms: Terms,
         now: Timestamp,
     ) -> Answer {
-        let refused = |item: usize, refusal| Answer::Refused {
-            item: Some(item),
-            refusal,
-        };
+        let refused = |item: usize, refusal| Answer::Refused { item: Some(item), refusal };
         let mut seen = HashSet::with_capacity(requests.len());
         if let Some(item) = requests.iter().position(|r| !seen.insert(r.request_id)) {
             return refused(item, Refusal::RequestIdRepeated);
@@ -254,10 +225,7 @@ impl Writer {
             Err((item, refusal)) => return refused(item, refusal),
         }
         if let Err(refusal) = self.check_expected(terms) {
-            return Answer::Refused {
-                item: None,
-                refusal,
-            };
+            return Answer::Refused { item: None, refusal };
         }
         let (group, size) = (self.bundle.group.mark(), self.state.size());
         let sealed = self.bundle.sealed.len();
@@ -285,12 +253,7 @@ impl Writer {
         if let Some((item, refusal)) = failed {
             return refused(item, refusal);
         }
-        let validated = |done: Accepted| {
-            Ok(Accepted {
-                receipt: None,
-                ..done
-            })
-        };
+        let validated = |done: Accepted| Ok(Accepted { receipt: None, ..done });
         Answer::Items(accepted.into_iter().map(validated).collect())
     }
 
@@ -307,19 +270,13 @@ impl Writer {
             let expected = match (item, first) {
                 (0, _) => {
                     first = self.position_of(request).map_err(at)?;
-                    first
-                        .map_or(Ok(()), |p| self.check_begins_batch(p))
-                        .map_err(at)?;
+                    first.map_or(Ok(()), |p| self.check_begins_batch(p)).map_err(at)?;
                     first
                 }
                 (_, Some(first)) => Some(first + item as u64),
                 (_, None) => None,
             };
-            let found = if item == 0 {
-                first
-            } else {
-                self.position_of(request).map_err(at)?
-            };
+            let found = if item == 0 { first } else { self.position_of(request).map_err(at)? };
             match (found, expected) {
                 (None, None) => {}
                 (Some(found), Some(expected)) if found == expected => {
@@ -345,10 +302,7 @@ impl Writer {
         let Some(before) = position.checked_sub(1) else {
             return Ok(());
         };
-        let before = self
-            .facts()
-            .known(before)
-            .map_err(|failed| Refusal::Rule(failed.into()))?;
+        let before = self.facts().known(before).map_err(|failed| Refusal::Rule(failed.into()))?;
         if before.is_none_or(|before| before.following == 0) {
             return Ok(());
         }
@@ -383,22 +337,14 @@ impl Writer {
         });
         if let Some(sealed) = self.recent.get(position) {
             let (touched, balances) = (sealed.touched, sealed.balances);
-            return Ok(Accepted {
-                receipt,
-                touched,
-                balances,
-            });
+            return Ok(Accepted { receipt, touched, balances });
         }
         let touched = touched(&self.state, &known.event, &facts).map_err(failed)?;
         let balances = self.balances_at(touched, at).map_err(|error| {
             tracing::error!(%error, "the trail of a record cannot be read");
             Refusal::Rule(bergulir_domain::Rejection::LookupFailed)
         })?;
-        Ok(Accepted {
-            receipt,
-            touched,
-            balances,
-        })
+        Ok(Accepted { receipt, touched, balances })
     }
 
     /// The balances right after an indexed record, from its trails.
@@ -408,15 +354,10 @@ impl Writer {
         at: bergulir_chain::Position,
     ) -> Result<Balances, bergulir_store::index::IndexError> {
         let mut balances = Balances::default();
-        let owners = [
-            touched.fund.map(Owner::Fund),
-            touched.account.map(Owner::Account),
-        ];
+        let owners = [touched.fund.map(Owner::Fund), touched.account.map(Owner::Account)];
         for owner in owners.into_iter().flatten() {
             let range = at..at.next();
-            let found = self
-                .index
-                .trail(owner.key(), range, 1, Direction::OldestFirst)?;
+            let found = self.index.trail(owner.key(), range, 1, Direction::OldestFirst)?;
             let Some(running) = found.first().and_then(|(_, bytes)| Running::decode(bytes)) else {
                 continue;
             };
@@ -448,11 +389,7 @@ impl Writer {
         let touched = evolve(&mut self.state, &header, &event);
         let balances = balances_of(&self.state, touched);
         self.state.roll_back();
-        Ok(Accepted {
-            receipt: None,
-            touched,
-            balances,
-        })
+        Ok(Accepted { receipt: None, touched, balances })
     }
 
     fn accept(
@@ -508,30 +445,18 @@ impl Writer {
             recorded_at: record.recorded_at,
             duplicate: false,
         };
-        Ok(Accepted {
-            receipt: Some(receipt),
-            touched,
-            balances,
-        })
+        Ok(Accepted { receipt: Some(receipt), touched, balances })
     }
 
     fn decide(&self, caller: Caller, request: &Request, now: Timestamp) -> Result<Event, Refusal> {
         let facts = self.facts();
-        let context = Context {
-            time: now,
-            principal: caller.principal,
-            lookups: &facts,
-        };
+        let context = Context { time: now, principal: caller.principal, lookups: &facts };
         Ok(decide(&self.state, &request.command, &context)?)
     }
 
     fn header(&self, caller: Caller, now: Timestamp) -> Header {
         let position = Position::new(self.state.size());
-        Header {
-            position,
-            recorded_at: now,
-            principal: caller.principal,
-        }
+        Header { position, recorded_at: now, principal: caller.principal }
     }
 
     fn facts(&self) -> Facts<'_> {
@@ -548,19 +473,12 @@ impl Writer {
 pub(crate) fn balances_of(state: &State, touched: Touched) -> Balances {
     Balances {
         fund: touched.fund.map(|index| state.funds().get(index).balances),
-        account: touched
-            .account
-            .map(|index| state.accounts().get(index).balances),
-        loan: touched
-            .loan
-            .and_then(|index| Some(state.loans().get(index).active()?.balances)),
+        account: touched.account.map(|index| state.accounts().get(index).balances),
+        loan: touched.loan.and_then(|index| Some(state.loans().get(index).active()?.balances)),
     }
 }
 
 fn refuse(reply: oneshot::Sender<Answer>, refusal: Refusal) {
     // A caller that went away needs no answer.
-    let _ = reply.send(Answer::Refused {
-        item: None,
-        refusal,
-    });
+    let _ = reply.send(Answer::Refused { item: None, refusal });
 }

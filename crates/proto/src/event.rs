@@ -70,9 +70,7 @@ pub fn decode_event(bytes: &[u8]) -> Result<Event, EventError> {
 
 /// An event as the message that is stored and that queries answer with.
 pub fn event_to_wire(event: &Event) -> pb::Event {
-    pb::Event {
-        kind: Some(write::kind(event)),
-    }
+    pb::Event { kind: Some(write::kind(event)) }
 }
 
 /// The event of a message.

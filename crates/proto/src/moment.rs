@@ -36,9 +36,7 @@ pub fn date_to_wire(date: Date) -> pb::Date {
 
 /// A date from the wire; the year from 1 to 9999.
 pub fn date_from_wire(date: &pb::Date) -> Result<Date, MomentError> {
-    let month = u8::try_from(date.month)
-        .ok()
-        .and_then(|month| time::Month::try_from(month).ok());
+    let month = u8::try_from(date.month).ok().and_then(|month| time::Month::try_from(month).ok());
     let (Some(month), Ok(day), 1..=9999) = (month, u8::try_from(date.day), date.year) else {
         return Err(MomentError::NoSuchDay);
     };
@@ -99,11 +97,7 @@ mod tests {
             (2026, i32::MAX, i32::MIN),
             (2026, 257, 1),
         ] {
-            assert_eq!(
-                date(year, month, day),
-                Err(MomentError::NoSuchDay),
-                "{year}-{month}-{day}"
-            );
+            assert_eq!(date(year, month, day), Err(MomentError::NoSuchDay), "{year}-{month}-{day}");
         }
     }
 

@@ -63,9 +63,7 @@ pub fn money_to_wire(minor: i64, currency: Currency) -> pb::Money {
 /// The minor units of money on the wire, of any sign and size that fits.
 pub fn minor_from_wire(money: &pb::Money, currency: Currency) -> Result<i64, MoneyError> {
     if money.currency_code != currency.code() {
-        return Err(MoneyError::Currency {
-            expected: currency.code(),
-        });
+        return Err(MoneyError::Currency { expected: currency.code() });
     }
     if !(1 - NANOS_PER_UNIT..NANOS_PER_UNIT).contains(&money.nanos) {
         return Err(MoneyError::NanosOutOfRange);
@@ -74,19 +72,12 @@ pub fn minor_from_wire(money: &pb::Money, currency: Currency) -> Result<i64, Mon
         return Err(MoneyError::SignsDiffer);
     }
     if money.nanos % nanos_per_minor(currency) != 0 {
-        return Err(AmountError::TooPrecise {
-            decimals: currency.decimals(),
-        }
-        .into());
+        return Err(AmountError::TooPrecise { decimals: currency.decimals() }.into());
     }
     let units = i128::from(money.units) * i128::from(minor_per_unit(currency));
     let minor = units + i128::from(money.nanos / nanos_per_minor(currency));
     i64::try_from(minor).map_err(|_| {
-        if minor < 0 {
-            AmountError::Negative.into()
-        } else {
-            AmountError::TooLarge.into()
-        }
+        if minor < 0 { AmountError::Negative.into() } else { AmountError::TooLarge.into() }
     })
 }
 
@@ -114,21 +105,13 @@ mod tests {
     const IDR: Currency = Currency::Idr;
 
     fn idr(units: i64, nanos: i32) -> pb::Money {
-        pb::Money {
-            currency_code: "IDR".to_owned(),
-            units,
-            nanos,
-        }
+        pb::Money { currency_code: "IDR".to_owned(), units, nanos }
     }
 
     #[test]
     fn money_has_the_ledgers_currency() {
         for code in ["USD", "", "idr"] {
-            let money = pb::Money {
-                currency_code: code.to_owned(),
-                units: 1,
-                nanos: 0,
-            };
+            let money = pb::Money { currency_code: code.to_owned(), units: 1, nanos: 0 };
             let refused = Err(MoneyError::Currency { expected: "IDR" });
             assert_eq!(amount_from_wire(&money, IDR), refused, "{code:?}");
         }
@@ -136,14 +119,8 @@ mod tests {
 
     #[test]
     fn money_has_at_most_two_decimals() {
-        assert_eq!(
-            amount_from_wire(&idr(1, 500_000_000), IDR).map(Amount::minor),
-            Ok(150)
-        );
-        assert_eq!(
-            amount_from_wire(&idr(0, 10_000_000), IDR).map(Amount::minor),
-            Ok(1)
-        );
+        assert_eq!(amount_from_wire(&idr(1, 500_000_000), IDR).map(Amount::minor), Ok(150));
+        assert_eq!(amount_from_wire(&idr(0, 10_000_000), IDR).map(Amount::minor), Ok(1));
         let refused = Err(MoneyError::Amount(AmountError::TooPrecise { decimals: 2 }));
         assert_eq!(amount_from_wire(&idr(1, 1_000_000), IDR), refused);
         assert_eq!(amount_from_wire(&idr(0, 1), IDR), refused);
@@ -151,42 +128,23 @@ mod tests {
 
     #[test]
     fn units_and_nanos_agree_in_sign() {
-        assert_eq!(
-            minor_from_wire(&idr(1, -10_000_000), IDR),
-            Err(MoneyError::SignsDiffer)
-        );
-        assert_eq!(
-            minor_from_wire(&idr(-1, 10_000_000), IDR),
-            Err(MoneyError::SignsDiffer)
-        );
+        assert_eq!(minor_from_wire(&idr(1, -10_000_000), IDR), Err(MoneyError::SignsDiffer));
+        assert_eq!(minor_from_wire(&idr(-1, 10_000_000), IDR), Err(MoneyError::SignsDiffer));
         assert_eq!(minor_from_wire(&idr(0, -10_000_000), IDR), Ok(-1));
-        assert_eq!(
-            minor_from_wire(&idr(0, 1_000_000_000), IDR),
-            Err(MoneyError::NanosOutOfRange)
-        );
-        assert_eq!(
-            minor_from_wire(&idr(0, i32::MIN), IDR),
-            Err(MoneyError::NanosOutOfRange)
-        );
+        assert_eq!(minor_from_wire(&idr(0, 1_000_000_000), IDR), Err(MoneyError::NanosOutOfRange));
+        assert_eq!(minor_from_wire(&idr(0, i32::MIN), IDR), Err(MoneyError::NanosOutOfRange));
     }
 
     #[test]
     fn an_amount_is_more_than_zero_and_bounded() {
         let refused = |money, why: AmountError| {
-            assert_eq!(
-                amount_from_wire(&money, IDR),
-                Err(MoneyError::Amount(why)),
-                "{money:?}"
-            );
+            assert_eq!(amount_from_wire(&money, IDR), Err(MoneyError::Amount(why)), "{money:?}");
         };
         refused(idr(0, 0), AmountError::Zero);
         refused(idr(-1, 0), AmountError::Negative);
         refused(idr(i64::MIN, -990_000_000), AmountError::Negative);
         refused(idr(i64::MAX, 990_000_000), AmountError::TooLarge);
-        refused(
-            idr(1_000_000_000_000_000, 10_000_000),
-            AmountError::TooLarge,
-        );
+        refused(idr(1_000_000_000_000_000, 10_000_000), AmountError::TooLarge);
         assert!(amount_from_wire(&idr(1_000_000_000_000_000, 0), IDR).is_ok());
         assert_eq!(part_from_wire(&idr(0, 0), IDR), Ok(Money::ZERO));
     }

@@ -41,11 +41,7 @@ const BOOKS: &str = "ledgers/{ledger} or ledgers/{ledger}/funds/{fund}";
 /// The segments of a name, at most eight of them.
 fn segments<'a>(text: &'a str, form: &'static str) -> Result<Vec<&'a str>, NameError> {
     let segments: Vec<&str> = text.splitn(9, '/').collect();
-    if segments.len() > 8 {
-        Err(NameError::Form { form })
-    } else {
-        Ok(segments)
-    }
+    if segments.len() > 8 { Err(NameError::Form { form }) } else { Ok(segments) }
 }
 
 fn id<K>(text: &str, form: &'static str) -> Result<Id<K>, NameError> {
@@ -123,21 +119,13 @@ impl fmt::Display for FundName {
 
 impl fmt::Display for CooperativeName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "ledgers/{}/cooperatives/{}",
-            self.ledger, self.cooperative
-        )
+        write!(f, "ledgers/{}/cooperatives/{}", self.ledger, self.cooperative)
     }
 }
 
 impl fmt::Display for AccountName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "ledgers/{}/funds/{}/accounts/{}",
-            self.ledger, self.fund, self.account
-        )
+        write!(f, "ledgers/{}/funds/{}/accounts/{}", self.ledger, self.fund, self.account)
     }
 }
 
@@ -155,10 +143,9 @@ impl FromStr for FundName {
     type Err = NameError;
     fn from_str(name: &str) -> Result<FundName, NameError> {
         match segments(name, FUND)?[..] {
-            ["ledgers", ledger, "funds", fund] => Ok(FundName {
-                ledger: id(ledger, FUND)?,
-                fund: id(fund, FUND)?,
-            }),
+            ["ledgers", ledger, "funds", fund] => {
+                Ok(FundName { ledger: id(ledger, FUND)?, fund: id(fund, FUND)? })
+            }
             _ => Err(NameError::Form { form: FUND }),
         }
     }
@@ -195,25 +182,16 @@ impl FromStr for LoanName {
     type Err = NameError;
     fn from_str(name: &str) -> Result<LoanName, NameError> {
         match segments(name, LOAN)?[..] {
-            ["ledgers", ledger, "loans", loan] => Ok(LoanName {
-                ledger: id(ledger, LOAN)?,
-                account: None,
-                loan: id(loan, LOAN)?,
-            }),
-            [
-                "ledgers",
-                ledger,
-                "funds",
-                fund,
-                "accounts",
-                account,
-                "loans",
-                loan,
-            ] => Ok(LoanName {
-                ledger: id(ledger, LOAN)?,
-                account: Some((id(fund, LOAN)?, id(account, LOAN)?)),
-                loan: id(loan, LOAN)?,
-            }),
+            ["ledgers", ledger, "loans", loan] => {
+                Ok(LoanName { ledger: id(ledger, LOAN)?, account: None, loan: id(loan, LOAN)? })
+            }
+            ["ledgers", ledger, "funds", fund, "accounts", account, "loans", loan] => {
+                Ok(LoanName {
+                    ledger: id(ledger, LOAN)?,
+                    account: Some((id(fund, LOAN)?, id(account, LOAN)?)),
+                    loan: id(loan, LOAN)?,
+                })
+            }
             _ => Err(NameError::Form { form: LOAN }),
         }
     }
@@ -344,10 +322,7 @@ mod tests {
         }
         let name: CooperativeName = "ledgers/kab/cooperatives/c".parse().unwrap();
         assert_eq!(name.to_string(), "ledgers/kab/cooperatives/c");
-        assert_eq!(
-            ledger("ledgers/kab").map(ledger_name).as_deref(),
-            Ok("ledgers/kab")
-        );
+        assert_eq!(ledger("ledgers/kab").map(ledger_name).as_deref(), Ok("ledgers/kab"));
     }
 
     #[test]
@@ -356,15 +331,8 @@ mod tests {
         assert!(matches!(name.parse(), Ok(TrailName::Cooperative(_))));
         assert!(name.parse::<OwnerName>().is_err());
         let name = "ledgers/kab/funds/f/accounts/a/loans/l";
-        assert!(matches!(
-            name.parse(),
-            Ok(TrailName::Owner(OwnerName::Loan(_)))
-        ));
-        for name in [
-            "ledgers/kab",
-            "ledgers/kab/cooperatives",
-            "ledgers/kab/funds/f/x/y",
-        ] {
+        assert!(matches!(name.parse(), Ok(TrailName::Owner(OwnerName::Loan(_)))));
+        for name in ["ledgers/kab", "ledgers/kab/cooperatives", "ledgers/kab/funds/f/x/y"] {
             assert!(name.parse::<TrailName>().is_err(), "{name}");
         }
     }
@@ -381,18 +349,9 @@ mod tests {
             "Ledgers/kab",
             "ledgers/kab/funds/f/accounts/a/loans/l/x/y/z",
         ] {
-            assert_eq!(
-                ledger(text),
-                Err(NameError::Form { form: LEDGER }),
-                "{text:?}"
-            );
+            assert_eq!(ledger(text), Err(NameError::Form { form: LEDGER }), "{text:?}");
         }
-        for text in [
-            "ledgers/kab",
-            "ledgers/kab/cooperatives/c",
-            "funds/f",
-            "x/k/funds/f",
-        ] {
+        for text in ["ledgers/kab", "ledgers/kab/cooperatives/c", "funds/f", "x/k/funds/f"] {
             assert!(text.parse::<OwnerName>().is_err(), "{text:?}");
             assert!(text.parse::<LenderName>().is_err(), "{text:?}");
         }
@@ -400,15 +359,8 @@ mod tests {
 
     #[test]
     fn an_id_within_a_name_follows_the_rules_of_ids() {
-        for text in [
-            "ledgers/Kab/funds/f",
-            "ledgers//funds/f",
-            "ledgers/kab/funds/a_b",
-        ] {
-            assert!(
-                matches!(text.parse::<FundName>(), Err(NameError::Id { .. })),
-                "{text:?}"
-            );
+        for text in ["ledgers/Kab/funds/f", "ledgers//funds/f", "ledgers/kab/funds/a_b"] {
+            assert!(matches!(text.parse::<FundName>(), Err(NameError::Id { .. })), "{text:?}");
         }
     }
 }

@@ -16,13 +16,7 @@ pub(crate) mod bergulir {
 }
 
 /// `package google.type`: money and dates.
-#[allow(
-    clippy::all,
-    clippy::pedantic,
-    missing_docs,
-    rustdoc::all,
-    reason = "generated code"
-)]
+#[allow(clippy::all, clippy::pedantic, missing_docs, rustdoc::all, reason = "generated code")]
 pub mod google {
     /// `package google.type`.
     pub mod r#type {

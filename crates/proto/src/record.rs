@@ -78,20 +78,11 @@ mod tests {
         let hash = record.encode(&mut bytes).unwrap();
 
         let short = record_to_wire(&bytes, &record, hash, true);
-        assert_eq!(
-            (short.position, &short.record, &short.event),
-            (7, &bytes, &None)
-        );
+        assert_eq!((short.position, &short.record, &short.event), (7, &bytes, &None));
         let whole = record_to_wire(&bytes, &record, hash, false);
         assert_eq!(whole.record_hash, hash.as_bytes());
         assert_eq!(whole.previous_hash, [1; 32]);
-        assert_eq!(
-            whole.recorded_at,
-            Some(pb::Timestamp {
-                seconds: 1,
-                nanos: 500_001_000
-            })
-        );
+        assert_eq!(whole.recorded_at, Some(pb::Timestamp { seconds: 1, nanos: 500_001_000 }));
         assert_eq!(whole.principal, "maker");
         assert_eq!(whole.authentication(), pb::Authentication::Stated);
         assert_eq!(whole.request_id, "abababab-abab-abab-abab-abababababab");

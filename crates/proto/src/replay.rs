@@ -16,10 +16,7 @@ use thiserror::Error;
 use crate::event::{EventError, decode_event};
 
 /// The prefixes of the balance tree; other than those of the tree over records.
-pub const BALANCE_TREE: Prefixes = Prefixes {
-    leaf: &[0x02],
-    node: &[0x03],
-};
+pub const BALANCE_TREE: Prefixes = Prefixes { leaf: &[0x02], node: &[0x03] };
 
 /// Before the bytes of a running hash over the records of one account or fund.
 const STATEMENT_PREFIX: [u8; 1] = [0x04];
@@ -149,17 +146,11 @@ impl Replica {
     }
     /// The records that concern an account.
     pub fn account_statement(&self, account: AccountIndex) -> Statement {
-        self.accounts
-            .get(account.get() as usize)
-            .copied()
-            .unwrap_or_default()
+        self.accounts.get(account.get() as usize).copied().unwrap_or_default()
     }
     /// The records that concern a fund.
     pub fn fund_statement(&self, fund: FundIndex) -> Statement {
-        self.funds
-            .get(fund.get() as usize)
-            .copied()
-            .unwrap_or_default()
+        self.funds.get(fund.get() as usize).copied().unwrap_or_default()
     }
 
     /// Checks that the bytes are the next record, decides its command again, and applies it.
@@ -182,37 +173,20 @@ impl Replica {
                 last: self.recorded_at,
                 stated: record.recorded_at,
             };
-            return Err(ChainError {
-                position: record.position,
-                fault,
-            }
-            .into());
+            return Err(ChainError { position: record.position, fault }.into());
         }
         let event =
             decode_event(record.event).map_err(|source| ReplayError::Event { position, source })?;
         advance(&mut self.state, header.recorded_at);
-        let context = Context {
-            time: header.recorded_at,
-            principal: header.principal,
-            lookups,
-        };
-        let decided = decide(&self.state, &event.command(), &context).map_err(|rejection| {
-            ReplayError::RuleBroken {
-                position,
-                rejection,
-            }
-        })?;
+        let context = Context { time: header.recorded_at, principal: header.principal, lookups };
+        let decided = decide(&self.state, &event.command(), &context)
+            .map_err(|rejection| ReplayError::RuleBroken { position, rejection })?;
         if decided != event {
             return Err(ReplayError::OtherEvent { position });
         }
         let touched = evolve(&mut self.state, &header, &event);
         self.step(&record, hash, touched);
-        Ok(Replayed {
-            record,
-            hash,
-            event,
-            touched,
-        })
+        Ok(Replayed { record, hash, event, touched })
     }
 
     /// Applies a record that the writer decided on this very state.
@@ -305,17 +279,9 @@ impl Replica {
         let mut out = vec![SNAPSHOT_VERSION];
         out.extend_from_slice(self.head_hash().as_bytes());
         out.extend_from_slice(&self.recorded_at.as_micros().to_le_bytes());
-        let funds = self
-            .state
-            .funds()
-            .iter()
-            .map(|(index, _)| self.fund_statement(index));
+        let funds = self.state.funds().iter().map(|(index, _)| self.fund_statement(index));
         put_statements(funds, &mut out);
-        let accounts = self
-            .state
-            .accounts()
-            .iter()
-            .map(|(index, _)| self.account_statement(index));
+        let accounts = self.state.accounts().iter().map(|(index, _)| self.account_statement(index));
         put_statements(accounts, &mut out);
         self.state.encode(&mut out);
         out
@@ -341,13 +307,7 @@ impl Replica {
         if funds.len() != state.funds().len() || accounts.len() != state.accounts().len() {
             return Err(SnapshotError::Statements);
         }
-        Ok(Replica {
-            state,
-            cursor,
-            recorded_at,
-            funds,
-            accounts,
-        })
+        Ok(Replica { state, cursor, recorded_at, funds, accounts })
     }
 }
 
@@ -379,21 +339,14 @@ pub fn digest(snapshot: &[u8]) -> Hash {
 /// If the principal is not one, or `system` without being the server's own record or the reverse.
 pub fn header(record: &Record<'_>) -> Result<Header, ReplayError> {
     let position = Position::new(record.position.get());
-    let invalid = || ReplayError::Principal {
-        position,
-        principal: record.principal.to_owned(),
-    };
+    let invalid = || ReplayError::Principal { position, principal: record.principal.to_owned() };
     let principal = PrincipalId::new(record.principal).map_err(|_| invalid())?;
     let system = record.authentication == Authentication::System;
     if system != (record.principal == PrincipalId::SYSTEM) {
         return Err(invalid());
     }
     let recorded_at = Timestamp::from_micros(record.recorded_at.as_micros());
-    Ok(Header {
-        position,
-        recorded_at,
-        principal,
-    })
+    Ok(Header { position, recorded_at, principal })
 }
 
 fn statement(statements: &mut Vec<Statement>, index: u32) -> &mut Statement {
@@ -433,10 +386,7 @@ fn take_statements(from: &mut &[u8]) -> Result<Vec<Statement>, SnapshotError> {
         .map(|_| {
             let records = u64::from_le_bytes(take(from)?);
             let running_hash = Hash::from_bytes(take(from)?);
-            Ok(Statement {
-                records,
-                running_hash,
-            })
+            Ok(Statement { records, running_hash })
         })
         .collect()
 }

@@ -55,41 +55,23 @@ fn timestamp() -> impl Strategy<Value = Timestamp> {
 }
 
 fn bank_reference() -> impl Strategy<Value = c::BankReference> {
-    (text(), text(), option::of(any::<u32>())).prop_map(|(bank, reference, line)| {
-        c::BankReference {
-            bank,
-            reference,
-            line,
-        }
-    })
+    (text(), text(), option::of(any::<u32>()))
+        .prop_map(|(bank, reference, line)| c::BankReference { bank, reference, line })
 }
 
 fn evidence() -> impl Strategy<Value = c::Evidence> {
-    (text(), any::<[u8; 32]>()).prop_map(|(reference, salted_digest)| c::Evidence {
-        reference,
-        salted_digest,
-    })
+    (text(), any::<[u8; 32]>())
+        .prop_map(|(reference, salted_digest)| c::Evidence { reference, salted_digest })
 }
 
 fn loan_terms() -> BoxedStrategy<LoanTerms> {
-    let order = Just([
-        PaymentPart::LateFee,
-        PaymentPart::Interest,
-        PaymentPart::Principal,
-    ])
-    .prop_shuffle()
-    .prop_map(|parts| RepaymentOrder::new(&parts).unwrap());
+    let order = Just([PaymentPart::LateFee, PaymentPart::Interest, PaymentPart::Principal])
+        .prop_shuffle()
+        .prop_map(|parts| RepaymentOrder::new(&parts).unwrap());
     let method = select(vec![InterestMethod::Flat, InterestMethod::Declining]);
     let rate = (0..=1_000_000_u32).prop_map(|units| Rate::from_units(units).unwrap());
     let tenor = (1..=600_u16).prop_flat_map(|tenor| (Just(tenor), 0..tenor));
-    (
-        rate,
-        method,
-        tenor,
-        any::<bool>(),
-        option::of(order),
-        any::<bool>(),
-    )
+    (rate, method, tenor, any::<bool>(), option::of(order), any::<bool>())
         .prop_map(
             |(
                 rate,
@@ -138,32 +120,17 @@ fn undoes() -> BoxedStrategy<Undoes> {
     prop_oneof![
         (id(), amount()).prop_map(|(fund, amount)| Undoes::Allocation { fund, amount }),
         (id(), position(), amount()).prop_map(|(fund, allocation, amount)| {
-            Undoes::AllocationWithdrawal {
-                fund,
-                allocation,
-                amount,
-            }
+            Undoes::AllocationWithdrawal { fund, allocation, amount }
         }),
         (paid(), amount()).prop_map(|(paid, amount)| Undoes::Disbursement { paid, amount }),
         (position(), paid(), amount(), date()).prop_map(
             |(disbursement, paid, amount, disbursed_on)| {
-                Undoes::Return {
-                    disbursement,
-                    paid,
-                    amount,
-                    disbursed_on,
-                }
+                Undoes::Return { disbursement, paid, amount, disbursed_on }
             }
         ),
         (id(), money(), money(), money(), any::<bool>()).prop_map(
             |(loan, principal, interest, late_fee, relend_income)| {
-                Undoes::Repayment {
-                    loan,
-                    principal,
-                    interest,
-                    late_fee,
-                    relend_income,
-                }
+                Undoes::Repayment { loan, principal, interest, late_fee, relend_income }
             }
         ),
     ]
@@ -175,37 +142,26 @@ fn open_ledger() -> BoxedStrategy<c::OpenLedger> {
     let region = select(vec!["", "36", "36.03", "36.03.01"]);
     let key = option::of(text());
     (id(), origin, key, region, -840..=840_i32, any::<u32>())
-        .prop_map(
-            |(ledger, origin, verifier_key, region, minutes, version)| c::OpenLedger {
-                ledger,
-                origin: Origin::new(&origin).unwrap(),
-                verifier_key,
-                region: region.parse().unwrap(),
-                currency: Currency::Idr,
-                utc_offset: UtcOffset::from_minutes(minutes).unwrap(),
-                rules_version: version.max(1),
-            },
-        )
+        .prop_map(|(ledger, origin, verifier_key, region, minutes, version)| c::OpenLedger {
+            ledger,
+            origin: Origin::new(&origin).unwrap(),
+            verifier_key,
+            region: region.parse().unwrap(),
+            currency: Currency::Idr,
+            utc_offset: UtcOffset::from_minutes(minutes).unwrap(),
+            rules_version: version.max(1),
+        })
         .boxed()
 }
 
 fn setting_up() -> BoxedStrategy<Command> {
     let adopt = (1..=u32::MAX).prop_map(|version| c::AdoptRules { version });
-    let open =
-        (id(), text(), date(), terms()).prop_map(|(fund, name, opening_date, terms)| c::OpenFund {
-            fund,
-            name,
-            opening_date,
-            terms,
-        });
+    let open = (id(), text(), date(), terms()).prop_map(|(fund, name, opening_date, terms)| {
+        c::OpenFund { fund, name, opening_date, terms }
+    });
     let change =
         (id(), date(), terms(), text()).prop_map(|(fund, effective_from, terms, reference)| {
-            c::ChangeTerms {
-                fund,
-                effective_from,
-                terms,
-                reference,
-            }
+            c::ChangeTerms { fund, effective_from, terms, reference }
         });
     let source = select(vec![
         c::AllocationSource::Apbn,
@@ -245,12 +201,8 @@ fn setting_up() -> BoxedStrategy<Command> {
         open.prop_map(Command::OpenFund).boxed(),
         change.prop_map(Command::ChangeTerms).boxed(),
         allocate.prop_map(Command::AllocateFund).boxed(),
-        propose
-            .prop_map(Command::ProposeAllocationWithdrawal)
-            .boxed(),
-        approve
-            .prop_map(Command::ApproveAllocationWithdrawal)
-            .boxed(),
+        propose.prop_map(Command::ProposeAllocationWithdrawal).boxed(),
+        approve.prop_map(Command::ApproveAllocationWithdrawal).boxed(),
     ]
     .boxed()
 }
@@ -297,21 +249,9 @@ fn getting_ready() -> BoxedStrategy<Command> {
     );
     let status =
         (id(), id(), text(), 0..3).prop_map(|(fund, account, reason, which)| match which {
-            0 => Command::SuspendAccount(c::SuspendAccount {
-                fund,
-                account,
-                reason,
-            }),
-            1 => Command::ResumeAccount(c::ResumeAccount {
-                fund,
-                account,
-                reason,
-            }),
-            _ => Command::CloseAccount(c::CloseAccount {
-                fund,
-                account,
-                reason,
-            }),
+            0 => Command::SuspendAccount(c::SuspendAccount { fund, account, reason }),
+            1 => Command::ResumeAccount(c::ResumeAccount { fund, account, reason }),
+            _ => Command::CloseAccount(c::CloseAccount { fund, account, reason }),
         });
     prop_oneof![
         register.prop_map(Command::RegisterCooperative).boxed(),
@@ -324,19 +264,10 @@ fn getting_ready() -> BoxedStrategy<Command> {
 }
 
 fn lending() -> BoxedStrategy<Command> {
-    let propose = (
-        id(),
-        id(),
-        id(),
-        amount(),
-        text(),
-        officer(),
-        officer(),
-        option::of(timestamp()),
-    )
-        .prop_map(
-            |(fund, account, loan, principal, contract_reference, chair, treasurer, expires_at)| {
-                c::ProposeLoan {
+    let propose =
+        (id(), id(), id(), amount(), text(), officer(), officer(), option::of(timestamp()))
+            .prop_map(
+                |(
                     fund,
                     account,
                     loan,
@@ -345,9 +276,19 @@ fn lending() -> BoxedStrategy<Command> {
                     chair,
                     treasurer,
                     expires_at,
-                }
-            },
-        );
+                )| {
+                    c::ProposeLoan {
+                        fund,
+                        account,
+                        loan,
+                        principal,
+                        contract_reference,
+                        chair,
+                        treasurer,
+                        expires_at,
+                    }
+                },
+            );
     let decide = (id(), text(), 0..3).prop_map(|(loan, reason, which)| match which {
         0 => Command::ApproveLoan(c::ApproveLoan { loan }),
         1 => Command::RefuseLoan(c::RefuseLoan { loan, reason }),
@@ -372,26 +313,17 @@ fn lending() -> BoxedStrategy<Command> {
         },
     );
     let part = || option::of(money());
-    let repay = (
-        id(),
-        amount(),
-        part(),
-        part(),
-        part(),
-        bank_reference(),
-        date(),
-    )
-        .prop_map(
-            |(loan, amount, principal, interest, late_fee, bank_reference, value_date)| c::Repay {
-                loan,
-                amount,
-                principal,
-                interest,
-                late_fee,
-                bank_reference,
-                value_date,
-            },
-        );
+    let repay = (id(), amount(), part(), part(), part(), bank_reference(), date()).prop_map(
+        |(loan, amount, principal, interest, late_fee, bank_reference, value_date)| c::Repay {
+            loan,
+            amount,
+            principal,
+            interest,
+            late_fee,
+            bank_reference,
+            value_date,
+        },
+    );
     prop_oneof![
         propose.prop_map(Command::ProposeLoan).boxed(),
         decide.boxed(),
@@ -410,20 +342,14 @@ fn correcting() -> BoxedStrategy<Command> {
             value_date,
         },
     );
-    let propose = (
-        position(),
-        text(),
-        option::of(evidence()),
-        option::of(timestamp()),
-    )
-        .prop_map(
-            |(reverses, reason, evidence, expires_at)| c::ProposeReversal {
-                reverses,
-                reason,
-                evidence,
-                expires_at,
-            },
-        );
+    let propose = (position(), text(), option::of(evidence()), option::of(timestamp())).prop_map(
+        |(reverses, reason, evidence, expires_at)| c::ProposeReversal {
+            reverses,
+            reason,
+            evidence,
+            expires_at,
+        },
+    );
     let decide = (position(), text(), 0..3).prop_map(|(proposal, reason, which)| match which {
         0 => Command::ApproveReversal(c::ApproveReversal { proposal }),
         1 => Command::RefuseProposal(c::RefuseProposal { proposal, reason }),
@@ -440,11 +366,7 @@ fn correcting() -> BoxedStrategy<Command> {
 fn seal() -> BoxedStrategy<Command> {
     (position(), any::<[u8; 32]>(), any::<[u8; 32]>())
         .prop_map(|(through, balance_root, state_digest)| {
-            Command::Seal(c::Seal {
-                through,
-                balance_root,
-                state_digest,
-            })
+            Command::Seal(c::Seal { through, balance_root, state_digest })
         })
         .boxed()
 }
@@ -457,71 +379,44 @@ pub(crate) fn command() -> BoxedStrategy<Command> {
 /// Every event.
 pub(crate) fn event() -> BoxedStrategy<Event> {
     let commands = prop_oneof![25 => command(), 1 => seal()];
-    (
-        commands,
-        timestamp(),
-        loan_terms(),
-        paid(),
-        amount(),
-        undoes(),
-        any::<bool>(),
-    )
-        .prop_map(
-            |(command, expires_at, terms, paid, amount, undoes, flag)| match command {
-                Command::OpenLedger(c) => Event::LedgerOpened(Box::new(c)),
-                Command::AdoptRules(c) => Event::RulesAdopted(c),
-                Command::OpenFund(c) => Event::FundOpened(Box::new(c)),
-                Command::ChangeTerms(c) => Event::TermsChanged(Box::new(c)),
-                Command::AllocateFund(c) => Event::FundAllocated(c),
-                Command::ProposeAllocationWithdrawal(command) => {
-                    Event::AllocationWithdrawalProposed(Box::new(Proposed {
-                        command,
-                        expires_at,
-                    }))
-                }
-                Command::ApproveAllocationWithdrawal(c) => Event::AllocationWithdrawn(c),
-                Command::RegisterCooperative(c) => Event::CooperativeRegistered(c),
-                Command::AppointOfficer(c) => Event::OfficerAppointed(c),
-                Command::ConfirmReadiness(c) => Event::ReadinessConfirmed(c),
-                Command::OpenAccount(c) => Event::AccountOpened(c),
-                Command::SuspendAccount(c) => Event::AccountSuspended(c),
-                Command::ResumeAccount(c) => Event::AccountResumed(c),
-                Command::CloseAccount(c) => Event::AccountClosed(c),
-                Command::ProposeLoan(command) => Event::LoanProposed(Box::new(Proposed {
-                    command,
-                    expires_at,
-                })),
-                Command::ApproveLoan(command) => {
-                    Event::LoanApproved(LoanApproved { command, terms })
-                }
-                Command::RefuseLoan(c) => Event::LoanRefused(c),
-                Command::WithdrawLoan(c) => Event::LoanWithdrawn(c),
-                Command::Disburse(c) => Event::Disbursed(c),
-                Command::DisburseGrant(c) => Event::GrantDisbursed(c),
-                Command::ReturnDisbursement(command) => {
-                    Event::DisbursementReturned(DisbursementReturned {
-                        command,
-                        paid,
-                        amount,
-                    })
-                }
-                Command::Repay(command) => Event::Repaid(Repaid {
-                    command,
-                    relend_income: flag,
-                }),
-                Command::ProposeReversal(command) => {
-                    Event::ReversalProposed(Box::new(ReversalProposed {
-                        command,
-                        expires_at,
-                        undoes,
-                    }))
-                }
-                Command::ApproveReversal(c) => Event::Reversed(c),
-                Command::RefuseProposal(c) => Event::ProposalRefused(c),
-                Command::WithdrawProposal(c) => Event::ProposalWithdrawn(c),
-                Command::Seal(c) => Event::Sealed(c),
-            },
-        )
+    (commands, timestamp(), loan_terms(), paid(), amount(), undoes(), any::<bool>())
+        .prop_map(|(command, expires_at, terms, paid, amount, undoes, flag)| match command {
+            Command::OpenLedger(c) => Event::LedgerOpened(Box::new(c)),
+            Command::AdoptRules(c) => Event::RulesAdopted(c),
+            Command::OpenFund(c) => Event::FundOpened(Box::new(c)),
+            Command::ChangeTerms(c) => Event::TermsChanged(Box::new(c)),
+            Command::AllocateFund(c) => Event::FundAllocated(c),
+            Command::ProposeAllocationWithdrawal(command) => {
+                Event::AllocationWithdrawalProposed(Box::new(Proposed { command, expires_at }))
+            }
+            Command::ApproveAllocationWithdrawal(c) => Event::AllocationWithdrawn(c),
+            Command::RegisterCooperative(c) => Event::CooperativeRegistered(c),
+            Command::AppointOfficer(c) => Event::OfficerAppointed(c),
+            Command::ConfirmReadiness(c) => Event::ReadinessConfirmed(c),
+            Command::OpenAccount(c) => Event::AccountOpened(c),
+            Command::SuspendAccount(c) => Event::AccountSuspended(c),
+            Command::ResumeAccount(c) => Event::AccountResumed(c),
+            Command::CloseAccount(c) => Event::AccountClosed(c),
+            Command::ProposeLoan(command) => {
+                Event::LoanProposed(Box::new(Proposed { command, expires_at }))
+            }
+            Command::ApproveLoan(command) => Event::LoanApproved(LoanApproved { command, terms }),
+            Command::RefuseLoan(c) => Event::LoanRefused(c),
+            Command::WithdrawLoan(c) => Event::LoanWithdrawn(c),
+            Command::Disburse(c) => Event::Disbursed(c),
+            Command::DisburseGrant(c) => Event::GrantDisbursed(c),
+            Command::ReturnDisbursement(command) => {
+                Event::DisbursementReturned(DisbursementReturned { command, paid, amount })
+            }
+            Command::Repay(command) => Event::Repaid(Repaid { command, relend_income: flag }),
+            Command::ProposeReversal(command) => {
+                Event::ReversalProposed(Box::new(ReversalProposed { command, expires_at, undoes }))
+            }
+            Command::ApproveReversal(c) => Event::Reversed(c),
+            Command::RefuseProposal(c) => Event::ProposalRefused(c),
+            Command::WithdrawProposal(c) => Event::ProposalWithdrawn(c),
+            Command::Seal(c) => Event::Sealed(c),
+        })
         .boxed()
 }
 

@@ -14,10 +14,7 @@ pub(crate) fn bank_reference(reference: &BankReference) -> pb::BankReference {
 
 /// A bank account as the wire has it.
 pub fn bank_account(account: &BankAccount) -> pb::BankAccount {
-    pb::BankAccount {
-        bank: account.bank.to_string(),
-        number: account.number.to_string(),
-    }
+    pb::BankAccount { bank: account.bank.to_string(), number: account.number.to_string() }
 }
 
 pub(crate) fn evidence(evidence: &Evidence) -> pb::Evidence {

@@ -38,12 +38,7 @@ pub struct Described {
 impl Described {
     /// A refusal without facts.
     pub fn new(code: Code, reason: &'static str, message: impl Into<String>) -> Described {
-        Described {
-            code,
-            reason,
-            message: message.into(),
-            metadata: BTreeMap::new(),
-        }
+        Described { code, reason, message: message.into(), metadata: BTreeMap::new() }
     }
 
     /// One more fact.
@@ -181,16 +176,12 @@ pub fn describe(rejection: &Rejection) -> Described {
 
         // Funds
         R::InvalidTerms(_) => say(InvalidArgument, "INVALID_TERMS"),
-        R::OpeningDateInFuture {
-            opening_date,
-            today,
-        } => say(FailedPrecondition, "OPENING_DATE_IN_FUTURE")
-            .with("opening_date", opening_date)
-            .with("today", today),
-        R::TermsInPast {
-            effective_from,
-            today,
-        } => say(FailedPrecondition, "TERMS_IN_PAST")
+        R::OpeningDateInFuture { opening_date, today } => {
+            say(FailedPrecondition, "OPENING_DATE_IN_FUTURE")
+                .with("opening_date", opening_date)
+                .with("today", today)
+        }
+        R::TermsInPast { effective_from, today } => say(FailedPrecondition, "TERMS_IN_PAST")
             .with("effective_from", effective_from)
             .with("today", today),
         R::FundKindFixed => say(FailedPrecondition, "FUND_KIND_FIXED"),
@@ -203,12 +194,7 @@ pub fn describe(rejection: &Rejection) -> Described {
                 .with("fund", fund)
                 .with("needs", needs.as_str_name())
         }
-        R::InsufficientFunds {
-            fund,
-            purse,
-            has,
-            requested,
-        } => {
+        R::InsufficientFunds { fund, purse, has, requested } => {
             let purse = match purse {
                 Purse::Available => "available",
                 Purse::Committable => "committable",
@@ -220,14 +206,12 @@ pub fn describe(rejection: &Rejection) -> Described {
                 .with_minor("has", *has)
                 .with_minor("requested", requested.minor())
         }
-        R::AllocationExceeded {
-            allocation,
-            remaining,
-            requested,
-        } => say(FailedPrecondition, "ALLOCATION_EXCEEDED")
-            .with("allocation", allocation)
-            .with_minor("remaining", *remaining)
-            .with_minor("requested", requested.minor()),
+        R::AllocationExceeded { allocation, remaining, requested } => {
+            say(FailedPrecondition, "ALLOCATION_EXCEEDED")
+                .with("allocation", allocation)
+                .with_minor("remaining", *remaining)
+                .with_minor("requested", requested.minor())
+        }
         R::BalanceLimitExceeded => say(FailedPrecondition, "BALANCE_LIMIT_EXCEEDED"),
 
         // Cooperatives
@@ -236,10 +220,7 @@ pub fn describe(rejection: &Rejection) -> Described {
                 .with("village_code", village)
                 .with("region", region)
         }
-        R::VillageTaken {
-            village,
-            cooperative,
-        } => say(AlreadyExists, "VILLAGE_TAKEN")
+        R::VillageTaken { village, cooperative } => say(AlreadyExists, "VILLAGE_TAKEN")
             .with("village_code", village)
             .with("cooperative", cooperative),
         R::VillageKindMismatch { village, expected } => {
@@ -280,16 +261,13 @@ pub fn describe(rejection: &Rejection) -> Described {
                 .with("account", account)
                 .with("state", status.wire_name())
         }
-        R::AccountNotEmpty {
-            account,
-            outstanding,
-            committed,
-            pending,
-        } => say(FailedPrecondition, "ACCOUNT_NOT_EMPTY")
-            .with("account", account)
-            .with_minor("outstanding", *outstanding)
-            .with_minor("committed", *committed)
-            .with_minor("pending", *pending),
+        R::AccountNotEmpty { account, outstanding, committed, pending } => {
+            say(FailedPrecondition, "ACCOUNT_NOT_EMPTY")
+                .with("account", account)
+                .with_minor("outstanding", *outstanding)
+                .with_minor("committed", *committed)
+                .with_minor("pending", *pending)
+        }
 
         // Two people
         R::SamePerson { principal } => {
@@ -299,27 +277,23 @@ pub fn describe(rejection: &Rejection) -> Described {
         R::ProposalNotPending { proposal } => {
             say(FailedPrecondition, "PROPOSAL_NOT_PENDING").with("proposal", proposal)
         }
-        R::ExpiryOutOfRange {
-            expires_at,
-            now,
-            latest,
-        } => say(FailedPrecondition, "EXPIRY_OUT_OF_RANGE")
-            .with("expires_at_micros", expires_at.as_micros())
-            .with("now_micros", now.as_micros())
-            .with("latest_micros", latest.as_micros()),
+        R::ExpiryOutOfRange { expires_at, now, latest } => {
+            say(FailedPrecondition, "EXPIRY_OUT_OF_RANGE")
+                .with("expires_at_micros", expires_at.as_micros())
+                .with("now_micros", now.as_micros())
+                .with("latest_micros", latest.as_micros())
+        }
 
         // Loans
         R::NotInOffice { office, officer } => say(FailedPrecondition, "NOT_IN_OFFICE")
             .with("office", office.wire_name())
             .with("officer", officer),
-        R::CeilingExceeded {
-            ceiling,
-            in_use,
-            requested,
-        } => say(FailedPrecondition, "CEILING_EXCEEDED")
-            .with_minor("ceiling", ceiling.minor())
-            .with_minor("in_use", *in_use)
-            .with_minor("requested", requested.minor()),
+        R::CeilingExceeded { ceiling, in_use, requested } => {
+            say(FailedPrecondition, "CEILING_EXCEEDED")
+                .with_minor("ceiling", ceiling.minor())
+                .with_minor("in_use", *in_use)
+                .with_minor("requested", requested.minor())
+        }
         R::LoanNotPending { loan, status } => say(FailedPrecondition, "LOAN_NOT_PENDING")
             .with("loan", loan)
             .with("state", status.wire_name()),
@@ -328,22 +302,18 @@ pub fn describe(rejection: &Rejection) -> Described {
             .with("state", status.wire_name()),
 
         // Money
-        R::LoanLimitExceeded {
-            approved,
-            disbursed,
-            requested,
-        } => say(FailedPrecondition, "LOAN_LIMIT_EXCEEDED")
-            .with_minor("approved", approved.minor())
-            .with_minor("disbursed", *disbursed)
-            .with_minor("requested", requested.minor()),
-        R::ValueDateOutOfRange {
-            value_date,
-            earliest,
-            latest,
-        } => say(FailedPrecondition, "VALUE_DATE_OUT_OF_RANGE")
-            .with("value_date", value_date)
-            .with("earliest", earliest)
-            .with("latest", latest),
+        R::LoanLimitExceeded { approved, disbursed, requested } => {
+            say(FailedPrecondition, "LOAN_LIMIT_EXCEEDED")
+                .with_minor("approved", approved.minor())
+                .with_minor("disbursed", *disbursed)
+                .with_minor("requested", requested.minor())
+        }
+        R::ValueDateOutOfRange { value_date, earliest, latest } => {
+            say(FailedPrecondition, "VALUE_DATE_OUT_OF_RANGE")
+                .with("value_date", value_date)
+                .with("earliest", earliest)
+                .with("latest", latest)
+        }
         R::BankReferenceUsed { by } => {
             say(AlreadyExists, "BANK_REFERENCE_USED").with("position", by)
         }
@@ -353,12 +323,11 @@ pub fn describe(rejection: &Rejection) -> Described {
         R::NothingDisbursed { loan } => {
             say(FailedPrecondition, "NOTHING_DISBURSED").with("loan", loan)
         }
-        R::OutstandingExceeded {
-            outstanding,
-            principal,
-        } => say(FailedPrecondition, "OUTSTANDING_EXCEEDED")
-            .with_minor("outstanding", *outstanding)
-            .with_minor("principal", *principal),
+        R::OutstandingExceeded { outstanding, principal } => {
+            say(FailedPrecondition, "OUTSTANDING_EXCEEDED")
+                .with_minor("outstanding", *outstanding)
+                .with_minor("principal", *principal)
+        }
 
         // Corrections
         R::NotADisbursement { position } => {
@@ -370,9 +339,9 @@ pub fn describe(rejection: &Rejection) -> Described {
         R::ReversalNotReversible { position } => {
             say(FailedPrecondition, "REVERSAL_NOT_REVERSIBLE").with("position", position)
         }
-        R::AlreadyUndone { position, by } => say(FailedPrecondition, "ALREADY_UNDONE")
-            .with("position", position)
-            .with("by", by),
+        R::AlreadyUndone { position, by } => {
+            say(FailedPrecondition, "ALREADY_UNDONE").with("position", position).with("by", by)
+        }
         R::ReversalPending { position, proposal } => say(FailedPrecondition, "REVERSAL_PENDING")
             .with("position", position)
             .with("proposal", proposal),
@@ -420,10 +389,7 @@ mod tests {
         let info = status.get_details_error_info().unwrap();
         assert_eq!(error.code, i32::from(Code::NotFound));
         assert_eq!(Code::from(error.code), status.code());
-        assert_eq!(
-            (error.reason, error.message),
-            (info.reason, status.message().to_owned())
-        );
+        assert_eq!((error.reason, error.message), (info.reason, status.message().to_owned()));
         assert_eq!(error.metadata, info.metadata.into_iter().collect());
         assert_eq!(error.metadata["fund"], "dana");
     }
@@ -437,22 +403,13 @@ mod tests {
         let invalid = InvalidFields((0..50).map(violation).collect());
         let status = invalid.status();
         assert_eq!(status.code(), Code::InvalidArgument);
-        assert_eq!(
-            status.message(),
-            "items[0].request_id must be a UUID (and 49 more)"
-        );
+        assert_eq!(status.message(), "items[0].request_id must be a UUID (and 49 more)");
         let details = status.get_error_details();
-        assert_eq!(
-            details.error_info().map(|i| i.reason.as_str()),
-            Some("INVALID_FIELD")
-        );
+        assert_eq!(details.error_info().map(|i| i.reason.as_str()), Some("INVALID_FIELD"));
         let listed = &details.bad_request().unwrap().field_violations;
         assert_eq!(listed.len(), MAX_VIOLATIONS);
         assert_eq!(listed[3].field, "items[3].request_id");
-        assert_eq!(
-            invalid.command_error().field_violations.len(),
-            MAX_VIOLATIONS
-        );
+        assert_eq!(invalid.command_error().field_violations.len(), MAX_VIOLATIONS);
     }
 
     #[test]

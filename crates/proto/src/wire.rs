@@ -34,12 +34,7 @@ fn summary(violations: &[pb::FieldViolation]) -> String {
         [] => "the request has a field that is wrong".to_owned(),
         [one] => format!("{} {}", one.field, one.description),
         [first, rest @ ..] => {
-            format!(
-                "{} {} (and {} more)",
-                first.field,
-                first.description,
-                rest.len()
-            )
+            format!("{} {} (and {} more)", first.field, first.description, rest.len())
         }
     }
 }
@@ -48,10 +43,7 @@ impl InvalidFields {
     /// One wrong field.
     pub fn one(field: impl Into<String>, description: &(impl ToString + ?Sized)) -> InvalidFields {
         let description = description.to_string();
-        InvalidFields(vec![pb::FieldViolation {
-            field: field.into(),
-            description,
-        }])
+        InvalidFields(vec![pb::FieldViolation { field: field.into(), description }])
     }
 
     /// A wrong resource name in that field.

@@ -73,10 +73,7 @@ impl Services {
         ledger: &Ledger,
         decided: Vec<Result<Accepted, Refusal>>,
     ) -> Result<Vec<Outcome>, Status> {
-        let positions = decided
-            .iter()
-            .flatten()
-            .filter_map(|accepted| accepted.receipt);
+        let positions = decided.iter().flatten().filter_map(|accepted| accepted.receipt);
         let newest = positions.map(|receipt| receipt.position.get()).max();
         let concerned = match newest {
             None => Vec::new(),
@@ -84,14 +81,10 @@ impl Services {
                 // Names only, so that the state is held for no longer than it takes to look.
                 let look = |view: &crate::resources::View<'_>| {
                     let concerned = |accepted: &Accepted| {
-                        accepted
-                            .receipt
-                            .map(|_| Concerned::new(view, accepted.touched))
+                        accepted.receipt.map(|_| Concerned::new(view, accepted.touched))
                     };
                     let each = decided.iter();
-                    Ok(each
-                        .map(|decided| decided.as_ref().ok().and_then(concerned))
-                        .collect())
+                    Ok(each.map(|decided| decided.as_ref().ok().and_then(concerned)).collect())
                 };
                 self.look(ledger, Some(newest), look).await?.0
             }

@@ -102,11 +102,7 @@ fn of_the_protocol(headers: &HeaderMap) -> Option<Status> {
             );
             ("MESSAGE_TOO_LARGE", message)
         }
-        Code::Internal
-            if status
-                .message()
-                .starts_with("failed to decode Protobuf message") =>
-        {
+        Code::Internal if status.message().starts_with("failed to decode Protobuf message") => {
             let message = format!("the message cannot be read: {}", status.message());
             ("MALFORMED_MESSAGE", message)
         }

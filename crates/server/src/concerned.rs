@@ -49,22 +49,10 @@ impl Concerned {
 /// have made.
 pub(crate) fn there_already(command: &Command, touched: Touched) -> Touched {
     match command {
-        Command::OpenFund(_) => Touched {
-            fund: None,
-            ..touched
-        },
-        Command::RegisterCooperative(_) => Touched {
-            cooperative: None,
-            ..touched
-        },
-        Command::OpenAccount(_) => Touched {
-            account: None,
-            ..touched
-        },
-        Command::ProposeLoan(_) => Touched {
-            loan: None,
-            ..touched
-        },
+        Command::OpenFund(_) => Touched { fund: None, ..touched },
+        Command::RegisterCooperative(_) => Touched { cooperative: None, ..touched },
+        Command::OpenAccount(_) => Touched { account: None, ..touched },
+        Command::ProposeLoan(_) => Touched { loan: None, ..touched },
         Command::OpenLedger(_)
         | Command::AdoptRules(_)
         | Command::ChangeTerms(_)

@@ -16,9 +16,7 @@ impl Deadline {
     pub(crate) fn read(headers: &HeaderMap, arrived: Instant) -> Option<Deadline> {
         let timeout = parse(headers.get("grpc-timeout")?.to_str().ok()?)?;
         let margin = DEADLINE_MARGIN.min(timeout / 10);
-        arrived
-            .checked_add(timeout.saturating_sub(margin))
-            .map(Deadline)
+        arrived.checked_add(timeout.saturating_sub(margin)).map(Deadline)
     }
 
     /// That of a call, if it has one.
@@ -53,13 +51,11 @@ pub(crate) async fn within<T>(
     let Some(deadline) = deadline else {
         return Ok(work.await);
     };
-    tokio::time::timeout_at(deadline.into(), work)
-        .await
-        .map_err(|_| {
-            let message = "the deadline passed before there was an answer, and the outcome is \
+    tokio::time::timeout_at(deadline.into(), work).await.map_err(|_| {
+        let message = "the deadline passed before there was an answer, and the outcome is \
                            unknown: a retry with the same request id is safe";
-            Described::new(Code::DeadlineExceeded, "DEADLINE_EXCEEDED", message).status()
-        })
+        Described::new(Code::DeadlineExceeded, "DEADLINE_EXCEEDED", message).status()
+    })
 }
 
 #[cfg(test)]
@@ -79,9 +75,7 @@ mod tests {
     #[tokio::test]
     async fn who_waits_for_an_answer_too_long_is_told_that_the_outcome_is_unknown() {
         let soon = Some(Instant::now() + Duration::from_millis(5));
-        let status = within(soon, std::future::pending::<()>())
-            .await
-            .unwrap_err();
+        let status = within(soon, std::future::pending::<()>()).await.unwrap_err();
         assert_eq!(status.code(), Code::DeadlineExceeded);
         assert!(status.message().contains("unknown"));
         assert_eq!(within(None, async { 7 }).await.ok(), Some(7));

@@ -23,11 +23,7 @@ pub(crate) struct Health {
 
 impl Health {
     pub(crate) fn new(stopping: watch::Receiver<bool>) -> Health {
-        Health {
-            reporter: HealthReporter::new(),
-            ledgers: Arc::default(),
-            stopping,
-        }
+        Health { reporter: HealthReporter::new(), ledgers: Arc::default(), stopping }
     }
 
     /// The gRPC service.
@@ -38,9 +34,7 @@ impl Health {
     /// Says that a service of that name is there.
     pub(crate) async fn add_service(&self, name: &str) {
         let reporter = &self.reporter;
-        reporter
-            .set_service_status(name, ServingStatus::Serving)
-            .await;
+        reporter.set_service_status(name, ServingStatus::Serving).await;
     }
 
     /// Follows a ledger from now on; a second time does nothing.
@@ -90,11 +84,7 @@ impl Health {
     }
 
     async fn say(&self, name: &str, serving: bool) {
-        let status = if serving {
-            ServingStatus::Serving
-        } else {
-            ServingStatus::NotServing
-        };
+        let status = if serving { ServingStatus::Serving } else { ServingStatus::NotServing };
         self.reporter.set_service_status(name, status).await;
     }
 

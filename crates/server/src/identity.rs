@@ -36,10 +36,7 @@ pub(crate) fn caller(metadata: &MetadataMap) -> Result<Caller, Status> {
         let reserved = Described::new(Code::PermissionDenied, "RESERVED_PRINCIPAL", message);
         return Err(reserved.status());
     }
-    Ok(Caller {
-        principal,
-        authentication: Authentication::Stated,
-    })
+    Ok(Caller { principal, authentication: Authentication::Stated })
 }
 
 #[cfg(test)]

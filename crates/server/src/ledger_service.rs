@@ -102,22 +102,9 @@ impl Services {
         deadline: Option<Instant>,
         resource: ResourceKind,
     ) -> Result<Reply, Status> {
-        let Envelope {
-            ledger: id,
-            request_id,
-            validate_only,
-            expected,
-            command,
-        } = envelope;
-        let terms = Terms {
-            validate_only,
-            expected_position: expected,
-            deadline,
-        };
-        let request = bergulir_engine::Request {
-            request_id: *request_id.as_bytes(),
-            command,
-        };
+        let Envelope { ledger: id, request_id, validate_only, expected, command } = envelope;
+        let terms = Terms { validate_only, expected_position: expected, deadline };
+        let request = bergulir_engine::Request { request_id: *request_id.as_bytes(), command };
         let command = validate_only.then(|| request.command.clone());
 
         let answer = if matches!(request.command, Command::OpenLedger(_)) {
@@ -175,9 +162,7 @@ impl Services {
 
 /// The answer to a single command.
 fn the_one(answer: Answer) -> Result<Accepted, Status> {
-    let unknown = || Refusal::OutcomeUnknown {
-        why: "there was no answer".to_owned(),
-    };
+    let unknown = || Refusal::OutcomeUnknown { why: "there was no answer".to_owned() };
     let outcome = match answer {
         Answer::Items(items) => items.into_iter().next().unwrap_or_else(|| Err(unknown())),
         Answer::Refused { refusal, .. } => Err(refusal),
@@ -201,12 +186,8 @@ fn balances_now(view: &View<'_>, touched: Touched) -> Balances {
     let state = view.state;
     Balances {
         fund: touched.fund.map(|index| state.funds().get(index).balances),
-        account: touched
-            .account
-            .map(|index| state.accounts().get(index).balances),
-        loan: touched
-            .loan
-            .and_then(|index| Some(state.loans().get(index).active()?.balances)),
+        account: touched.account.map(|index| state.accounts().get(index).balances),
+        loan: touched.loan.and_then(|index| Some(state.loans().get(index).active()?.balances)),
     }
 }
 

@@ -46,9 +46,7 @@ impl LogService for Services {
         let bytes = reader.bytes(position)?;
         let parsed = parse_record(position, bytes)?;
         let shown = record_to_wire(bytes, &parsed, record::hash(bytes), false);
-        Ok(Response::new(pb::GetRecordResponse {
-            record: Some(shown),
-        }))
+        Ok(Response::new(pb::GetRecordResponse { record: Some(shown) }))
     }
 
     async fn read_records(

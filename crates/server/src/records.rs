@@ -8,10 +8,7 @@ use bergulir_proto::decode_event;
 use tonic::Status;
 
 /// What is read at once: records that are wanted together mostly lie together.
-const NEIGHBOURS: ReadLimit = ReadLimit {
-    max_records: 64,
-    max_bytes: 16 << 10,
-};
+const NEIGHBOURS: ReadLimit = ReadLimit { max_records: 64, max_bytes: 16 << 10 };
 
 /// Reads single records. Blocks on the disk.
 pub(crate) struct Reader<'a> {

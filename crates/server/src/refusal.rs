@@ -61,31 +61,23 @@ pub(crate) fn read_status(refusal: &ReadRefusal) -> Status {
                 .with("position", position)
                 .with("log_size", size)
         }
-        ReadRefusal::InsideBatch {
-            position,
-            before,
-            after,
-        } => say(Code::FailedPrecondition, "INSIDE_BATCH")
-            .with("position", position)
-            .with("before", before)
-            .with("after", after),
+        ReadRefusal::InsideBatch { position, before, after } => {
+            say(Code::FailedPrecondition, "INSIDE_BATCH")
+                .with("position", position)
+                .with("before", before)
+                .with("after", after)
+        }
         ReadRefusal::InTheFuture => say(Code::InvalidArgument, "IN_THE_FUTURE"),
         ReadRefusal::Log(ReadError::BeyondHead { from, size }) => {
-            say(Code::NotFound, "RECORD_NOT_FOUND")
-                .with("position", from)
-                .with("log_size", size)
+            say(Code::NotFound, "RECORD_NOT_FOUND").with("position", from).with("log_size", size)
         }
         ReadRefusal::Log(ReadError::Corrupt { position, .. }) => {
             say(Code::DataLoss, "CHAIN_BROKEN").with("position", position)
         }
-        ReadRefusal::Log(ReadError::Io {
-            position, source, ..
-        }) => Described::new(
-            Code::Unavailable,
-            "STORAGE_FAILED",
-            format!("{refusal}: {source}"),
-        )
-        .with("position", position),
+        ReadRefusal::Log(ReadError::Io { position, source, .. }) => {
+            Described::new(Code::Unavailable, "STORAGE_FAILED", format!("{refusal}: {source}"))
+                .with("position", position)
+        }
         ReadRefusal::Projections { .. } => say(Code::Unavailable, "PROJECTIONS_FAILED"),
     }
     .status()
@@ -94,9 +86,7 @@ pub(crate) fn read_status(refusal: &ReadRefusal) -> Status {
 /// A record that is in the log and cannot be read.
 pub(crate) fn unreadable_record(position: u64, why: &dyn std::fmt::Display) -> Status {
     let message = format!("the record at position {position} cannot be read: {why}");
-    Described::new(Code::DataLoss, "CHAIN_BROKEN", message)
-        .with("position", position)
-        .status()
+    Described::new(Code::DataLoss, "CHAIN_BROKEN", message).with("position", position).status()
 }
 
 /// The ledger is there, and could not be opened.
@@ -115,9 +105,7 @@ pub(crate) fn not_open(ledger: LedgerId, error: &OpenError) -> Status {
 /// No ledger of that name is on this node.
 pub(crate) fn no_ledger(ledger: LedgerId) -> Status {
     let message = format!("there is no ledger {ledger} on this server: open it first");
-    Described::new(Code::NotFound, "LEDGER_NOT_FOUND", message)
-        .with("ledger", ledger)
-        .status()
+    Described::new(Code::NotFound, "LEDGER_NOT_FOUND", message).with("ledger", ledger).status()
 }
 
 /// The ledger has no such fund, account, ...
@@ -139,24 +127,16 @@ mod tests {
 
     #[test]
     fn a_refusal_says_what_to_do_and_carries_its_facts() {
-        let pushback = Refusal::QueueFull {
-            retry_after: Duration::from_millis(50),
-        };
+        let pushback = Refusal::QueueFull { retry_after: Duration::from_millis(50) };
         let status = command_status(&pushback, None);
         assert_eq!(status.code(), Code::ResourceExhausted);
         let retry = status.get_details_retry_info().unwrap();
         assert_eq!(retry.retry_delay, Some(Duration::from_millis(50)));
 
-        let moved = Refusal::HeadMoved {
-            expected: LogSize::new(7),
-            size: LogSize::new(9),
-        };
+        let moved = Refusal::HeadMoved { expected: LogSize::new(7), size: LogSize::new(9) };
         let status = command_status(&moved, Some(3));
         let info = status.get_details_error_info().unwrap();
-        assert_eq!(
-            (status.code(), info.reason.as_str()),
-            (Code::Aborted, "HEAD_MOVED")
-        );
+        assert_eq!((status.code(), info.reason.as_str()), (Code::Aborted, "HEAD_MOVED"));
         assert_eq!(info.metadata["log_size"], "9");
         assert_eq!(info.metadata["item"], "3");
     }
@@ -170,10 +150,7 @@ mod tests {
         });
         let status = read_status(&damage);
         let info = status.get_details_error_info().unwrap();
-        assert_eq!(
-            (status.code(), info.reason.as_str()),
-            (Code::DataLoss, "CHAIN_BROKEN")
-        );
+        assert_eq!((status.code(), info.reason.as_str()), (Code::DataLoss, "CHAIN_BROKEN"));
         assert_eq!(info.metadata["position"], "12");
     }
 }

@@ -30,14 +30,8 @@ pub(crate) struct View<'a> {
 
 impl<'a> View<'a> {
     pub(crate) fn new(ledger: LedgerId, state: &'a State, now: Timestamp) -> View<'a> {
-        let offset = state
-            .opened()
-            .map_or(UtcOffset::UTC, |opened| opened.utc_offset);
-        View {
-            ledger,
-            state,
-            today: now.date(offset),
-        }
+        let offset = state.opened().map_or(UtcOffset::UTC, |opened| opened.utc_offset);
+        View { ledger, state, today: now.date(offset) }
     }
 
     pub(crate) fn find_fund(&self, id: FundId) -> Result<FundIndex, Status> {
@@ -66,10 +60,7 @@ impl<'a> View<'a> {
     }
 
     pub(crate) fn fund_name(&self, index: FundIndex) -> FundName {
-        FundName {
-            ledger: self.ledger,
-            fund: self.state.funds().get(index).id,
-        }
+        FundName { ledger: self.ledger, fund: self.state.funds().get(index).id }
     }
 
     pub(crate) fn cooperative_name(&self, index: CooperativeIndex) -> CooperativeName {
@@ -152,10 +143,7 @@ impl<'a> View<'a> {
             treasurer: cooperative.treasurer.map(|officer| officer.to_string()),
             readiness: confirmed
                 .filter_map(|(item, position)| {
-                    Some(pb::ConfirmedReadiness {
-                        item: item.to_wire(),
-                        position: position?.get(),
-                    })
+                    Some(pb::ConfirmedReadiness { item: item.to_wire(), position: position?.get() })
                 })
                 .collect(),
         }
@@ -203,16 +191,14 @@ impl<'a> View<'a> {
     pub(crate) fn proposal(&self, at: Position, proposal: &Proposal) -> Option<pb::Proposal> {
         let kind = match proposal.subject {
             Subject::Loan(_) => return None,
-            Subject::AllocationWithdrawal {
-                allocation, amount, ..
-            } => pb::proposal::Kind::Withdrawal(pb::PendingWithdrawal {
-                allocation: allocation.get(),
-                amount: money(amount.minor()),
-            }),
-            Subject::Reversal { reverses, .. } => {
-                pb::proposal::Kind::Reversal(pb::PendingReversal {
-                    reverses: reverses.get(),
+            Subject::AllocationWithdrawal { allocation, amount, .. } => {
+                pb::proposal::Kind::Withdrawal(pb::PendingWithdrawal {
+                    allocation: allocation.get(),
+                    amount: money(amount.minor()),
                 })
+            }
+            Subject::Reversal { reverses, .. } => {
+                pb::proposal::Kind::Reversal(pb::PendingReversal { reverses: reverses.get() })
             }
         };
         Some(pb::Proposal {
@@ -228,11 +214,7 @@ impl<'a> View<'a> {
 
 /// The whole name of a loan of an account.
 pub(crate) fn loan_name(account: AccountName, loan: LoanId) -> LoanName {
-    LoanName {
-        ledger: account.ledger,
-        account: Some((account.fund, account.account)),
-        loan,
-    }
+    LoanName { ledger: account.ledger, account: Some((account.fund, account.account)), loan }
 }
 
 /// Minor units as the wire has them.

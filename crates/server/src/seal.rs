@@ -17,11 +17,8 @@ pub(crate) async fn create(ledger: &Ledger) -> Result<pb::CreateSealResponse, St
         Answer::Items(items) => items.into_iter().next(),
         Answer::Refused { refusal, .. } => Some(Err(refusal)),
     };
-    let accepted = accepted.unwrap_or_else(|| {
-        Err(Refusal::OutcomeUnknown {
-            why: "there was no answer".to_owned(),
-        })
-    });
+    let accepted = accepted
+        .unwrap_or_else(|| Err(Refusal::OutcomeUnknown { why: "there was no answer".to_owned() }));
     let accepted = accepted.map_err(|refusal| refusal::command_status(&refusal, None))?;
     let mut response = pb::CreateSealResponse::default();
     let Some(at) = accepted.receipt else {

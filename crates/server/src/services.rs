@@ -38,13 +38,7 @@ impl Services {
         stopping: watch::Receiver<bool>,
     ) -> Services {
         let streams = Arc::new(Semaphore::new(MAX_STREAMS));
-        Services {
-            node,
-            clock,
-            health,
-            stopping,
-            streams,
-        }
+        Services { node, clock, health, stopping, streams }
     }
 
     /// A ledger that is open.
@@ -93,8 +87,7 @@ pub(crate) fn last(as_of: AsOf) -> u64 {
 
 /// The name in a field of a request.
 pub(crate) fn parse<N: FromStr<Err = NameError>>(field: &str, text: &str) -> Result<N, Status> {
-    text.parse()
-        .map_err(|error| InvalidFields::name(field, &error).status())
+    text.parse().map_err(|error| InvalidFields::name(field, &error).status())
 }
 
 /// The ledger that a field of a request names.

@@ -37,11 +37,7 @@ pub struct ServerOptions {
 impl ServerOptions {
     /// The defaults for everything but where.
     pub fn new(data: impl Into<PathBuf>, listen: SocketAddr) -> ServerOptions {
-        ServerOptions {
-            data: data.into(),
-            listen,
-            ledger: LedgerOptions::default(),
-        }
+        ServerOptions { data: data.into(), listen, ledger: LedgerOptions::default() }
     }
 }
 
@@ -51,7 +47,7 @@ pub enum StartError {
     /// The address can be reached from other machines.
     #[error(
         "{address} can be reached from other machines, and there is neither encryption nor access \
-         control yet: listen on a loopback address such as 127.0.0.1:50051"
+         control yet: listen on a loopback address such as 127.0.0.1:7447"
     )]
     NotLoopback {
         /// The address that was asked for.
@@ -102,18 +98,11 @@ pub async fn start(
     options: ServerOptions,
     progress: impl Fn(LedgerId, u64, u64) + Send + 'static,
 ) -> Result<Running, StartError> {
-    let ServerOptions {
-        data,
-        listen,
-        ledger,
-    } = options;
+    let ServerOptions { data, listen, ledger } = options;
     if !listen.ip().to_canonical().is_loopback() {
         return Err(StartError::NotLoopback { address: listen });
     }
-    let failed = |source| StartError::Listen {
-        address: listen,
-        source,
-    };
+    let failed = |source| StartError::Listen { address: listen, source };
     let listener = TcpListener::bind(listen).await.map_err(failed)?;
     let address = listener.local_addr().map_err(failed)?;
 
@@ -131,12 +120,7 @@ pub async fn start(
     for name in [LEDGER, QUERY, LOG] {
         health.add_service(name).await;
     }
-    Ok(Running {
-        listener,
-        address,
-        services: Services::new(node, clock, health, stopping),
-        stop,
-    })
+    Ok(Running { listener, address, services: Services::new(node, clock, health, stopping), stop })
 }
 
 impl Running {
@@ -155,12 +139,7 @@ impl Running {
         self,
         shutdown: impl Future<Output = ()> + Send,
     ) -> Result<(), ServeError> {
-        let Running {
-            listener,
-            services,
-            stop,
-            ..
-        } = self;
+        let Running { listener, services, stop, .. } = self;
         let node = Arc::clone(&services.node);
         let mut stopping = services.stopping.clone();
         let health = services.health.clone();

@@ -51,10 +51,7 @@ pub(crate) fn read_all(log: &dyn EventLog, limit: ReadLimit) -> Vec<Vec<u8>> {
         }
         assert_eq!(records.next(), cursor.next());
     }
-    assert_eq!(
-        (cursor.next(), cursor.previous()),
-        (head.size.next_position(), head.hash)
-    );
+    assert_eq!((cursor.next(), cursor.previous()), (head.size.next_position(), head.hash));
     read
 }
 
@@ -106,15 +103,7 @@ pub(crate) fn keeps_to_limits<S: Store>() {
     let one = append(&*log, &[&[1; 100], &[2; 100], &[3; 100]])[0].len();
     append(&*log, &[&[4; 100], &[5; 100]]);
     let count = |max_records, max_bytes| {
-        log.read(
-            Position::ZERO,
-            ReadLimit {
-                max_records,
-                max_bytes,
-            },
-        )
-        .unwrap()
-        .len()
+        log.read(Position::ZERO, ReadLimit { max_records, max_bytes }).unwrap().len()
     };
     assert_eq!(count(4, usize::MAX), 4);
     assert_eq!(count(9, usize::MAX), 5);
@@ -135,10 +124,7 @@ pub(crate) fn refuses_a_stale_head<S: Store>() {
         Err(AppendError::HeadMoved { expected: Head::EMPTY, actual }) if actual == head
     ));
     // The size alone is not enough: the hash must be that of the log too.
-    let other = Head {
-        hash: [1; 32].into(),
-        ..head
-    };
+    let other = Head { hash: [1; 32].into(), ..head };
     assert!(matches!(
         log.append(other, &group(other, ["forked"])),
         Err(AppendError::HeadMoved { .. })
@@ -158,20 +144,11 @@ pub(crate) fn refuses_what_is_no_group<S: Store>() {
     };
     assert_eq!(refusal(&Group::new(head)), Refusal::Empty);
     let elsewhere = group(Head::EMPTY, ["x"]);
-    assert_eq!(
-        refusal(&elsewhere),
-        Refusal::OtherBase { base: Head::EMPTY }
-    );
+    assert_eq!(refusal(&elsewhere), Refusal::OtherBase { base: Head::EMPTY });
     let mut unfinished = Group::new(head);
-    let opening = Record {
-        following: 2,
-        ..record(&unfinished, b"x")
-    };
+    let opening = Record { following: 2, ..record(&unfinished, b"x") };
     unfinished.push(&opening).unwrap();
-    assert_eq!(
-        refusal(&unfinished),
-        Refusal::BatchUnfinished { missing: 2 }
-    );
+    assert_eq!(refusal(&unfinished), Refusal::BatchUnfinished { missing: 2 });
     assert_eq!(log.head(), head);
     append(&*log, &[b"second"]);
     assert_eq!(read_all(&*log, ReadLimit::STEP).len(), 2);
@@ -188,10 +165,7 @@ pub(crate) fn takes_the_longest_record<S: Store>() {
     let mut group = Group::new(log.head());
     let mut too_long = longest;
     too_long.push(7);
-    assert!(matches!(
-        push(&mut group, &too_long),
-        Err(GroupError::Record(_))
-    ));
+    assert!(matches!(push(&mut group, &too_long), Err(GroupError::Record(_))));
     assert!(group.is_empty() && group.body().is_empty());
 }
 
@@ -214,21 +188,12 @@ pub(crate) fn keeps_batches_whole<S: Store>() {
     let log = store.open();
     let mut batch = Group::new(Head::EMPTY);
     for following in [0, 2, 1, 0, 0] {
-        let record = Record {
-            following,
-            ..record(&batch, b"x")
-        };
+        let record = Record { following, ..record(&batch, b"x") };
         batch.push(&record).unwrap();
     }
-    let opening = Record {
-        following: 1,
-        ..record(&batch, b"x")
-    };
+    let opening = Record { following: 1, ..record(&batch, b"x") };
     batch.push(&opening).unwrap();
-    let jump = Record {
-        following: 1,
-        ..record(&batch, b"x")
-    };
+    let jump = Record { following: 1, ..record(&batch, b"x") };
     assert!(matches!(batch.push(&jump), Err(GroupError::Chain(_))));
     let close = record(&batch, b"x");
     batch.push(&close).unwrap();

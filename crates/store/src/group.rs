@@ -52,10 +52,7 @@ impl Group {
     pub fn begin(&mut self, base: Head) {
         let mut body = std::mem::take(&mut self.body);
         body.clear();
-        *self = Self {
-            body,
-            ..Self::new(base)
-        };
+        *self = Self { body, ..Self::new(base) };
     }
 
     /// Encodes a record onto the end of the group and returns its hash.
@@ -72,11 +69,7 @@ impl Group {
 
     /// Where the group stands now, to come back to by [`Group::roll_back`].
     pub fn mark(&self) -> GroupMark {
-        GroupMark {
-            cursor: self.cursor,
-            records: self.records,
-            bytes: self.body.len(),
-        }
+        GroupMark { cursor: self.cursor, records: self.records, bytes: self.body.len() }
     }
 
     /// Drops the records since the mark, which is one of this group's own.
@@ -131,15 +124,10 @@ impl Group {
             return Err(Refusal::Empty);
         }
         if self.cursor.following() > 0 {
-            return Err(Refusal::BatchUnfinished {
-                missing: self.cursor.following(),
-            });
+            return Err(Refusal::BatchUnfinished { missing: self.cursor.following() });
         }
         if self.body.len() > frame::MAX_BODY_BYTES {
-            return Err(Refusal::TooLarge {
-                bytes: self.body.len(),
-                most: frame::MAX_BODY_BYTES,
-            });
+            return Err(Refusal::TooLarge { bytes: self.body.len(), most: frame::MAX_BODY_BYTES });
         }
         Ok(())
     }

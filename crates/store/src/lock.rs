@@ -40,10 +40,7 @@ impl DataLock {
     /// # Errors
     /// If another process has locked it, or the disk fails.
     pub fn acquire(directory: &Path) -> Result<Self, LockError> {
-        let io_error = |source| LockError::Io {
-            path: directory.to_owned(),
-            source,
-        };
+        let io_error = |source| LockError::Io { path: directory.to_owned(), source };
         fs::create_dir_all(directory).map_err(io_error)?;
         let file = OpenOptions::new()
             .write(true)
@@ -53,9 +50,7 @@ impl DataLock {
             .map_err(io_error)?;
         match file.try_lock() {
             Ok(()) => Ok(Self { _file: file }),
-            Err(TryLockError::WouldBlock) => Err(LockError::InUse {
-                path: directory.to_owned(),
-            }),
+            Err(TryLockError::WouldBlock) => Err(LockError::InUse { path: directory.to_owned() }),
             Err(TryLockError::Error(source)) => Err(io_error(source)),
         }
     }
@@ -70,10 +65,7 @@ mod tests {
         let above = tempfile::tempdir().unwrap();
         let directory = above.path().join("new");
         let lock = DataLock::acquire(&directory).unwrap();
-        assert!(matches!(
-            DataLock::acquire(&directory),
-            Err(LockError::InUse { .. })
-        ));
+        assert!(matches!(DataLock::acquire(&directory), Err(LockError::InUse { .. })));
         drop(lock);
         DataLock::acquire(&directory).unwrap();
     }

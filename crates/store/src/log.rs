@@ -19,10 +19,7 @@ pub struct Head {
 
 impl Head {
     /// The end of a log without records.
-    pub const EMPTY: Self = Self {
-        size: LogSize::EMPTY,
-        hash: Hash::ZERO,
-    };
+    pub const EMPTY: Self = Self { size: LogSize::EMPTY, hash: Hash::ZERO };
 }
 
 /// An append-only log of the records of one ledger.
@@ -59,23 +56,14 @@ pub struct ReadLimit {
 
 impl ReadLimit {
     /// A single record.
-    pub const ONE: Self = Self {
-        max_records: 1,
-        max_bytes: usize::MAX,
-    };
+    pub const ONE: Self = Self { max_records: 1, max_bytes: usize::MAX };
 
     /// A step of a long walk: about 1 MiB, so that memory stays small and reads long.
-    pub const STEP: Self = Self {
-        max_records: usize::MAX,
-        max_bytes: 1 << 20,
-    };
+    pub const STEP: Self = Self { max_records: usize::MAX, max_bytes: 1 << 20 };
 
     /// This many records of any length.
     pub const fn records(max_records: usize) -> Self {
-        Self {
-            max_records,
-            max_bytes: usize::MAX,
-        }
+        Self { max_records, max_bytes: usize::MAX }
     }
 }
 

@@ -29,10 +29,7 @@ impl MemoryLog {
 
 impl EventLog for MemoryLog {
     fn head(&self) -> Head {
-        self.held
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .head
+        self.held.read().unwrap_or_else(PoisonError::into_inner).head
     }
 
     fn read(&self, from: Position, limit: ReadLimit) -> Result<Records, ReadError> {
@@ -40,10 +37,7 @@ impl EventLog for MemoryLog {
         let wanted = usize::try_from(from.get())
             .ok()
             .and_then(|from| held.records.get(from..))
-            .ok_or(ReadError::BeyondHead {
-                from,
-                size: held.head.size,
-            })?;
+            .ok_or(ReadError::BeyondHead { from, size: held.head.size })?;
         let mut records = Records::starting_at(from);
         for record in wanted {
             if !records.take_in(record, limit) {
@@ -56,10 +50,7 @@ impl EventLog for MemoryLog {
     fn append(&self, expected: Head, group: &Group) -> Result<Head, AppendError> {
         let mut held = self.held.write().unwrap_or_else(PoisonError::into_inner);
         if held.head != expected {
-            return Err(AppendError::HeadMoved {
-                expected,
-                actual: held.head,
-            });
+            return Err(AppendError::HeadMoved { expected, actual: held.head });
         }
         group.acceptable_on(expected)?;
         held.records.extend(group.iter().map(Box::from));

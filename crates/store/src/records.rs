@@ -15,11 +15,7 @@ pub struct Records {
 
 impl Records {
     pub(crate) fn starting_at(first: Position) -> Self {
-        Self {
-            first,
-            count: 0,
-            body: Vec::new(),
-        }
+        Self { first, count: 0, body: Vec::new() }
     }
 
     /// Takes the record in if the limit allows it, and says whether it did. A first record is
@@ -56,10 +52,7 @@ impl Records {
 
     /// The records with their positions, in order.
     pub fn iter(&self) -> Iter<'_> {
-        Iter {
-            position: self.first,
-            slices: RecordSlices::new(&self.body),
-        }
+        Iter { position: self.first, slices: RecordSlices::new(&self.body) }
     }
 }
 

@@ -32,11 +32,7 @@ pub(crate) fn day(days: i32) -> Date {
 }
 
 pub(crate) fn bank(reference: &str) -> BankReference {
-    BankReference {
-        bank: text("BPD"),
-        reference: text(reference),
-        line: None,
-    }
+    BankReference { bank: text("BPD"), reference: text(reference), line: None }
 }
 
 pub(crate) fn open_ledger(ledger: &str) -> Command {
@@ -121,10 +117,7 @@ pub(crate) fn confirm(number: u32) -> Command {
         cooperative: id(&format!("c{number}")),
         item: ReadinessItem::BankAccount,
         number: None,
-        evidence: Evidence {
-            reference: text("doc/1"),
-            salted_digest: [7; 32],
-        },
+        evidence: Evidence { reference: text("doc/1"), salted_digest: [7; 32] },
     })
 }
 
@@ -133,10 +126,7 @@ pub(crate) fn open_account(fund: &str, number: u32) -> Command {
         fund: id(fund),
         account: id(&format!("a{number}")),
         cooperative: id(&format!("c{number}")),
-        bank_account: BankAccount {
-            bank: text("BPD"),
-            number: text(&format!("000{number}")),
-        },
+        bank_account: BankAccount { bank: text("BPD"), number: text(&format!("000{number}")) },
         holder: text(&name(number)),
     })
 }

@@ -16,11 +16,9 @@ const STRIDE: usize = if cfg!(debug_assertions) { 5 } else { 1 };
 fn every_flipped_byte_is_found_at_the_position_that_it_belongs_to() {
     let ledger = small();
     let folder = tempfile::tempdir().unwrap();
-    let layouts =
-        [(1, 100), (3, 5), (100, 1)].map(|(records_in_frame, frames_in_segment)| Layout {
-            records_in_frame,
-            frames_in_segment,
-        });
+    let layouts = [(1, 100), (3, 5), (100, 1)].map(|(records_in_frame, frames_in_segment)| {
+        Layout { records_in_frame, frames_in_segment }
+    });
     for (turn, layout) in layouts.into_iter().enumerate() {
         let folder = folder.path().join(turn.to_string());
         let files = Log::of(&ledger.drafts, layout).files();
@@ -60,10 +58,7 @@ fn a_record_cut_out_is_found() {
         if position + 1 < ledger.size() {
             let (at, code) = invalid(&report);
             let found_by = ["RECORD_MISPLACED", "BATCH_BROKEN"];
-            assert!(
-                at == position && found_by.contains(&code),
-                "{position}: {at} {code}"
-            );
+            assert!(at == position && found_by.contains(&code), "{position}: {at} {code}");
         } else {
             // A log that is shorter by whole frames is a right one: only a checkpoint shows more.
             assert_eq!(report.finding, Finding::Valid);
@@ -81,20 +76,14 @@ fn two_records_swapped_and_one_doubled_are_found() {
         let first = std::mem::replace(log.record(position), second);
         *log.record(position + 1) = first;
         log.write(folder.path());
-        assert_eq!(
-            invalid(&report(folder.path())),
-            (position, "RECORD_MISPLACED")
-        );
+        assert_eq!(invalid(&report(folder.path())), (position, "RECORD_MISPLACED"));
 
         let folder = tempfile::tempdir().unwrap();
         let mut log = Log::of(&ledger.drafts, SMALL);
         let doubled = log.record(position).clone();
         log.insert(position, doubled);
         log.write(folder.path());
-        assert_eq!(
-            invalid(&report(folder.path())),
-            (position + 1, "RECORD_MISPLACED")
-        );
+        assert_eq!(invalid(&report(folder.path())), (position + 1, "RECORD_MISPLACED"));
     }
 }
 
@@ -107,12 +96,7 @@ fn an_edited_record_is_named_itself_by_the_hash_after_it() {
         let record = Record::parse(bytes).unwrap();
         let mut edited = Vec::new();
         let request_id = [0xee; 16];
-        Record {
-            request_id,
-            ..record
-        }
-        .encode(&mut edited)
-        .unwrap();
+        Record { request_id, ..record }.encode(&mut edited).unwrap();
         *bytes = edited;
         let folder = tempfile::tempdir().unwrap();
         log.write(folder.path());
@@ -138,11 +122,8 @@ fn a_frame_missing_in_the_middle_is_found() {
                 continue;
             }
             let position = file.owners[frame.start];
-            let code = if f + 1 < file.frames.len() {
-                "FRAME_MISPLACED"
-            } else {
-                "SEGMENT_MISSING"
-            };
+            let code =
+                if f + 1 < file.frames.len() { "FRAME_MISPLACED" } else { "SEGMENT_MISSING" };
             assert_eq!(invalid(&report), (position, code));
         }
     }
@@ -166,12 +147,7 @@ fn a_frame_truncated_in_the_middle_is_torn_only_at_the_very_end() {
                 continue;
             }
             assert_eq!(report.finding.verdict(), Verdict::CannotTell);
-            let Finding::Torn {
-                position: at,
-                bytes,
-                place,
-            } = &report.finding
-            else {
+            let Finding::Torn { position: at, bytes, place } = &report.finding else {
                 panic!("{:?}", report.finding);
             };
             assert_eq!(at.get(), position);
@@ -195,12 +171,7 @@ fn a_segment_missing_or_renamed_is_found() {
         let next = files.get(s + 1).map(|next| next.owners[0]);
 
         let path = folder.path().join(&file.name);
-        for name in [
-            "x.seg",
-            "00000000000000000001.seg",
-            "00000000000000009999.seg",
-            "away",
-        ] {
+        for name in ["x.seg", "00000000000000000001.seg", "00000000000000009999.seg", "away"] {
             let renamed = folder.path().join(name);
             fs::rename(&path, &renamed).unwrap();
             let report = report(folder.path());
@@ -210,11 +181,7 @@ fn a_segment_missing_or_renamed_is_found() {
                 assert_eq!(report.finding, Finding::Valid);
                 assert_eq!(report.not_read, ["away"]);
             } else {
-                let code = if is_gap {
-                    "SEGMENT_MISSING"
-                } else {
-                    "SEGMENT_RENAMED"
-                };
+                let code = if is_gap { "SEGMENT_MISSING" } else { "SEGMENT_RENAMED" };
                 assert_eq!(invalid(&report), (first, code), "{name}");
             }
             fs::rename(&renamed, &path).unwrap();

@@ -25,10 +25,7 @@ fn zeros_at_the_end_of_any_segment_are_not_records() {
 #[test]
 fn a_torn_last_frame_before_zeros_is_torn() {
     let ledger = small();
-    let layout = Layout {
-        records_in_frame: 10,
-        frames_in_segment: 100,
-    };
+    let layout = Layout { records_in_frame: 10, frames_in_segment: 100 };
     let mut files = Log::of(&ledger.drafts, layout).files();
     let file = &mut files[0];
     let last = file.frames.last().unwrap().clone();
@@ -100,10 +97,7 @@ fn a_frame_that_is_just_being_written_is_waited_for() {
                 file.write_all(piece).unwrap();
             }
         });
-        let options = Options {
-            patience: Duration::from_secs(10),
-            ..Options::default()
-        };
+        let options = Options { patience: Duration::from_secs(10), ..Options::default() };
         let reports = verify(folder.path(), &options, &mut |_| {}).unwrap();
         assert_eq!(reports[0].finding, Finding::Valid);
         assert_eq!(reports[0].records.get(), ledger.size());
@@ -113,10 +107,7 @@ fn a_frame_that_is_just_being_written_is_waited_for() {
 #[test]
 fn a_log_that_grows_is_verified_as_it_was() {
     let ledger = small();
-    let layout = Layout {
-        records_in_frame: 1,
-        frames_in_segment: 12,
-    };
+    let layout = Layout { records_in_frame: 1, frames_in_segment: 12 };
     let files = Log::of(&ledger.drafts, layout).files();
     let folder = tempfile::tempdir().unwrap();
     write(folder.path(), &files[..1]);
@@ -137,10 +128,7 @@ fn a_log_that_grows_is_verified_as_it_was() {
         });
         let mut seen = 0;
         while !writer.is_finished() {
-            let options = Options {
-                patience: Duration::from_secs(10),
-                ..at_once()
-            };
+            let options = Options { patience: Duration::from_secs(10), ..at_once() };
             let reports = verify(path, &options, &mut |_| {}).unwrap();
             assert_eq!(reports[0].finding, Finding::Valid);
             let records = reports[0].records.get();

@@ -22,10 +22,7 @@ pub(crate) struct Layout {
 }
 
 /// A few records a frame, a few frames a segment.
-pub(crate) const SMALL: Layout = Layout {
-    records_in_frame: 3,
-    frames_in_segment: 5,
-};
+pub(crate) const SMALL: Layout = Layout { records_in_frame: 3, frames_in_segment: 5 };
 
 /// One segment file.
 #[derive(Clone)]
@@ -52,9 +49,7 @@ impl Log {
             open = following > 0 || length < layout.records_in_frame;
         }
         let segments = frames.chunks(layout.frames_in_segment);
-        Log {
-            segments: segments.map(<[_]>::to_vec).collect(),
-        }
+        Log { segments: segments.map(<[_]>::to_vec).collect() }
     }
 
     /// Takes a record out.
@@ -133,15 +128,13 @@ impl SegmentFile {
         let frame = builder.build(Position::new(first), count, &bytes, start as u64);
         self.bytes.extend_from_slice(frame.unwrap());
         self.frames.push(start..self.bytes.len());
-        self.owners
-            .resize(start + bergulir_chain::frame::HEADER_BYTES, first);
+        self.owners.resize(start + bergulir_chain::frame::HEADER_BYTES, first);
         for (position, record) in (first..).zip(records) {
             let end = self.owners.len() + body::LENGTH_BYTES + record.len();
             self.owners.resize(end, position);
         }
         // The end mark stands behind the last record.
-        self.owners
-            .resize(self.bytes.len(), first + u64::from(count) - 1);
+        self.owners.resize(self.bytes.len(), first + u64::from(count) - 1);
     }
 }
 

@@ -41,10 +41,7 @@ fn lent() -> Ledger {
 fn event(command: Command) -> Event {
     match command {
         Command::Disburse(c) => Event::Disbursed(c),
-        Command::Repay(command) => Event::Repaid(Repaid {
-            command,
-            relend_income: false,
-        }),
+        Command::Repay(command) => Event::Repaid(Repaid { command, relend_income: false }),
         Command::OpenAccount(c) => Event::AccountOpened(c),
         Command::RegisterCooperative(c) => Event::CooperativeRegistered(c),
         Command::ConfirmReadiness(c) => Event::ReadinessConfirmed(c),
@@ -57,11 +54,7 @@ fn a_broken_rule_is_found_though_the_chain_is_right() {
     let disburse = |amount| event(disburse("l1", amount, "d1"));
     for (forged, principal, rule) in [
         (disburse(rp(LOAN + 1)), "maker", "LOAN_LIMIT_EXCEEDED"),
-        (
-            event(repay("l1", [1, 0, 0], "r1")),
-            "maker",
-            "NOTHING_DISBURSED",
-        ),
+        (event(repay("l1", [1, 0, 0], "r1")), "maker", "NOTHING_DISBURSED"),
         (event(open_account("pilot", 1)), "maker", "ALREADY_EXISTS"),
         (event(register(1)), "maker", "ALREADY_EXISTS"),
         (event(confirm(2)), "maker", "COOPERATIVE_NOT_FOUND"),
@@ -128,10 +121,8 @@ fn facts_that_the_decision_did_not_find_are_found() {
         unreachable!("it lends");
     };
     terms.tenor_months = 60;
-    let forged = Event::LoanApproved(LoanApproved {
-        command: c::ApproveLoan { loan: id("l2") },
-        terms,
-    });
+    let forged =
+        Event::LoanApproved(LoanApproved { command: c::ApproveLoan { loan: id("l2") }, terms });
     let at = ledger.forge("checker", &forged);
     let (position, code, _) = found(&ledger);
     assert_eq!((position, code), (at, "EVENT_FORGED"));
@@ -155,11 +146,7 @@ fn a_request_id_used_twice_is_found() {
         ledger.drafts[second].request_id = ledger.drafts[first].request_id;
         let (position, code, message) = found(&ledger);
         // Seals cover the records before them, not their ids.
-        assert_eq!(
-            (position, code),
-            (second as u64, "REQUEST_ID_USED"),
-            "{message}"
-        );
+        assert_eq!((position, code), (second as u64, "REQUEST_ID_USED"), "{message}");
         assert!(message.contains(&format!("position {first} ")), "{message}");
     }
 }
@@ -261,10 +248,7 @@ fn versions_that_are_not_known_here_cannot_be_told() {
     let mut newer_record = Log::of(&ledger.drafts, SMALL);
     let last = ledger.size() - 1;
     newer_record.record(last)[0] = 2;
-    for (log, position) in [
-        (Log::of(&newer_rules.drafts, SMALL), last + 1),
-        (newer_record, last),
-    ] {
+    for (log, position) in [(Log::of(&newer_rules.drafts, SMALL), last + 1), (newer_record, last)] {
         let folder = tempfile::tempdir().unwrap();
         log.write(folder.path());
         let report = report(folder.path());
@@ -280,9 +264,7 @@ fn an_event_in_another_encoding_is_found() {
     let mut ledger = small();
     // A field that no event has.
     let last = ledger.drafts.len() - 1;
-    ledger.drafts[last]
-        .event
-        .extend_from_slice(&[0xf8, 0x3f, 0x00]);
+    ledger.drafts[last].event.extend_from_slice(&[0xf8, 0x3f, 0x00]);
     let (position, code, _) = found(&ledger);
     assert_eq!((position, code), (last as u64, "EVENT_UNREADABLE"));
 }

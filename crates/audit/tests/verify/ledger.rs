@@ -91,10 +91,7 @@ impl Past {
 
 /// An absent line is line 0.
 fn with_line(reference: &BankReference) -> BankReference {
-    BankReference {
-        line: Some(reference.line.unwrap_or(0)),
-        ..reference.clone()
-    }
+    BankReference { line: Some(reference.line.unwrap_or(0)), ..reference.clone() }
 }
 
 impl Lookups for Past {
@@ -191,22 +188,14 @@ impl Ledger {
     ) -> Position {
         let time = Timestamp::from_micros(self.clock.as_micros() + 1_000_000);
         advance(&mut self.state, time);
-        let context = Context {
-            time,
-            principal: id(principal),
-            lookups: &self.past,
-        };
+        let context = Context { time, principal: id(principal), lookups: &self.past };
         let event = match decide(&self.state, command, &context) {
             Ok(event) => event,
             Err(rejection) => panic!("refused: {rejection}\n{command:#?}"),
         };
         let draft = self.draft(principal, authentication, &event, following);
         let position = Position::new(self.size());
-        let header = Header {
-            position,
-            recorded_at: time,
-            principal: id(principal),
-        };
+        let header = Header { position, recorded_at: time, principal: id(principal) };
         evolve(&mut self.state, &header, &event);
         let (bytes, hash) = draft.encode(position.get(), self.replica.head_hash());
         let record = Record::parse(&bytes).unwrap();

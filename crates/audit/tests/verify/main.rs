@@ -25,10 +25,7 @@ use bergulir_audit::{Finding, LedgerReport, Options, verify};
 
 /// Options that do not wait for a writer that is not there.
 fn at_once() -> Options {
-    Options {
-        patience: Duration::ZERO,
-        ..Options::default()
-    }
+    Options { patience: Duration::ZERO, ..Options::default() }
 }
 
 /// The report on the one log at a path.
@@ -43,9 +40,7 @@ fn report(path: &Path) -> LedgerReport {
 #[track_caller]
 fn invalid(report: &LedgerReport) -> (u64, &'static str) {
     match &report.finding {
-        Finding::Invalid {
-            position, reason, ..
-        } => (position.get(), reason.code()),
+        Finding::Invalid { position, reason, .. } => (position.get(), reason.code()),
         other => panic!("not found to be invalid: {other:?}"),
     }
 }

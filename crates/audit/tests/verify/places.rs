@@ -9,10 +9,7 @@ use crate::programme::small;
 use crate::{at_once, invalid, report};
 
 fn of(ledger: &str) -> Options {
-    Options {
-        ledger: Some(id(ledger)),
-        ..at_once()
-    }
+    Options { ledger: Some(id(ledger)), ..at_once() }
 }
 
 fn other() -> Ledger {

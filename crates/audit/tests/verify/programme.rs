@@ -94,10 +94,7 @@ pub(crate) fn programme(cooperatives: u32) -> Ledger {
     }
     for number in numbers.clone() {
         let reference = format!("d{number}");
-        ledger.submit(
-            "maker",
-            &disburse(&format!("l{number}"), rp(LOAN), &reference),
-        );
+        ledger.submit("maker", &disburse(&format!("l{number}"), rp(LOAN), &reference));
     }
     let instalment = [3_030_303, 454_545, 0];
     let mut back = 0;
@@ -109,10 +106,7 @@ pub(crate) fn programme(cooperatives: u32) -> Ledger {
                 let proposal = ledger.submit("maker", &propose_reversal(wrong));
                 ledger.submit("checker", &approve_reversal(proposal));
             }
-            ledger.submit(
-                "maker",
-                &repay(&format!("l{number}"), instalment, &reference),
-            );
+            ledger.submit("maker", &repay(&format!("l{number}"), instalment, &reference));
             back += instalment[0];
         }
     }
@@ -120,10 +114,7 @@ pub(crate) fn programme(cooperatives: u32) -> Ledger {
     for number in 1..=u32::try_from(back / LOAN).unwrap() {
         loan(&mut ledger, &format!("m{number}"), number);
         let reference = format!("e{number}");
-        ledger.submit(
-            "maker",
-            &disburse(&format!("m{number}"), rp(LOAN), &reference),
-        );
+        ledger.submit("maker", &disburse(&format!("m{number}"), rp(LOAN), &reference));
     }
     ledger
 }

@@ -20,11 +20,7 @@ fn a_forged_balance_root_or_state_digest_is_found() {
     for (forge_root, code) in [(true, "SEAL_ROOT_FORGED"), (false, "SEAL_DIGEST_FORGED")] {
         let mut ledger = small();
         let mut seal = ledger.seal();
-        let digest = if forge_root {
-            &mut seal.balance_root
-        } else {
-            &mut seal.state_digest
-        };
+        let digest = if forge_root { &mut seal.balance_root } else { &mut seal.state_digest };
         digest[31] ^= 1;
         let at = ledger.append_seal(seal);
         assert_eq!(invalid(&finding(&ledger)), (at.get(), code));

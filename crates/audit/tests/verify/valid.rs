@@ -44,10 +44,7 @@ fn every_kind_of_money_event_is_verified_in_any_layout() {
     let ledger = small();
     let records = chained(&ledger.drafts);
     for (records_in_frame, frames_in_segment) in [(1, 1), (3, 5), (7, 2), (1000, 1)] {
-        let layout = Layout {
-            records_in_frame,
-            frames_in_segment,
-        };
+        let layout = Layout { records_in_frame, frames_in_segment };
         let folder = tempfile::tempdir().unwrap();
         Log::of(&ledger.drafts, layout).write(folder.path());
         let report = report(folder.path());
@@ -58,14 +55,8 @@ fn every_kind_of_money_event_is_verified_in_any_layout() {
         assert_eq!(report.ledger.unwrap().as_str(), "tangerang");
         assert_eq!(report.origin.unwrap(), "ledger.example.go.id/tangerang");
         let first = &ledger.drafts[0];
-        assert_eq!(
-            report.first_recorded_at.unwrap().as_micros(),
-            first.recorded_at
-        );
-        assert_eq!(
-            report.last_recorded_at.unwrap().as_micros(),
-            ledger.clock.as_micros()
-        );
+        assert_eq!(report.first_recorded_at.unwrap().as_micros(), first.recorded_at);
+        assert_eq!(report.last_recorded_at.unwrap().as_micros(), ledger.clock.as_micros());
         let totals = report.totals;
         assert_eq!(totals.loans, 2);
         assert_eq!(totals.allocated, 1_051_000_000 * RP);
@@ -82,10 +73,7 @@ fn every_kind_of_money_event_is_verified_in_any_layout() {
 #[test]
 fn every_prefix_of_whole_frames_is_valid() {
     let ledger = small();
-    let one_each = Layout {
-        records_in_frame: 1,
-        frames_in_segment: 4,
-    };
+    let one_each = Layout { records_in_frame: 1, frames_in_segment: 4 };
     let mut log = Log::of(&ledger.drafts, one_each);
     while log.segments.iter().flatten().count() > 1 {
         let frames = log.segments.last_mut().unwrap();
@@ -121,10 +109,7 @@ fn the_end_is_not_waited_for_where_it_is_clean() {
     let folder = tempfile::tempdir().unwrap();
     Log::of(&small().drafts, SMALL).write(folder.path());
     let began = std::time::Instant::now();
-    let options = Options {
-        patience: std::time::Duration::from_secs(3600),
-        ..Options::default()
-    };
+    let options = Options { patience: std::time::Duration::from_secs(3600), ..Options::default() };
     let reports = verify(folder.path(), &options, &mut |_| {}).unwrap();
     assert_eq!(reports[0].finding, Finding::Valid);
     assert_ne!(reports[0].head_hash, Hash::ZERO);

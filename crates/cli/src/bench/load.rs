@@ -60,8 +60,7 @@ impl Tally {
     }
 
     fn timed(&mut self, took: Duration) {
-        self.latencies
-            .push(u32::try_from(took.as_micros()).unwrap_or(u32::MAX));
+        self.latencies.push(u32::try_from(took.as_micros()).unwrap_or(u32::MAX));
     }
 
     /// Counts an answer, which must be what was expected.
@@ -259,10 +258,7 @@ mod tests {
 
     #[test]
     fn percentiles_are_those_of_real_requests() {
-        let mut tally = Tally {
-            latencies: (1..=1_000).collect(),
-            ..Tally::default()
-        };
+        let mut tally = Tally { latencies: (1..=1_000).collect(), ..Tally::default() };
         assert_eq!(tally.per_mille(500), 500);
         assert_eq!(tally.per_mille(990), 990);
         assert_eq!(tally.per_mille(999), 999);
@@ -275,21 +271,14 @@ mod tests {
     #[test]
     fn an_answer_that_was_not_expected_ends_the_load() {
         let mut tally = Tally::default();
-        let money = Money {
-            disbursed: 5,
-            ..Money::default()
-        };
+        let money = Money { disbursed: 5, ..Money::default() };
         assert!(tally.count(Expected::New(money), Ok((3, false))).is_ok());
         assert!(tally.count(Expected::Duplicate, Ok((3, true))).is_ok());
         let refused = || Err("LOAN_LIMIT_EXCEEDED".to_owned());
         assert!(tally.count(Expected::Refused, refused()).is_ok());
         assert!(tally.count(Expected::New(money), Ok((3, true))).is_err());
         assert!(tally.count(Expected::New(money), refused()).is_err());
-        assert!(
-            tally
-                .count(Expected::Refused, Err("OTHER".to_owned()))
-                .is_err()
-        );
+        assert!(tally.count(Expected::Refused, Err("OTHER".to_owned())).is_err());
         assert!(tally.count(Expected::Refused, Ok((4, false))).is_err());
         assert_eq!((tally.events, tally.duplicates, tally.refused), (1, 1, 1));
         assert_eq!((tally.money, tally.last_position), (money, 3));

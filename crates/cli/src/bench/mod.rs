@@ -174,20 +174,11 @@ pub(crate) async fn run(args: BenchArgs, json: bool) -> Result<(), Failure> {
     };
     let size = Size::for_events(events, args.accounts, OffsetDateTime::now_utc());
     Box::pin(prepare(&desks[0], &ledger, &size)).await?;
-    let shares = Shares {
-        retries: args.retries_per_mille,
-        refusals: args.refusals_per_mille,
-    };
+    let shares = Shares { retries: args.retries_per_mille, refusals: args.refusals_per_mille };
     let mixes = (0..in_flight).map(|worker| Mix::new(size, shares, worker, in_flight));
-    let sending = if batches {
-        Sending::Batches(args.batch)
-    } else {
-        Sending::Unary
-    };
+    let sending = if batches { Sending::Batches(args.batch) } else { Sending::Unary };
     let cpu_before = server.as_ref().and_then(Server::cpu_seconds);
-    let log = server
-        .as_ref()
-        .map(|server| log_folder(server.data(), &ledger));
+    let log = server.as_ref().map(|server| log_folder(server.data(), &ledger));
     let loaded = load(&desks, mixes.collect(), sending, events, args.seconds).await?;
     let cpu_after = server.as_ref().and_then(Server::cpu_seconds);
     let server_rss_bytes = server.as_ref().and_then(Server::resident_bytes);
@@ -203,9 +194,7 @@ pub(crate) async fn run(args: BenchArgs, json: bool) -> Result<(), Failure> {
         p50_us: tally.per_mille(500),
         p99_us: tally.per_mille(990),
         p999_us: tally.per_mille(999),
-        server_cpu_seconds: cpu_after
-            .zip(cpu_before)
-            .map(|(after, before)| after - before),
+        server_cpu_seconds: cpu_after.zip(cpu_before).map(|(after, before)| after - before),
         server_rss_bytes,
         log_bytes: None,
         index_bytes: None,
@@ -271,9 +260,7 @@ async fn prepare(desk: &Desk, ledger: &str, size: &Size) -> Result<(), Failure> 
     let accounts = 0..size.accounts;
     let bar = progress::bar(size.accounts as u64 * 6);
     bar.set_message("preparing accounts");
-    let groups = accounts
-        .clone()
-        .map(|account| plan::open_account(account, size));
+    let groups = accounts.clone().map(|account| plan::open_account(account, size));
     desk.send(Person::Maker, groups, &bar).await?;
     let groups = accounts.map(|account| vec![plan::approve_loan(account)]);
     desk.send(Person::Checker, groups, &bar).await?;
@@ -289,17 +276,10 @@ async fn load(
     events: u64,
     seconds: Option<u64>,
 ) -> Result<Loaded, Failure> {
-    let bar = if events == u64::MAX {
-        progress::bar(0)
-    } else {
-        progress::bar(events)
-    };
+    let bar = if events == u64::MAX { progress::bar(0) } else { progress::bar(events) };
     bar.set_message("loading");
     let began = Instant::now();
-    let until = Until {
-        events,
-        at: seconds.map(|seconds| began + Duration::from_secs(seconds)),
-    };
+    let until = Until { events, at: seconds.map(|seconds| began + Duration::from_secs(seconds)) };
     let tally = load::run(desks, mixes, sending, until, &bar).await?;
     let answered = began.elapsed();
     bar.finish_and_clear();
@@ -322,12 +302,7 @@ async fn load(
     let totals_match = minor(fund.principal_receivable.as_ref())
         == Some(money.disbursed - money.principal)
         && minor(fund.interest_income.as_ref()) == Some(money.interest);
-    Ok(Loaded {
-        tally,
-        answered,
-        caught_up,
-        totals_match,
-    })
+    Ok(Loaded { tally, answered, caught_up, totals_match })
 }
 
 /// Whether the log is valid, and how many records it has.
@@ -340,9 +315,7 @@ async fn verify(data: &Path, ledger: &str) -> Result<(bool, u64), Failure> {
         .map_err(|error| could_not(&error))?
         .map_err(|error| could_not(&error))?;
     let records = reports.iter().map(|report| report.records.get()).sum();
-    let valid = reports
-        .iter()
-        .all(|report| report.finding.verdict() == Verdict::Valid);
+    let valid = reports.iter().all(|report| report.finding.verdict() == Verdict::Valid);
     Ok((valid, records))
 }
 
@@ -376,14 +349,8 @@ fn show(measured: &Measured, json: bool) -> Result<(), Failure> {
         &[
             ("events", count(measured.events)),
             ("seconds", format!("{:.2}", measured.seconds)),
-            (
-                "events a second",
-                format!("{:.0}", measured.events_per_second),
-            ),
-            (
-                "events a second, caught up",
-                format!("{:.0}", measured.events_per_second_caught_up),
-            ),
+            ("events a second", format!("{:.0}", measured.events_per_second)),
+            ("events a second, caught up", format!("{:.0}", measured.events_per_second_caught_up)),
             ("p50, µs", measured.p50_us.to_string()),
             ("p99, µs", measured.p99_us.to_string()),
             ("p99.9, µs", measured.p999_us.to_string()),
@@ -391,10 +358,7 @@ fn show(measured: &Measured, json: bool) -> Result<(), Failure> {
                 "server, CPU seconds",
                 optional(measured.server_cpu_seconds.map(|cpu| format!("{cpu:.2}"))),
             ),
-            (
-                "server, memory, bytes",
-                optional(measured.server_rss_bytes.map(count)),
-            ),
+            ("server, memory, bytes", optional(measured.server_rss_bytes.map(count))),
             ("log, bytes", optional(measured.log_bytes.map(count))),
             ("index, bytes", optional(measured.index_bytes.map(count))),
             (
@@ -402,15 +366,9 @@ fn show(measured: &Measured, json: bool) -> Result<(), Failure> {
                 optional(measured.bytes_per_event.map(|bytes| format!("{bytes:.1}"))),
             ),
             ("refused, as expected", count(measured.refused)),
-            (
-                "duplicates, as expected",
-                count(measured.duplicates_answered),
-            ),
+            ("duplicates, as expected", count(measured.duplicates_answered)),
             ("totals match", measured.totals_match.to_string()),
-            (
-                "verified",
-                optional(measured.verified.map(|yes| yes.to_string())),
-            ),
+            ("verified", optional(measured.verified.map(|yes| yes.to_string()))),
         ],
     );
     page.print()

@@ -60,9 +60,7 @@ impl Size {
     /// What the fund needs, in minor units.
     pub(crate) fn total(&self) -> i64 {
         let accounts = i64::try_from(self.accounts).unwrap_or(i64::MAX);
-        self.principal
-            .saturating_mul(accounts)
-            .min(MAX_AMOUNT_MINOR)
+        self.principal.saturating_mul(accounts).min(MAX_AMOUNT_MINOR)
     }
 
     fn day(&self, days: u64) -> pb::Date {
@@ -76,11 +74,7 @@ fn idr(minor: i64) -> pb::Money {
 }
 
 fn bank(reference: String) -> pb::BankReference {
-    pb::BankReference {
-        bank: BANK.to_owned(),
-        reference,
-        line: None,
-    }
+    pb::BankReference { bank: BANK.to_owned(), reference, line: None }
 }
 
 fn loan(account: usize) -> String {
@@ -185,12 +179,8 @@ pub(crate) fn open_account(account: usize, size: &Size) -> Vec<pb::Command> {
 
 /// The approval of an account's loan.
 pub(crate) fn approve_loan(account: usize) -> pb::Command {
-    let approve = pb::ApproveLoan {
-        loan: loan(account),
-    };
-    pb::Command {
-        kind: Some(Kind::ApproveLoan(approve)),
-    }
+    let approve = pb::ApproveLoan { loan: loan(account) };
+    pb::Command { kind: Some(Kind::ApproveLoan(approve)) }
 }
 
 /// What a command of the mix must lead to.
@@ -262,11 +252,8 @@ impl Mix {
         if turn >= 1_000 - self.shares.refusals {
             return (self.too_much(), Expected::Refused);
         }
-        let (kind, money) = if self.round.is_multiple_of(2) {
-            self.disburse()
-        } else {
-            self.repay()
-        };
+        let (kind, money) =
+            if self.round.is_multiple_of(2) { self.disburse() } else { self.repay() };
         self.account += self.step;
         if self.account >= self.size.accounts {
             self.account = self.first;
@@ -297,10 +284,7 @@ impl Mix {
             bank_reference: Some(self.reference()),
             value_date: Some(self.value_date()),
         });
-        let money = Money {
-            disbursed: self.tranche,
-            ..Money::default()
-        };
+        let money = Money { disbursed: self.tranche, ..Money::default() };
         (kind, money)
     }
 
@@ -318,11 +302,7 @@ impl Mix {
             bank_reference: Some(self.reference()),
             value_date: Some(self.value_date()),
         });
-        let money = Money {
-            principal,
-            interest,
-            ..Money::default()
-        };
+        let money = Money { principal, interest, ..Money::default() };
         (kind, money)
     }
 
@@ -330,11 +310,7 @@ impl Mix {
     fn too_much(&self) -> pb::BatchItem {
         item(Kind::Disburse(pb::Disburse {
             loan: loan(self.account),
-            amount: Some(idr(self
-                .size
-                .principal
-                .saturating_add(1)
-                .min(MAX_AMOUNT_MINOR))),
+            amount: Some(idr(self.size.principal.saturating_add(1).min(MAX_AMOUNT_MINOR))),
             bank_reference: Some(self.reference()),
             value_date: Some(self.size.day(VALUE_DAYS)),
         }))
@@ -359,10 +335,7 @@ mod tests {
     #[test]
     fn a_mix_stays_on_its_own_accounts_and_within_every_loan() {
         let size = size(7);
-        let shares = Shares {
-            retries: 0,
-            refusals: 0,
-        };
+        let shares = Shares { retries: 0, refusals: 0 };
         let mut mix = Mix::new(size, shares, 1, 3);
         let mut owed = [0_i64; 7];
         let mut paid_out = [0_i64; 7];
@@ -389,10 +362,7 @@ mod tests {
 
     #[test]
     fn a_share_of_the_mix_is_sent_twice_or_refused() {
-        let shares = Shares {
-            retries: 5,
-            refusals: 7,
-        };
+        let shares = Shares { retries: 5, refusals: 7 };
         let mut mix = Mix::new(size(3), shares, 0, 1);
         let mut ids = std::collections::BTreeSet::new();
         let (mut new, mut duplicates, mut refused) = (0, 0, 0);

@@ -51,11 +51,7 @@ impl Server {
             let _ = process.wait();
             return Err(failed("it ended before it was ready", &line));
         };
-        Ok(Server {
-            process,
-            data,
-            address,
-        })
+        Ok(Server { process, data, address })
     }
 
     /// Where it listens.
@@ -81,9 +77,7 @@ impl Server {
     }
 
     fn proc(&self, what: &str) -> PathBuf {
-        Path::new("/proc")
-            .join(self.process.id().to_string())
-            .join(what)
+        Path::new("/proc").join(self.process.id().to_string()).join(what)
     }
 
     /// Asks it to stop in order and waits until it has.
@@ -91,19 +85,14 @@ impl Server {
         let failed = |error: &dyn std::fmt::Display| {
             Failure::CouldNotTell(format!("the server could not be stopped: {error}"))
         };
-        if let Some(pid) = i32::try_from(self.process.id())
-            .ok()
-            .and_then(rustix::process::Pid::from_raw)
+        if let Some(pid) =
+            i32::try_from(self.process.id()).ok().and_then(rustix::process::Pid::from_raw)
         {
             rustix::process::kill_process(pid, rustix::process::Signal::TERM)
                 .map_err(|error| failed(&error))?;
         }
         let status = self.process.wait().map_err(|error| failed(&error))?;
-        if status.success() {
-            Ok(())
-        } else {
-            Err(failed(&status))
-        }
+        if status.success() { Ok(()) } else { Err(failed(&status)) }
     }
 }
 
@@ -126,9 +115,7 @@ fn cpu_ticks(stat: &str) -> Option<u32> {
 
 /// `VmRSS` of `/proc/PID/status`.
 fn resident_bytes(status: &str) -> Option<u64> {
-    let line = status
-        .lines()
-        .find_map(|line| line.strip_prefix("VmRSS:"))?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
     let kibibytes: u64 = line.trim().strip_suffix(" kB")?.parse().ok()?;
     Some(kibibytes * 1_024)
 }

@@ -69,11 +69,8 @@ impl Findings {
         story.say("  Bertanya kepada server / Asking the server");
         let head = desk.head().await?;
         let min_position = Some(head.log_size.saturating_sub(1));
-        let mut sums = Sums {
-            records: head.log_size,
-            head_hash: hex(&head.record_hash),
-            ..Sums::default()
-        };
+        let mut sums =
+            Sums { records: head.log_size, head_hash: hex(&head.record_hash), ..Sums::default() };
         let fund = desk.fund(FUND).await?;
         sums.allocated = minor(fund.capital.as_ref());
         sums.interest_received = minor(fund.interest_income.as_ref());
@@ -92,22 +89,12 @@ impl Findings {
                     min_position,
                     ..pb::ListTrailRequest::default()
                 };
-                let answer = desk
-                    .queries()
-                    .list_trail(Desk::from(Person::Maker, request))
-                    .await;
+                let answer = desk.queries().list_trail(Desk::from(Person::Maker, request)).await;
                 Some(answer.map_err(|status| refused(&status))?.into_inner())
             }
         };
-        let request = pb::GetTrialBalanceRequest {
-            name: desk.ledger(),
-            min_position,
-            as_of: None,
-        };
-        let answer = desk
-            .queries()
-            .get_trial_balance(Desk::from(Person::Maker, request))
-            .await;
+        let request = pb::GetTrialBalanceRequest { name: desk.ledger(), min_position, as_of: None };
+        let answer = desk.queries().get_trial_balance(Desk::from(Person::Maker, request)).await;
         Ok(Findings {
             sums,
             further: lent.further,
@@ -161,10 +148,7 @@ impl Findings {
             "✗ TIDAK terverifikasi / NOT verified: the log is not valid, or its totals are not \
              what the server said"
         };
-        page.line(format_args!(
-            "\n{verdict} ({:.1} s)",
-            self.elapsed.as_secs_f64()
-        ));
+        page.line(format_args!("\n{verdict} ({:.1} s)", self.elapsed.as_secs_f64()));
         if let Some(data) = kept {
             page.line(format_args!(
                 "Data: {0}; periksa sendiri / check it yourself: bergulir audit verify {0}",
@@ -182,14 +166,8 @@ impl Findings {
             [
                 ("Alokasi / Allocated", rupiah(sums.allocated)),
                 ("Pencairan / Disbursed", rupiah(sums.disbursed)),
-                (
-                    "Pokok kembali / Principal repaid",
-                    rupiah(sums.principal_repaid),
-                ),
-                (
-                    "Jasa diterima / Interest received",
-                    rupiah(sums.interest_received),
-                ),
+                ("Pokok kembali / Principal repaid", rupiah(sums.principal_repaid)),
+                ("Jasa diterima / Interest received", rupiah(sums.interest_received)),
                 ("Tersedia / Available", rupiah(sums.available)),
                 ("Sisa pokok / Outstanding", rupiah(sums.outstanding)),
                 ("Koperasi / Cooperatives", count(sums.cooperatives)),
@@ -272,11 +250,7 @@ impl Sums {
             let asked = Desk::from(Person::Maker, request.clone());
             let answer = desk.queries().list_accounts(asked).await;
             let page = answer.map_err(|status| refused(&status))?.into_inner();
-            for balances in page
-                .accounts
-                .iter()
-                .filter_map(|account| account.balances.as_ref())
-            {
+            for balances in page.accounts.iter().filter_map(|account| account.balances.as_ref()) {
                 self.disbursed += minor(balances.disbursed.as_ref());
                 self.principal_repaid += minor(balances.principal_repaid.as_ref());
             }
@@ -311,7 +285,5 @@ impl Sums {
 /// Minor units; what is absent or no amount counts as nothing, and the comparison with the
 /// verifier finds it.
 fn minor(money: Option<&pb::Money>) -> i64 {
-    money
-        .and_then(|money| minor_from_wire(money, CURRENCY).ok())
-        .unwrap_or(0)
+    money.and_then(|money| minor_from_wire(money, CURRENCY).ok()).unwrap_or(0)
 }

@@ -69,8 +69,7 @@ pub(crate) async fn run(args: DemoArgs, json: bool) -> Result<(), Failure> {
         told = Box::pin(tell(&args, &roster, &folder, server, &story, began)) => told?,
         () = &mut stop => return Err(Failure::CouldNotTell("stopped before the end".to_owned())),
     };
-    told.findings
-        .show(json, folder.kept().then(|| folder.path()))?;
+    told.findings.show(json, folder.kept().then(|| folder.path()))?;
     if let Some(server) = told.server {
         story.say(format_args!(
             "Server tetap jalan / still serving: http://{address} (--ledger {LEDGER}); Ctrl-C"
@@ -78,11 +77,7 @@ pub(crate) async fn run(args: DemoArgs, json: bool) -> Result<(), Failure> {
         stop.await;
         server.stop().await?;
     }
-    if told.findings.verified() {
-        Ok(())
-    } else {
-        Err(Failure::Invalid)
-    }
+    if told.findings.verified() { Ok(()) } else { Err(Failure::Invalid) }
 }
 
 /// What there is at the end.

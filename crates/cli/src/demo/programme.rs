@@ -45,9 +45,7 @@ impl Calendar {
     pub(crate) fn before(now: OffsetDateTime) -> Calendar {
         let offset = UtcOffset::from_hms(UTC_OFFSET_HOURS, 0, 0).expect("seven hours is an offset");
         let today = now.to_offset(offset).date();
-        Calendar {
-            opening: plus_months(today, -BEGAN_MONTHS_AGO, 1),
-        }
+        Calendar { opening: plus_months(today, -BEGAN_MONTHS_AGO, 1) }
     }
 
     /// The fund is opened and given money.
@@ -62,11 +60,7 @@ impl Calendar {
 
     /// An instalment of a wave is paid, the first in the month after the grace.
     pub(crate) fn repaid(self, wave: usize, instalment: usize) -> Date {
-        plus_months(
-            self.opening,
-            months(1 + wave + GRACE_MONTHS + 1 + instalment),
-            12,
-        )
+        plus_months(self.opening, months(1 + wave + GRACE_MONTHS + 1 + instalment), 12)
     }
 
     /// The further loans are paid out, after the last instalment.
@@ -139,11 +133,7 @@ fn idr(minor: i64) -> pb::Money {
 }
 
 fn bank(reference: String) -> pb::BankReference {
-    pb::BankReference {
-        bank: BANK.to_owned(),
-        reference,
-        line: None,
-    }
+    pb::BankReference { bank: BANK.to_owned(), reference, line: None }
 }
 
 fn command(kind: Kind) -> pb::Command {
@@ -205,19 +195,16 @@ pub(crate) fn allocate(total: Amount, calendar: Calendar) -> pb::AllocateFund {
 /// cooperative.
 pub(crate) fn make_ready(cooperative: &Cooperative) -> Vec<pb::Command> {
     let ids = Ids::of(cooperative);
-    let mut commands = vec![command(Kind::RegisterCooperative(
-        pb::RegisterCooperative {
-            cooperative: ids.cooperative(),
-            village_code: ids.code.clone(),
-            kind: cooperative.village.cooperative_kind().to_wire(),
-            registered_name: cooperative.name.clone(),
-            cooperative_number: Some(ids.cooperative_number()),
-        },
-    ))];
-    for (office, officer) in [
-        (pb::Office::Chair, ids.chair()),
-        (pb::Office::Treasurer, ids.treasurer()),
-    ] {
+    let mut commands = vec![command(Kind::RegisterCooperative(pb::RegisterCooperative {
+        cooperative: ids.cooperative(),
+        village_code: ids.code.clone(),
+        kind: cooperative.village.cooperative_kind().to_wire(),
+        registered_name: cooperative.name.clone(),
+        cooperative_number: Some(ids.cooperative_number()),
+    }))];
+    for (office, officer) in
+        [(pb::Office::Chair, ids.chair()), (pb::Office::Treasurer, ids.treasurer())]
+    {
         commands.push(command(Kind::AppointOfficer(pb::AppointOfficer {
             cooperative: ids.cooperative(),
             office: office.into(),
@@ -267,10 +254,7 @@ fn evidence(reference: &str) -> pb::Evidence {
         .chain_update(Uuid::new_v4().as_bytes())
         .chain_update(reference.as_bytes())
         .finalize();
-    pb::Evidence {
-        reference: reference.to_owned(),
-        salted_digest: salted.to_vec(),
-    }
+    pb::Evidence { reference: reference.to_owned(), salted_digest: salted.to_vec() }
 }
 
 /// A loan is proposed.
@@ -318,11 +302,7 @@ pub(crate) fn repay(
         principal: Some(idr(PRINCIPAL_MINOR)),
         interest: Some(idr(INTEREST_MINOR)),
         late_fee: None,
-        bank_reference: Some(bank(format!(
-            "MSK-{}-{}",
-            Ids::of(payer).digits,
-            instalment + 1
-        ))),
+        bank_reference: Some(bank(format!("MSK-{}-{}", Ids::of(payer).digits, instalment + 1))),
         value_date: Some(date_to_wire(on)),
     }
 }
@@ -338,19 +318,15 @@ mod tests {
 
     fn calendar(year: i32, month: Month, day: u8) -> (Calendar, Date) {
         let today = Date::from_calendar_date(year, month, day).unwrap();
-        let now = today
-            .midnight()
-            .assume_offset(UtcOffset::from_hms(7, 0, 0).unwrap());
+        let now = today.midnight().assume_offset(UtcOffset::from_hms(7, 0, 0).unwrap());
         (Calendar::before(now), today)
     }
 
     #[test]
     fn everything_happened_in_order_and_in_the_past() {
-        for (year, month, day) in [
-            (2026, Month::January, 1),
-            (2024, Month::February, 29),
-            (2026, Month::December, 31),
-        ] {
+        for (year, month, day) in
+            [(2026, Month::January, 1), (2024, Month::February, 29), (2026, Month::December, 31)]
+        {
             let (calendar, today) = calendar(year, month, day);
             for wave in 0..WAVES {
                 assert!(calendar.opening() < calendar.disbursed(wave));

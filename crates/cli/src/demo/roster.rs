@@ -14,12 +14,9 @@ const PILOT: usize = 58;
 /// How many villages a district of the pilot has.
 const VILLAGES_A_DISTRICT: usize = 15;
 /// Made-up names: each of the first words with each of the second ones.
-const FIRST: [&str; 8] = [
-    "Arga", "Banyu", "Cahya", "Giri", "Kencana", "Langit", "Tirta", "Wana",
-];
-const SECOND: [&str; 8] = [
-    "asri", "bakti", "jaya", "karya", "makmur", "mulya", "raharja", "sentosa",
-];
+const FIRST: [&str; 8] = ["Arga", "Banyu", "Cahya", "Giri", "Kencana", "Langit", "Tirta", "Wana"];
+const SECOND: [&str; 8] =
+    ["asri", "bakti", "jaya", "karya", "makmur", "mulya", "raharja", "sentosa"];
 
 /// A cooperative of the demonstration.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -50,10 +47,7 @@ impl Roster {
             let kind = if number <= 3 { 1 } else { 2 };
             let code = format!("99.01.{district:02}.{kind}{number:03}");
             let village = VillageCode::from_str(&code).expect("a code is built in its form");
-            Cooperative {
-                village,
-                name: registered_name(village, &name),
-            }
+            Cooperative { village, name: registered_name(village, &name) }
         });
         Roster::of(cooperatives.collect())
     }
@@ -68,20 +62,15 @@ impl Roster {
     }
 
     fn from_csv(source: impl std::io::Read) -> Result<Roster, String> {
-        let mut reader = csv::ReaderBuilder::new()
-            .trim(csv::Trim::All)
-            .from_reader(source);
+        let mut reader = csv::ReaderBuilder::new().trim(csv::Trim::All).from_reader(source);
         let header = reader.headers().map_err(|error| wrong(&error))?.clone();
         let column = |name: &str| {
-            header
-                .iter()
-                .position(|column| column == name)
-                .ok_or_else(|| {
-                    format!(
-                        "line 1: the header has no column {name}; it must begin with \
+            header.iter().position(|column| column == name).ok_or_else(|| {
+                format!(
+                    "line 1: the header has no column {name}; it must begin with \
                      village_code,village_name"
-                    )
-                })
+                )
+            })
         };
         let (code_column, name_column) = (column("village_code")?, column("village_name")?);
 
@@ -118,10 +107,7 @@ impl Roster {
     fn of(mut cooperatives: Vec<Cooperative>) -> Roster {
         cooperatives.sort_by_key(|cooperative| cooperative.village);
         let region = region(&cooperatives);
-        Roster {
-            cooperatives,
-            region,
-        }
+        Roster { cooperatives, region }
     }
 }
 
@@ -148,11 +134,7 @@ fn region(cooperatives: &[Cooperative]) -> String {
 
 fn wrong(error: &csv::Error) -> String {
     match error.kind() {
-        csv::ErrorKind::UnequalLengths {
-            pos,
-            expected_len,
-            len,
-        } => {
+        csv::ErrorKind::UnequalLengths { pos, expected_len, len } => {
             let line = pos.as_ref().map_or(0, csv::Position::line);
             format!(
                 "line {line}: the row has {len} fields, and the header {expected_len}; is a comma \
@@ -190,12 +172,7 @@ mod tests {
         distinct.dedup();
         assert_eq!(distinct.len(), 58);
         assert!(pilot.cooperatives.is_sorted_by_key(|c| c.village));
-        assert!(
-            pilot
-                .cooperatives
-                .iter()
-                .all(|c| Name::new(&c.name).is_ok())
-        );
+        assert!(pilot.cooperatives.iter().all(|c| Name::new(&c.name).is_ok()));
     }
 
     #[test]
@@ -220,14 +197,8 @@ mod tests {
             assert!(error.starts_with(beginning), "{error}");
         };
         refused("", "line 1: the header has no column village_code");
-        refused(
-            "village_code,name\n",
-            "line 1: the header has no column village_name",
-        );
-        refused(
-            "village_code,village_name\n",
-            "there is a header and no row",
-        );
+        refused("village_code,name\n", "line 1: the header has no column village_name");
+        refused("village_code,village_name\n", "there is a header and no row");
         refused(
             "village_code,village_name\n36.03.01.2003,A\n36.03.01.9003,B\n",
             "line 3: the village code \"36.03.01.9003\" the last group must begin with",
@@ -240,19 +211,13 @@ mod tests {
             "village_code,village_name\n36.03.01.2003,A\n36.03.01.2004,B\n36.03.01.2003,C\n",
             "line 4: the village 36.03.01.2003 is there already, on line 2",
         );
-        refused(
-            "village_code,village_name\n36.03.01.2003,\n",
-            "line 2: the village name is empty",
-        );
+        refused("village_code,village_name\n36.03.01.2003,\n", "line 2: the village name is empty");
         refused(
             "village_code,village_name\n36.03.01.2003,A,B\n",
             "line 2: the row has 3 fields, and the header 2",
         );
         refused(
-            &format!(
-                "village_code,village_name\n36.03.01.2003,{}\n",
-                "x".repeat(128)
-            ),
+            &format!("village_code,village_name\n36.03.01.2003,{}\n", "x".repeat(128)),
             "line 2: the cooperative's name",
         );
         let error = Roster::from_csv(&b"village_code,village_name\n36.03.01.2003,\xff\n"[..]);
@@ -262,10 +227,9 @@ mod tests {
     #[test]
     fn the_region_is_the_smallest_that_holds_all() {
         let region = |codes: &[&str]| {
-            let cooperatives = codes.iter().map(|code| Cooperative {
-                village: code.parse().unwrap(),
-                name: "A".to_owned(),
-            });
+            let cooperatives = codes
+                .iter()
+                .map(|code| Cooperative { village: code.parse().unwrap(), name: "A".to_owned() });
             Roster::of(cooperatives.collect()).region
         };
         assert_eq!(region(&["36.03.01.2003"]), "36.03.01");

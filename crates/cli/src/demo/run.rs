@@ -71,16 +71,10 @@ pub(crate) async fn programme(
     let all = roster.cooperatives.as_slice();
     let setup = Box::pin(opened(desk, roster, ledger, calendar));
     story
-        .step(
-            "Dana dibuka dan dialokasikan / Fund opened, allocated",
-            3,
-            async |_| setup.await,
-        )
+        .step("Dana dibuka dan dialokasikan / Fund opened, allocated", 3, async |_| setup.await)
         .await?;
 
-    let ready = all
-        .first()
-        .map_or(0, |first| programme::make_ready(first).len());
+    let ready = all.first().map_or(0, |first| programme::make_ready(first).len());
     story
         .step(
             "Terdaftar, siap, rekening / Registered, ready, account",
@@ -95,9 +89,7 @@ pub(crate) async fn programme(
     for number in 0..WAVES {
         let of_wave = || {
             let placed = all.iter().enumerate();
-            placed
-                .filter(|(place, _)| wave(*place, all.len()) == number)
-                .map(|(_, c)| c)
+            placed.filter(|(place, _)| wave(*place, all.len()) == number).map(|(_, c)| c)
         };
         let what = format!("Pencairan tahap {0} / Disbursed, wave {0}", number + 1);
         story
@@ -115,11 +107,9 @@ pub(crate) async fn programme(
         {
             let correction = Box::pin(corrected(desk, right, wrong, calendar, all.len()));
             story
-                .step(
-                    "Salah bayar, dibatalkan / Wrong payment, reversed",
-                    3,
-                    async |_| correction.await,
-                )
+                .step("Salah bayar, dibatalkan / Wrong payment, reversed", 3, async |_| {
+                    correction.await
+                })
                 .await?;
         }
         let what = format!("Angsuran ke-{0} / Instalment {0}", instalment + 1);
@@ -136,18 +126,10 @@ pub(crate) async fn programme(
     let further = lend_again(desk, all, calendar, story).await?;
     let sealing = desk
         .commands()
-        .create_seal(Desk::from(
-            Person::Maker,
-            pb::CreateSealRequest {
-                ledger: desk.ledger(),
-            },
-        ))
+        .create_seal(Desk::from(Person::Maker, pb::CreateSealRequest { ledger: desk.ledger() }))
         .await;
     sealing.map_err(|status| refused(&status))?;
-    Ok(Lent {
-        further,
-        shown: all.get(1).or(all.first()).map(programme::Ids::of),
-    })
+    Ok(Lent { further, shown: all.get(1).or(all.first()).map(programme::Ids::of) })
 }
 
 /// What the programme did that the answers at the end are about.
@@ -180,31 +162,21 @@ async fn opened(
         open_ledger: Some(programme::open_ledger(ledger, roster)),
         ..pb::OpenLedgerRequest::default()
     };
-    first(commands.open_ledger(Desk::from(Person::Maker, open)), |a| {
-        a.receipt
-    })
-    .await?;
+    first(commands.open_ledger(Desk::from(Person::Maker, open)), |a| a.receipt).await?;
     let fund = pb::OpenFundRequest {
         ledger: desk.ledger(),
         request_id: new_id(),
         open_fund: Some(programme::open_fund(calendar)),
         ..pb::OpenFundRequest::default()
     };
-    first(commands.open_fund(Desk::from(Person::Maker, fund)), |a| {
-        a.receipt
-    })
-    .await?;
+    first(commands.open_fund(Desk::from(Person::Maker, fund)), |a| a.receipt).await?;
     let allocate = pb::AllocateFundRequest {
         ledger: desk.ledger(),
         request_id: new_id(),
         allocate_fund: Some(programme::allocate(total, calendar)),
         ..pb::AllocateFundRequest::default()
     };
-    first(
-        commands.allocate_fund(Desk::from(Person::Maker, allocate)),
-        |a| a.receipt,
-    )
-    .await?;
+    first(commands.allocate_fund(Desk::from(Person::Maker, allocate)), |a| a.receipt).await?;
     Ok(())
 }
 
@@ -218,17 +190,13 @@ async fn lend(
     let count = cooperatives.len();
     story
         .step("Pinjaman diusulkan / Loans proposed", count, async |bar| {
-            let groups = cooperatives
-                .iter()
-                .map(|c| vec![programme::propose(c, number)]);
+            let groups = cooperatives.iter().map(|c| vec![programme::propose(c, number)]);
             desk.send(Person::Maker, groups, bar).await
         })
         .await?;
     story
         .step("Pinjaman disetujui / Loans approved", count, async |bar| {
-            let groups = cooperatives
-                .iter()
-                .map(|c| vec![programme::approve(c, number)]);
+            let groups = cooperatives.iter().map(|c| vec![programme::approve(c, number)]);
             desk.send(Person::Checker, groups, bar).await
         })
         .await
@@ -252,10 +220,7 @@ async fn corrected(
         repay: Some(programme::repay(right, wrong, INSTALMENTS - 1, on)),
         ..pb::RepayRequest::default()
     };
-    let posted = first(commands.repay(Desk::from(Person::Maker, repay)), |a| {
-        a.receipt
-    })
-    .await?;
+    let posted = first(commands.repay(Desk::from(Person::Maker, repay)), |a| a.receipt).await?;
     let propose = pb::ProposeReversalRequest {
         ledger: desk.ledger(),
         request_id: new_id(),
@@ -305,17 +270,11 @@ async fn lend_again(
     }
     lend(desk, borrowers, 2, story).await?;
     story
-        .step(
-            "Dana bergulir dicairkan / Lent again, disbursed",
-            borrowers.len(),
-            async |bar| {
-                let on = calendar.lent_again();
-                let groups = borrowers
-                    .iter()
-                    .map(|c| vec![programme::disburse(c, 2, on)]);
-                desk.send(Person::Maker, groups, bar).await
-            },
-        )
+        .step("Dana bergulir dicairkan / Lent again, disbursed", borrowers.len(), async |bar| {
+            let on = calendar.lent_again();
+            let groups = borrowers.iter().map(|c| vec![programme::disburse(c, 2, on)]);
+            desk.send(Person::Maker, groups, bar).await
+        })
         .await?;
     Ok(borrowers.len())
 }

@@ -9,21 +9,11 @@ use alloc::boxed::Box;
 
 pub(super) fn open(state: &State, command: &OpenAccount, now: &Now) -> Result<Event, Rejection> {
     let (fund_index, fund) = state.find_fund(command.fund)?;
-    if state
-        .accounts
-        .find(&(fund_index, command.account))
-        .is_some()
-    {
-        return Err(Rejection::AlreadyExists(Resource::Account(
-            command.fund,
-            command.account,
-        )));
+    if state.accounts.find(&(fund_index, command.account)).is_some() {
+        return Err(Rejection::AlreadyExists(Resource::Account(command.fund, command.account)));
     }
     let (owner, cooperative) = state.find_cooperative(command.cooperative)?;
-    let mut accounts = cooperative
-        .accounts
-        .iter()
-        .map(|index| state.accounts.get(*index));
+    let mut accounts = cooperative.accounts.iter().map(|index| state.accounts.get(*index));
     let open = accounts.find(|a| a.fund == fund_index && a.status != AccountStatus::Closed);
     if let Some(open) = open {
         let (fund, account) = (command.fund, open.id);
@@ -58,10 +48,7 @@ pub(super) fn resume(state: &State, command: &ResumeAccount) -> Result<Event, Re
     match account.status {
         AccountStatus::Suspended => Ok(Event::AccountResumed(command.clone())),
         status @ (AccountStatus::Open | AccountStatus::Closed) => {
-            Err(Rejection::AccountNotSuspended {
-                account: account.id,
-                status,
-            })
+            Err(Rejection::AccountNotSuspended { account: account.id, status })
         }
     }
 }
@@ -73,12 +60,7 @@ pub(super) fn close(state: &State, command: &CloseAccount) -> Result<Event, Reje
     let (outstanding, committed) = (balances.outstanding(), balances.committed);
     if outstanding != 0 || committed != 0 || balances.pending != 0 {
         let (account, pending) = (account.id, balances.pending);
-        return Err(Rejection::AccountNotEmpty {
-            account,
-            outstanding,
-            committed,
-            pending,
-        });
+        return Err(Rejection::AccountNotEmpty { account, outstanding, committed, pending });
     }
     Ok(Event::AccountClosed(command.clone()))
 }
@@ -88,10 +70,7 @@ pub(super) fn is_open(account: &Account) -> Result<(), Rejection> {
     match account.status {
         AccountStatus::Open => Ok(()),
         status @ (AccountStatus::Suspended | AccountStatus::Closed) => {
-            Err(Rejection::AccountNotOpen {
-                account: account.id,
-                status,
-            })
+            Err(Rejection::AccountNotOpen { account: account.id, status })
         }
     }
 }
@@ -100,9 +79,8 @@ pub(super) fn is_open(account: &Account) -> Result<(), Rejection> {
 pub(super) fn is_not_closed(account: &Account) -> Result<(), Rejection> {
     match account.status {
         AccountStatus::Open | AccountStatus::Suspended => Ok(()),
-        status @ AccountStatus::Closed => Err(Rejection::AccountNotOpen {
-            account: account.id,
-            status,
-        }),
+        status @ AccountStatus::Closed => {
+            Err(Rejection::AccountNotOpen { account: account.id, status })
+        }
     }
 }

@@ -14,10 +14,7 @@ pub(super) fn register(state: &State, command: &RegisterCooperative) -> Result<E
     if let Some(opened) = state.opened()
         && !opened.region.contains(village)
     {
-        return Err(Rejection::VillageOutsideRegion {
-            village,
-            region: opened.region,
-        });
+        return Err(Rejection::VillageOutsideRegion { village, region: opened.region });
     }
     let expected = village.cooperative_kind();
     if command.kind != expected {
@@ -25,10 +22,7 @@ pub(super) fn register(state: &State, command: &RegisterCooperative) -> Result<E
     }
     if let Some(taken) = state.villages.get(&village) {
         let cooperative = state.cooperatives.get(*taken).id;
-        return Err(Rejection::VillageTaken {
-            village,
-            cooperative,
-        });
+        return Err(Rejection::VillageTaken { village, cooperative });
     }
     Ok(Event::CooperativeRegistered(command.clone()))
 }
@@ -40,9 +34,7 @@ pub(super) fn appoint(state: &State, command: &AppointOfficer) -> Result<Event, 
         Office::Treasurer => Office::Chair,
     };
     if cooperative.officer(other) == Some(command.officer) {
-        return Err(Rejection::SameOfficer {
-            officer: command.officer,
-        });
+        return Err(Rejection::SameOfficer { officer: command.officer });
     }
     Ok(Event::OfficerAppointed(command.clone()))
 }
@@ -60,11 +52,7 @@ pub(super) fn confirm_readiness(
             return Err(Rejection::InvalidNumber { item });
         }
         Some(number) if item == ReadinessItem::CooperativeNumber => {
-            if cooperative
-                .number
-                .as_ref()
-                .is_some_and(|registered| registered != number)
-            {
+            if cooperative.number.as_ref().is_some_and(|registered| registered != number) {
                 return Err(Rejection::CooperativeNumberMismatch);
             }
         }

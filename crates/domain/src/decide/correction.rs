@@ -21,26 +21,16 @@ pub(super) fn propose(
     let position = command.reverses;
     let undoes = what_it_did(state, position, now)?;
     if let Some(undone) = state.undone(position) {
-        return Err(Rejection::AlreadyUndone {
-            position,
-            by: undone.by(),
-        });
+        return Err(Rejection::AlreadyUndone { position, by: undone.by() });
     }
     if let Some(proposal) = state.reversing.get(&position) {
-        return Err(Rejection::ReversalPending {
-            position,
-            proposal: *proposal,
-        });
+        return Err(Rejection::ReversalPending { position, proposal: *proposal });
     }
     let reservation = may_undo(&Room::new(state), state, position, undoes, now)?;
     let terms = state.funds.get(reservation.fund).terms_on(now.date);
     let expires_at = now.expiry(command.expires_at, terms)?;
     let command = command.clone();
-    Ok(Event::ReversalProposed(Box::new(ReversalProposed {
-        command,
-        expires_at,
-        undoes,
-    })))
+    Ok(Event::ReversalProposed(Box::new(ReversalProposed { command, expires_at, undoes })))
 }
 
 pub(super) fn approve(
@@ -50,24 +40,13 @@ pub(super) fn approve(
 ) -> Result<Event, Rejection> {
     let proposal = state.find_proposal(command.proposal)?;
     let Subject::Reversal { reverses, undoes } = proposal.subject else {
-        return Err(Rejection::ProposalNotPending {
-            proposal: command.proposal,
-        });
+        return Err(Rejection::ProposalNotPending { proposal: command.proposal });
     };
     now.is_another_than(proposal.maker)?;
     if let Some(undone) = state.undone(reverses) {
-        return Err(Rejection::AlreadyUndone {
-            position: reverses,
-            by: undone.by(),
-        });
+        return Err(Rejection::AlreadyUndone { position: reverses, by: undone.by() });
     }
-    may_undo(
-        &Room::of(state, &proposal.reservation),
-        state,
-        reverses,
-        undoes,
-        now,
-    )?;
+    may_undo(&Room::of(state, &proposal.reservation), state, reverses, undoes, now)?;
     posts(state, Event::Reversed(command.clone()))
 }
 
@@ -108,32 +87,21 @@ fn what_it_did(state: &State, position: Position, now: &Now) -> Result<Undoes, R
         return Err(Rejection::NotFound(Resource::Record(position)));
     }
     match record(position)? {
-        Event::FundAllocated(e) => Ok(Undoes::Allocation {
-            fund: e.fund,
-            amount: e.amount,
-        }),
+        Event::FundAllocated(e) => Ok(Undoes::Allocation { fund: e.fund, amount: e.amount }),
         Event::AllocationWithdrawn(e) => match record(e.proposal)? {
             Event::AllocationWithdrawalProposed(proposed) => {
                 let c = &proposed.command;
                 let (fund, allocation, amount) = (c.fund, c.allocation, c.amount);
-                Ok(Undoes::AllocationWithdrawal {
-                    fund,
-                    allocation,
-                    amount,
-                })
+                Ok(Undoes::AllocationWithdrawal { fund, allocation, amount })
             }
             _ => Err(Rejection::NotReversible { position }),
         },
-        Event::Disbursed(e) => Ok(Undoes::Disbursement {
-            paid: Paid::Loan(e.loan),
-            amount: e.amount,
-        }),
+        Event::Disbursed(e) => {
+            Ok(Undoes::Disbursement { paid: Paid::Loan(e.loan), amount: e.amount })
+        }
         Event::GrantDisbursed(e) => {
             let paid = Paid::Grant(e.fund, e.account);
-            Ok(Undoes::Disbursement {
-                paid,
-                amount: e.amount,
-            })
+            Ok(Undoes::Disbursement { paid, amount: e.amount })
         }
         Event::DisbursementReturned(e) => {
             let disbursement = e.command.disbursement;
@@ -143,12 +111,7 @@ fn what_it_did(state: &State, position: Position, now: &Now) -> Result<Undoes, R
                 _ => return Err(Rejection::NotReversible { position }),
             };
             let (paid, amount) = (e.paid, e.amount);
-            Ok(Undoes::Return {
-                disbursement,
-                paid,
-                amount,
-                disbursed_on,
-            })
+            Ok(Undoes::Return { disbursement, paid, amount, disbursed_on })
         }
         Event::Repaid(e) => Ok(Undoes::Repayment {
             loan: e.command.loan,
@@ -176,39 +139,21 @@ fn may_undo(
             let remaining = room.allocation(fund, position).unwrap_or_default();
             if remaining < amount.minor() {
                 let (allocation, requested) = (position, amount);
-                return Err(Rejection::AllocationExceeded {
-                    allocation,
-                    remaining,
-                    requested,
-                });
+                return Err(Rejection::AllocationExceeded { allocation, remaining, requested });
             }
             room.committable(index, fund, amount)?;
         }
         Undoes::Disbursement { paid, amount } => may_come_back(state, paid, amount)?,
-        Undoes::Return {
-            paid: Paid::Loan(loan),
-            amount,
-            ..
-        } => {
+        Undoes::Return { paid: Paid::Loan(loan), amount, .. } => {
             let (index, loan, _) = approved(state, loan)?;
             is_not_closed(state.accounts.get(loan.account))?;
             room.headroom(index, amount)?;
         }
-        Undoes::Return {
-            paid: Paid::Grant(fund, account),
-            amount,
-            ..
-        } => {
+        Undoes::Return { paid: Paid::Grant(fund, account), amount, .. } => {
             let (index, account) = state.find_account(fund, account)?;
             goes_out_again(room, state, index, account.fund, amount, now)?;
         }
-        Undoes::Repayment {
-            loan,
-            principal,
-            interest,
-            late_fee,
-            relend_income,
-        } => {
+        Undoes::Repayment { loan, principal, interest, late_fee, relend_income } => {
             let (_, loan, _) = approved(state, loan)?;
             is_not_closed(state.accounts.get(loan.account))?;
             let fund_index = state.accounts.get(loan.account).fund;
@@ -217,12 +162,7 @@ fn may_undo(
             if !relend_income && fund.balances.income_apart < income {
                 let (purse, has) = (Purse::IncomeApart, fund.balances.income_apart);
                 let requested = Amount::from_minor(income).expect("more than what is apart");
-                return Err(Rejection::InsufficientFunds {
-                    fund: fund.id,
-                    purse,
-                    has,
-                    requested,
-                });
+                return Err(Rejection::InsufficientFunds { fund: fund.id, purse, has, requested });
             }
             if let Ok(principal) = Amount::from_minor(principal.minor()) {
                 room.ceiling(loan.account, fund.terms_on(now.date), principal)?;
@@ -265,60 +205,24 @@ pub(crate) fn reversal_reserves(
     match undoes {
         Undoes::Allocation { amount, .. } => {
             let allocation = Some((position, amount.minor()));
-            Reservation {
-                allocation,
-                ..Reservation::of(fund, amount.minor())
-            }
+            Reservation { allocation, ..Reservation::of(fund, amount.minor()) }
         }
         Undoes::AllocationWithdrawal { .. } | Undoes::Disbursement { .. } => {
             Reservation::of(fund, 0)
         }
-        Undoes::Return {
-            paid: Paid::Loan(loan),
-            amount,
-            ..
-        } => {
+        Undoes::Return { paid: Paid::Loan(loan), amount, .. } => {
             let headroom = state.loans.find(&loan).map(|loan| (loan, amount.minor()));
-            Reservation {
-                headroom,
-                ..Reservation::of(fund, 0)
-            }
+            Reservation { headroom, ..Reservation::of(fund, 0) }
         }
-        Undoes::Return {
-            paid: Paid::Grant(_, account),
-            amount,
-            ..
-        } => {
-            let ceiling = state
-                .accounts
-                .find(&(fund, account))
-                .map(|a| (a, amount.minor()));
-            Reservation {
-                ceiling,
-                ..Reservation::of(fund, amount.minor())
-            }
+        Undoes::Return { paid: Paid::Grant(_, account), amount, .. } => {
+            let ceiling = state.accounts.find(&(fund, account)).map(|a| (a, amount.minor()));
+            Reservation { ceiling, ..Reservation::of(fund, amount.minor()) }
         }
-        Undoes::Repayment {
-            loan,
-            principal,
-            interest,
-            late_fee,
-            relend_income,
-        } => {
-            let income = if relend_income {
-                interest.minor() + late_fee.minor()
-            } else {
-                0
-            };
-            let account = state
-                .loans
-                .find(&loan)
-                .map(|loan| state.loans.get(loan).account);
+        Undoes::Repayment { loan, principal, interest, late_fee, relend_income } => {
+            let income = if relend_income { interest.minor() + late_fee.minor() } else { 0 };
+            let account = state.loans.find(&loan).map(|loan| state.loans.get(loan).account);
             let ceiling = account.map(|account| (account, principal.minor()));
-            Reservation {
-                ceiling,
-                ..Reservation::of(fund, principal.minor() + income)
-            }
+            Reservation { ceiling, ..Reservation::of(fund, principal.minor() + income) }
         }
     }
 }

@@ -20,10 +20,7 @@ pub(super) fn open(state: &State, command: &OpenFund, now: &Now) -> Result<Event
     command.terms.check()?;
     let (opening_date, today) = (command.opening_date, now.date);
     if opening_date > today {
-        return Err(Rejection::OpeningDateInFuture {
-            opening_date,
-            today,
-        });
+        return Err(Rejection::OpeningDateInFuture { opening_date, today });
     }
     Ok(Event::FundOpened(Box::new(command.clone())))
 }
@@ -37,16 +34,9 @@ pub(super) fn change_terms(
     command.terms.check()?;
     let (effective_from, today) = (command.effective_from, now.date);
     if effective_from < today {
-        return Err(Rejection::TermsInPast {
-            effective_from,
-            today,
-        });
+        return Err(Rejection::TermsInPast { effective_from, today });
     }
-    if !command
-        .terms
-        .purpose
-        .same_kind(fund.terms_on(today).purpose)
-    {
+    if !command.terms.purpose.same_kind(fund.terms_on(today).purpose) {
         return Err(Rejection::FundKindFixed);
     }
     Ok(Event::TermsChanged(Box::new(command.clone())))
@@ -69,19 +59,10 @@ pub(super) fn propose_withdrawal(
     now: &Now,
 ) -> Result<Event, Rejection> {
     let (index, fund) = state.find_fund(command.fund)?;
-    may_withdraw(
-        &Room::new(state),
-        index,
-        fund,
-        command.allocation,
-        command.amount,
-    )?;
+    may_withdraw(&Room::new(state), index, fund, command.allocation, command.amount)?;
     let expires_at = now.expiry(command.expires_at, fund.terms_on(now.date))?;
     let command = command.clone();
-    Ok(Event::AllocationWithdrawalProposed(Box::new(Proposed {
-        command,
-        expires_at,
-    })))
+    Ok(Event::AllocationWithdrawalProposed(Box::new(Proposed { command, expires_at })))
 }
 
 pub(super) fn approve_withdrawal(
@@ -90,15 +71,8 @@ pub(super) fn approve_withdrawal(
     now: &Now,
 ) -> Result<Event, Rejection> {
     let proposal = state.find_proposal(command.proposal)?;
-    let Subject::AllocationWithdrawal {
-        fund: index,
-        allocation,
-        amount,
-    } = proposal.subject
-    else {
-        return Err(Rejection::ProposalNotPending {
-            proposal: command.proposal,
-        });
+    let Subject::AllocationWithdrawal { fund: index, allocation, amount } = proposal.subject else {
+        return Err(Rejection::ProposalNotPending { proposal: command.proposal });
     };
     now.is_another_than(proposal.maker)?;
     let fund = state.funds.get(index);
@@ -116,10 +90,7 @@ pub(crate) fn withdrawal_reserves(
     amount: Amount,
 ) -> Reservation {
     let allocation = Some((allocation, amount.minor()));
-    Reservation {
-        allocation,
-        ..Reservation::of(fund, amount.minor())
-    }
+    Reservation { allocation, ..Reservation::of(fund, amount.minor()) }
 }
 
 /// Never below what is out plus what is promised, and never more than was allocated.
@@ -134,11 +105,7 @@ fn may_withdraw(
         .allocation(fund, allocation)
         .ok_or(Rejection::NotFound(Resource::Record(allocation)))?;
     if remaining < requested.minor() {
-        return Err(Rejection::AllocationExceeded {
-            allocation,
-            remaining,
-            requested,
-        });
+        return Err(Rejection::AllocationExceeded { allocation, remaining, requested });
     }
     room.committable(index, fund, requested)
 }

@@ -18,10 +18,9 @@ pub(super) fn propose(state: &State, command: &ProposeLoan, now: &Now) -> Result
     }
     let (index, account) = state.find_account(command.fund, command.account)?;
     let cooperative = state.cooperatives.get(account.cooperative);
-    for (office, officer) in [
-        (Office::Chair, command.chair),
-        (Office::Treasurer, command.treasurer),
-    ] {
+    for (office, officer) in
+        [(Office::Chair, command.chair), (Office::Treasurer, command.treasurer)]
+    {
         if cooperative.officer(office) != Some(officer) {
             return Err(Rejection::NotInOffice { office, officer });
         }
@@ -29,27 +28,15 @@ pub(super) fn propose(state: &State, command: &ProposeLoan, now: &Now) -> Result
     may_lend(&Room::new(state), state, index, command.principal, now)?;
     let terms = state.funds.get(account.fund).terms_on(now.date);
     let expires_at = now.expiry(command.expires_at, terms)?;
-    Ok(Event::LoanProposed(Box::new(Proposed {
-        command: command.clone(),
-        expires_at,
-    })))
+    Ok(Event::LoanProposed(Box::new(Proposed { command: command.clone(), expires_at })))
 }
 
 pub(super) fn approve(state: &State, command: &ApproveLoan, now: &Now) -> Result<Event, Rejection> {
     let loan = pending(state, command.loan)?;
     now.is_another_than(loan.maker)?;
     let own = &state.find_proposal(loan.proposed_at)?.reservation;
-    let terms = may_lend(
-        &Room::of(state, own),
-        state,
-        loan.account,
-        loan.principal,
-        now,
-    )?;
-    Ok(Event::LoanApproved(LoanApproved {
-        command: command.clone(),
-        terms,
-    }))
+    let terms = may_lend(&Room::of(state, own), state, loan.account, loan.principal, now)?;
+    Ok(Event::LoanApproved(LoanApproved { command: command.clone(), terms }))
 }
 
 pub(super) fn refuse(state: &State, command: &RefuseLoan, now: &Now) -> Result<Event, Rejection> {
@@ -73,10 +60,7 @@ pub(crate) fn loan_reserves(
     principal: Amount,
 ) -> Reservation {
     let ceiling = Some((account, principal.minor()));
-    Reservation {
-        ceiling,
-        ..Reservation::of(fund, principal.minor())
-    }
+    Reservation { ceiling, ..Reservation::of(fund, principal.minor()) }
 }
 
 fn pending(state: &State, id: crate::LoanId) -> Result<&Loan, Rejection> {
@@ -84,10 +68,7 @@ fn pending(state: &State, id: crate::LoanId) -> Result<&Loan, Rejection> {
     match loan.state {
         LoanState::Pending { .. } => Ok(loan),
         LoanState::Refused | LoanState::Withdrawn | LoanState::Expired | LoanState::Approved(_) => {
-            Err(Rejection::LoanNotPending {
-                loan: id,
-                status: loan.status(),
-            })
+            Err(Rejection::LoanNotPending { loan: id, status: loan.status() })
         }
     }
 }
@@ -104,10 +85,7 @@ fn may_lend(
     let fund = state.funds.get(account.fund);
     let terms = fund.terms_on(now.date);
     let Purpose::Loan(loan_terms) = terms.purpose else {
-        return Err(Rejection::WrongFundKind {
-            fund: fund.id,
-            needs: NeedsFund::Loan,
-        });
+        return Err(Rejection::WrongFundKind { fund: fund.id, needs: NeedsFund::Loan });
     };
     is_open(account)?;
     room.ceiling(index, terms, principal)?;

@@ -72,20 +72,14 @@ pub fn decide(state: &State, command: &Command, context: &Context) -> Result<Eve
 }
 
 fn decide_v1(state: &State, command: &Command, context: &Context) -> Result<Event, Rejection> {
-    let now = Now {
-        date: state.today(context.time)?,
-        context,
-    };
+    let now = Now { date: state.today(context.time)?, context };
     match command {
         Command::OpenLedger(_) => Err(Rejection::LedgerAlreadyOpen),
         Command::AdoptRules(command) => {
             known_rules(command.version)?;
             let in_force = state.rules_version();
             if command.version <= in_force {
-                return Err(Rejection::RulesNotNewer {
-                    version: command.version,
-                    in_force,
-                });
+                return Err(Rejection::RulesNotNewer { version: command.version, in_force });
             }
             Ok(Event::RulesAdopted(command.clone()))
         }
@@ -156,11 +150,7 @@ impl Now<'_> {
             Ok(())
         } else {
             let latest = self.date;
-            Err(Rejection::ValueDateOutOfRange {
-                value_date,
-                earliest,
-                latest,
-            })
+            Err(Rejection::ValueDateOutOfRange { value_date, earliest, latest })
         }
     }
 
@@ -188,11 +178,7 @@ impl Now<'_> {
                 if expires_at > now && expires_at <= latest {
                     Ok(expires_at)
                 } else {
-                    Err(Rejection::ExpiryOutOfRange {
-                        expires_at,
-                        now,
-                        latest,
-                    })
+                    Err(Rejection::ExpiryOutOfRange { expires_at, now, latest })
                 }
             }
             None => Ok(now.plus_days(terms.proposal_validity())),
@@ -209,10 +195,6 @@ impl Now<'_> {
     }
 
     fn is_the_maker(&self, maker: PrincipalId) -> Result<(), Rejection> {
-        if self.context.principal == maker {
-            Ok(())
-        } else {
-            Err(Rejection::NotMaker { maker })
-        }
+        if self.context.principal == maker { Ok(()) } else { Err(Rejection::NotMaker { maker }) }
     }
 }

@@ -33,10 +33,7 @@ pub(super) fn disburse_grant(
     let fund = state.funds.get(account.fund);
     let terms = fund.terms_on(now.date);
     let Purpose::Grant = terms.purpose else {
-        return Err(Rejection::WrongFundKind {
-            fund: fund.id,
-            needs: NeedsFund::Grant,
-        });
+        return Err(Rejection::WrongFundKind { fund: fund.id, needs: NeedsFund::Grant });
     };
     is_open(account)?;
     let room = Room::new(state);
@@ -61,20 +58,13 @@ pub(super) fn return_disbursement(
         _ => return Err(Rejection::NotADisbursement { position }),
     };
     if let Some(undone) = state.undone(position) {
-        return Err(Rejection::AlreadyUndone {
-            position,
-            by: undone.by(),
-        });
+        return Err(Rejection::AlreadyUndone { position, by: undone.by() });
     }
     now.value_date(command.value_date, disbursed_on)?;
     may_come_back(state, paid, amount)?;
     now.bank_reference_is_free(state, &command.bank_reference)?;
     let command = command.clone();
-    let returned = DisbursementReturned {
-        command,
-        paid,
-        amount,
-    };
+    let returned = DisbursementReturned { command, paid, amount };
     posts(state, Event::DisbursementReturned(returned))
 }
 
@@ -87,26 +77,15 @@ pub(super) fn repay(state: &State, command: &Repay, now: &Now) -> Result<Event, 
         .map(|part| part.unwrap_or_default().minor());
     let parts = principal + interest + late_fee;
     if parts != command.amount.minor() {
-        return Err(Rejection::PartsDoNotSum {
-            amount: command.amount,
-            parts,
-        });
+        return Err(Rejection::PartsDoNotSum { amount: command.amount, parts });
     }
-    let Some(first) = active
-        .tranches
-        .iter()
-        .map(|tranche| tranche.value_date)
-        .min()
-    else {
+    let Some(first) = active.tranches.iter().map(|tranche| tranche.value_date).min() else {
         return Err(Rejection::NothingDisbursed { loan: loan.id });
     };
     now.value_date(command.value_date, first)?;
     let outstanding = active.balances.outstanding();
     if principal > outstanding {
-        return Err(Rejection::OutstandingExceeded {
-            outstanding,
-            principal,
-        });
+        return Err(Rejection::OutstandingExceeded { outstanding, principal });
     }
     let paid = &account.balances;
     grows(paid.interest_paid, interest)?;
@@ -116,13 +95,7 @@ pub(super) fn repay(state: &State, command: &Repay, now: &Now) -> Result<Event, 
         Purpose::Loan(terms) => terms.relend_income,
         Purpose::Grant => false,
     };
-    posts(
-        state,
-        Event::Repaid(Repaid {
-            command: command.clone(),
-            relend_income,
-        }),
-    )
+    posts(state, Event::Repaid(Repaid { command: command.clone(), relend_income }))
 }
 
 /// A payment can be undone as long as it was not repaid.
@@ -144,10 +117,7 @@ pub(super) fn approved(
     id: crate::LoanId,
 ) -> Result<(LoanIndex, &Loan, &ActiveLoan), Rejection> {
     let (index, loan) = state.find_loan(id)?;
-    let not_approved = Rejection::LoanNotApproved {
-        loan: id,
-        status: loan.status(),
-    };
+    let not_approved = Rejection::LoanNotApproved { loan: id, status: loan.status() };
     Ok((index, loan, loan.active().ok_or(not_approved)?))
 }
 
@@ -155,20 +125,13 @@ fn is_available(fund: &Fund, requested: Amount) -> Result<(), Rejection> {
     let has = fund.balances.available();
     if has < requested.minor() {
         let purse = Purse::Available;
-        return Err(Rejection::InsufficientFunds {
-            fund: fund.id,
-            purse,
-            has,
-            requested,
-        });
+        return Err(Rejection::InsufficientFunds { fund: fund.id, purse, has, requested });
     }
     Ok(())
 }
 
 fn grows(total: i64, minor: i64) -> Result<i64, Rejection> {
-    total
-        .checked_add(minor)
-        .ok_or(Rejection::BalanceLimitExceeded)
+    total.checked_add(minor).ok_or(Rejection::BalanceLimitExceeded)
 }
 
 /// Accepts an event that moves money, if the books of its fund can hold the result.

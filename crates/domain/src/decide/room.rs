@@ -19,10 +19,7 @@ impl<'a> Room<'a> {
     }
     /// For a proposal that reserved something when it was made.
     pub(super) fn of(state: &'a State, own: &'a Reservation) -> Room<'a> {
-        Room {
-            state,
-            own: Some(own),
-        }
+        Room { state, own: Some(own) }
     }
 
     /// That the fund can promise so much.
@@ -32,19 +29,11 @@ impl<'a> Room<'a> {
         fund: &Fund,
         requested: Amount,
     ) -> Result<(), Rejection> {
-        let own = self
-            .own
-            .filter(|own| own.fund == index)
-            .map_or(0, |own| own.committable);
+        let own = self.own.filter(|own| own.fund == index).map_or(0, |own| own.committable);
         let has = fund.balances.committable() + own;
         if has < requested.minor() {
             let purse = Purse::Committable;
-            return Err(Rejection::InsufficientFunds {
-                fund: fund.id,
-                purse,
-                has,
-                requested,
-            });
+            return Err(Rejection::InsufficientFunds { fund: fund.id, purse, has, requested });
         }
         Ok(())
     }
@@ -60,21 +49,13 @@ impl<'a> Room<'a> {
         let Room { state, own } = self;
         let row = state.accounts.get(account);
         let accounts = &state.cooperatives.get(row.cooperative).accounts;
-        let in_fund = accounts
-            .iter()
-            .map(|a| state.accounts.get(*a))
-            .filter(|a| a.fund == row.fund);
+        let in_fund =
+            accounts.iter().map(|a| state.accounts.get(*a)).filter(|a| a.fund == row.fund);
         let exposure: i64 = in_fund.map(|a| a.balances.exposure()).sum();
-        let own = own
-            .and_then(|own| own.ceiling)
-            .filter(|(a, _)| *a == account);
+        let own = own.and_then(|own| own.ceiling).filter(|(a, _)| *a == account);
         let in_use = exposure - own.map_or(0, |(_, amount)| amount);
         if terms.ceiling.minor() - in_use < requested.minor() {
-            return Err(Rejection::CeilingExceeded {
-                ceiling: terms.ceiling,
-                in_use,
-                requested,
-            });
+            return Err(Rejection::CeilingExceeded { ceiling: terms.ceiling, in_use, requested });
         }
         Ok(())
     }
@@ -82,29 +63,19 @@ impl<'a> Room<'a> {
     /// That so much of the loan may still be paid out.
     pub(super) fn headroom(&self, index: LoanIndex, requested: Amount) -> Result<(), Rejection> {
         let loan = self.state.loans.get(index);
-        let own = self
-            .own
-            .and_then(|own| own.headroom)
-            .filter(|(l, _)| *l == index);
+        let own = self.own.and_then(|own| own.headroom).filter(|(l, _)| *l == index);
         let left = loan.undisbursed() + own.map_or(0, |(_, amount)| amount);
         if left < requested.minor() {
             let approved = loan.principal;
             let disbursed = approved.minor() - left;
-            return Err(Rejection::LoanLimitExceeded {
-                approved,
-                disbursed,
-                requested,
-            });
+            return Err(Rejection::LoanLimitExceeded { approved, disbursed, requested });
         }
         Ok(())
     }
 
     /// What can still be taken out of an allocation; `None` if it is not one of the fund's.
     pub(super) fn allocation(&self, fund: &Fund, position: Position) -> Option<i64> {
-        let own = self
-            .own
-            .and_then(|own| own.allocation)
-            .filter(|(p, _)| *p == position);
+        let own = self.own.and_then(|own| own.allocation).filter(|(p, _)| *p == position);
         Some(fund.allocations.get(&position)?.remaining() + own.map_or(0, |(_, amount)| amount))
     }
 }

@@ -87,11 +87,7 @@ impl State {
     fn check_indices(&self) -> Result<(), DecodeError> {
         fn within<T: Row + Clone>(table: &Table<T>, index: Index<T>) -> Result<(), DecodeError> {
             let inside = (index.get() as usize) < table.len();
-            if inside {
-                Ok(())
-            } else {
-                Err(DecodeError::Invalid("index"))
-            }
+            if inside { Ok(()) } else { Err(DecodeError::Invalid("index")) }
         }
         for (_, account) in self.accounts.iter() {
             within(&self.funds, account.fund)?;
@@ -111,12 +107,8 @@ impl State {
         for (_, proposal) in self.proposals.iter() {
             let reservation = &proposal.reservation;
             within(&self.funds, reservation.fund)?;
-            reservation
-                .ceiling
-                .map_or(Ok(()), |(account, _)| within(&self.accounts, account))?;
-            reservation
-                .headroom
-                .map_or(Ok(()), |(loan, _)| within(&self.loans, loan))?;
+            reservation.ceiling.map_or(Ok(()), |(account, _)| within(&self.accounts, account))?;
+            reservation.headroom.map_or(Ok(()), |(loan, _)| within(&self.loans, loan))?;
             match proposal.subject {
                 Subject::Loan(loan) => within(&self.loans, loan)?,
                 Subject::AllocationWithdrawal { fund, .. } => within(&self.funds, fund)?,
@@ -137,8 +129,7 @@ impl State {
             self.villages.insert(cooperative.village, index);
         }
         for (_, account) in self.accounts.iter() {
-            self.bank_accounts
-                .insert(account.bank_account.clone(), account.cooperative);
+            self.bank_accounts.insert(account.bank_account.clone(), account.cooperative);
         }
     }
 }
@@ -393,17 +384,13 @@ impl<T: Canonical, const N: usize> Canonical for [T; N] {
         }
     }
     fn take(from: &mut Reader) -> Result<Self, DecodeError> {
-        let values = (0..N)
-            .map(|_| T::take(from))
-            .collect::<Result<Vec<T>, _>>()?;
+        let values = (0..N).map(|_| T::take(from)).collect::<Result<Vec<T>, _>>()?;
         values.try_into().map_err(|_| DecodeError::Short)
     }
 }
 
 fn put_length(length: usize, out: &mut Vec<u8>) {
-    u32::try_from(length)
-        .expect("a state has fewer than 2^32 of anything")
-        .put(out);
+    u32::try_from(length).expect("a state has fewer than 2^32 of anything").put(out);
 }
 
 impl<T: Canonical> Canonical for Vec<T> {

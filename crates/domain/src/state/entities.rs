@@ -393,12 +393,6 @@ pub struct Reservation {
 impl Reservation {
     /// Of what a fund may promise, and nothing else.
     pub const fn of(fund: FundIndex, committable: i64) -> Reservation {
-        Reservation {
-            fund,
-            committable,
-            allocation: None,
-            ceiling: None,
-            headroom: None,
-        }
+        Reservation { fund, committable, allocation: None, ceiling: None, headroom: None }
     }
 }

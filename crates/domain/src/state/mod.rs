@@ -106,31 +106,22 @@ impl State {
 
     /// Where an instant becomes a date.
     pub(crate) fn utc_offset(&self) -> UtcOffset {
-        self.head
-            .opened
-            .as_ref()
-            .map_or(UtcOffset::UTC, |opened| opened.utc_offset)
+        self.head.opened.as_ref().map_or(UtcOffset::UTC, |opened| opened.utc_offset)
     }
     pub(crate) fn today(&self, now: Timestamp) -> Result<Date, Rejection> {
-        now.date(self.utc_offset())
-            .ok_or(Rejection::TimeOutOfRange { time: now })
+        now.date(self.utc_offset()).ok_or(Rejection::TimeOutOfRange { time: now })
     }
 
     pub(crate) fn find_fund(&self, id: FundId) -> Result<(FundIndex, &Fund), Rejection> {
-        let index = self
-            .funds
-            .find(&id)
-            .ok_or(Rejection::NotFound(Resource::Fund(id)))?;
+        let index = self.funds.find(&id).ok_or(Rejection::NotFound(Resource::Fund(id)))?;
         Ok((index, self.funds.get(index)))
     }
     pub(crate) fn find_cooperative(
         &self,
         id: CooperativeId,
     ) -> Result<(CooperativeIndex, &Cooperative), Rejection> {
-        let index = self
-            .cooperatives
-            .find(&id)
-            .ok_or(Rejection::NotFound(Resource::Cooperative(id)))?;
+        let index =
+            self.cooperatives.find(&id).ok_or(Rejection::NotFound(Resource::Cooperative(id)))?;
         Ok((index, self.cooperatives.get(index)))
     }
     pub(crate) fn find_account(
@@ -146,16 +137,11 @@ impl State {
         Ok((index, self.accounts.get(index)))
     }
     pub(crate) fn find_loan(&self, id: LoanId) -> Result<(LoanIndex, &Loan), Rejection> {
-        let index = self
-            .loans
-            .find(&id)
-            .ok_or(Rejection::NotFound(Resource::Loan(id)))?;
+        let index = self.loans.find(&id).ok_or(Rejection::NotFound(Resource::Loan(id)))?;
         Ok((index, self.loans.get(index)))
     }
     pub(crate) fn find_proposal(&self, at: Position) -> Result<&Proposal, Rejection> {
-        self.proposals
-            .get(&at)
-            .ok_or(Rejection::ProposalNotPending { proposal: at })
+        self.proposals.get(&at).ok_or(Rejection::ProposalNotPending { proposal: at })
     }
 
     /// Remembers the state as it is now, to come back to by [`State::roll_back`]. For an atomic
@@ -208,9 +194,7 @@ pub fn advance(state: &mut State, now: Timestamp) {
 impl State {
     /// Whether a proposal has lapsed by `now` that no record has released yet.
     pub fn has_lapsed(&self, now: Timestamp) -> bool {
-        self.expiries
-            .first()
-            .is_some_and(|((expires_at, _), ())| *expires_at <= now)
+        self.expiries.first().is_some_and(|((expires_at, _), ())| *expires_at <= now)
     }
 
     /// Looks at the state as it is at an instant after its last record, with what has lapsed since
@@ -235,10 +219,7 @@ impl State {
 
     /// Takes a proposal away and releases what it reserved.
     pub(crate) fn release(&mut self, at: Position) -> Proposal {
-        let proposal = self
-            .proposals
-            .remove(&at)
-            .expect("decide and expiry name pending ones");
+        let proposal = self.proposals.remove(&at).expect("decide and expiry name pending ones");
         self.expiries.remove(&(proposal.expires_at, at));
         if let Subject::Reversal { reverses, .. } = proposal.subject {
             self.reversing.remove(&reverses);

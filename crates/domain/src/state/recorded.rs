@@ -85,11 +85,7 @@ struct TableMark<T> {
 
 impl<T: Row> Default for Table<T> {
     fn default() -> Self {
-        Table {
-            rows: Vec::new(),
-            by_key: HashMap::new(),
-            mark: None,
-        }
+        Table { rows: Vec::new(), by_key: HashMap::new(), mark: None }
     }
 }
 
@@ -112,10 +108,7 @@ impl<T: Row + Clone> Table<T> {
     }
     /// Every row, in the order in which they were added.
     pub fn iter(&self) -> impl DoubleEndedIterator<Item = (Index<T>, &T)> + ExactSizeIterator {
-        self.rows
-            .iter()
-            .enumerate()
-            .map(|(n, row)| (Index::new(to_u32(n)), row))
+        self.rows.iter().enumerate().map(|(n, row)| (Index::new(to_u32(n)), row))
     }
 
     pub(crate) fn get_mut(&mut self, index: Index<T>) -> &mut T {
@@ -150,10 +143,7 @@ pub struct Register<K, V> {
 
 impl<K, V> Default for Register<K, V> {
     fn default() -> Self {
-        Register {
-            map: BTreeMap::new(),
-            before: None,
-        }
+        Register { map: BTreeMap::new(), before: None }
     }
 }
 
@@ -203,10 +193,7 @@ pub(super) trait Recorded {
 
 impl<T: Row + Clone> Recorded for Table<T> {
     fn mark(&mut self) {
-        self.mark = Some(TableMark {
-            length: self.rows.len(),
-            before: Vec::new(),
-        });
+        self.mark = Some(TableMark { length: self.rows.len(), before: Vec::new() });
     }
     fn keep(&mut self) {
         self.mark = None;

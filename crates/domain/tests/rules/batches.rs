@@ -110,11 +110,7 @@ fn a_batch_that_is_kept_is_as_if_each_command_came_alone() {
     let alone = mixed(in_use()).state;
     assert_eq!(every_field(&kept.state), every_field(&alone));
     kept.state.roll_back();
-    assert_eq!(
-        every_field(&kept.state),
-        every_field(&alone),
-        "no mark, no way back"
-    );
+    assert_eq!(every_field(&kept.state), every_field(&alone), "no mark, no way back");
 }
 
 #[test]
@@ -140,11 +136,7 @@ fn a_refused_batch_frees_the_names_that_it_took() {
         .then_ok();
     dropped.state.roll_back();
     ledger.state = dropped.state;
-    given(ledger)
-        .with_cooperative(4)
-        .when(open_account("a4"))
-        .then_ok()
-        .with_loan("l4", rp(1));
+    given(ledger).with_cooperative(4).when(open_account("a4")).then_ok().with_loan("l4", rp(1));
 }
 
 #[test]

@@ -10,10 +10,7 @@ use crate::programme::programme;
 use bergulir_domain::terms::Terms;
 
 fn ceiling_of(rupiah: i64) -> Terms {
-    Terms {
-        ceiling: rp(rupiah),
-        ..terms()
-    }
+    Terms { ceiling: rp(rupiah), ..terms() }
 }
 
 fn hundred_million_each() -> Ledger {
@@ -26,10 +23,7 @@ fn what_is_pending_counts() {
         .when(propose_loan("l1", rp(60_000_000)))
         .then_ok()
         .when(propose_loan("l1b", rp(40_000_001)))
-        .then_refused(is!(CeilingExceeded {
-            in_use: 6_000_000_000,
-            ..
-        }))
+        .then_refused(is!(CeilingExceeded { in_use: 6_000_000_000, .. }))
         .when(propose_loan("l1b", rp(40_000_000)))
         .then_ok()
         .when(propose_loan("l2", rp(100_000_000)))

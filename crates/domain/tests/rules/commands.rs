@@ -51,11 +51,7 @@ fn number(name: &str) -> String {
 }
 
 pub(crate) fn bank(reference: &str) -> BankReference {
-    BankReference {
-        bank: text("BPD"),
-        reference: text(reference),
-        line: None,
-    }
+    BankReference { bank: text("BPD"), reference: text(reference), line: None }
 }
 
 /// A bank reference that no other command of this process has.
@@ -65,10 +61,7 @@ pub(crate) fn fresh() -> BankReference {
 }
 
 pub(crate) fn evidence() -> Evidence {
-    Evidence {
-        reference: text("doc/1"),
-        salted_digest: [7; 32],
-    }
+    Evidence { reference: text("doc/1"), salted_digest: [7; 32] }
 }
 
 pub(crate) fn open_ledger() -> c::OpenLedger {
@@ -117,12 +110,7 @@ pub(crate) fn grant_terms() -> Terms {
 }
 
 pub(crate) fn open_fund(fund: &str, terms: Terms) -> c::OpenFund {
-    c::OpenFund {
-        fund: id(fund),
-        name: text("Dana Bergulir"),
-        opening_date: day(OPENING),
-        terms,
-    }
+    c::OpenFund { fund: id(fund), name: text("Dana Bergulir"), opening_date: day(OPENING), terms }
 }
 
 pub(crate) fn change_terms(from: &str, terms: Terms) -> c::ChangeTerms {
@@ -158,11 +146,7 @@ pub(crate) fn propose_withdrawal(
 }
 
 pub(crate) fn approve_withdrawal(proposal: Position) -> c::ApproveAllocationWithdrawal {
-    c::ApproveAllocationWithdrawal {
-        proposal,
-        bank_reference: fresh(),
-        value_date: day(TODAY),
-    }
+    c::ApproveAllocationWithdrawal { proposal, bank_reference: fresh(), value_date: day(TODAY) }
 }
 
 pub(crate) fn register(cooperative: &str) -> c::RegisterCooperative {
@@ -177,12 +161,7 @@ pub(crate) fn register(cooperative: &str) -> c::RegisterCooperative {
 }
 
 pub(crate) fn appoint(cooperative: &str, office: Office, officer: &str) -> c::AppointOfficer {
-    c::AppointOfficer {
-        cooperative: id(cooperative),
-        office,
-        officer: id(officer),
-        evidence: None,
-    }
+    c::AppointOfficer { cooperative: id(cooperative), office, officer: id(officer), evidence: None }
 }
 
 pub(crate) fn confirm(cooperative: &str, item: ReadinessItem) -> c::ConfirmReadiness {
@@ -208,36 +187,21 @@ pub(crate) fn open_account(account: &str) -> c::OpenAccount {
         fund: id("pilot"),
         account: id(account),
         cooperative: id(&format!("c{number}")),
-        bank_account: BankAccount {
-            bank: text("BPD"),
-            number: text(&format!("000{number}")),
-        },
+        bank_account: BankAccount { bank: text("BPD"), number: text(&format!("000{number}")) },
         holder: text(&format!("Koperasi Desa Merah Putih {number}")),
     }
 }
 
 pub(crate) fn suspend(account: &str) -> c::SuspendAccount {
-    c::SuspendAccount {
-        fund: id("pilot"),
-        account: id(account),
-        reason: text("inspection"),
-    }
+    c::SuspendAccount { fund: id("pilot"), account: id(account), reason: text("inspection") }
 }
 
 pub(crate) fn resume(account: &str) -> c::ResumeAccount {
-    c::ResumeAccount {
-        fund: id("pilot"),
-        account: id(account),
-        reason: text("inspection over"),
-    }
+    c::ResumeAccount { fund: id("pilot"), account: id(account), reason: text("inspection over") }
 }
 
 pub(crate) fn close(account: &str) -> c::CloseAccount {
-    c::CloseAccount {
-        fund: id("pilot"),
-        account: id(account),
-        reason: text("merged"),
-    }
+    c::CloseAccount { fund: id("pilot"), account: id(account), reason: text("merged") }
 }
 
 pub(crate) fn propose_loan(loan: &str, principal: Amount) -> c::ProposeLoan {
@@ -259,26 +223,15 @@ pub(crate) fn approve_loan(loan: &str) -> c::ApproveLoan {
 }
 
 pub(crate) fn refuse_loan(loan: &str) -> c::RefuseLoan {
-    c::RefuseLoan {
-        loan: id(loan),
-        reason: text("plan not convincing"),
-    }
+    c::RefuseLoan { loan: id(loan), reason: text("plan not convincing") }
 }
 
 pub(crate) fn withdraw_loan(loan: &str) -> c::WithdrawLoan {
-    c::WithdrawLoan {
-        loan: id(loan),
-        reason: text("typed wrong"),
-    }
+    c::WithdrawLoan { loan: id(loan), reason: text("typed wrong") }
 }
 
 pub(crate) fn disburse(loan: &str, amount: Amount) -> c::Disburse {
-    c::Disburse {
-        loan: id(loan),
-        amount,
-        bank_reference: fresh(),
-        value_date: day(TODAY),
-    }
+    c::Disburse { loan: id(loan), amount, bank_reference: fresh(), value_date: day(TODAY) }
 }
 
 pub(crate) fn grant(account: &str, amount: Amount) -> c::DisburseGrant {
@@ -293,11 +246,7 @@ pub(crate) fn grant(account: &str, amount: Amount) -> c::DisburseGrant {
 }
 
 pub(crate) fn bring_back(disbursement: Position) -> c::ReturnDisbursement {
-    c::ReturnDisbursement {
-        disbursement,
-        bank_reference: fresh(),
-        value_date: day(TODAY),
-    }
+    c::ReturnDisbursement { disbursement, bank_reference: fresh(), value_date: day(TODAY) }
 }
 
 /// A payment of that principal, interest and late fee.
@@ -315,12 +264,7 @@ pub(crate) fn repay(loan: &str, parts: [i64; 3]) -> c::Repay {
 }
 
 pub(crate) fn propose_reversal(reverses: Position) -> c::ProposeReversal {
-    c::ProposeReversal {
-        reverses,
-        reason: text("wrong"),
-        evidence: None,
-        expires_at: None,
-    }
+    c::ProposeReversal { reverses, reason: text("wrong"), evidence: None, expires_at: None }
 }
 
 pub(crate) fn approve_reversal(proposal: Position) -> c::ApproveReversal {
@@ -328,23 +272,13 @@ pub(crate) fn approve_reversal(proposal: Position) -> c::ApproveReversal {
 }
 
 pub(crate) fn refuse_proposal(proposal: Position) -> c::RefuseProposal {
-    c::RefuseProposal {
-        proposal,
-        reason: text("not shown"),
-    }
+    c::RefuseProposal { proposal, reason: text("not shown") }
 }
 
 pub(crate) fn withdraw_proposal(proposal: Position) -> c::WithdrawProposal {
-    c::WithdrawProposal {
-        proposal,
-        reason: text("typed wrong"),
-    }
+    c::WithdrawProposal { proposal, reason: text("typed wrong") }
 }
 
 pub(crate) fn seal(through: Position) -> c::Seal {
-    c::Seal {
-        through,
-        balance_root: [1; 32],
-        state_digest: [2; 32],
-    }
+    c::Seal { through, balance_root: [1; 32], state_digest: [2; 32] }
 }

@@ -17,19 +17,12 @@ fn region() -> Ledger {
 }
 
 fn of_village(cooperative: &str, village: &str, kind: CooperativeKind) -> c::RegisterCooperative {
-    c::RegisterCooperative {
-        village: id(village),
-        kind,
-        ..register(cooperative)
-    }
+    c::RegisterCooperative { village: id(village), kind, ..register(cooperative) }
 }
 
 #[test]
 fn rule_02_the_holder_of_the_bank_account_is_the_registered_name() {
-    let held_by = |holder: &str| c::OpenAccount {
-        holder: text(holder),
-        ..open_account("a1")
-    };
+    let held_by = |holder: &str| c::OpenAccount { holder: text(holder), ..open_account("a1") };
     given(region().with_cooperative(1))
         .when(held_by("Koperasi Desa Merah Putih 2"))
         .then_refused(is!(HolderNameMismatch { .. }))
@@ -67,15 +60,9 @@ fn rule_20_a_loan_is_signed_by_the_officers_in_office() {
     };
     given(pilot())
         .when(signed_by("chair-2", "treasurer-1"))
-        .then_refused(is!(NotInOffice {
-            office: Office::Chair,
-            ..
-        }))
+        .then_refused(is!(NotInOffice { office: Office::Chair, .. }))
         .when(signed_by("chair-1", "treasurer-2"))
-        .then_refused(is!(NotInOffice {
-            office: Office::Treasurer,
-            ..
-        }))
+        .then_refused(is!(NotInOffice { office: Office::Treasurer, .. }))
         .when(signed_by("treasurer-1", "chair-1"))
         .then_refused(is!(NotInOffice { .. }))
         .when(signed_by("chair-1", "treasurer-1"))
@@ -84,10 +71,7 @@ fn rule_20_a_loan_is_signed_by_the_officers_in_office() {
 
 #[test]
 fn rule_20_a_cooperative_without_officers_signs_nothing() {
-    let unready = Terms {
-        required_readiness: ReadinessSet::EMPTY,
-        ..terms()
-    };
+    let unready = Terms { required_readiness: ReadinessSet::EMPTY, ..terms() };
     given(programme(unready, 0))
         .when(register("c1"))
         .then_ok()
@@ -111,14 +95,8 @@ fn rule_20_what_a_former_officer_signed_stands_and_he_signs_no_more() {
         .then_ok()
         .see(|ledger| assert_eq!(ledger.loan("l1").chair.as_str(), "chair-1"))
         .when(propose_loan("l1b", rp(1)))
-        .then_refused(is!(NotInOffice {
-            office: Office::Chair,
-            ..
-        }))
-        .when(c::ProposeLoan {
-            chair: id("chair-new"),
-            ..propose_loan("l1b", rp(1))
-        })
+        .then_refused(is!(NotInOffice { office: Office::Chair, .. }))
+        .when(c::ProposeLoan { chair: id("chair-new"), ..propose_loan("l1b", rp(1)) })
         .then_ok();
 }
 
@@ -130,11 +108,7 @@ fn rule_25_the_code_of_the_village_tells_the_kind_of_cooperative() {
             .when(of_village("c1", village, kind))
             .then_refused(is!(VillageKindMismatch { .. }));
     };
-    let accepted = |village, kind| {
-        given(region())
-            .when(of_village("c1", village, kind))
-            .then_ok()
-    };
+    let accepted = |village, kind| given(region()).when(of_village("c1", village, kind)).then_ok();
     refused("36.03.01.2003", Kkmp);
     accepted("36.03.01.2003", Kdmp);
     refused("36.03.01.1003", Kdmp);
@@ -167,19 +141,13 @@ fn rule_25_one_cooperative_per_village() {
 fn rule_25_one_account_per_cooperative_and_fund() {
     let second = c::OpenAccount {
         account: id("a9"),
-        bank_account: BankAccount {
-            bank: text("BPD"),
-            number: text("0099"),
-        },
+        bank_account: BankAccount { bank: text("BPD"), number: text("0099") },
         ..open_account("a1")
     };
     given(pilot())
         .when(second.clone())
         .then_refused(is!(CooperativeHasAccount { .. }))
-        .when(c::OpenAccount {
-            account: id("a1"),
-            ..open_account("a2")
-        })
+        .when(c::OpenAccount { account: id("a1"), ..open_account("a2") })
         .then_refused(is!(AlreadyExists(Resource::Account(..))))
         .when(close("a1"))
         .then_ok()
@@ -191,10 +159,8 @@ fn rule_25_one_account_per_cooperative_and_fund() {
 
 #[test]
 fn rule_25_a_bank_account_is_never_shared_between_cooperatives() {
-    let of_the_first = c::OpenAccount {
-        bank_account: open_account("a1").bank_account,
-        ..open_account("a2")
-    };
+    let of_the_first =
+        c::OpenAccount { bank_account: open_account("a1").bank_account, ..open_account("a2") };
     given(region().with_cooperative(1).with_cooperative(2))
         .when(open_account("a1"))
         .then_ok()
@@ -202,15 +168,9 @@ fn rule_25_a_bank_account_is_never_shared_between_cooperatives() {
         .then_refused(is!(BankAccountTaken { .. }))
         .when(open_fund("other", terms()))
         .then_ok()
-        .when(c::OpenAccount {
-            fund: id("other"),
-            ..of_the_first.clone()
-        })
+        .when(c::OpenAccount { fund: id("other"), ..of_the_first.clone() })
         .then_refused(is!(BankAccountTaken { .. }))
-        .when(c::OpenAccount {
-            fund: id("other"),
-            ..open_account("a1")
-        })
+        .when(c::OpenAccount { fund: id("other"), ..open_account("a1") })
         .then_ok()
         .when(close("a1"))
         .then_ok()
@@ -221,10 +181,7 @@ fn rule_25_a_bank_account_is_never_shared_between_cooperatives() {
 #[test]
 fn rule_25_a_bank_account_number_keeps_its_leading_zeros() {
     let numbered = |account: &str, number: &str| c::OpenAccount {
-        bank_account: BankAccount {
-            bank: text("BPD"),
-            number: text(number),
-        },
+        bank_account: BankAccount { bank: text("BPD"), number: text(number) },
         ..open_account(account)
     };
     given(region().with_cooperative(1).with_cooperative(2))
@@ -236,10 +193,7 @@ fn rule_25_a_bank_account_number_keeps_its_leading_zeros() {
 
 #[test]
 fn an_account_opens_when_all_that_the_terms_require_is_confirmed() {
-    let everything = Terms {
-        required_readiness: ReadinessSet::FULL,
-        ..terms()
-    };
+    let everything = Terms { required_readiness: ReadinessSet::FULL, ..terms() };
     let mut ledger = programme(everything, 0).when(register("c1")).then_ok();
     for item in ReadinessItem::ALL {
         ledger = ledger
@@ -273,10 +227,8 @@ fn a_readiness_item_has_the_number_of_its_registry() {
         number: number.map(text),
         ..confirm("c1", item)
     };
-    let registered = c::RegisterCooperative {
-        cooperative_number: Some(text("3603010001")),
-        ..register("c1")
-    };
+    let registered =
+        c::RegisterCooperative { cooperative_number: Some(text("3603010001")), ..register("c1") };
     given(region())
         .when(registered)
         .then_ok()
@@ -313,10 +265,7 @@ fn what_a_command_names_must_exist() {
         .then_refused(is!(NotFound(Resource::Account(..))))
         .when(close("a9"))
         .then_refused(is!(NotFound(Resource::Account(..))))
-        .when(c::OpenAccount {
-            fund: id("none"),
-            ..open_account("a1")
-        })
+        .when(c::OpenAccount { fund: id("none"), ..open_account("a1") })
         .then_refused(is!(NotFound(Resource::Fund(_))));
 }
 
@@ -330,10 +279,7 @@ fn a_suspended_account_borrows_nothing_and_repays() {
         .when(suspend("a1"))
         .then_refused(is!(AccountNotOpen { .. }))
         .when(propose_loan("l1c", rp(10)))
-        .then_refused(is!(AccountNotOpen {
-            status: AccountStatus::Suspended,
-            ..
-        }))
+        .then_refused(is!(AccountNotOpen { status: AccountStatus::Suspended, .. }))
         .by("checker")
         .when(crate::commands::approve_loan("l1b"))
         .then_refused(is!(AccountNotOpen { .. }))
@@ -345,10 +291,7 @@ fn a_suspended_account_borrows_nothing_and_repays() {
         .when(resume("a1"))
         .then_ok()
         .when(resume("a1"))
-        .then_refused(is!(AccountNotSuspended {
-            status: AccountStatus::Open,
-            ..
-        }))
+        .then_refused(is!(AccountNotSuspended { status: AccountStatus::Open, .. }))
         .by("checker")
         .when(crate::commands::approve_loan("l1b"))
         .then_ok();
@@ -360,35 +303,23 @@ fn an_account_closes_only_at_zero() {
         .when(propose_loan("l1", rp(100)))
         .then_ok()
         .when(close("a1"))
-        .then_refused(is!(AccountNotEmpty {
-            pending: 10_000,
-            ..
-        }))
+        .then_refused(is!(AccountNotEmpty { pending: 10_000, .. }))
         .by("checker")
         .when(crate::commands::approve_loan("l1"))
         .then_ok()
         .when(close("a1"))
-        .then_refused(is!(AccountNotEmpty {
-            committed: 10_000,
-            ..
-        }))
+        .then_refused(is!(AccountNotEmpty { committed: 10_000, .. }))
         .when(disburse("l1", rp(100)))
         .then_ok()
         .when(close("a1"))
-        .then_refused(is!(AccountNotEmpty {
-            outstanding: 10_000,
-            ..
-        }))
+        .then_refused(is!(AccountNotEmpty { outstanding: 10_000, .. }))
         .when(repay("l1", [100, 0, 0]))
         .then_ok()
         .named("repayment")
         .when(close("a1"))
         .then_ok()
         .when(close("a1"))
-        .then_refused(is!(AccountNotOpen {
-            status: AccountStatus::Closed,
-            ..
-        }))
+        .then_refused(is!(AccountNotOpen { status: AccountStatus::Closed, .. }))
         .when(suspend("a1"))
         .then_refused(is!(AccountNotOpen { .. }))
         .when(resume("a1"))
@@ -410,17 +341,10 @@ fn an_account_does_not_close_under_a_pending_reversal() {
         .when(on("repayment", propose_reversal))
         .then_ok()
         .when(close("a1"))
-        .then_refused(is!(AccountNotEmpty {
-            pending: 10_000,
-            ..
-        }));
+        .then_refused(is!(AccountNotEmpty { pending: 10_000, .. }));
 }
 
 #[test]
 fn a_suspended_account_may_be_closed() {
-    given(pilot())
-        .when(suspend("a1"))
-        .then_ok()
-        .when(close("a1"))
-        .then_ok();
+    given(pilot()).when(suspend("a1")).then_ok().when(close("a1")).then_ok();
 }

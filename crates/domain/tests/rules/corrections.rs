@@ -55,13 +55,10 @@ fn rule_17_a_repayment_to_the_wrong_cooperative_is_reversed_and_posted_anew() {
 fn a_reversal_proposed_changes_no_balance() {
     let ledger = lent().when(repay("l1", [10, 5, 1])).then_ok().named("it");
     let before = ledger.fund();
-    given(ledger)
-        .when(on("it", propose_reversal))
-        .then_ok()
-        .see(|ledger| {
-            assert_eq!(ledger.fund().books, before.books);
-            assert_eq!(ledger.loan_balances("l1").principal_repaid, 1_000);
-        });
+    given(ledger).when(on("it", propose_reversal)).then_ok().see(|ledger| {
+        assert_eq!(ledger.fund().books, before.books);
+        assert_eq!(ledger.loan_balances("l1").principal_repaid, 1_000);
+    });
 }
 
 #[test]
@@ -106,9 +103,7 @@ fn what_moved_no_money_is_not_reversed() {
     for position in 0..ledger.state.size() {
         let event = &ledger.records.0[usize::try_from(position).unwrap()].1;
         let moves_cash = event.bank_reference().is_some();
-        let answer = ledger
-            .clone()
-            .when(propose_reversal(Position::new(position)));
+        let answer = ledger.clone().when(propose_reversal(Position::new(position)));
         if !moves_cash {
             answer.then_refused(is!(NotReversible { .. }));
         }
@@ -137,10 +132,7 @@ fn an_allocation_is_reversed_whole() {
 fn an_allocation_that_is_lent_is_not_reversed() {
     given(lent())
         .when(on("allocation", propose_reversal))
-        .then_refused(is!(InsufficientFunds {
-            purse: Purse::Committable,
-            ..
-        }))
+        .then_refused(is!(InsufficientFunds { purse: Purse::Committable, .. }))
         .when(on("l1", bring_back))
         .then_ok()
         .when(on("allocation", propose_reversal))
@@ -240,10 +232,7 @@ fn a_disbursement_that_is_repaid_is_not_reversed() {
 
 #[test]
 fn a_disbursement_repaid_or_returned_meanwhile_is_not_reversed() {
-    let pending = lent()
-        .when(on("l1", propose_reversal))
-        .then_ok()
-        .named("proposal");
+    let pending = lent().when(on("l1", propose_reversal)).then_ok().named("proposal");
     given(pending.clone())
         .when(repay("l1", [1, 0, 0]))
         .then_ok()
@@ -272,11 +261,7 @@ fn a_repayment_whose_principal_is_lent_again_is_not_reversed() {
         .when(propose_loan("l3", rp(100)))
         .then_ok()
         .when(on("repayment", propose_reversal))
-        .then_refused(is!(InsufficientFunds {
-            purse: Purse::Committable,
-            has: 0,
-            ..
-        }))
+        .then_refused(is!(InsufficientFunds { purse: Purse::Committable, has: 0, .. }))
         .when(crate::commands::withdraw_loan("l3"))
         .then_ok()
         .when(on("repayment", propose_reversal))

@@ -18,10 +18,7 @@ fn a_ledger_opens_first_and_once() {
     given(Ledger::empty())
         .when(open_fund("pilot", terms()))
         .then_refused(is!(LedgerNotOpen))
-        .when(c::OpenLedger {
-            rules_version: 2,
-            ..open_ledger()
-        })
+        .when(c::OpenLedger { rules_version: 2, ..open_ledger() })
         .then_refused(is!(UnknownRulesVersion { version: 2 }))
         .when(open_ledger())
         .then_ok()
@@ -42,10 +39,8 @@ fn only_newer_rules_that_are_known_are_adopted() {
 
 #[test]
 fn a_fund_opens_once_and_not_in_the_future() {
-    let opening_on = |date: &str| c::OpenFund {
-        opening_date: day(date),
-        ..open_fund("other", terms())
-    };
+    let opening_on =
+        |date: &str| c::OpenFund { opening_date: day(date), ..open_fund("other", terms()) };
     given(pilot())
         .when(opening_on("2026-03-03"))
         .then_refused(is!(OpeningDateInFuture { .. }))
@@ -64,10 +59,7 @@ fn terms_must_fit_together() {
         let terms = Terms { purpose, ..terms() };
         open_fund("other", terms)
     };
-    let no_validity = Terms {
-        proposal_validity_days: Some(0),
-        ..grant_terms()
-    };
+    let no_validity = Terms { proposal_validity_days: Some(0), ..grant_terms() };
     given(pilot())
         .when(of(|loan| loan.tenor_months = 0))
         .then_refused(is!(InvalidTerms(TermsError::Tenor)))
@@ -92,10 +84,7 @@ fn terms_change_from_today_or_later_and_never_the_kind_of_fund() {
         .then_refused(is!(TermsInPast { .. }))
         .when(change_terms(TODAY, grant_terms()))
         .then_refused(is!(FundKindFixed))
-        .when(c::ChangeTerms {
-            fund: id("none"),
-            ..change_terms(TODAY, terms())
-        })
+        .when(c::ChangeTerms { fund: id("none"), ..change_terms(TODAY, terms()) })
         .then_refused(is!(NotFound(Resource::Fund(_))))
         .when(change_terms(TODAY, terms()))
         .then_ok();
@@ -103,10 +92,7 @@ fn terms_change_from_today_or_later_and_never_the_kind_of_fund() {
 
 #[test]
 fn new_terms_hold_from_their_day_on() {
-    let ceiling = |rupiah| Terms {
-        ceiling: rp(rupiah),
-        ..terms()
-    };
+    let ceiling = |rupiah| Terms { ceiling: rp(rupiah), ..terms() };
     given(pilot())
         .when(change_terms("2026-03-20", ceiling(30)))
         .then_ok()
@@ -169,18 +155,12 @@ fn no_more_is_withdrawn_than_was_allocated() {
         .then_ok()
         .named("first")
         .when(on("small", propose_withdrawal(rp(401))))
-        .then_refused(is!(AllocationExceeded {
-            remaining: 40_000,
-            ..
-        }))
+        .then_refused(is!(AllocationExceeded { remaining: 40_000, .. }))
         .by("checker")
         .when(on("first", approve_withdrawal))
         .then_ok()
         .when(on("small", propose_withdrawal(rp(401))))
-        .then_refused(is!(AllocationExceeded {
-            remaining: 40_000,
-            ..
-        }))
+        .then_refused(is!(AllocationExceeded { remaining: 40_000, .. }))
         .when(on("small", propose_withdrawal(rp(400))))
         .then_ok();
 }
@@ -191,10 +171,7 @@ fn what_is_out_or_promised_is_not_withdrawn() {
         move |ledger: Ledger| {
             given(ledger)
                 .when(on("allocation", propose_withdrawal(rp(committable + 1))))
-                .then_refused(is!(InsufficientFunds {
-                    purse: Purse::Committable,
-                    ..
-                }))
+                .then_refused(is!(InsufficientFunds { purse: Purse::Committable, .. }))
                 .when(on("allocation", propose_withdrawal(rp(committable))))
                 .then_ok()
         }
@@ -245,15 +222,9 @@ fn funds_do_not_lend_each_others_money() {
     given(pilot())
         .when(open_fund("other", terms()))
         .then_ok()
-        .when(c::OpenAccount {
-            fund: id("other"),
-            ..crate::commands::open_account("a1")
-        })
+        .when(c::OpenAccount { fund: id("other"), ..crate::commands::open_account("a1") })
         .then_ok()
-        .when(c::ProposeLoan {
-            fund: id("other"),
-            ..propose_loan("l1", rp(1))
-        })
+        .when(c::ProposeLoan { fund: id("other"), ..propose_loan("l1", rp(1)) })
         .then_refused(is!(InsufficientFunds { has: 0, .. }))
         .with_loan("l1", rp(3_000_000_000))
         .when(disburse("l1", rp(3_000_000_000)))

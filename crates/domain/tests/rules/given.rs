@@ -141,11 +141,7 @@ impl Ledger {
     pub(crate) fn when(mut self, ask: impl Ask) -> Answer {
         let command = ask.command(&self);
         let result = self.submit(&command);
-        Answer {
-            ledger: self,
-            command,
-            result,
-        }
+        Answer { ledger: self, command, result }
     }
 
     /// Decides a command and, if it is accepted, applies its event; checks what must hold anyway.
@@ -177,11 +173,8 @@ impl Ledger {
     }
 
     pub(crate) fn decide(&self, command: &Command) -> Result<Event, Rejection> {
-        let context = Context {
-            time: self.clock,
-            principal: self.principal,
-            lookups: &self.records,
-        };
+        let context =
+            Context { time: self.clock, principal: self.principal, lookups: &self.records };
         decide(&self.state, command, &context)
     }
 

@@ -47,10 +47,7 @@ fn check_funds(state: &State) {
         let sum = |part: fn(&AccountBalances) -> i64| -> i128 {
             mine().map(|a| i128::from(part(a))).sum()
         };
-        assert_eq!(
-            sum(AccountBalances::outstanding),
-            amount(Book::PrincipalReceivable)
-        );
+        assert_eq!(sum(AccountBalances::outstanding), amount(Book::PrincipalReceivable));
         assert_eq!(sum(|a| a.interest_paid), amount(Book::InterestIncome));
         assert_eq!(sum(|a| a.late_fees_paid), amount(Book::LateFeeIncome));
         assert_eq!(sum(|a| a.granted), amount(Book::GrantExpense));

@@ -17,10 +17,7 @@ fn rule_01_nothing_is_disbursed_before_the_account_is_open() {
         .then_refused(is!(NotFound(Resource::Account(..))))
         .when(disburse("l1", rp(100_000_000)))
         .then_refused(is!(NotFound(Resource::Loan(_))))
-        .when(c::DisburseGrant {
-            fund: id("pilot"),
-            ..crate::commands::grant("a1", rp(1))
-        })
+        .when(c::DisburseGrant { fund: id("pilot"), ..crate::commands::grant("a1", rp(1)) })
         .then_refused(is!(NotFound(Resource::Account(..))))
         .when(open_account("a1"))
         .then_ok()
@@ -35,10 +32,7 @@ fn rule_01_an_account_that_was_open_is_not_enough() {
         .when(crate::commands::suspend("a1"))
         .then_ok()
         .when(disburse("l1", rp(100_000_000)))
-        .then_refused(is!(AccountNotOpen {
-            status: AccountStatus::Suspended,
-            ..
-        }))
+        .then_refused(is!(AccountNotOpen { status: AccountStatus::Suspended, .. }))
         .when(crate::commands::resume("a1"))
         .then_ok()
         .when(disburse("l1", rp(100_000_000)))
@@ -105,16 +99,14 @@ fn rule_05_principal_that_came_back_is_available() {
 fn rule_06_interest_raises_cash_and_income_and_not_what_is_available() {
     let ledger = pilot().with_disbursed_loan("l1", rp(100_000_000));
     let before = ledger.fund();
-    given(ledger)
-        .when(repay("l1", [0, 15_000_000, 0]))
-        .then_ok()
-        .available(rp(5_700_000_000))
-        .see(|ledger| {
+    given(ledger).when(repay("l1", [0, 15_000_000, 0])).then_ok().available(rp(5_700_000_000)).see(
+        |ledger| {
             let rise = |book| ledger.fund().books.amount(book) - before.books.amount(book);
             assert_eq!(rise(Book::Cash), 1_500_000_000);
             assert_eq!(rise(Book::InterestIncome), 1_500_000_000);
             assert_eq!(ledger.fund().available(), before.available());
-        });
+        },
+    );
 }
 
 #[test]
@@ -150,11 +142,7 @@ fn rule_08_the_59th_loan_is_refused_until_principal_is_back() {
     }
     given(ledger)
         .when(propose_loan("l59", rp(100_000_000)))
-        .then_refused(is!(InsufficientFunds {
-            purse: Purse::Committable,
-            has: 0,
-            ..
-        }))
+        .then_refused(is!(InsufficientFunds { purse: Purse::Committable, has: 0, .. }))
         .when(repay("l7", [99_999_999, 0, 0]))
         .then_ok()
         .when(propose_loan("l59", rp(100_000_000)))
@@ -186,10 +174,7 @@ fn a_loan_that_is_not_approved_pays_nothing_and_takes_nothing() {
         .when(propose_loan("l1", rp(100_000_000)))
         .then_ok()
         .when(disburse("l1", rp(1)))
-        .then_refused(is!(LoanNotApproved {
-            status: LoanStatus::Pending,
-            ..
-        }))
+        .then_refused(is!(LoanNotApproved { status: LoanStatus::Pending, .. }))
         .when(repay("l1", [1, 0, 0]))
         .then_refused(is!(LoanNotApproved { .. }));
 }
@@ -197,10 +182,7 @@ fn a_loan_that_is_not_approved_pays_nothing_and_takes_nothing() {
 #[test]
 fn a_loan_id_is_used_once_in_a_ledger() {
     given(pilot().with_loan("l1", rp(1)))
-        .when(c::ProposeLoan {
-            loan: id("l1"),
-            ..propose_loan("l2", rp(1))
-        })
+        .when(c::ProposeLoan { loan: id("l1"), ..propose_loan("l2", rp(1)) })
         .then_refused(is!(AlreadyExists(Resource::Loan(_))));
 }
 
@@ -208,14 +190,8 @@ fn a_loan_id_is_used_once_in_a_ledger() {
 fn a_bank_reference_of_a_refused_disbursement_stays_free() {
     let reference = fresh();
     given(pilot().with_loan("l1", rp(100_000_000)))
-        .when(c::Disburse {
-            bank_reference: reference.clone(),
-            ..disburse("l1", rp(100_000_001))
-        })
+        .when(c::Disburse { bank_reference: reference.clone(), ..disburse("l1", rp(100_000_001)) })
         .then_refused(is!(LoanLimitExceeded { .. }))
-        .when(c::Disburse {
-            bank_reference: reference,
-            ..disburse("l1", rp(100_000_000))
-        })
+        .when(c::Disburse { bank_reference: reference, ..disburse("l1", rp(100_000_000)) })
         .then_ok();
 }

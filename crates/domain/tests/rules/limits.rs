@@ -24,10 +24,7 @@ fn minor(minor: i64) -> Amount {
 
 /// One cooperative under a ceiling of [`most`].
 fn roomy() -> Ledger {
-    let roomy = Terms {
-        ceiling: most(),
-        ..terms()
-    };
+    let roomy = Terms { ceiling: most(), ..terms() };
     programme(roomy, 1)
 }
 
@@ -77,9 +74,7 @@ fn interest_and_late_fees_do_not_wrap() {
         for _ in 0..92 {
             ledger = ledger.when(paid(parts.0, parts.1)).then_ok();
         }
-        given(ledger)
-            .when(paid(parts.0, parts.1))
-            .then_refused(is!(BalanceLimitExceeded));
+        given(ledger).when(paid(parts.0, parts.1)).then_refused(is!(BalanceLimitExceeded));
     }
 }
 
@@ -90,10 +85,7 @@ fn what_an_account_got_in_all_its_time_does_not_wrap() {
     for round in 0..=rounds {
         let loan = format!("round-{round}");
         ledger = ledger
-            .when(c::ProposeLoan {
-                loan: id(&loan),
-                ..propose_loan("l1", most())
-            })
+            .when(c::ProposeLoan { loan: id(&loan), ..propose_loan("l1", most()) })
             .then_ok()
             .by("checker")
             .when(approve_loan(&loan))

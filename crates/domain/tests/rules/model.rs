@@ -308,9 +308,7 @@ impl Model {
     fn would_use(&self, subject: Subject) -> Uses {
         let of = match subject {
             Subject::Loan(loan) => {
-                let Loan {
-                    account, principal, ..
-                } = self.loans[&loan];
+                let Loan { account, principal, .. } = self.loans[&loan];
                 return Uses {
                     committable: Some((account.0, principal)),
                     ceiling: Some((account, principal)),
@@ -336,10 +334,7 @@ impl Model {
             },
             What::Withdrawal { .. } | What::Tranche(_) | What::Grant(_) => Uses::default(),
             What::Return { of } => match self.posting(of).unwrap().what {
-                What::Tranche(loan) => Uses {
-                    headroom: Some((loan, amount)),
-                    ..Uses::default()
-                },
+                What::Tranche(loan) => Uses { headroom: Some((loan, amount)), ..Uses::default() },
                 What::Grant(account) => Uses {
                     committable: Some((fund, amount)),
                     ceiling: Some((account, amount)),

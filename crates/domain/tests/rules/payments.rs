@@ -23,23 +23,11 @@ fn rule_14_a_retry_is_told_from_another_command() {
     let rebuilt = ledger.records.0.last().unwrap().1.command();
     assert_eq!(rebuilt, Command::Repay(given_parts.clone()));
     let others = [
+        c::Repay { interest: Some(part(0)), ..given_parts.clone() },
+        c::Repay { amount: rp(3_030_304), ..given_parts.clone() },
+        c::Repay { value_date: day(OPENING), ..given_parts.clone() },
         c::Repay {
-            interest: Some(part(0)),
-            ..given_parts.clone()
-        },
-        c::Repay {
-            amount: rp(3_030_304),
-            ..given_parts.clone()
-        },
-        c::Repay {
-            value_date: day(OPENING),
-            ..given_parts.clone()
-        },
-        c::Repay {
-            bank_reference: BankReference {
-                line: Some(0),
-                ..given_parts.bank_reference.clone()
-            },
+            bank_reference: BankReference { line: Some(0), ..given_parts.bank_reference.clone() },
             ..given_parts
         },
     ];
@@ -51,19 +39,14 @@ fn rule_14_a_retry_is_told_from_another_command() {
 #[test]
 fn rule_15_a_bank_reference_is_used_once() {
     let first = repay("l1", [1_000_000, 0, 0]);
-    let again = c::Repay {
-        bank_reference: first.bank_reference.clone(),
-        ..repay("l1", [2_000_000, 0, 0])
-    };
+    let again =
+        c::Repay { bank_reference: first.bank_reference.clone(), ..repay("l1", [2_000_000, 0, 0]) };
     given(lent())
         .when(first.clone())
         .then_ok()
         .when(again)
         .then_refused(is!(BankReferenceUsed { .. }))
-        .when(c::AllocateFund {
-            bank_reference: first.bank_reference,
-            ..allocate("pilot", rp(1))
-        })
+        .when(c::AllocateFund { bank_reference: first.bank_reference, ..allocate("pilot", rp(1)) })
         .then_refused(is!(BankReferenceUsed { .. }));
 }
 
@@ -75,17 +58,11 @@ fn rule_15_every_movement_of_cash_has_one() {
         .when(on("allocation", propose_withdrawal(rp(10))))
         .then_ok()
         .named("withdrawal")
-        .when(c::Repay {
-            bank_reference: reference.clone(),
-            ..repay("l1", [1, 0, 0])
-        })
+        .when(c::Repay { bank_reference: reference.clone(), ..repay("l1", [1, 0, 0]) })
         .then_ok();
     let bank_reference = || reference.clone();
     given(ledger)
-        .when(c::Disburse {
-            bank_reference: bank_reference(),
-            ..disburse("l2", rp(10))
-        })
+        .when(c::Disburse { bank_reference: bank_reference(), ..disburse("l2", rp(10)) })
         .then_refused(is!(BankReferenceUsed { .. }))
         .when(on("l1", |tranche| c::ReturnDisbursement {
             bank_reference: bank_reference(),
@@ -101,11 +78,9 @@ fn rule_15_every_movement_of_cash_has_one() {
         }))
         .then_refused(is!(BankReferenceUsed { .. }))
         .by("checker")
-        .when(on("withdrawal", |proposal| {
-            c::ApproveAllocationWithdrawal {
-                bank_reference: bank_reference(),
-                ..approve_withdrawal(proposal)
-            }
+        .when(on("withdrawal", |proposal| c::ApproveAllocationWithdrawal {
+            bank_reference: bank_reference(),
+            ..approve_withdrawal(proposal)
         }))
         .then_refused(is!(BankReferenceUsed { .. }))
         .when(on("withdrawal", approve_withdrawal))
@@ -115,10 +90,7 @@ fn rule_15_every_movement_of_cash_has_one() {
 #[test]
 fn rule_15_lines_tell_the_parts_of_a_bulk_transfer_apart() {
     let of_line = |line| c::Repay {
-        bank_reference: BankReference {
-            line,
-            ..bank("BULK")
-        },
+        bank_reference: BankReference { line, ..bank("BULK") },
         ..repay("l1", [1, 0, 0])
     };
     given(lent())
@@ -137,10 +109,7 @@ fn rule_15_lines_tell_the_parts_of_a_bulk_transfer_apart() {
 #[test]
 fn rule_15_another_bank_may_use_the_same_reference() {
     let of_bank = |code: &str| c::Repay {
-        bank_reference: BankReference {
-            bank: crate::commands::text(code),
-            ..bank("TRX")
-        },
+        bank_reference: BankReference { bank: crate::commands::text(code), ..bank("TRX") },
         ..repay("l1", [1, 0, 0])
     };
     given(lent())
@@ -154,10 +123,8 @@ fn rule_15_another_bank_may_use_the_same_reference() {
 
 #[test]
 fn rule_15_a_reversal_frees_the_reference_for_one_new_posting() {
-    let posted = |principal| c::Repay {
-        bank_reference: bank("TRX"),
-        ..repay("l1", [principal, 0, 0])
-    };
+    let posted =
+        |principal| c::Repay { bank_reference: bank("TRX"), ..repay("l1", [principal, 0, 0]) };
     given(lent())
         .when(posted(3_000_000))
         .then_ok()
@@ -175,10 +142,7 @@ fn rule_15_a_reversal_frees_the_reference_for_one_new_posting() {
 
 #[test]
 fn rule_15_a_pending_reversal_frees_nothing() {
-    let posted = || c::Repay {
-        bank_reference: bank("TRX"),
-        ..repay("l1", [1, 0, 0])
-    };
+    let posted = || c::Repay { bank_reference: bank("TRX"), ..repay("l1", [1, 0, 0]) };
     given(lent())
         .when(posted())
         .then_ok()
@@ -191,20 +155,12 @@ fn rule_15_a_pending_reversal_frees_nothing() {
 
 #[test]
 fn rule_16_the_order_of_recording_does_not_matter() {
-    let dated = |date: &str, parts| c::Repay {
-        value_date: day(date),
-        ..repay("l1", parts)
-    };
+    let dated = |date: &str, parts| c::Repay { value_date: day(date), ..repay("l1", parts) };
     let march_16 = dated("2026-03-16", [3_030_303, 454_545, 10_000]);
     let march_20 = dated("2026-03-20", [2_000_000, 0, 500]);
     let ledger = lent().today("2026-03-21");
     let after = |first: &c::Repay, second: &c::Repay| {
-        ledger
-            .clone()
-            .when(first.clone())
-            .then_ok()
-            .when(second.clone())
-            .then_ok()
+        ledger.clone().when(first.clone()).then_ok().when(second.clone()).then_ok()
     };
     let (late, in_order) = (after(&march_20, &march_16), after(&march_16, &march_20));
     assert_eq!(late.loan("l1"), in_order.loan("l1"));
@@ -214,16 +170,10 @@ fn rule_16_the_order_of_recording_does_not_matter() {
 
 #[test]
 fn the_parts_of_a_repayment_sum_to_it() {
-    let of = |amount, parts| c::Repay {
-        amount: rp(amount),
-        ..repay("l1", parts)
-    };
+    let of = |amount, parts| c::Repay { amount: rp(amount), ..repay("l1", parts) };
     given(lent())
         .when(of(3_484_849, [3_030_303, 454_545, 0]))
-        .then_refused(is!(PartsDoNotSum {
-            parts: 348_484_800,
-            ..
-        }))
+        .then_refused(is!(PartsDoNotSum { parts: 348_484_800, .. }))
         .when(of(3_484_847, [3_030_303, 454_545, 0]))
         .then_refused(is!(PartsDoNotSum { .. }))
         .when(of(1, [0, 0, 0].map(|n| n + 1)))
@@ -268,14 +218,9 @@ fn nothing_is_repaid_before_something_is_disbursed() {
 
 #[test]
 fn a_value_date_lies_between_the_opening_of_the_fund_and_today() {
-    let allocated = |date: &str| c::AllocateFund {
-        value_date: day(date),
-        ..allocate("pilot", rp(1))
-    };
-    let disbursed = |date: &str| c::Disburse {
-        value_date: day(date),
-        ..disburse("l2", rp(1))
-    };
+    let allocated =
+        |date: &str| c::AllocateFund { value_date: day(date), ..allocate("pilot", rp(1)) };
+    let disbursed = |date: &str| c::Disburse { value_date: day(date), ..disburse("l2", rp(1)) };
     given(lent().with_loan("l2", rp(10)))
         .when(allocated("2025-12-31"))
         .then_refused(is!(ValueDateOutOfRange { .. }))
@@ -295,14 +240,8 @@ fn a_value_date_lies_between_the_opening_of_the_fund_and_today() {
 
 #[test]
 fn a_repayment_is_not_dated_before_the_first_tranche_that_stands() {
-    let disbursed = |date: &str| c::Disburse {
-        value_date: day(date),
-        ..disburse("l1", rp(50))
-    };
-    let repaid = |date: &str| c::Repay {
-        value_date: day(date),
-        ..repay("l1", [1, 0, 0])
-    };
+    let disbursed = |date: &str| c::Disburse { value_date: day(date), ..disburse("l1", rp(50)) };
+    let repaid = |date: &str| c::Repay { value_date: day(date), ..repay("l1", [1, 0, 0]) };
     given(pilot().with_loan("l1", rp(150)))
         .when(disbursed("2026-02-10"))
         .then_ok()
@@ -325,10 +264,7 @@ fn a_repayment_is_not_dated_before_the_first_tranche_that_stands() {
 
 #[test]
 fn today_begins_at_midnight_of_the_ledger() {
-    let tomorrow = c::AllocateFund {
-        value_date: day("2026-03-03"),
-        ..allocate("pilot", rp(1))
-    };
+    let tomorrow = c::AllocateFund { value_date: day("2026-03-03"), ..allocate("pilot", rp(1)) };
     let ten = crate::given::ten_o_clock("2026-03-02").as_micros();
     let midnight = bergulir_domain::Timestamp::from_micros(ten + 14 * 3_600_000_000);
     let just_before = bergulir_domain::Timestamp::from_micros(midnight.as_micros() - 1);
@@ -344,10 +280,7 @@ fn today_begins_at_midnight_of_the_ledger() {
 #[test]
 fn income_is_lent_again_from_the_day_on_which_the_terms_say_so() {
     let relending = Terms {
-        purpose: Purpose::Loan(LoanTerms {
-            relend_income: true,
-            ..loan_terms()
-        }),
+        purpose: Purpose::Loan(LoanTerms { relend_income: true, ..loan_terms() }),
         ..terms()
     };
     given(lent())

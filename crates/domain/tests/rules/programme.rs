@@ -38,10 +38,7 @@ pub(crate) fn with_grant_fund() -> Ledger {
         .then_ok()
         .when(allocate("hibah", rp(500_000_000)))
         .then_ok()
-        .when(c::OpenAccount {
-            fund: id("hibah"),
-            ..open_account("g1")
-        })
+        .when(c::OpenAccount { fund: id("hibah"), ..open_account("g1") })
         .then_ok()
 }
 
@@ -80,9 +77,6 @@ impl Ledger {
 
     /// A loan that was approved and disbursed in one tranche, which is named like the loan.
     pub(crate) fn with_disbursed_loan(self, loan: &str, principal: Amount) -> Ledger {
-        self.with_loan(loan, principal)
-            .when(disburse(loan, principal))
-            .then_ok()
-            .named(loan)
+        self.with_loan(loan, principal).when(disburse(loan, principal)).then_ok().named(loan)
     }
 }

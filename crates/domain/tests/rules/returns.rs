@@ -61,14 +61,9 @@ fn a_tranche_that_came_back_revives_the_headroom_of_its_loan_for_that_much() {
 
 #[test]
 fn a_return_has_its_own_reference_and_frees_none() {
-    let paid = || c::Disburse {
-        bank_reference: bank("OUT"),
-        ..disburse("l1", rp(50_000_000))
-    };
-    let came_back = |tranche| c::ReturnDisbursement {
-        bank_reference: bank("BACK"),
-        ..bring_back(tranche)
-    };
+    let paid = || c::Disburse { bank_reference: bank("OUT"), ..disburse("l1", rp(50_000_000)) };
+    let came_back =
+        |tranche| c::ReturnDisbursement { bank_reference: bank("BACK"), ..bring_back(tranche) };
     given(pilot().with_loan("l1", rp(100_000_000)))
         .when(paid())
         .then_ok()
@@ -113,10 +108,7 @@ fn it_comes_back_on_its_day_or_later_and_not_after_today() {
         })
     };
     given(pilot().with_loan("l1", rp(100)))
-        .when(c::Disburse {
-            value_date: day("2026-02-10"),
-            ..disburse("l1", rp(100))
-        })
+        .when(c::Disburse { value_date: day("2026-02-10"), ..disburse("l1", rp(100)) })
         .then_ok()
         .named("tranche")
         .when(came_back("2026-02-09"))
@@ -139,10 +131,7 @@ fn what_was_repaid_does_not_come_back() {
         .when(repay("l1", [50, 0, 0]))
         .then_ok()
         .when(on("first", bring_back))
-        .then_refused(is!(DisbursementRepaid {
-            remaining: 4_000,
-            repaid: 5_000
-        }))
+        .then_refused(is!(DisbursementRepaid { remaining: 4_000, repaid: 5_000 }))
         .when(on("second", bring_back))
         .then_ok();
 }
@@ -165,11 +154,7 @@ fn a_return_that_was_wrong_is_reversed_and_the_tranche_stands_again() {
 
 #[test]
 fn a_tranche_that_stands_again_may_come_back_again_or_be_reversed() {
-    let again = lent()
-        .when(on("l1", bring_back))
-        .then_ok()
-        .named("return")
-        .reversed("return");
+    let again = lent().when(on("l1", bring_back)).then_ok().named("return").reversed("return");
     given(again.clone())
         .when(on("l1", bring_back))
         .then_ok()

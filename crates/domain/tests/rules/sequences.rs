@@ -35,21 +35,14 @@ impl Pair {
         let mut model = Model::default();
         model.apply(id("maker"), &Command::OpenLedger(open_ledger()));
         let fresh = 0;
-        let mut pair = Pair {
-            ledger,
-            model,
-            fresh,
-        };
+        let mut pair = Pair { ledger, model, fresh };
         let few = Terms {
             ceiling: rp(200),
             required_readiness: ReadinessSet::EMPTY,
             proposal_validity_days: Some(3),
             ..terms()
         };
-        let given = Terms {
-            ceiling: rp(200),
-            ..grant_terms()
-        };
+        let given = Terms { ceiling: rp(200), ..grant_terms() };
         pair.accept(&Command::OpenFund(open_fund("f0", few)));
         pair.accept(&Command::OpenFund(open_fund("f1", given)));
         for fund in ["f0", "f1"] {
@@ -60,11 +53,7 @@ impl Pair {
             pair.accept(&Command::RegisterCooperative(register(&cooperative)));
             for (office, officer) in [(Office::Chair, "chair"), (Office::Treasurer, "treasurer")] {
                 let officer = format!("{officer}-{number}");
-                pair.accept(&Command::AppointOfficer(appoint(
-                    &cooperative,
-                    office,
-                    &officer,
-                )));
+                pair.accept(&Command::AppointOfficer(appoint(&cooperative, office, &officer)));
             }
             for fund in ["f0", "f1"] {
                 let account = open_account(&format!("a{number}"));
@@ -76,8 +65,7 @@ impl Pair {
                 fund: id("f0"),
                 ..propose_loan(&loan, rp(80))
             }));
-            pair.ask("budi", &Command::ApproveLoan(approve_loan(&loan)))
-                .unwrap();
+            pair.ask("budi", &Command::ApproveLoan(approve_loan(&loan))).unwrap();
         }
         pair
     }
@@ -94,10 +82,7 @@ impl Pair {
         self.ledger.principal = by;
         let answer = match self.ledger.submit(command) {
             Ok(_) => {
-                assert!(
-                    broken.is_empty(),
-                    "accepted against {broken:?}: {command:#?}"
-                );
+                assert!(broken.is_empty(), "accepted against {broken:?}: {command:#?}");
                 self.model.apply(by, command);
                 Ok(())
             }
@@ -155,12 +140,7 @@ impl Pair {
         for (_, loan) in state.loans().iter() {
             let of_ledger = loan.active().map_or([0; 4], |active| {
                 let b = &active.balances;
-                [
-                    b.disbursed,
-                    b.principal_repaid,
-                    b.interest_paid,
-                    b.late_fees_paid,
-                ]
+                [b.disbursed, b.principal_repaid, b.interest_paid, b.late_fees_paid]
             });
             assert_eq!(of_ledger, self.model.loan_sums(loan.id));
         }
@@ -228,11 +208,7 @@ proptest! {
 /// A property that is never put to the test proves nothing.
 #[test]
 fn the_sequences_reach_every_command_and_every_rule() {
-    let config = Config {
-        cases: 100,
-        failure_persistence: None,
-        ..Config::default()
-    };
+    let config = Config { cases: 100, failure_persistence: None, ..Config::default() };
     let seed = TestRng::deterministic_rng(RngAlgorithm::ChaCha);
     let accepted = RefCell::new(BTreeMap::<Ask, u32>::new());
     let refused = RefCell::new(BTreeMap::<Why, u32>::new());
@@ -249,11 +225,7 @@ fn the_sequences_reach_every_command_and_every_rule() {
     run.unwrap();
     let never = [Ask::AdoptRules, Ask::OpenLedger];
     let kinds = Ask::Disburse as u8..=Ask::OpenLedger as u8;
-    assert_eq!(
-        accepted.borrow().len(),
-        kinds.count() - never.len(),
-        "{accepted:?}"
-    );
+    assert_eq!(accepted.borrow().len(), kinds.count() - never.len(), "{accepted:?}");
     let rules = Why::Ledger as u8..=Why::NotThatRecord as u8;
     assert_eq!(refused.borrow().len(), rules.count(), "{refused:?}");
 }

@@ -20,10 +20,7 @@ fn with_pending_loan() -> Ledger {
 }
 
 fn with_pending_withdrawal() -> Ledger {
-    pilot()
-        .when(on("allocation", propose_withdrawal(rp(100_000_000))))
-        .then_ok()
-        .named("proposal")
+    pilot().when(on("allocation", propose_withdrawal(rp(100_000_000)))).then_ok().named("proposal")
 }
 
 fn with_pending_reversal() -> Ledger {
@@ -142,20 +139,8 @@ fn what_was_decided_is_not_decided_again() {
             .then_refused(is!(LoanNotPending { .. }));
     };
     let pending = with_pending_loan();
-    decide_again(
-        pending
-            .clone()
-            .by("checker")
-            .when(approve_loan("l1"))
-            .then_ok(),
-    );
-    decide_again(
-        pending
-            .clone()
-            .by("checker")
-            .when(refuse_loan("l1"))
-            .then_ok(),
-    );
+    decide_again(pending.clone().by("checker").when(approve_loan("l1")).then_ok());
+    decide_again(pending.clone().by("checker").when(refuse_loan("l1")).then_ok());
     decide_again(pending.when(withdraw_loan("l1")).then_ok());
 
     for ledger in [with_pending_withdrawal(), with_pending_reversal()] {
@@ -211,19 +196,12 @@ fn a_loan_lapses_at_the_very_instant_that_it_names() {
             ..propose_loan("l1", rp(100_000_000))
         })
         .then_ok();
-    given(pending.clone())
-        .now(just_before)
-        .by("checker")
-        .when(approve_loan("l1"))
-        .then_ok();
+    given(pending.clone()).now(just_before).by("checker").when(approve_loan("l1")).then_ok();
     given(pending)
         .now(expires_at)
         .by("checker")
         .when(approve_loan("l1"))
-        .then_refused(is!(LoanNotPending {
-            status: LoanStatus::Expired,
-            ..
-        }))
+        .then_refused(is!(LoanNotPending { status: LoanStatus::Expired, .. }))
         .by("maker")
         .when(withdraw_loan("l1"))
         .then_refused(is!(LoanNotPending { .. }))
@@ -267,14 +245,8 @@ fn a_proposal_lapses_after_the_validity_of_the_terms_unless_it_says_when() {
     let LoanState::Pending { expires_at } = pending.loan("l1").state else {
         panic!("it is pending")
     };
-    assert_eq!(
-        expires_at.as_micros() - asked_at.as_micros(),
-        14 * MICROS_PER_DAY
-    );
-    let no_validity = Terms {
-        proposal_validity_days: None,
-        ..terms()
-    };
+    assert_eq!(expires_at.as_micros() - asked_at.as_micros(), 14 * MICROS_PER_DAY);
+    let no_validity = Terms { proposal_validity_days: None, ..terms() };
     given(pilot())
         .when(change_terms("2026-03-02", no_validity))
         .then_ok()
@@ -291,10 +263,8 @@ fn a_proposal_lapses_after_the_validity_of_the_terms_unless_it_says_when() {
 fn a_proposal_cannot_have_lapsed_already() {
     let ledger = pilot();
     let now = ledger.clock;
-    let lapses_at = |instant| c::ProposeLoan {
-        expires_at: Some(instant),
-        ..propose_loan("l1", rp(1))
-    };
+    let lapses_at =
+        |instant| c::ProposeLoan { expires_at: Some(instant), ..propose_loan("l1", rp(1)) };
     given(ledger)
         .when(lapses_at(now))
         .then_refused(is!(ExpiryOutOfRange { .. }))
@@ -303,10 +273,7 @@ fn a_proposal_cannot_have_lapsed_already() {
             ..propose_withdrawal(rp(1))(Position::new(2))
         })
         .then_refused(is!(ExpiryOutOfRange { .. }))
-        .when(c::ProposeReversal {
-            expires_at: Some(now),
-            ..propose_reversal(Position::new(2))
-        })
+        .when(c::ProposeReversal { expires_at: Some(now), ..propose_reversal(Position::new(2)) })
         .then_refused(is!(ExpiryOutOfRange { .. }))
         .when(lapses_at(Timestamp::from_micros(now.as_micros() + 1)))
         .then_ok();
@@ -325,14 +292,8 @@ fn what_was_approved_does_not_lapse() {
 
 #[test]
 fn a_loan_keeps_the_terms_of_the_day_of_its_approval() {
-    let dearer = LoanTerms {
-        tenor_months: 48,
-        ..loan_terms()
-    };
-    let dearer_fund = Terms {
-        purpose: Purpose::Loan(dearer),
-        ..terms()
-    };
+    let dearer = LoanTerms { tenor_months: 48, ..loan_terms() };
+    let dearer_fund = Terms { purpose: Purpose::Loan(dearer), ..terms() };
     let snapshot = |ledger: &Ledger, loan: &str| ledger.loan(loan).active().unwrap().terms;
     given(with_pending_loan())
         .when(change_terms("2026-03-10", dearer_fund))

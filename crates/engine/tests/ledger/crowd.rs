@@ -40,8 +40,7 @@ impl Model {
             Event::FundAllocated(e) => self.move_money(position, event, e.amount.minor(), 0),
             Event::LoanProposed(e) => {
                 let principal = e.command.principal.minor();
-                self.principals
-                    .insert(e.command.loan.to_string(), principal);
+                self.principals.insert(e.command.loan.to_string(), principal);
             }
             Event::LoanApproved(e) => {
                 let loan = e.command.loan.to_string();
@@ -53,10 +52,7 @@ impl Model {
             }
             Event::Reversed(e) => {
                 let undone = self.proposed[&e.proposal.get()];
-                let event = self
-                    .posted
-                    .remove(&undone)
-                    .expect("undone once, and a money event");
+                let event = self.posted.remove(&undone).expect("undone once, and a money event");
                 self.post(&event, -1);
                 self.live_references.remove(&reference(&event));
             }
@@ -67,10 +63,7 @@ impl Model {
 
     fn move_money(&mut self, position: u64, event: &Event, _: i64, _: i64) {
         let fresh = self.live_references.insert(reference(event));
-        assert!(
-            fresh,
-            "a bank reference is used by one live posting, at {position}"
-        );
+        assert!(fresh, "a bank reference is used by one live posting, at {position}");
         self.post(event, 1);
         self.posted.insert(position, event.clone());
     }
@@ -109,15 +102,9 @@ impl Model {
         );
         let available = self.cash - self.income;
         assert!(available >= 0, "available at {position}: {available}");
-        assert!(
-            available >= approved - disbursed,
-            "committable at {position}"
-        );
+        assert!(available >= approved - disbursed, "committable at {position}");
         for (loan, disbursed) in &self.disbursed {
-            assert!(
-                *disbursed <= self.approved[loan],
-                "limit of {loan} at {position}"
-            );
+            assert!(*disbursed <= self.approved[loan], "limit of {loan} at {position}");
             let repaid = self.repaid.get(loan).copied().unwrap_or_default();
             assert!(repaid <= *disbursed, "receivable of {loan} at {position}");
         }
@@ -174,21 +161,13 @@ async fn run(seed: u64, count: u64) {
     let ledger = desk.ledger();
     let mut model = Model::default();
     let events = events(&ledger);
-    assert!(
-        events.len() as u64 > count / 20,
-        "the load was not refused altogether"
-    );
+    assert!(events.len() as u64 > count / 20, "the load was not refused altogether");
     for (position, (event, ..)) in events.iter().enumerate() {
         model.take(position as u64, event);
     }
-    let books = ledger.read(None, |state, _| {
-        state.funds().iter().next().unwrap().1.balances
-    });
+    let books = ledger.read(None, |state, _| state.funds().iter().next().unwrap().1.balances);
     let books = books.await.unwrap();
-    assert_eq!(
-        books.books.amount(bergulir_domain::postings::Book::Cash),
-        model.cash
-    );
+    assert_eq!(books.books.amount(bergulir_domain::postings::Book::Cash), model.cash);
     assert_eq!(books.available(), model.cash - model.income);
 }
 

@@ -7,10 +7,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 fn options() -> LedgerOptions {
-    LedgerOptions {
-        seal_at_stop: 1,
-        ..LedgerOptions::default()
-    }
+    LedgerOptions { seal_at_stop: 1, ..LedgerOptions::default() }
 }
 
 /// A ledger with a few money events, stopped. Gives the request ids with their receipts.
@@ -24,10 +21,7 @@ async fn history(
     for n in 0..30 {
         let request_id = id(1_000 + n);
         let command = tranche(n);
-        let accepted = desk
-            .send("maker", request_id, command, Terms::PLAIN)
-            .await
-            .unwrap();
+        let accepted = desk.send("maker", request_id, command, Terms::PLAIN).await.unwrap();
         known.push((request_id, accepted));
     }
     desk.stop().await;
@@ -40,10 +34,7 @@ fn tranche(n: u64) -> bergulir_domain::Command {
 
 async fn everything_is_there(desk: &Desk, known: &[([u8; 16], bergulir_engine::Accepted)]) {
     for (n, (request_id, first)) in known.iter().enumerate() {
-        let again = desk
-            .send("maker", *request_id, tranche(n as u64), Terms::PLAIN)
-            .await
-            .unwrap();
+        let again = desk.send("maker", *request_id, tranche(n as u64), Terms::PLAIN).await.unwrap();
         let (receipt, first_receipt) = (again.receipt.unwrap(), first.receipt.unwrap());
         assert!(receipt.duplicate);
         assert_eq!(receipt.record_hash, first_receipt.record_hash);
@@ -100,9 +91,7 @@ async fn a_clean_stop_seals_and_the_next_start_goes_on_from_its_snapshot() {
     let folder = tempfile::tempdir().unwrap();
     let known = history(folder.path(), options()).await;
     let desk = Desk::at(folder.path(), options());
-    let sealed = events(&desk.ledger())
-        .into_iter()
-        .filter(|(e, ..)| matches!(e, Event::Sealed(_)));
+    let sealed = events(&desk.ledger()).into_iter().filter(|(e, ..)| matches!(e, Event::Sealed(_)));
     assert_eq!(sealed.count(), 1);
     let replayed = desk.ledger().replayed_at_open();
     assert_eq!(replayed, 1, "only the seal itself comes after the snapshot");
@@ -112,10 +101,7 @@ async fn a_clean_stop_seals_and_the_next_start_goes_on_from_its_snapshot() {
 #[tokio::test]
 async fn a_snapshot_that_no_seal_vouches_for_is_not_used() {
     let folder = tempfile::tempdir().unwrap();
-    let never = LedgerOptions {
-        seal_at_stop: u64::MAX,
-        ..LedgerOptions::default()
-    };
+    let never = LedgerOptions { seal_at_stop: u64::MAX, ..LedgerOptions::default() };
     let known = history(folder.path(), never).await;
     let desk = Desk::at(folder.path(), never);
     assert_eq!(desk.ledger().replayed_at_open(), desk.size());
@@ -134,19 +120,14 @@ async fn a_data_directory_belongs_to_one_process() {
 #[tokio::test]
 async fn damage_is_found_at_open_and_does_not_keep_other_ledgers_from_being_served() {
     let folder = tempfile::tempdir().unwrap();
-    let never = LedgerOptions {
-        seal_at_stop: u64::MAX,
-        ..LedgerOptions::default()
-    };
+    let never = LedgerOptions { seal_at_stop: u64::MAX, ..LedgerOptions::default() };
     let desk = Desk::pilot(folder.path(), never).await;
     desk.create("other").await;
     desk.stop().await;
     let log = folder.path().join("ledgers/pilot/log");
     let segment = std::fs::read_dir(log).unwrap().map(|d| d.unwrap().path());
-    let segment = segment
-        .filter(|path| path.extension().is_some_and(|e| e == "seg"))
-        .min()
-        .unwrap();
+    let segment =
+        segment.filter(|path| path.extension().is_some_and(|e| e == "seg")).min().unwrap();
     let mut bytes = std::fs::read(&segment).unwrap();
     let middle = bytes.len() / 2;
     bytes[middle] ^= 1;
@@ -171,15 +152,9 @@ async fn ledgers_of_one_node_are_independent() {
     let status = other.status();
     assert_eq!(*status.borrow(), bergulir_engine::Status::Serving);
     // The same request id means nothing to another ledger.
-    let request = bergulir_engine::Request {
-        request_id: id(2),
-        command: open_fund(),
-    };
+    let request = bergulir_engine::Request { request_id: id(2), command: open_fund() };
     let work = bergulir_engine::Work::Single(request);
     let answer = other.submit(caller("maker"), work, Terms::PLAIN).await;
-    assert!(
-        matches!(answer, bergulir_engine::Answer::Items(_)),
-        "{answer:?}"
-    );
+    assert!(matches!(answer, bergulir_engine::Answer::Items(_)), "{answer:?}");
     assert_eq!(pilot.head().size, size);
 }

@@ -52,10 +52,7 @@ pub fn id(n: u64) -> [u8; 16] {
 }
 
 pub fn caller(name: &str) -> Caller {
-    Caller {
-        principal: PrincipalId::new(name).unwrap(),
-        authentication: Authentication::Stated,
-    }
+    Caller { principal: PrincipalId::new(name).unwrap(), authentication: Authentication::Stated }
 }
 
 pub fn text<const MAX: usize>(s: &str) -> Text<MAX> {
@@ -75,11 +72,7 @@ pub fn day(s: &str) -> Date {
 }
 
 pub fn bank(reference: &str) -> BankReference {
-    BankReference {
-        bank: text("BANK"),
-        reference: text(reference),
-        line: None,
-    }
+    BankReference { bank: text("BANK"), reference: text(reference), line: None }
 }
 
 pub fn open_ledger(ledger: &str) -> Command {
@@ -146,10 +139,7 @@ pub fn cooperative(n: u32) -> Vec<Command> {
             fund: "f".parse().unwrap(),
             account: format!("a{n}").parse().unwrap(),
             cooperative,
-            bank_account: BankAccount {
-                bank: text("BANK"),
-                number: text(&format!("00{n}")),
-            },
+            bank_account: BankAccount { bank: text("BANK"), number: text(&format!("00{n}")) },
             holder: text(&name),
         }),
     ]
@@ -178,9 +168,7 @@ pub fn propose_loan(loan: &str, n: u32, rupiah: i64) -> Command {
 }
 
 pub fn approve_loan(loan: &str) -> Command {
-    Command::ApproveLoan(ApproveLoan {
-        loan: loan.parse().unwrap(),
-    })
+    Command::ApproveLoan(ApproveLoan { loan: loan.parse().unwrap() })
 }
 
 pub fn disburse(loan: &str, rupiah: i64, reference: &str) -> Command {
@@ -235,11 +223,7 @@ impl Desk {
     pub fn at_time(folder: &Path, options: LedgerOptions, micros: i64) -> Desk {
         let clock = Arc::new(TestClock(AtomicI64::new(micros)));
         let node = Node::open(folder, Arc::clone(&clock) as _, options, &|_, _, _| {}).unwrap();
-        Desk {
-            node: Arc::new(node),
-            clock,
-            next_id: Mutex::new(1),
-        }
+        Desk { node: Arc::new(node), clock, next_id: Mutex::new(1) }
     }
 
     /// A fresh ledger with a fund of Rp5,800,000,000 and one cooperative.
@@ -247,9 +231,7 @@ impl Desk {
         let desk = Desk::at(folder, options);
         desk.create("pilot").await;
         desk.post("maker", open_fund()).await.unwrap();
-        desk.post("maker", allocate(5_800_000_000, "ALLOC"))
-            .await
-            .unwrap();
+        desk.post("maker", allocate(5_800_000_000, "ALLOC")).await.unwrap();
         for command in cooperative(1) {
             desk.post("maker", command).await.unwrap();
         }
@@ -257,15 +239,9 @@ impl Desk {
     }
 
     pub async fn create(&self, ledger: &str) {
-        let request = Request {
-            request_id: self.fresh(),
-            command: open_ledger(ledger),
-        };
+        let request = Request { request_id: self.fresh(), command: open_ledger(ledger) };
         let id = LedgerId::new(ledger).unwrap();
-        let answer = self
-            .node
-            .create(id, caller("operator"), request, Terms::PLAIN)
-            .await;
+        let answer = self.node.create(id, caller("operator"), request, Terms::PLAIN).await;
         assert!(matches!(answer, Answer::Items(_)), "{answer:?}");
     }
 
@@ -300,10 +276,7 @@ impl Desk {
         command: Command,
         terms: Terms,
     ) -> Result<Accepted, Refusal> {
-        let work = Work::Single(Request {
-            request_id,
-            command,
-        });
+        let work = Work::Single(Request { request_id, command });
         match self.ledger().submit(caller(who), work, terms).await {
             Answer::Items(mut items) => items.pop().unwrap(),
             Answer::Refused { refusal, .. } => Err(refusal),
@@ -312,9 +285,7 @@ impl Desk {
 
     /// A loan that is approved and may be disbursed.
     pub async fn lend(&self, loan: &str, rupiah: i64) {
-        self.post("maker", propose_loan(loan, 1, rupiah))
-            .await
-            .unwrap();
+        self.post("maker", propose_loan(loan, 1, rupiah)).await.unwrap();
         self.post("checker", approve_loan(loan)).await.unwrap();
     }
 
@@ -325,9 +296,7 @@ impl Desk {
     /// Stops the node as a clean shutdown does.
     pub async fn stop(self) {
         let node = Arc::clone(&self.node);
-        tokio::task::spawn_blocking(move || node.stop())
-            .await
-            .unwrap();
+        tokio::task::spawn_blocking(move || node.stop()).await.unwrap();
     }
 }
 

@@ -133,9 +133,7 @@ pub(super) fn event(kind: Kind) -> Read<Event> {
             expires_at: Timestamp::from_micros(m.expires_at),
         })),
         Kind::LoanApproved(m) => Event::LoanApproved(LoanApproved {
-            command: c::ApproveLoan {
-                loan: parse("loan", &m.loan)?,
-            },
+            command: c::ApproveLoan { loan: parse("loan", &m.loan)? },
             terms: loan_terms(&present("terms", m.terms)?)?,
         }),
         Kind::LoanRefused(m) => Event::LoanRefused(c::RefuseLoan {
@@ -173,18 +171,9 @@ pub(super) fn event(kind: Kind) -> Read<Event> {
             command: c::Repay {
                 loan: parse("loan", &m.loan)?,
                 amount: amount("amount", m.amount)?,
-                principal: m
-                    .principal
-                    .map(|minor| money("principal", minor))
-                    .transpose()?,
-                interest: m
-                    .interest
-                    .map(|minor| money("interest", minor))
-                    .transpose()?,
-                late_fee: m
-                    .late_fee
-                    .map(|minor| money("late_fee", minor))
-                    .transpose()?,
+                principal: m.principal.map(|minor| money("principal", minor)).transpose()?,
+                interest: m.interest.map(|minor| money("interest", minor)).transpose()?,
+                late_fee: m.late_fee.map(|minor| money("late_fee", minor)).transpose()?,
                 bank_reference: bank_reference(m.bank_reference)?,
                 value_date: date("value_date", m.value_date)?,
             },
@@ -200,9 +189,9 @@ pub(super) fn event(kind: Kind) -> Read<Event> {
             expires_at: Timestamp::from_micros(m.expires_at),
             undoes: undone(m.undoes)?,
         })),
-        Kind::Reversed(m) => Event::Reversed(c::ApproveReversal {
-            proposal: Position::new(m.proposal),
-        }),
+        Kind::Reversed(m) => {
+            Event::Reversed(c::ApproveReversal { proposal: Position::new(m.proposal) })
+        }
         Kind::ProposalRefused(m) => Event::ProposalRefused(c::RefuseProposal {
             proposal: Position::new(m.proposal),
             reason: parse("reason", &m.reason)?,
@@ -220,10 +209,7 @@ pub(super) fn event(kind: Kind) -> Read<Event> {
 }
 
 fn invalid(field: &'static str, why: &dyn Display) -> EventError {
-    EventError::Invalid {
-        field,
-        why: why.to_string(),
-    }
+    EventError::Invalid { field, why: why.to_string() }
 }
 
 fn present<T>(field: &'static str, value: Option<T>) -> Read<T> {
@@ -258,9 +244,7 @@ fn enumeration<T: WireEnum>(field: &'static str, number: i32) -> Read<T> {
 }
 
 fn digest(field: &'static str, bytes: &[u8]) -> Read<[u8; 32]> {
-    bytes
-        .try_into()
-        .map_err(|_| invalid(field, &"must be 32 bytes"))
+    bytes.try_into().map_err(|_| invalid(field, &"must be 32 bytes"))
 }
 
 fn months(field: &'static str, months: u32) -> Read<u16> {
@@ -292,57 +276,50 @@ fn evidence(message: &pb::Evidence) -> Read<c::Evidence> {
 }
 
 fn paid(message: Option<pb::Paid>) -> Read<Paid> {
-    Ok(
-        match present("paid.kind", present("paid", message)?.kind)? {
-            paid::Kind::Loan(loan) => Paid::Loan(parse("paid.loan", &loan)?),
-            paid::Kind::Grant(grant) => Paid::Grant(
-                parse("paid.grant.fund", &grant.fund)?,
-                parse("paid.grant.account", &grant.account)?,
-            ),
-        },
-    )
+    Ok(match present("paid.kind", present("paid", message)?.kind)? {
+        paid::Kind::Loan(loan) => Paid::Loan(parse("paid.loan", &loan)?),
+        paid::Kind::Grant(grant) => Paid::Grant(
+            parse("paid.grant.fund", &grant.fund)?,
+            parse("paid.grant.account", &grant.account)?,
+        ),
+    })
 }
 
 fn undone(message: Option<pb::Undoes>) -> Read<Undoes> {
-    Ok(
-        match present("undoes.kind", present("undoes", message)?.kind)? {
-            undoes::Kind::Allocation(m) => Undoes::Allocation {
-                fund: parse("undoes.fund", &m.fund)?,
-                amount: amount("undoes.amount", m.amount)?,
-            },
-            undoes::Kind::AllocationWithdrawal(m) => Undoes::AllocationWithdrawal {
-                fund: parse("undoes.fund", &m.fund)?,
-                allocation: Position::new(m.allocation),
-                amount: amount("undoes.amount", m.amount)?,
-            },
-            undoes::Kind::Disbursement(m) => Undoes::Disbursement {
-                paid: paid(m.paid)?,
-                amount: amount("undoes.amount", m.amount)?,
-            },
-            undoes::Kind::Return(m) => Undoes::Return {
-                disbursement: Position::new(m.disbursement),
-                paid: paid(m.paid)?,
-                amount: amount("undoes.amount", m.amount)?,
-                disbursed_on: date("undoes.disbursed_on", m.disbursed_on)?,
-            },
-            undoes::Kind::Repayment(m) => Undoes::Repayment {
-                loan: parse("undoes.loan", &m.loan)?,
-                principal: money("undoes.principal", m.principal)?,
-                interest: money("undoes.interest", m.interest)?,
-                late_fee: money("undoes.late_fee", m.late_fee)?,
-                relend_income: m.relend_income,
-            },
+    Ok(match present("undoes.kind", present("undoes", message)?.kind)? {
+        undoes::Kind::Allocation(m) => Undoes::Allocation {
+            fund: parse("undoes.fund", &m.fund)?,
+            amount: amount("undoes.amount", m.amount)?,
         },
-    )
+        undoes::Kind::AllocationWithdrawal(m) => Undoes::AllocationWithdrawal {
+            fund: parse("undoes.fund", &m.fund)?,
+            allocation: Position::new(m.allocation),
+            amount: amount("undoes.amount", m.amount)?,
+        },
+        undoes::Kind::Disbursement(m) => {
+            Undoes::Disbursement { paid: paid(m.paid)?, amount: amount("undoes.amount", m.amount)? }
+        }
+        undoes::Kind::Return(m) => Undoes::Return {
+            disbursement: Position::new(m.disbursement),
+            paid: paid(m.paid)?,
+            amount: amount("undoes.amount", m.amount)?,
+            disbursed_on: date("undoes.disbursed_on", m.disbursed_on)?,
+        },
+        undoes::Kind::Repayment(m) => Undoes::Repayment {
+            loan: parse("undoes.loan", &m.loan)?,
+            principal: money("undoes.principal", m.principal)?,
+            interest: money("undoes.interest", m.interest)?,
+            late_fee: money("undoes.late_fee", m.late_fee)?,
+            relend_income: m.relend_income,
+        },
+    })
 }
 
 fn terms(message: &pb::EventTerms) -> Read<Terms> {
     let purpose = match (pb::FundKind::try_from(message.kind), &message.loan) {
         (Ok(pb::FundKind::Loan), Some(loan)) => Purpose::Loan(loan_terms(loan)?),
         (Ok(pb::FundKind::Loan), None) => {
-            return Err(EventError::Missing {
-                field: "terms.loan",
-            });
+            return Err(EventError::Missing { field: "terms.loan" });
         }
         (Ok(pb::FundKind::Grant), None) => Purpose::Grant,
         (Ok(pb::FundKind::Grant), Some(_)) => {
@@ -394,11 +371,7 @@ fn repayment_order(parts: &[i32]) -> Read<Option<RepaymentOrder>> {
     if parts.is_empty() {
         return Ok(None);
     }
-    let parts: Vec<PaymentPart> = parts
-        .iter()
-        .map(|part| enumeration(FIELD, *part))
-        .collect::<Result<_, _>>()?;
-    RepaymentOrder::new(&parts)
-        .map(Some)
-        .map_err(|error| invalid(FIELD, &error))
+    let parts: Vec<PaymentPart> =
+        parts.iter().map(|part| enumeration(FIELD, *part)).collect::<Result<_, _>>()?;
+    RepaymentOrder::new(&parts).map(Some).map_err(|error| invalid(FIELD, &error))
 }

@@ -33,35 +33,20 @@ fn record_size(event: &Event) -> usize {
 #[test]
 fn a_typical_disbursement_or_repayment_is_a_record_of_at_most_200_bytes() {
     let disbursed = Event::Disbursed(a_disbursement());
-    let repaid = Event::Repaid(Repaid {
-        command: a_repayment(),
-        relend_income: false,
-    });
-    assert_eq!(
-        (bytes_of(&disbursed).len(), record_size(&disbursed)),
-        (59, 171)
-    );
+    let repaid = Event::Repaid(Repaid { command: a_repayment(), relend_income: false });
+    assert_eq!((bytes_of(&disbursed).len(), record_size(&disbursed)), (59, 171));
     assert_eq!((bytes_of(&repaid).len(), record_size(&repaid)), (72, 184));
 }
 
 #[test]
 fn what_the_caller_left_out_is_not_what_it_set_to_zero() {
     let mut command = a_repayment();
-    let zero = Event::Repaid(Repaid {
-        command: command.clone(),
-        relend_income: false,
-    });
+    let zero = Event::Repaid(Repaid { command: command.clone(), relend_income: false });
     command.late_fee = None;
     command.bank_reference.line = Some(0);
-    let absent = Event::Repaid(Repaid {
-        command: command.clone(),
-        relend_income: false,
-    });
+    let absent = Event::Repaid(Repaid { command: command.clone(), relend_income: false });
     command.bank_reference.line = None;
-    let both = Event::Repaid(Repaid {
-        command,
-        relend_income: false,
-    });
+    let both = Event::Repaid(Repaid { command, relend_income: false });
     for event in [&zero, &absent, &both] {
         assert_eq!(decode_event(&bytes_of(event)).as_ref(), Ok(event));
     }
@@ -79,9 +64,7 @@ fn an_event_of_no_kind_or_of_an_unknown_one_is_refused() {
 
 #[test]
 fn an_event_can_be_written_in_one_way_only() {
-    let event = Event::Reversed(c::ApproveReversal {
-        proposal: bergulir_domain::Position::new(5),
-    });
+    let event = Event::Reversed(c::ApproveReversal { proposal: bergulir_domain::Position::new(5) });
     let bytes = bytes_of(&event);
     assert_eq!(bytes, [0x62, 0x02, 0x08, 0x05]);
     let others: [&[u8]; 5] = [
@@ -92,17 +75,10 @@ fn an_event_can_be_written_in_one_way_only() {
         &[0x62, 0x02, 0x08, 0x05, 0x62, 0x02, 0x08, 0x05], // the event twice
     ];
     for other in others {
-        assert_eq!(
-            decode_event(other),
-            Err(EventError::NotCanonical),
-            "{other:02x?}"
-        );
+        assert_eq!(decode_event(other), Err(EventError::NotCanonical), "{other:02x?}");
     }
     // A default that is written although it could be left out.
-    assert_eq!(
-        decode_event(&[0x62, 0x02, 0x08, 0x00]),
-        Err(EventError::NotCanonical)
-    );
+    assert_eq!(decode_event(&[0x62, 0x02, 0x08, 0x00]), Err(EventError::NotCanonical));
 }
 
 #[test]
@@ -114,9 +90,7 @@ fn a_field_that_the_domain_does_not_allow_is_named() {
             unreachable!("a disbursement");
         };
         change(&mut message);
-        let event = pb::Event {
-            kind: Some(pb::event::Kind::Disbursed(message)),
-        };
+        let event = pb::Event { kind: Some(pb::event::Kind::Disbursed(message)) };
         decode_event(&event.encode_to_vec()).unwrap_err()
     };
     let field = |error| match error {
@@ -128,10 +102,7 @@ fn a_field_that_the_domain_does_not_allow_is_named() {
     assert_eq!(field(refused(|m| m.amount = 0)), "amount");
     assert_eq!(field(refused(|m| m.amount = -1)), "amount");
     assert_eq!(field(refused(|m| m.amount = i64::MAX)), "amount");
-    assert_eq!(
-        field(refused(|m| m.bank_reference = None)),
-        "bank_reference"
-    );
+    assert_eq!(field(refused(|m| m.bank_reference = None)), "bank_reference");
     assert_eq!(field(refused(|m| m.value_date = i32::MAX)), "value_date");
 }
 
@@ -151,12 +122,7 @@ fn readiness_items_are_written_ascending_and_once() {
             opening_date: 0,
             terms: Some(terms(items)),
         };
-        decode_event(
-            &pb::Event {
-                kind: Some(pb::event::Kind::FundOpened(opened)),
-            }
-            .encode_to_vec(),
-        )
+        decode_event(&pb::Event { kind: Some(pb::event::Kind::FundOpened(opened)) }.encode_to_vec())
     };
     assert!(decoded(&[1, 2, 7]).is_ok());
     assert_eq!(decoded(&[2, 1]), Err(EventError::NotCanonical));

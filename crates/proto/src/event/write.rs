@@ -152,14 +152,10 @@ pub(super) fn kind(event: &Event) -> Kind {
                 evidence: command.evidence.as_ref().map(evidence),
                 asked_expires_at: command.expires_at.map(Timestamp::as_micros),
                 expires_at: e.expires_at.as_micros(),
-                undoes: Some(pb::Undoes {
-                    kind: Some(undone(&e.undoes)),
-                }),
+                undoes: Some(pb::Undoes { kind: Some(undone(&e.undoes)) }),
             })
         }
-        Event::Reversed(e) => Kind::Reversed(pb::Reversed {
-            proposal: e.proposal.get(),
-        }),
+        Event::Reversed(e) => Kind::Reversed(pb::Reversed { proposal: e.proposal.get() }),
         Event::ProposalRefused(e) => Kind::ProposalRefused(pb::ProposalRefused {
             proposal: e.proposal.get(),
             reason: e.reason.to_string(),
@@ -215,45 +211,36 @@ fn undone(did: &Undoes) -> undoes::Kind {
             fund: fund.to_string(),
             amount: amount.minor(),
         }),
-        Undoes::AllocationWithdrawal {
-            fund,
-            allocation,
-            amount,
-        } => undoes::Kind::AllocationWithdrawal(pb::UndoesAllocationWithdrawal {
-            fund: fund.to_string(),
-            allocation: allocation.get(),
-            amount: amount.minor(),
-        }),
+        Undoes::AllocationWithdrawal { fund, allocation, amount } => {
+            undoes::Kind::AllocationWithdrawal(pb::UndoesAllocationWithdrawal {
+                fund: fund.to_string(),
+                allocation: allocation.get(),
+                amount: amount.minor(),
+            })
+        }
         Undoes::Disbursement { paid: to, amount } => {
             undoes::Kind::Disbursement(pb::UndoesDisbursement {
                 paid: Some(paid(to)),
                 amount: amount.minor(),
             })
         }
-        Undoes::Return {
-            disbursement,
-            paid: to,
-            amount,
-            disbursed_on,
-        } => undoes::Kind::Return(pb::UndoesReturn {
-            disbursement: disbursement.get(),
-            paid: Some(paid(to)),
-            amount: amount.minor(),
-            disbursed_on: date_to_days(*disbursed_on),
-        }),
-        Undoes::Repayment {
-            loan,
-            principal,
-            interest,
-            late_fee,
-            relend_income,
-        } => undoes::Kind::Repayment(pb::UndoesRepayment {
-            loan: loan.to_string(),
-            principal: principal.minor(),
-            interest: interest.minor(),
-            late_fee: late_fee.minor(),
-            relend_income: *relend_income,
-        }),
+        Undoes::Return { disbursement, paid: to, amount, disbursed_on } => {
+            undoes::Kind::Return(pb::UndoesReturn {
+                disbursement: disbursement.get(),
+                paid: Some(paid(to)),
+                amount: amount.minor(),
+                disbursed_on: date_to_days(*disbursed_on),
+            })
+        }
+        Undoes::Repayment { loan, principal, interest, late_fee, relend_income } => {
+            undoes::Kind::Repayment(pb::UndoesRepayment {
+                loan: loan.to_string(),
+                principal: principal.minor(),
+                interest: interest.minor(),
+                late_fee: late_fee.minor(),
+                relend_income: *relend_income,
+            })
+        }
     }
 }
 
@@ -261,11 +248,7 @@ fn terms(terms: &Terms) -> pb::EventTerms {
     pb::EventTerms {
         kind: fund_kind(&terms.purpose) as i32,
         ceiling: terms.ceiling.minor(),
-        required_readiness: terms
-            .required_readiness
-            .iter()
-            .map(WireEnum::to_wire)
-            .collect(),
+        required_readiness: terms.required_readiness.iter().map(WireEnum::to_wire).collect(),
         proposal_validity_days: terms.proposal_validity_days.map(u32::from),
         loan: match &terms.purpose {
             Purpose::Loan(loan) => Some(loan_terms(loan)),

@@ -109,10 +109,7 @@ fn mode(fields: &mut Fields, request: &pb::SubmitBatchRequest) -> Read<BatchMode
         Ok(pb::BatchMode::Atomic) => Ok(BatchMode::Atomic),
         Ok(pb::BatchMode::Independent) => {
             if request.expected_position.is_some() {
-                fields.refuse(
-                    "expected_position",
-                    "must be absent unless the mode is ATOMIC",
-                );
+                fields.refuse("expected_position", "must be absent unless the mode is ATOMIC");
             }
             if request.validate_only {
                 fields.refuse("validate_only", "must be false unless the mode is ATOMIC");
@@ -137,8 +134,5 @@ fn batch_command(fields: &mut Fields, ledger: LedgerId, item: pb::BatchItem) -> 
             kind => read::command(fields, ledger, kind),
         })
     });
-    Ok(BatchCommand {
-        request_id: request_id?,
-        command: command?,
-    })
+    Ok(BatchCommand { request_id: request_id?, command: command? })
 }

@@ -35,11 +35,7 @@ pub(super) struct Fields {
 
 impl Fields {
     pub(super) fn new(currency: Currency) -> Fields {
-        Fields {
-            currency,
-            path: String::new(),
-            found: Vec::new(),
-        }
+        Fields { currency, path: String::new(), found: Vec::new() }
     }
 
     /// What was read, if nothing is wrong.
@@ -67,10 +63,7 @@ impl Fields {
             (path, "") => path.to_owned(),
             (path, field) => format!("{path}.{field}"),
         };
-        self.found.push(pb::FieldViolation {
-            field,
-            description: description.to_string(),
-        });
+        self.found.push(pb::FieldViolation { field, description: description.to_string() });
         Refused
     }
 
@@ -132,9 +125,7 @@ impl Fields {
 
     fn money<T>(&mut self, field: &str, value: Result<T, MoneyError>) -> Read<T> {
         value.map_err(|error| {
-            self.within(field, |f| {
-                f.refuse(error.field().unwrap_or_default(), &error)
-            })
+            self.within(field, |f| f.refuse(error.field().unwrap_or_default(), &error))
         })
     }
 
@@ -158,10 +149,9 @@ impl Fields {
     /// and it opened the ledger, which no command is about.
     pub(super) fn position(&mut self, field: &str, position: u64) -> Read<Position> {
         if position == 0 {
-            return Err(self.refuse(
-                field,
-                "must be the position of a record, which is never 0 here",
-            ));
+            return Err(
+                self.refuse(field, "must be the position of a record, which is never 0 here")
+            );
         }
         Ok(Position::new(position))
     }
@@ -184,9 +174,7 @@ impl Fields {
     }
 
     pub(super) fn request_id(&mut self, text: &str) -> Read<Uuid> {
-        let id = (text.len() == UUID_CHARACTERS)
-            .then(|| Uuid::try_parse(text).ok())
-            .flatten();
+        let id = (text.len() == UUID_CHARACTERS).then(|| Uuid::try_parse(text).ok()).flatten();
         match id {
             Some(id) if !id.is_nil() => Ok(id),
             Some(_) => Err(self.refuse("request_id", "must not be the nil UUID")),

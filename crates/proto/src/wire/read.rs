@@ -31,14 +31,10 @@ pub(super) fn command(f: &mut Fields, ledger: LedgerId, kind: Option<Kind>) -> R
             Command::AllocateFund(f.within("allocate_fund", |f| allocate_fund(f, &m))?)
         }
         Kind::ProposeAllocationWithdrawal(m) => Command::ProposeAllocationWithdrawal(
-            f.within("propose_allocation_withdrawal", |f| {
-                propose_withdrawal(f, &m)
-            })?,
+            f.within("propose_allocation_withdrawal", |f| propose_withdrawal(f, &m))?,
         ),
         Kind::ApproveAllocationWithdrawal(m) => Command::ApproveAllocationWithdrawal(
-            f.within("approve_allocation_withdrawal", |f| {
-                approve_withdrawal(f, &m)
-            })?,
+            f.within("approve_allocation_withdrawal", |f| approve_withdrawal(f, &m))?,
         ),
         Kind::RegisterCooperative(m) => {
             Command::RegisterCooperative(f.within("register_cooperative", |f| register(f, &m))?)
@@ -55,29 +51,17 @@ pub(super) fn command(f: &mut Fields, ledger: LedgerId, kind: Option<Kind>) -> R
         Kind::SuspendAccount(m) => Command::SuspendAccount(f.within("suspend_account", |f| {
             let (fund, account) = (f.parse("fund", &m.fund), f.parse("account", &m.account));
             let reason = f.parse("reason", &m.reason);
-            Ok(c::SuspendAccount {
-                fund: fund?,
-                account: account?,
-                reason: reason?,
-            })
+            Ok(c::SuspendAccount { fund: fund?, account: account?, reason: reason? })
         })?),
         Kind::ResumeAccount(m) => Command::ResumeAccount(f.within("resume_account", |f| {
             let (fund, account) = (f.parse("fund", &m.fund), f.parse("account", &m.account));
             let reason = f.parse("reason", &m.reason);
-            Ok(c::ResumeAccount {
-                fund: fund?,
-                account: account?,
-                reason: reason?,
-            })
+            Ok(c::ResumeAccount { fund: fund?, account: account?, reason: reason? })
         })?),
         Kind::CloseAccount(m) => Command::CloseAccount(f.within("close_account", |f| {
             let (fund, account) = (f.parse("fund", &m.fund), f.parse("account", &m.account));
             let reason = f.parse("reason", &m.reason);
-            Ok(c::CloseAccount {
-                fund: fund?,
-                account: account?,
-                reason: reason?,
-            })
+            Ok(c::CloseAccount { fund: fund?, account: account?, reason: reason? })
         })?),
         Kind::ProposeLoan(m) => {
             Command::ProposeLoan(f.within("propose_loan", |f| propose_loan(f, &m))?)
@@ -87,17 +71,11 @@ pub(super) fn command(f: &mut Fields, ledger: LedgerId, kind: Option<Kind>) -> R
         }),
         Kind::RefuseLoan(m) => Command::RefuseLoan(f.within("refuse_loan", |f| {
             let (loan, reason) = (f.parse("loan", &m.loan), f.parse("reason", &m.reason));
-            Ok(c::RefuseLoan {
-                loan: loan?,
-                reason: reason?,
-            })
+            Ok(c::RefuseLoan { loan: loan?, reason: reason? })
         })?),
         Kind::WithdrawLoan(m) => Command::WithdrawLoan(f.within("withdraw_loan", |f| {
             let (loan, reason) = (f.parse("loan", &m.loan), f.parse("reason", &m.reason));
-            Ok(c::WithdrawLoan {
-                loan: loan?,
-                reason: reason?,
-            })
+            Ok(c::WithdrawLoan { loan: loan?, reason: reason? })
         })?),
         Kind::Disburse(m) => Command::Disburse(f.within("disburse", |f| disburse(f, &m))?),
         Kind::DisburseGrant(m) => {
@@ -116,19 +94,13 @@ pub(super) fn command(f: &mut Fields, ledger: LedgerId, kind: Option<Kind>) -> R
         Kind::RefuseProposal(m) => Command::RefuseProposal(f.within("refuse_proposal", |f| {
             let proposal = f.position("proposal", m.proposal);
             let reason = f.parse("reason", &m.reason);
-            Ok(c::RefuseProposal {
-                proposal: proposal?,
-                reason: reason?,
-            })
+            Ok(c::RefuseProposal { proposal: proposal?, reason: reason? })
         })?),
         Kind::WithdrawProposal(m) => {
             Command::WithdrawProposal(f.within("withdraw_proposal", |f| {
                 let proposal = f.position("proposal", m.proposal);
                 let reason = f.parse("reason", &m.reason);
-                Ok(c::WithdrawProposal {
-                    proposal: proposal?,
-                    reason: reason?,
-                })
+                Ok(c::WithdrawProposal { proposal: proposal?, reason: reason? })
             })?)
         }
     })
@@ -139,17 +111,12 @@ fn open_ledger(f: &mut Fields, ledger: LedgerId, m: &pb::OpenLedger) -> Read<c::
     let verifier_key = f.optional("verifier_key", m.verifier_key.as_deref());
     let region = f.parse("region", &m.region);
     let currency = Currency::from_code(&m.currency_code).ok_or_else(|| {
-        f.refuse(
-            "currency_code",
-            "must be IDR, the only currency that ledgers keep",
-        )
+        f.refuse("currency_code", "must be IDR, the only currency that ledgers keep")
     });
-    let utc_offset = f
-        .present("utc_offset_minutes", m.utc_offset_minutes)
-        .and_then(|minutes| {
-            UtcOffset::from_minutes(minutes)
-                .ok_or_else(|| f.refuse("utc_offset_minutes", "must be from -840 to 840"))
-        });
+    let utc_offset = f.present("utc_offset_minutes", m.utc_offset_minutes).and_then(|minutes| {
+        UtcOffset::from_minutes(minutes)
+            .ok_or_else(|| f.refuse("utc_offset_minutes", "must be from -840 to 840"))
+    });
     let rules_version = f.version("rules_version", m.rules_version);
     Ok(c::OpenLedger {
         ledger,
@@ -167,12 +134,7 @@ fn open_fund(f: &mut Fields, m: &pb::OpenFund) -> Read<c::OpenFund> {
     let name = f.parse("display_name", &m.display_name);
     let opening_date = f.date("opening_date", m.opening_date.as_ref());
     let terms = terms(f, m.terms.as_ref());
-    Ok(c::OpenFund {
-        fund: fund?,
-        name: name?,
-        opening_date: opening_date?,
-        terms: terms?,
-    })
+    Ok(c::OpenFund { fund: fund?, name: name?, opening_date: opening_date?, terms: terms? })
 }
 
 fn change_terms(f: &mut Fields, m: &pb::ChangeTerms) -> Read<c::ChangeTerms> {
@@ -284,17 +246,12 @@ fn open_account(f: &mut Fields, m: &pb::OpenAccount) -> Read<c::OpenAccount> {
     let fund = f.parse("fund", &m.fund);
     let account = f.parse("account", &m.account);
     let cooperative = f.parse("cooperative", &m.cooperative);
-    let bank_account = f
-        .present("bank_account", m.bank_account.as_ref())
-        .and_then(|m| {
-            f.within("bank_account", |f| {
-                let (bank, number) = (f.parse("bank", &m.bank), f.parse("number", &m.number));
-                Ok(c::BankAccount {
-                    bank: bank?,
-                    number: number?,
-                })
-            })
-        });
+    let bank_account = f.present("bank_account", m.bank_account.as_ref()).and_then(|m| {
+        f.within("bank_account", |f| {
+            let (bank, number) = (f.parse("bank", &m.bank), f.parse("number", &m.number));
+            Ok(c::BankAccount { bank: bank?, number: number? })
+        })
+    });
     let holder = f.parse("holder", &m.holder);
     Ok(c::OpenAccount {
         fund: fund?,
@@ -404,21 +361,14 @@ fn bank_reference(f: &mut Fields, m: Option<&pb::BankReference>) -> Read<c::Bank
     f.within("bank_reference", |f| {
         let bank = f.parse("bank", &m.bank);
         let reference = f.parse("reference", &m.reference);
-        Ok(c::BankReference {
-            bank: bank?,
-            reference: reference?,
-            line: m.line,
-        })
+        Ok(c::BankReference { bank: bank?, reference: reference?, line: m.line })
     })
 }
 
 fn evidence(f: &mut Fields, m: &pb::Evidence) -> Read<c::Evidence> {
     let reference = f.parse("reference", &m.reference);
     let salted_digest = f.digest("salted_digest", &m.salted_digest);
-    Ok(c::Evidence {
-        reference: reference?,
-        salted_digest: salted_digest?,
-    })
+    Ok(c::Evidence { reference: reference?, salted_digest: salted_digest? })
 }
 
 fn optional_evidence(f: &mut Fields, m: Option<&pb::Evidence>) -> Read<Option<c::Evidence>> {

@@ -47,11 +47,7 @@ impl Envelope {
         // A command can be read under any ledger; a wrong one is refused already.
         let stand_in = || LedgerId::new("x").expect("one letter is an id");
         let command = kind.and_then(|kind| {
-            read::command(
-                &mut fields,
-                ledger.unwrap_or_else(|_| stand_in()),
-                Some(kind),
-            )
+            read::command(&mut fields, ledger.unwrap_or_else(|_| stand_in()), Some(kind))
         });
         let envelope = match (ledger, request_id, command) {
             (Ok(ledger), Ok(request_id), Ok(command)) => Ok(Envelope {

@@ -27,9 +27,7 @@ pub(super) fn terms(f: &mut Fields, m: Option<&pb::Terms>) -> Read<Terms> {
             required_readiness: required_readiness?,
             proposal_validity_days: validity?,
         };
-        terms
-            .check()
-            .map_err(|error| f.refuse(wrong_term(error), error))?;
+        terms.check().map_err(|error| f.refuse(wrong_term(error), error))?;
         Ok(terms)
     })
 }
@@ -104,14 +102,10 @@ fn repayment_order(f: &mut Fields, numbers: &[i32]) -> Read<Option<RepaymentOrde
     if numbers.is_empty() {
         return Ok(None);
     }
-    let parts: Vec<PaymentPart> = numbers
-        .iter()
-        .filter_map(|number| PaymentPart::from_wire(*number))
-        .collect();
+    let parts: Vec<PaymentPart> =
+        numbers.iter().filter_map(|number| PaymentPart::from_wire(*number)).collect();
     if parts.len() != numbers.len() {
         return Err(f.refuse("repayment_order", RepaymentOrderError));
     }
-    RepaymentOrder::new(&parts)
-        .map(Some)
-        .map_err(|error| f.refuse("repayment_order", error))
+    RepaymentOrder::new(&parts).map(Some).map_err(|error| f.refuse("repayment_order", error))
 }

@@ -27,11 +27,7 @@ fn open_fund() -> pb::OpenFund {
     pb::OpenFund {
         fund: "dana".to_owned(),
         display_name: "Dana Bergulir".to_owned(),
-        opening_date: Some(pb::Date {
-            year: 2026,
-            month: 1,
-            day: 2,
-        }),
+        opening_date: Some(pb::Date { year: 2026, month: 1, day: 2 }),
         terms: Some(pb::Terms {
             kind: pb::FundKind::Loan as i32,
             ceiling: Some(idr(3_000_000_000, 0)),
@@ -59,19 +55,11 @@ fn request() -> pb::DisburseRequest {
 }
 
 fn idr(units: i64, nanos: i32) -> pb::Money {
-    pb::Money {
-        currency_code: "IDR".to_owned(),
-        units,
-        nanos,
-    }
+    pb::Money { currency_code: "IDR".to_owned(), units, nanos }
 }
 
 fn fields(invalid: InvalidFields) -> Vec<String> {
-    invalid
-        .0
-        .into_iter()
-        .map(|violation| violation.field)
-        .collect()
+    invalid.0.into_iter().map(|violation| violation.field).collect()
 }
 
 fn wrong(kind: Kind) -> Vec<String> {
@@ -133,10 +121,7 @@ fn every_wrong_field_is_named_not_only_the_first() {
 
 #[test]
 fn a_request_without_its_command_is_refused() {
-    assert_eq!(
-        wrong_request(|request| request.disburse = None),
-        ["disburse"]
-    );
+    assert_eq!(wrong_request(|request| request.disburse = None), ["disburse"]);
 }
 
 #[test]
@@ -150,11 +135,7 @@ fn a_request_id_is_a_uuid_with_hyphens_and_not_nil() {
         "urn:uuid:0190a8f0-6f2a-7c3b-8d4e-5f60718293a4",
         "0190a8f0-6f2a-7c3b-8d4e-5f60718293ag",
     ] {
-        assert_eq!(
-            wrong_request(|r| r.request_id = text.to_owned()),
-            ["request_id"],
-            "{text}"
-        );
+        assert_eq!(wrong_request(|r| r.request_id = text.to_owned()), ["request_id"], "{text}");
     }
     assert_eq!(wrong_request(|r| r.request_id = ID.to_uppercase()), [""; 0]);
 }
@@ -170,16 +151,9 @@ fn wrong_money_is_named_to_its_part() {
     assert_eq!(amount(Some(idr(1, 1_000_000))), ["disburse.amount.nanos"]);
     assert_eq!(amount(Some(idr(1, -10_000_000))), ["disburse.amount.nanos"]);
     assert_eq!(amount(Some(idr(1, i32::MAX))), ["disburse.amount.nanos"]);
-    let usd = pb::Money {
-        currency_code: "USD".to_owned(),
-        units: 1,
-        nanos: 0,
-    };
+    let usd = pb::Money { currency_code: "USD".to_owned(), units: 1, nanos: 0 };
     assert_eq!(amount(Some(usd)), ["disburse.amount.currency_code"]);
-    assert_eq!(
-        amount(Some(pb::Money::default())),
-        ["disburse.amount.currency_code"]
-    );
+    assert_eq!(amount(Some(pb::Money::default())), ["disburse.amount.currency_code"]);
 }
 
 #[test]
@@ -189,13 +163,7 @@ fn a_part_of_a_payment_may_be_zero_or_absent_but_not_negative() {
             unreachable!("a repayment");
         };
         change(&mut message);
-        command_from_wire(
-            kab(),
-            Currency::Idr,
-            pb::Command {
-                kind: Some(Kind::Repay(message)),
-            },
-        )
+        command_from_wire(kab(), Currency::Idr, pb::Command { kind: Some(Kind::Repay(message)) })
     };
     let parts = |command| match command {
         Ok(Command::Repay(c)) => (c.principal, c.late_fee),
@@ -209,41 +177,24 @@ fn a_part_of_a_payment_may_be_zero_or_absent_but_not_negative() {
 
 #[test]
 fn ids_texts_and_dates_are_checked() {
-    assert_eq!(
-        wrong_disburse(|m| m.loan = "L1".to_owned()),
-        ["disburse.loan"]
-    );
-    assert_eq!(
-        wrong_disburse(|m| m.loan = "l".repeat(33)),
-        ["disburse.loan"]
-    );
+    assert_eq!(wrong_disburse(|m| m.loan = "L1".to_owned()), ["disburse.loan"]);
+    assert_eq!(wrong_disburse(|m| m.loan = "l".repeat(33)), ["disburse.loan"]);
     let reference = |text: &str| {
         wrong_disburse(|m| m.bank_reference.as_mut().unwrap().reference = text.to_owned())
     };
     for text in ["", " a", "a\n", &"a".repeat(65)] {
-        assert_eq!(
-            reference(text),
-            ["disburse.bank_reference.reference"],
-            "{text:?}"
-        );
+        assert_eq!(reference(text), ["disburse.bank_reference.reference"], "{text:?}");
     }
     let date = |date| wrong_disburse(|m| m.value_date = date);
     assert_eq!(date(None), ["disburse.value_date"]);
-    let day = pb::Date {
-        year: 2027,
-        month: 2,
-        day: 29,
-    };
+    let day = pb::Date { year: 2027, month: 2, day: 29 };
     assert_eq!(date(Some(day)), ["disburse.value_date"]);
 }
 
 #[test]
 fn a_position_zero_is_one_that_was_forgotten() {
     let approve = pb::ApproveReversal { proposal: 0 };
-    assert_eq!(
-        wrong(Kind::ApproveReversal(approve)),
-        ["approve_reversal.proposal"]
-    );
+    assert_eq!(wrong(Kind::ApproveReversal(approve)), ["approve_reversal.proposal"]);
 }
 
 #[test]
@@ -255,10 +206,7 @@ fn a_choice_must_be_made_among_those_that_there_are() {
             officer: "O1".to_owned(),
             evidence: None,
         };
-        assert_eq!(
-            wrong(Kind::AppointOfficer(appoint)),
-            ["appoint_officer.office"]
-        );
+        assert_eq!(wrong(Kind::AppointOfficer(appoint)), ["appoint_officer.office"]);
     }
 }
 
@@ -268,10 +216,7 @@ fn a_salted_digest_has_32_bytes() {
         cooperative: "c".to_owned(),
         item: pb::ReadinessItem::BusinessPlan as i32,
         number: None,
-        evidence: Some(pb::Evidence {
-            reference: "R".to_owned(),
-            salted_digest: vec![0; 31],
-        }),
+        evidence: Some(pb::Evidence { reference: "R".to_owned(), salted_digest: vec![0; 31] }),
     };
     let field = "confirm_readiness.evidence.salted_digest";
     assert_eq!(wrong(Kind::ConfirmReadiness(confirm)), [field]);
@@ -284,47 +229,23 @@ fn terms_fit_their_kind_and_each_other() {
     assert_eq!(wrong_terms(|t| t.kind = 0), field("kind"));
     assert_eq!(wrong_terms(|t| t.kind = 9), field("kind"));
     assert_eq!(wrong_terms(|t| t.loan = None), field("loan"));
-    assert_eq!(
-        wrong_terms(|t| t.kind = pb::FundKind::Grant as i32),
-        field("loan")
-    );
+    assert_eq!(wrong_terms(|t| t.kind = pb::FundKind::Grant as i32), field("loan"));
     assert_eq!(wrong_terms(|t| t.ceiling = None), field("ceiling"));
-    assert_eq!(
-        wrong_terms(|t| t.required_readiness = vec![1, 8]),
-        field("required_readiness[1]")
-    );
-    assert_eq!(
-        wrong_terms(|t| t.required_readiness = vec![1, 1]),
-        field("required_readiness[1]")
-    );
+    assert_eq!(wrong_terms(|t| t.required_readiness = vec![1, 8]), field("required_readiness[1]"));
+    assert_eq!(wrong_terms(|t| t.required_readiness = vec![1, 1]), field("required_readiness[1]"));
     for days in [0, 367, 65_536 + 1] {
         let found = wrong_terms(|t| t.proposal_validity_days = Some(days));
         assert_eq!(found, field("proposal_validity_days"), "{days}");
     }
-    for rate in [
-        "", "5%", "-1", "+5", "1_0", "101", "0.00001", "five", "1e1", "5,5",
-    ] {
+    for rate in ["", "5%", "-1", "+5", "1_0", "101", "0.00001", "five", "1e1", "5,5"] {
         let found = wrong_loan_terms(|t| t.rate_percent = rate.to_owned());
         assert_eq!(found, field("loan.rate_percent"), "{rate:?}");
     }
     assert_eq!(wrong_loan_terms(|t| t.method = 0), field("loan.method"));
-    assert_eq!(
-        wrong_loan_terms(|t| t.method = 1),
-        field("loan.method"),
-        "a rate without a method"
-    );
-    assert_eq!(
-        wrong_loan_terms(|t| t.tenor_months = 0),
-        field("loan.tenor_months")
-    );
-    assert_eq!(
-        wrong_loan_terms(|t| t.tenor_months = 65_537),
-        field("loan.tenor_months")
-    );
-    assert_eq!(
-        wrong_loan_terms(|t| t.grace_months = 36),
-        field("loan.grace_months")
-    );
+    assert_eq!(wrong_loan_terms(|t| t.method = 1), field("loan.method"), "a rate without a method");
+    assert_eq!(wrong_loan_terms(|t| t.tenor_months = 0), field("loan.tenor_months"));
+    assert_eq!(wrong_loan_terms(|t| t.tenor_months = 65_537), field("loan.tenor_months"));
+    assert_eq!(wrong_loan_terms(|t| t.grace_months = 36), field("loan.grace_months"));
     for order in [vec![1, 2], vec![1, 2, 2], vec![1, 2, 4], vec![1, 2, 3, 1]] {
         let found = wrong_loan_terms(|t| t.repayment_order.clone_from(&order));
         assert_eq!(found, field("loan.repayment_order"), "{order:?}");
@@ -362,9 +283,7 @@ fn a_command_of_no_kind_is_refused() {
 fn batch(mode: pb::BatchMode) -> pb::SubmitBatchRequest {
     let item = |last: char| pb::BatchItem {
         request_id: format!("{}{last}", &ID[..35]),
-        command: Some(pb::Command {
-            kind: Some(Kind::Disburse(disburse())),
-        }),
+        command: Some(pb::Command { kind: Some(Kind::Disburse(disburse())) }),
     };
     pb::SubmitBatchRequest {
         ledger: "ledgers/kab".to_owned(),
@@ -382,15 +301,9 @@ fn wrong_batch(
     let mut request = batch(mode);
     change(&mut request);
     let items = |batch: Batch| {
-        batch
-            .items
-            .into_iter()
-            .map(|item| item.map_or_else(fields, |_| Vec::new()))
-            .collect()
+        batch.items.into_iter().map(|item| item.map_or_else(fields, |_| Vec::new())).collect()
     };
-    Batch::read(request, Currency::Idr)
-        .map(items)
-        .map_err(fields)
+    Batch::read(request, Currency::Idr).map(items).map_err(fields)
 }
 
 #[test]
@@ -398,10 +311,7 @@ fn an_atomic_batch_is_refused_whole_with_the_items_that_are_wrong() {
     let wrong = wrong_batch(pb::BatchMode::Atomic, |batch| {
         batch.items[0].command = None;
         batch.items[2].command = Some(pb::Command {
-            kind: Some(Kind::Disburse(pb::Disburse {
-                amount: None,
-                ..disburse()
-            })),
+            kind: Some(Kind::Disburse(pb::Disburse { amount: None, ..disburse() })),
         });
     });
     let fields = ["items[0].command", "items[2].command.disburse.amount"];
@@ -437,9 +347,7 @@ fn only_an_atomic_batch_expects_a_position_or_is_only_validated() {
         batch.validate_only = true;
     };
     assert!(wrong_batch(pb::BatchMode::Atomic, change).is_ok());
-    let fields = ["expected_position", "validate_only"]
-        .map(str::to_owned)
-        .to_vec();
+    let fields = ["expected_position", "validate_only"].map(str::to_owned).to_vec();
     assert_eq!(wrong_batch(pb::BatchMode::Independent, change), Err(fields));
 }
 

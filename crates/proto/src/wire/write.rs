@@ -105,9 +105,7 @@ pub(super) fn kind(command: &Command) -> Option<Kind> {
             reason: c.reason.to_string(),
         }),
         Command::ProposeLoan(c) => Kind::ProposeLoan(propose_loan(c)),
-        Command::ApproveLoan(c) => Kind::ApproveLoan(pb::ApproveLoan {
-            loan: c.loan.to_string(),
-        }),
+        Command::ApproveLoan(c) => Kind::ApproveLoan(pb::ApproveLoan { loan: c.loan.to_string() }),
         Command::RefuseLoan(c) => Kind::RefuseLoan(pb::RefuseLoan {
             loan: c.loan.to_string(),
             reason: c.reason.to_string(),
@@ -150,9 +148,9 @@ pub(super) fn kind(command: &Command) -> Option<Kind> {
             evidence: c.evidence.as_ref().map(evidence),
             expires_at: timestamp(c.expires_at),
         }),
-        Command::ApproveReversal(c) => Kind::ApproveReversal(pb::ApproveReversal {
-            proposal: c.proposal.get(),
-        }),
+        Command::ApproveReversal(c) => {
+            Kind::ApproveReversal(pb::ApproveReversal { proposal: c.proposal.get() })
+        }
         Command::RefuseProposal(c) => Kind::RefuseProposal(pb::RefuseProposal {
             proposal: c.proposal.get(),
             reason: c.reason.to_string(),
@@ -200,11 +198,7 @@ pub fn terms_to_wire(terms: &Terms, currency: Currency) -> pb::Terms {
     pb::Terms {
         kind: fund_kind(&terms.purpose) as i32,
         ceiling: Some(money_to_wire(terms.ceiling.minor(), currency)),
-        required_readiness: terms
-            .required_readiness
-            .iter()
-            .map(WireEnum::to_wire)
-            .collect(),
+        required_readiness: terms.required_readiness.iter().map(WireEnum::to_wire).collect(),
         proposal_validity_days: terms.proposal_validity_days.map(u32::from),
         loan: match &terms.purpose {
             Purpose::Loan(loan) => Some(loan_terms_to_wire(loan)),

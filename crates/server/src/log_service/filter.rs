@@ -64,18 +64,15 @@ impl Filter {
         let mut read = Filter::default();
         for name in &filter.funds {
             let name: FundName = parse("filter.funds", name)?;
-            read.funds
-                .push(here("filter.funds", name, name.ledger, ledger)?);
+            read.funds.push(here("filter.funds", name, name.ledger, ledger)?);
         }
         for name in &filter.accounts {
             let name: AccountName = parse("filter.accounts", name)?;
-            read.accounts
-                .push(here("filter.accounts", name, name.ledger, ledger)?);
+            read.accounts.push(here("filter.accounts", name, name.ledger, ledger)?);
         }
         for name in &filter.cooperatives {
             let name: CooperativeName = parse("filter.cooperatives", name)?;
-            read.cooperatives
-                .push(here("filter.cooperatives", name, name.ledger, ledger)?);
+            read.cooperatives.push(here("filter.cooperatives", name, name.ledger, ledger)?);
         }
         for kind in &filter.kinds {
             let number = KINDS.get(kind).ok_or_else(|| {
@@ -150,10 +147,8 @@ struct Facts {
 impl Facts {
     fn read(ledger: &Ledger, records: &Records) -> Result<Facts, Status> {
         let mut reader = Reader::new(ledger);
-        let mut facts = Facts {
-            events: Vec::with_capacity(records.len()),
-            earlier: BTreeMap::new(),
-        };
+        let mut facts =
+            Facts { events: Vec::with_capacity(records.len()), earlier: BTreeMap::new() };
         for (position, bytes) in records {
             let event = event_of(position, &parse_record(position, bytes)?)?;
             let proposal = match &event {
@@ -215,14 +210,10 @@ impl<'a> Wanted<'a> {
     }
 
     fn has(&self, state: &State, whom: Touched) -> bool {
-        let of_account = whom
-            .account
-            .map(|index| state.accounts().get(index).cooperative);
+        let of_account = whom.account.map(|index| state.accounts().get(index).cooperative);
         let cooperative = whom.cooperative.or(of_account);
         let fund = whom.fund.is_some_and(|index| self.funds.contains(&index));
-        let account = whom
-            .account
-            .is_some_and(|index| self.accounts.contains(&index));
+        let account = whom.account.is_some_and(|index| self.accounts.contains(&index));
         let cooperative = cooperative.is_some_and(|index| self.cooperatives.contains(&index));
         (self.filter.funds.is_empty() || fund)
             && (self.filter.accounts.is_empty() || account)

@@ -34,9 +34,7 @@ pub(super) fn records(
 ) -> Result<BoxStream<'static, Result<pb::ReadRecordsResponse, Status>>, Status> {
     let ledger = services.ledger(parse_ledger("ledger", &request.ledger)?)?;
     let log_size = ledger.head().size.get();
-    let limited = request
-        .limit
-        .and_then(|limit| request.from_position.checked_add(limit));
+    let limited = request.limit.and_then(|limit| request.from_position.checked_add(limit));
     let walk = Walk {
         next: request.from_position,
         end: limited.unwrap_or(log_size).min(log_size),
@@ -101,20 +99,13 @@ pub(super) async fn chunk(
     let reading =
         tokio::task::spawn_blocking(move || ledger.records(Position::new(from), limit)).await;
     let records = reading.map_err(|error| Status::new(Code::Internal, error.to_string()))?;
-    records
-        .map(Arc::new)
-        .map_err(|refused| read_status(&refused))
+    records.map(Arc::new).map_err(|refused| read_status(&refused))
 }
 
 fn to_wire(records: &Records, verbatim_only: bool) -> Result<Vec<pb::Record>, Status> {
     let each = records.iter().map(|(position, bytes)| {
         let parsed = parse(position, bytes)?;
-        Ok(record_to_wire(
-            bytes,
-            &parsed,
-            record::hash(bytes),
-            verbatim_only,
-        ))
+        Ok(record_to_wire(bytes, &parsed, record::hash(bytes), verbatim_only))
     });
     each.collect()
 }

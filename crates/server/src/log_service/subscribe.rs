@@ -73,10 +73,7 @@ impl Subscription {
             let log_size = self.reached().await?;
             let left = usize::try_from(log_size - self.next).unwrap_or(usize::MAX);
             let records = chunk(&self.ledger, self.next, left).await?;
-            let pass = self
-                .filter
-                .pass(&self.services, &self.ledger, &records)
-                .await?;
+            let pass = self.filter.pass(&self.services, &self.ledger, &records).await?;
             let mut passed = Vec::new();
             for ((position, bytes), pass) in records.iter().zip(pass) {
                 let parsed = parse(position, bytes)?;

@@ -87,9 +87,7 @@ impl Found {
             }
             Found::Account(index, name) => {
                 let found = ledger.balances_at(Owner::Account(*index), at).await;
-                let balances = found
-                    .map_err(refused)?
-                    .and_then(|(_, at)| at.balances.account);
+                let balances = found.map_err(refused)?.and_then(|(_, at)| at.balances.account);
                 let missing = || not_found(Resource::Account(name.fund, name.account));
                 Of::Account(account_balances(*name, &balances.ok_or_else(missing)?))
             }
@@ -118,9 +116,7 @@ async fn loan_at(
     let mut end = at.next();
     loop {
         let range = Position::new(loan.proposed_at)..end;
-        let lines = ledger
-            .trail(&owner, range, STEP, Direction::NewestFirst)
-            .await;
+        let lines = ledger.trail(&owner, range, STEP, Direction::NewestFirst).await;
         let lines = lines.map_err(|refused| read_status(&refused))?;
         for (_, running) in &lines {
             if running.loan == Some(loan.index) {
@@ -143,10 +139,7 @@ pub(super) async fn get_balance(
     let moment = Moment::from(request.as_of);
     let (mut balances, as_of_position) =
         balances(services, &ledger, &[name], moment, request.min_position).await?;
-    Ok(pb::GetBalanceResponse {
-        balance: balances.pop(),
-        as_of_position,
-    })
+    Ok(pb::GetBalanceResponse { balance: balances.pop(), as_of_position })
 }
 
 pub(super) async fn batch_get_balances(
@@ -173,10 +166,7 @@ pub(super) async fn batch_get_balances(
     let moment = Moment::from(request.as_of);
     let (balances, as_of_position) =
         balances(services, &ledger, &names, moment, request.min_position).await?;
-    Ok(pb::BatchGetBalancesResponse {
-        balances,
-        as_of_position,
-    })
+    Ok(pb::BatchGetBalancesResponse { balances, as_of_position })
 }
 
 /// Balances in the order of the names, all at the same moment.

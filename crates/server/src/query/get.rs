@@ -16,10 +16,7 @@ pub(super) async fn get_ledger(
     let look = services.look(&ledger, request.min_position, |view| Ok(view.ledger()));
     let (mut shown, as_of_position) = look.await?;
     add_head(&ledger, &mut shown)?;
-    Ok(pb::GetLedgerResponse {
-        ledger: Some(shown),
-        as_of_position,
-    })
+    Ok(pb::GetLedgerResponse { ledger: Some(shown), as_of_position })
 }
 
 /// Adds to a ledger, as its state shows it, the last record of that state and whether it takes
@@ -44,14 +41,10 @@ pub(super) async fn get_fund(
 ) -> Result<pb::GetFundResponse, Status> {
     let name: FundName = parse("name", &request.name)?;
     let ledger = services.ledger(name.ledger)?;
-    let look = services.look(&ledger, request.min_position, |view| {
-        Ok(view.fund(view.find_fund(name.fund)?))
-    });
+    let look = services
+        .look(&ledger, request.min_position, |view| Ok(view.fund(view.find_fund(name.fund)?)));
     let (fund, as_of_position) = look.await?;
-    Ok(pb::GetFundResponse {
-        fund: Some(fund),
-        as_of_position,
-    })
+    Ok(pb::GetFundResponse { fund: Some(fund), as_of_position })
 }
 
 pub(super) async fn get_cooperative(
@@ -64,10 +57,7 @@ pub(super) async fn get_cooperative(
         Ok(view.cooperative(view.find_cooperative(name.cooperative)?))
     });
     let (cooperative, as_of_position) = look.await?;
-    Ok(pb::GetCooperativeResponse {
-        cooperative: Some(cooperative),
-        as_of_position,
-    })
+    Ok(pb::GetCooperativeResponse { cooperative: Some(cooperative), as_of_position })
 }
 
 pub(super) async fn get_account(
@@ -80,10 +70,7 @@ pub(super) async fn get_account(
         Ok(view.account(view.find_account(name.fund, name.account)?))
     });
     let (account, as_of_position) = look.await?;
-    Ok(pb::GetAccountResponse {
-        account: Some(account),
-        as_of_position,
-    })
+    Ok(pb::GetAccountResponse { account: Some(account), as_of_position })
 }
 
 pub(super) async fn get_loan(
@@ -92,12 +79,8 @@ pub(super) async fn get_loan(
 ) -> Result<pb::GetLoanResponse, Status> {
     let name: LoanName = parse("name", &request.name)?;
     let ledger = services.ledger(name.ledger)?;
-    let look = services.look(&ledger, request.min_position, |view| {
-        Ok(view.loan(view.find_loan(&name)?))
-    });
+    let look =
+        services.look(&ledger, request.min_position, |view| Ok(view.loan(view.find_loan(&name)?)));
     let (loan, as_of_position) = look.await?;
-    Ok(pb::GetLoanResponse {
-        loan: Some(loan),
-        as_of_position,
-    })
+    Ok(pb::GetLoanResponse { loan: Some(loan), as_of_position })
 }

@@ -37,10 +37,7 @@ pub(super) async fn list_ledgers(
             None => continue,
         });
     }
-    Ok(pb::ListLedgersResponse {
-        ledgers,
-        next_page_token: taken.next,
-    })
+    Ok(pb::ListLedgersResponse { ledgers, next_page_token: taken.next })
 }
 
 pub(super) async fn list_funds(
@@ -57,11 +54,7 @@ pub(super) async fn list_funds(
         Ok(taken.map(|index| view.fund(index)))
     };
     let (taken, as_of_position) = services.look(&ledger, request.min_position, look).await?;
-    Ok(pb::ListFundsResponse {
-        funds: taken.rows,
-        next_page_token: taken.next,
-        as_of_position,
-    })
+    Ok(pb::ListFundsResponse { funds: taken.rows, next_page_token: taken.next, as_of_position })
 }
 
 pub(super) async fn list_cooperatives(
@@ -141,11 +134,7 @@ pub(super) async fn list_loans(
         Ok(taken.map(|index| view.loan(index)))
     };
     let (taken, as_of_position) = services.look(&ledger, request.min_position, look).await?;
-    Ok(pb::ListLoansResponse {
-        loans: taken.rows,
-        next_page_token: taken.next,
-        as_of_position,
-    })
+    Ok(pb::ListLoansResponse { loans: taken.rows, next_page_token: taken.next, as_of_position })
 }
 
 pub(super) async fn list_proposals(
@@ -173,11 +162,7 @@ pub(super) async fn list_proposals(
     };
     let ((proposals, next_page_token), as_of_position) =
         services.look(&ledger, request.min_position, look).await?;
-    Ok(pb::ListProposalsResponse {
-        proposals,
-        next_page_token,
-        as_of_position,
-    })
+    Ok(pb::ListProposalsResponse { proposals, next_page_token, as_of_position })
 }
 
 /// The state that a list is limited to; 0 is every one.

@@ -57,10 +57,7 @@ pub(super) struct Taken<T> {
 
 impl<T> Taken<T> {
     pub(super) fn map<U>(self, show: impl FnMut(T) -> U) -> Taken<U> {
-        Taken {
-            rows: self.rows.into_iter().map(show).collect(),
-            next: self.next,
-        }
+        Taken { rows: self.rows.into_iter().map(show).collect(), next: self.next }
     }
 }
 
@@ -90,10 +87,7 @@ impl<K: FromStr + Display + Ord> Page<K> {
             Some((last, _)) if more => self.token(last),
             Some(_) | None => String::new(),
         };
-        Taken {
-            rows: kept.into_iter().map(|(_, row)| row).collect(),
-            next,
-        }
+        Taken { rows: kept.into_iter().map(|(_, row)| row).collect(), next }
     }
 }
 

@@ -133,9 +133,7 @@ async fn places(
         let mut of_owner = 0;
         while begin < range.end && of_owner < limit {
             let span = Position::new(begin)..Position::new(range.end);
-            let lines = ledger
-                .trail(&[*owner], span, step, Direction::OldestFirst)
-                .await;
+            let lines = ledger.trail(&[*owner], span, step, Direction::OldestFirst).await;
             let lines = lines.map_err(|refused| read_status(&refused))?;
             let whole = lines.len() < step;
             for (position, running) in lines {
@@ -146,11 +144,7 @@ async fn places(
                 };
                 if concerns {
                     of_owner += 1;
-                    places.push(Place {
-                        position,
-                        running,
-                        shown: *shown,
-                    });
+                    places.push(Place { position, running, shown: *shown });
                 }
             }
             if whole {

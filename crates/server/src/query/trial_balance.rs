@@ -71,11 +71,7 @@ fn of_fund(fund: FundName, books: &Books) -> pb::FundTrialBalance {
         // Each side is at most what was ever allocated and earned, which the rules keep in range.
         total_debit = total_debit.saturating_add(debit);
         total_credit = total_credit.saturating_add(credit);
-        pb::TrialBalanceLine {
-            book: book.to_wire(),
-            debit: money(debit),
-            credit: money(credit),
-        }
+        pb::TrialBalanceLine { book: book.to_wire(), debit: money(debit), credit: money(credit) }
     });
     pb::FundTrialBalance {
         fund: fund.to_string(),
@@ -101,14 +97,8 @@ mod tests {
         assert_eq!(shown.total_debit, money(507));
         assert_eq!(shown.total_credit, money(507));
         let cash = &shown.lines[Book::Cash as usize];
-        assert_eq!(
-            (cash.debit.clone(), cash.credit.clone()),
-            (money(307), money(0))
-        );
+        assert_eq!((cash.debit.clone(), cash.credit.clone()), (money(307), money(0)));
         let capital = &shown.lines[Book::Capital as usize];
-        assert_eq!(
-            (capital.debit.clone(), capital.credit.clone()),
-            (money(0), money(500))
-        );
+        assert_eq!((capital.debit.clone(), capital.credit.clone()), (money(0), money(500)));
     }
 }

@@ -21,18 +21,12 @@ async fn an_atomic_batch_is_recorded_whole() {
     let mut server = Server::start(folder.path()).await;
     server.prepare(1).await;
     let size = server.size().await;
-    let kinds = [
-        ("maker", propose_loan(1, 100_000_000)),
-        ("maker", allocate(1_000, "alloc-2")),
-    ];
+    let kinds = [("maker", propose_loan(1, 100_000_000)), ("maker", allocate(1_000, "alloc-2"))];
     let items = kinds.into_iter().map(|(_, kind)| item(kind)).collect();
     let work = batch(pb::BatchMode::Atomic, items);
     let answer = server.batch("maker", work.clone()).await.unwrap();
     let first = receipts(&answer);
-    assert_eq!(
-        first.iter().map(|r| r.position).collect::<Vec<_>>(),
-        [size, size + 1]
-    );
+    assert_eq!(first.iter().map(|r| r.position).collect::<Vec<_>>(), [size, size + 1]);
     assert_eq!(answer.log_size, size + 2);
     let balances = first[0].balances.clone().unwrap();
     assert_eq!(balances.loan.unwrap().principal, rp(100_000_000));
@@ -42,13 +36,8 @@ async fn an_atomic_batch_is_recorded_whole() {
 
     server = server.restart().await;
     let again = receipts(&server.batch("maker", work).await.unwrap());
-    let expected: Vec<_> = first
-        .into_iter()
-        .map(|receipt| pb::BatchReceipt {
-            duplicate: true,
-            ..receipt
-        })
-        .collect();
+    let expected: Vec<_> =
+        first.into_iter().map(|receipt| pb::BatchReceipt { duplicate: true, ..receipt }).collect();
     assert_eq!(again, expected);
     assert_eq!(server.size().await, size + 2);
     server.stop().await;
@@ -65,20 +54,12 @@ async fn an_atomic_batch_with_one_refused_command_leaves_no_trace() {
         item(propose_loan(1, 100_000_000)),
         item(disburse(1, 100_000_000, "out-1")),
     ];
-    let (code, info) = why(server
-        .batch("maker", batch(pb::BatchMode::Atomic, items))
-        .await);
-    assert_eq!(
-        (code, info.reason.as_str()),
-        (Code::FailedPrecondition, "LOAN_NOT_APPROVED")
-    );
+    let (code, info) = why(server.batch("maker", batch(pb::BatchMode::Atomic, items)).await);
+    assert_eq!((code, info.reason.as_str()), (Code::FailedPrecondition, "LOAN_NOT_APPROVED"));
     assert_eq!(info.metadata["item"], "2");
     assert_eq!(server.size().await, size);
     // Its request ids and bank references are free.
-    server
-        .post("maker", allocate(1_000, "alloc-2"))
-        .await
-        .unwrap();
+    server.post("maker", allocate(1_000, "alloc-2")).await.unwrap();
     server.stop().await;
 }
 
@@ -97,10 +78,7 @@ async fn each_command_of_an_independent_batch_has_its_own_outcome() {
         item(allocate(1_000, "alloc-2")),
         item(allocate(2_000, "alloc-3")),
     ];
-    let answer = server
-        .batch("maker", batch(pb::BatchMode::Independent, items))
-        .await
-        .unwrap();
+    let answer = server.batch("maker", batch(pb::BatchMode::Independent, items)).await.unwrap();
     let said: Vec<_> = answer
         .results
         .into_iter()
@@ -137,10 +115,7 @@ async fn a_batch_has_a_mode_and_1_to_10000_commands() {
         batch(pb::BatchMode::Independent, items(10_001)),
     ] {
         let refused = server.batch("maker", work).await;
-        assert_eq!(
-            reason(refused),
-            (Code::InvalidArgument, "INVALID_FIELD".to_owned())
-        );
+        assert_eq!(reason(refused), (Code::InvalidArgument, "INVALID_FIELD".to_owned()));
     }
     assert_eq!(server.size().await, size);
     let work = batch(pb::BatchMode::Independent, items(10_000));
@@ -159,20 +134,14 @@ async fn a_batch_is_validated_or_refused_on_a_moved_head() {
     let work = |validate_only, expected_position| pb::SubmitBatchRequest {
         validate_only,
         expected_position,
-        ..batch(
-            pb::BatchMode::Atomic,
-            vec![item(register(1)), item(register(2))],
-        )
+        ..batch(pb::BatchMode::Atomic, vec![item(register(1)), item(register(2))])
     };
     let valid = server.batch("maker", work(true, Some(size))).await.unwrap();
     assert_eq!(receipts(&valid), vec![pb::BatchReceipt::default(); 2]);
     assert_eq!(server.size().await, size);
     let refused = server.batch("maker", work(false, Some(size + 1))).await;
     assert_eq!(reason(refused), (Code::Aborted, "HEAD_MOVED".to_owned()));
-    server
-        .batch("maker", work(false, Some(size)))
-        .await
-        .unwrap();
+    server.batch("maker", work(false, Some(size))).await.unwrap();
     assert_eq!(server.size().await, size + 2);
     server.stop().await;
 }

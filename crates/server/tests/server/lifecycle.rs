@@ -15,9 +15,7 @@ use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_client::HealthClient;
 
 async fn health(server: &Server, service: &str) -> ServingStatus {
-    let request = HealthCheckRequest {
-        service: service.to_owned(),
-    };
+    let request = HealthCheckRequest { service: service.to_owned() };
     let mut client = HealthClient::new(server.channel.clone());
     let status = client.check(request).await.unwrap().into_inner().status;
     if status == ServingStatus::Serving as i32 {
@@ -30,18 +28,10 @@ async fn health(server: &Server, service: &str) -> ServingStatus {
 #[tokio::test]
 async fn other_addresses_than_loopback_are_refused() {
     let folder = tempfile::tempdir().unwrap();
-    for address in [
-        "0.0.0.0:0",
-        "[::]:0",
-        "192.0.2.1:50051",
-        "[::ffff:192.0.2.1]:0",
-    ] {
+    for address in ["0.0.0.0:0", "[::]:0", "192.0.2.1:50051", "[::ffff:192.0.2.1]:0"] {
         let options = ServerOptions::new(folder.path(), address.parse().unwrap());
         let refused = start(options, |_, _, _| {}).await.map(|_| ()).unwrap_err();
-        assert!(
-            matches!(refused, StartError::NotLoopback { .. }),
-            "{address}: {refused}"
-        );
+        assert!(matches!(refused, StartError::NotLoopback { .. }), "{address}: {refused}");
         assert!(refused.to_string().contains("access control"));
     }
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
@@ -89,15 +79,8 @@ async fn a_stop_finishes_what_is_in_flight() {
     for call in calls {
         outcomes.push(call.await.unwrap());
     }
-    timeout(Duration::from_secs(30), stopped)
-        .await
-        .unwrap()
-        .unwrap()
-        .unwrap();
-    assert!(
-        tokio::net::TcpStream::connect(address).await.is_err(),
-        "it still listens"
-    );
+    timeout(Duration::from_secs(30), stopped).await.unwrap().unwrap().unwrap();
+    assert!(tokio::net::TcpStream::connect(address).await.is_err(), "it still listens");
 
     let server = Server::start(folder.path()).await;
     let mut accepted = 0;
@@ -120,24 +103,13 @@ async fn a_stop_ends_subscriptions() {
     let folder = tempfile::tempdir().unwrap();
     let server = Server::start(folder.path()).await;
     server.prepare(0).await;
-    let request = pb::SubscribeRequest {
-        ledger: KAB.to_owned(),
-        ..pb::SubscribeRequest::default()
-    };
+    let request =
+        pb::SubscribeRequest { ledger: KAB.to_owned(), ..pb::SubscribeRequest::default() };
     let mut stream = server.logs().subscribe(request).await.unwrap().into_inner();
     let stopped = server.begin_stop();
-    let ended = timeout(Duration::from_secs(5), stream.message())
-        .await
-        .unwrap();
-    assert_eq!(
-        reason(ended),
-        (Code::Unavailable, "SHUTTING_DOWN".to_owned())
-    );
-    timeout(Duration::from_secs(5), stopped)
-        .await
-        .unwrap()
-        .unwrap()
-        .unwrap();
+    let ended = timeout(Duration::from_secs(5), stream.message()).await.unwrap();
+    assert_eq!(reason(ended), (Code::Unavailable, "SHUTTING_DOWN".to_owned()));
+    timeout(Duration::from_secs(5), stopped).await.unwrap().unwrap().unwrap();
 }
 
 fn damage(folder: &Path, ledger: &str) {
@@ -149,10 +121,7 @@ fn damage(folder: &Path, ledger: &str) {
         .unwrap();
     let mut bytes = std::fs::read(&segment).unwrap();
     // In the first frame, which is not the last.
-    let at = bytes
-        .windows(6)
-        .position(|window| window == b"ledger")
-        .unwrap();
+    let at = bytes.windows(6).position(|window| window == b"ledger").unwrap();
     bytes[at] ^= 1;
     std::fs::write(segment, bytes).unwrap();
 }
@@ -171,33 +140,16 @@ async fn a_damaged_ledger_is_refused_and_the_others_are_served() {
     assert_eq!(health(&server, KAB).await, ServingStatus::NotServing);
     assert_eq!(health(&server, "").await, ServingStatus::NotServing);
     let (code, info) = why(server.post("maker", open_fund()).await);
-    assert_eq!(
-        (code, info.reason.as_str()),
-        (Code::DataLoss, "CHAIN_BROKEN")
-    );
+    assert_eq!((code, info.reason.as_str()), (Code::DataLoss, "CHAIN_BROKEN"));
     assert_eq!(info.metadata["position"], "0");
-    let head = pb::GetHeadRequest {
-        ledger: KAB.to_owned(),
-    };
+    let head = pb::GetHeadRequest { ledger: KAB.to_owned() };
     assert_eq!(reason(server.logs().get_head(head).await).0, Code::DataLoss);
-    assert_eq!(
-        reason(server.post("maker", open_ledger("kab")).await).0,
-        Code::DataLoss
-    );
+    assert_eq!(reason(server.post("maker", open_ledger("kab")).await).0, Code::DataLoss);
 
-    server
-        .post_to("other", "maker", open_ledger("other"))
-        .await
-        .unwrap();
-    assert_eq!(
-        health(&server, "ledgers/other").await,
-        ServingStatus::Serving
-    );
+    server.post_to("other", "maker", open_ledger("other")).await.unwrap();
+    assert_eq!(health(&server, "ledgers/other").await, ServingStatus::Serving);
     assert_eq!(health(&server, "").await, ServingStatus::Serving);
-    let listed = server
-        .queries()
-        .list_ledgers(pb::ListLedgersRequest::default())
-        .await;
+    let listed = server.queries().list_ledgers(pb::ListLedgersRequest::default()).await;
     let listed = listed.unwrap().into_inner().ledgers;
     assert!(listed[0].read_only_reason.is_some());
     assert_eq!(listed[1].read_only_reason, None);
@@ -220,19 +172,11 @@ async fn a_generic_client_finds_the_services_by_reflection() {
             };
             let asked = futures::stream::iter([
                 ask(MessageRequest::ListServices(String::new())),
-                ask(MessageRequest::FileContainingSymbol(
-                    "bergulir.v1.LedgerService".to_owned(),
-                )),
-                ask(MessageRequest::FileByFilename(
-                    "google/type/money.proto".to_owned(),
-                )),
+                ask(MessageRequest::FileContainingSymbol("bergulir.v1.LedgerService".to_owned())),
+                ask(MessageRequest::FileByFilename("google/type/money.proto".to_owned())),
             ]);
             let mut client = ServerReflectionClient::new(server.channel.clone());
-            let stream = client
-                .server_reflection_info(asked)
-                .await
-                .unwrap()
-                .into_inner();
+            let stream = client.server_reflection_info(asked).await.unwrap().into_inner();
             stream
                 .map(|answer| format!("{:?}", answer.unwrap().message_response))
                 .collect::<Vec<_>>()
@@ -241,17 +185,10 @@ async fn a_generic_client_finds_the_services_by_reflection() {
     }
     for answers in [ask!(v1), ask!(v1alpha)] {
         for service in ["LedgerService", "QueryService", "LogService"] {
-            assert!(
-                answers[0].contains(&format!("bergulir.v1.{service}")),
-                "{answers:?}"
-            );
+            assert!(answers[0].contains(&format!("bergulir.v1.{service}")), "{answers:?}");
         }
         assert!(answers[0].contains("grpc.health.v1.Health"));
-        assert!(
-            answers[1..]
-                .iter()
-                .all(|answer| answer.contains("FileDescriptorResponse"))
-        );
+        assert!(answers[1..].iter().all(|answer| answer.contains("FileDescriptorResponse")));
     }
     server.stop().await;
 }

@@ -17,12 +17,7 @@ async fn read(server: &Server, from: u64, limit: Option<u64>) -> Vec<pb::Record>
         limit,
         verbatim_only: false,
     };
-    let mut stream = server
-        .logs()
-        .read_records(request)
-        .await
-        .unwrap()
-        .into_inner();
+    let mut stream = server.logs().read_records(request).await.unwrap().into_inner();
     let mut records = Vec::new();
     while let Some(message) = stream.message().await.unwrap() {
         records.extend(message.records);
@@ -51,11 +46,7 @@ async fn take(
 ) -> (Vec<pb::Record>, u64) {
     let (mut records, mut next) = (Vec::new(), 0);
     while records.len() < count {
-        let message = timeout(SOON, stream.message())
-            .await
-            .unwrap()
-            .unwrap()
-            .unwrap();
+        let message = timeout(SOON, stream.message()).await.unwrap().unwrap().unwrap();
         records.extend(message.records);
         next = message.next_position;
     }
@@ -68,10 +59,7 @@ async fn what_is_read_is_the_chain() {
     let server = Server::start(folder.path()).await;
     server.prepare(3).await;
     let items = (10..=5_000).map(|n| item(register(n))).collect();
-    server
-        .batch("maker", batch(pb::BatchMode::Atomic, items))
-        .await
-        .unwrap();
+    server.batch("maker", batch(pb::BatchMode::Atomic, items)).await.unwrap();
     let size = server.size().await;
 
     let records = read(&server, 0, None).await;
@@ -81,33 +69,19 @@ async fn what_is_read_is_the_chain() {
         let (_, hash) = cursor.check(&record.record).unwrap();
         assert_eq!(hash.as_bytes().as_slice(), record.record_hash);
     }
-    let head = pb::GetHeadRequest {
-        ledger: KAB.to_owned(),
-    };
+    let head = pb::GetHeadRequest { ledger: KAB.to_owned() };
     let head = server.logs().get_head(head).await.unwrap().into_inner();
     let last = records.last().unwrap();
-    assert_eq!(
-        (&head.record_hash, head.log_size),
-        (&last.record_hash, size)
-    );
+    assert_eq!((&head.record_hash, head.log_size), (&last.record_hash, size));
     assert_eq!(head.recorded_at, last.recorded_at);
 
     assert_eq!(read(&server, 2, Some(3)).await, records[2..5]);
-    assert_eq!(
-        read(&server, size - 1, Some(u64::MAX)).await,
-        records[records.len() - 1..]
-    );
+    assert_eq!(read(&server, size - 1, Some(u64::MAX)).await, records[records.len() - 1..]);
     assert_eq!(read(&server, size, None).await, []);
     assert_eq!(read(&server, u64::MAX, Some(5)).await, []);
-    let missing = pb::GetRecordRequest {
-        ledger: KAB.to_owned(),
-        position: size,
-    };
+    let missing = pb::GetRecordRequest { ledger: KAB.to_owned(), position: size };
     let missing = server.logs().get_record(missing).await;
-    assert_eq!(
-        reason(missing),
-        (Code::NotFound, "RECORD_NOT_FOUND".to_owned())
-    );
+    assert_eq!(reason(missing), (Code::NotFound, "RECORD_NOT_FOUND".to_owned()));
     server.stop().await;
 }
 
@@ -151,26 +125,16 @@ async fn a_filter_lets_through_what_concerns_its_names() {
     server.prepare(2).await;
     server.lend(1, 100_000).await;
     server.lend(2, 100_000).await;
-    let paid = server
-        .post("maker", repay(1, 1_000, 0, "in-1"))
-        .await
-        .unwrap();
-    let proposed = server
-        .post("maker", propose_reversal(paid.receipt.unwrap().position))
-        .await;
+    let paid = server.post("maker", repay(1, 1_000, 0, "in-1")).await.unwrap();
+    let proposed = server.post("maker", propose_reversal(paid.receipt.unwrap().position)).await;
     let proposal = proposed.unwrap().receipt.unwrap().position;
-    server
-        .post("checker", approve_reversal(proposal))
-        .await
-        .unwrap();
+    server.post("checker", approve_reversal(proposal)).await.unwrap();
     let all = read(&server, 0, None).await;
 
     let kind = |record: &pb::Record| record.event.as_ref().unwrap().kind.clone().unwrap();
     let names = |names: &[&str]| names.iter().map(ToString::to_string).collect::<Vec<_>>();
-    let by_kind = pb::RecordFilter {
-        kinds: names(&["disbursed", "repaid"]),
-        ..pb::RecordFilter::default()
-    };
+    let by_kind =
+        pb::RecordFilter { kinds: names(&["disbursed", "repaid"]), ..pb::RecordFilter::default() };
     let mut stream = subscribe(&server, Some(0), Some(by_kind)).await;
     let (records, next) = take(&mut stream, 3).await;
     assert_eq!(records.len(), 3);
@@ -215,10 +179,7 @@ async fn a_bad_subscription_is_refused() {
     let server = Server::start(folder.path()).await;
     server.prepare(0).await;
     let filters = [
-        pb::RecordFilter {
-            kinds: vec!["nothing".to_owned()],
-            ..pb::RecordFilter::default()
-        },
+        pb::RecordFilter { kinds: vec!["nothing".to_owned()], ..pb::RecordFilter::default() },
         pb::RecordFilter {
             funds: vec!["ledgers/other/funds/dana".to_owned()],
             ..pb::RecordFilter::default()
@@ -231,20 +192,12 @@ async fn a_bad_subscription_is_refused() {
             ..pb::SubscribeRequest::default()
         };
         let refused = server.logs().subscribe(request).await.map(|_| ());
-        assert_eq!(
-            reason(refused),
-            (Code::InvalidArgument, "INVALID_FIELD".to_owned())
-        );
+        assert_eq!(reason(refused), (Code::InvalidArgument, "INVALID_FIELD".to_owned()));
     }
-    let request = pb::SubscribeRequest {
-        ledger: "ledgers/no".to_owned(),
-        ..pb::SubscribeRequest::default()
-    };
+    let request =
+        pb::SubscribeRequest { ledger: "ledgers/no".to_owned(), ..pb::SubscribeRequest::default() };
     let refused = server.logs().subscribe(request).await.map(|_| ());
-    assert_eq!(
-        reason(refused),
-        (Code::NotFound, "LEDGER_NOT_FOUND".to_owned())
-    );
+    assert_eq!(reason(refused), (Code::NotFound, "LEDGER_NOT_FOUND".to_owned()));
     server.stop().await;
 }
 
@@ -256,23 +209,13 @@ async fn a_subscriber_that_does_not_read_slows_nobody() {
     let from = server.size().await;
     let mut stream = subscribe(&server, Some(from), None).await;
     for begin in [0, 20_000] {
-        let items = (begin + 1..=begin + 10_000)
-            .map(|n| item(register(n)))
-            .collect();
+        let items = (begin + 1..=begin + 10_000).map(|n| item(register(n))).collect();
         let work = batch(pb::BatchMode::Independent, items);
-        timeout(SOON, server.batch("maker", work))
-            .await
-            .unwrap()
-            .unwrap();
+        timeout(SOON, server.batch("maker", work)).await.unwrap().unwrap();
     }
     let (records, next) = take(&mut stream, 20_000).await;
     assert_eq!(next, from + 20_000);
-    assert!(
-        records
-            .iter()
-            .zip(from..)
-            .all(|(record, at)| record.position == at)
-    );
+    assert!(records.iter().zip(from..).all(|(record, at)| record.position == at));
     server.stop().await;
 }
 
@@ -285,15 +228,10 @@ async fn a_server_has_room_for_so_many_streams() {
     for _ in 0..limits::MAX_STREAMS {
         streams.push(subscribe(&server, None, None).await);
     }
-    let request = pb::SubscribeRequest {
-        ledger: KAB.to_owned(),
-        ..pb::SubscribeRequest::default()
-    };
+    let request =
+        pb::SubscribeRequest { ledger: KAB.to_owned(), ..pb::SubscribeRequest::default() };
     let refused = server.logs().subscribe(request.clone()).await.map(|_| ());
-    assert_eq!(
-        reason(refused),
-        (Code::ResourceExhausted, "TOO_MANY_STREAMS".to_owned())
-    );
+    assert_eq!(reason(refused), (Code::ResourceExhausted, "TOO_MANY_STREAMS".to_owned()));
     drop(streams);
     let room = async {
         while server.logs().subscribe(request.clone()).await.is_err() {

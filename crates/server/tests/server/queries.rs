@@ -10,20 +10,15 @@ use tonic::Code;
 /// A second loan of the first account.
 fn propose_second_loan() -> Kind {
     match propose_loan(1, 1_000) {
-        Kind::ProposeLoan(first) => Kind::ProposeLoan(pb::ProposeLoan {
-            loan: "second".to_owned(),
-            ..first
-        }),
+        Kind::ProposeLoan(first) => {
+            Kind::ProposeLoan(pb::ProposeLoan { loan: "second".to_owned(), ..first })
+        }
         other => other,
     }
 }
 
 fn balance_of(name: &str, as_of: Option<AsOf>) -> pb::GetBalanceRequest {
-    pb::GetBalanceRequest {
-        name: name.to_owned(),
-        min_position: None,
-        as_of,
-    }
+    pb::GetBalanceRequest { name: name.to_owned(), min_position: None, as_of }
 }
 
 #[tokio::test]
@@ -32,10 +27,7 @@ async fn lists_come_in_pages_sorted_by_id() {
     let server = Server::start(folder.path()).await;
     server.prepare(12).await;
     for n in 1..=12 {
-        server
-            .post("maker", propose_loan(n, 1_000_000))
-            .await
-            .unwrap();
+        server.post("maker", propose_loan(n, 1_000_000)).await.unwrap();
     }
     server.post("checker", approve_loan(7)).await.unwrap();
     let mut queries = server.queries();
@@ -63,31 +55,18 @@ async fn lists_come_in_pages_sorted_by_id() {
         state: state as i32,
         ..pb::ListLoansRequest::default()
     };
-    let pending = queries
-        .list_loans(loans(FUND, pb::LoanState::Pending))
-        .await
-        .unwrap();
+    let pending = queries.list_loans(loans(FUND, pb::LoanState::Pending)).await.unwrap();
     assert_eq!(pending.into_inner().loans.len(), 11);
     let of_account = format!("{FUND}/accounts/a-7");
-    let approved = queries
-        .list_loans(loans(&of_account, pb::LoanState::Approved))
-        .await
-        .unwrap();
-    assert_eq!(
-        approved.into_inner().loans[0].checker.as_deref(),
-        Some("checker")
-    );
+    let approved = queries.list_loans(loans(&of_account, pb::LoanState::Approved)).await.unwrap();
+    assert_eq!(approved.into_inner().loans[0].checker.as_deref(), Some("checker"));
 
     let cooperatives = pb::ListCooperativesRequest {
         parent: KAB.to_owned(),
         page_size: 1,
         ..pb::ListCooperativesRequest::default()
     };
-    let page = queries
-        .list_cooperatives(cooperatives)
-        .await
-        .unwrap()
-        .into_inner();
+    let page = queries.list_cooperatives(cooperatives).await.unwrap().into_inner();
     assert_eq!(page.cooperatives[0].name, "ledgers/kab/cooperatives/c-1");
     assert_eq!(page.cooperatives[0].chair.as_deref(), Some("chair-1"));
     // A token is for the list that it came with.
@@ -96,10 +75,7 @@ async fn lists_come_in_pages_sorted_by_id() {
         page_token: page.next_page_token,
         ..pb::ListAccountsRequest::default()
     };
-    assert_eq!(
-        reason(queries.list_accounts(other).await).1,
-        "INVALID_FIELD"
-    );
+    assert_eq!(reason(queries.list_accounts(other).await).1, "INVALID_FIELD");
     server.stop().await;
 }
 
@@ -116,10 +92,7 @@ async fn names_that_name_nothing_are_not_found() {
         ("ledgers/kab/funds/dana/accounts/no", "ACCOUNT_NOT_FOUND"),
         ("ledgers/kab/loans/no", "LOAN_NOT_FOUND"),
         // Of another account.
-        (
-            "ledgers/kab/funds/dana/accounts/a-2/loans/l-1",
-            "LOAN_NOT_FOUND",
-        ),
+        ("ledgers/kab/funds/dana/accounts/a-2/loans/l-1", "LOAN_NOT_FOUND"),
         ("ledgers/kab", "INVALID_FIELD"),
         ("ledgers/kab/cooperatives/c-1", "INVALID_FIELD"),
         ("", "INVALID_FIELD"),
@@ -127,17 +100,8 @@ async fn names_that_name_nothing_are_not_found() {
         let refused = queries.get_balance(balance_of(name, None)).await;
         assert_eq!(reason(refused).1, expected, "{name}");
     }
-    let short = pb::GetLoanRequest {
-        name: "ledgers/kab/loans/l-1".to_owned(),
-        min_position: None,
-    };
-    let loan = queries
-        .get_loan(short)
-        .await
-        .unwrap()
-        .into_inner()
-        .loan
-        .unwrap();
+    let short = pb::GetLoanRequest { name: "ledgers/kab/loans/l-1".to_owned(), min_position: None };
+    let loan = queries.get_loan(short).await.unwrap().into_inner().loan.unwrap();
     assert_eq!(loan.name, "ledgers/kab/funds/dana/accounts/a-1/loans/l-1");
     server.stop().await;
 }
@@ -150,29 +114,18 @@ async fn a_caller_reads_its_own_writes() {
     server.lend(1, 100_000_000).await;
     let mut queries = server.queries();
     for n in 1..=50 {
-        let paid = server
-            .post("maker", repay(1, 1_000, 0, &format!("in-{n}")))
-            .await
-            .unwrap();
+        let paid = server.post("maker", repay(1, 1_000, 0, &format!("in-{n}"))).await.unwrap();
         let position = paid.receipt.unwrap().position;
         // Without stating the position: what is acknowledged is read.
-        let read = queries
-            .get_balance(balance_of("ledgers/kab/loans/l-1", None))
-            .await;
+        let read = queries.get_balance(balance_of("ledgers/kab/loans/l-1", None)).await;
         let read = read.unwrap().into_inner();
         assert!(read.as_of_position >= position);
         assert_eq!(loan_balance(read.balance).principal_repaid, rp(n * 1_000));
     }
     let size = server.size().await;
-    let request = pb::GetBalanceRequest {
-        min_position: Some(size),
-        ..balance_of(FUND, None)
-    };
+    let request = pb::GetBalanceRequest { min_position: Some(size), ..balance_of(FUND, None) };
     let (code, info) = why(queries.get_balance(request).await);
-    assert_eq!(
-        (code, info.reason.as_str()),
-        (Code::FailedPrecondition, "POSITION_NOT_REACHED")
-    );
+    assert_eq!((code, info.reason.as_str()), (Code::FailedPrecondition, "POSITION_NOT_REACHED"));
     assert_eq!(info.metadata["log_size"], size.to_string());
     server.stop().await;
 }
@@ -182,19 +135,10 @@ async fn balances_of_the_past_are_what_they_were() {
     let folder = tempfile::tempdir().unwrap();
     let mut server = Server::start(folder.path()).await;
     server.prepare(2).await;
-    let names = [
-        FUND,
-        "ledgers/kab/funds/dana/accounts/a-1",
-        "ledgers/kab/loans/l-1",
-    ];
-    let approve_second = Kind::ApproveLoan(pb::ApproveLoan {
-        loan: "second".to_owned(),
-    });
+    let names = [FUND, "ledgers/kab/funds/dana/accounts/a-1", "ledgers/kab/loans/l-1"];
+    let approve_second = Kind::ApproveLoan(pb::ApproveLoan { loan: "second".to_owned() });
     let mut told = Vec::new();
-    server
-        .post("maker", propose_loan(1, 100_000_000))
-        .await
-        .unwrap();
+    server.post("maker", propose_loan(1, 100_000_000)).await.unwrap();
     for (who, kind) in [
         ("checker", approve_loan(1)),
         ("maker", disburse(1, 60_000_000, "out-1")),
@@ -228,26 +172,16 @@ async fn balances_of_the_past_are_what_they_were() {
                     min_position: None,
                     as_of: Some(as_of),
                 };
-                let read = queries
-                    .batch_get_balances(request)
-                    .await
-                    .unwrap()
-                    .into_inner();
+                let read = queries.batch_get_balances(request).await.unwrap().into_inner();
                 assert_eq!(read.as_of_position, receipt.position);
                 assert_eq!(&read.balances, then, "round {round}, as of {as_of:?}");
             }
             let request = pb::GetTrialBalanceRequest {
                 name: FUND.to_owned(),
                 min_position: None,
-                as_of: Some(pb::get_trial_balance_request::AsOf::AsOfPosition(
-                    receipt.position,
-                )),
+                as_of: Some(pb::get_trial_balance_request::AsOf::AsOfPosition(receipt.position)),
             };
-            let trial = queries
-                .get_trial_balance(request)
-                .await
-                .unwrap()
-                .into_inner();
+            let trial = queries.get_trial_balance(request).await.unwrap().into_inner();
             let cash = fund_balance(then.first().cloned()).cash;
             assert_eq!(trial.funds[0].lines[0].debit, cash);
             assert_eq!(trial.funds[0].total_debit, trial.funds[0].total_credit);
@@ -261,72 +195,37 @@ async fn balances_of_the_past_are_what_they_were() {
 async fn a_moment_must_lie_in_the_ledgers_past() {
     let folder = tempfile::tempdir().unwrap();
     let server = Server::start(folder.path()).await;
-    let opened = server
-        .post("maker", open_ledger("kab"))
-        .await
-        .unwrap()
-        .receipt
-        .unwrap();
+    let opened = server.post("maker", open_ledger("kab")).await.unwrap().receipt.unwrap();
     server.post("maker", open_fund()).await.unwrap();
     let items = (1..=3).map(|n| item(register(n))).collect();
-    server
-        .batch("maker", batch(pb::BatchMode::Atomic, items))
-        .await
-        .unwrap();
+    server.batch("maker", batch(pb::BatchMode::Atomic, items)).await.unwrap();
     let mut queries = server.queries();
     let mut ask = async |as_of| why(queries.get_balance(balance_of(FUND, Some(as_of))).await);
 
     // Before the fund: it is not there yet.
     let (code, info) = ask(AsOf::AsOfPosition(0)).await;
-    assert_eq!(
-        (code, info.reason.as_str()),
-        (Code::NotFound, "FUND_NOT_FOUND")
-    );
+    assert_eq!((code, info.reason.as_str()), (Code::NotFound, "FUND_NOT_FOUND"));
     let (code, info) = ask(AsOf::AsOfPosition(9)).await;
-    assert_eq!(
-        (code, info.reason.as_str()),
-        (Code::FailedPrecondition, "POSITION_NOT_REACHED")
-    );
+    assert_eq!((code, info.reason.as_str()), (Code::FailedPrecondition, "POSITION_NOT_REACHED"));
     let (code, info) = ask(AsOf::AsOfPosition(3)).await;
-    assert_eq!(
-        (code, info.reason.as_str()),
-        (Code::FailedPrecondition, "INSIDE_BATCH")
-    );
-    assert_eq!(
-        (
-            info.metadata["before"].as_str(),
-            info.metadata["after"].as_str()
-        ),
-        ("1", "4")
-    );
+    assert_eq!((code, info.reason.as_str()), (Code::FailedPrecondition, "INSIDE_BATCH"));
+    assert_eq!((info.metadata["before"].as_str(), info.metadata["after"].as_str()), ("1", "4"));
     let mut before = opened.recorded_at.unwrap();
     before.seconds -= 1;
     let (code, info) = ask(AsOf::AsOfRecorded(before)).await;
-    assert_eq!(
-        (code, info.reason.as_str()),
-        (Code::InvalidArgument, "BEFORE_THE_LEDGER")
-    );
+    assert_eq!((code, info.reason.as_str()), (Code::InvalidArgument, "BEFORE_THE_LEDGER"));
     let mut later = opened.recorded_at.unwrap();
     later.seconds += 3_600;
     let (code, info) = ask(AsOf::AsOfRecorded(later)).await;
-    assert_eq!(
-        (code, info.reason.as_str()),
-        (Code::InvalidArgument, "IN_THE_FUTURE")
-    );
+    assert_eq!((code, info.reason.as_str()), (Code::InvalidArgument, "IN_THE_FUTURE"));
     later.nanos = 1;
-    assert_eq!(
-        ask(AsOf::AsOfRecorded(later)).await.1.reason,
-        "INVALID_FIELD"
-    );
+    assert_eq!(ask(AsOf::AsOfRecorded(later)).await.1.reason, "INVALID_FIELD");
 
     let contradiction = pb::GetBalanceRequest {
         min_position: Some(4),
         ..balance_of(FUND, Some(AsOf::AsOfPosition(1)))
     };
-    assert_eq!(
-        reason(server.queries().get_balance(contradiction).await).1,
-        "INVALID_FIELD"
-    );
+    assert_eq!(reason(server.queries().get_balance(contradiction).await).1, "INVALID_FIELD");
     server.stop().await;
 }
 
@@ -339,12 +238,7 @@ async fn trail(server: &Server, parent: &str, page_size: i32) -> Vec<pb::TrailLi
             page_token: token,
             ..pb::ListTrailRequest::default()
         };
-        let page = server
-            .queries()
-            .list_trail(request)
-            .await
-            .unwrap()
-            .into_inner();
+        let page = server.queries().list_trail(request).await.unwrap().into_inner();
         assert!(page.lines.len() <= usize::try_from(page_size).unwrap());
         lines.extend(page.lines);
         token = page.next_page_token;
@@ -362,14 +256,8 @@ async fn a_trail_holds_every_record_that_concerns_its_owner_and_no_other() {
     server.lend(1, 50_000_000).await;
     server.lend(2, 50_000_000).await;
     for n in 1..=7 {
-        server
-            .post("maker", repay(1, 1_000, 10, &format!("in-1-{n}")))
-            .await
-            .unwrap();
-        server
-            .post("maker", repay(2, 1_000, 10, &format!("in-2-{n}")))
-            .await
-            .unwrap();
+        server.post("maker", repay(1, 1_000, 10, &format!("in-1-{n}"))).await.unwrap();
+        server.post("maker", repay(2, 1_000, 10, &format!("in-2-{n}"))).await.unwrap();
     }
     server.post("maker", propose_second_loan()).await.unwrap();
 
@@ -378,14 +266,8 @@ async fn a_trail_holds_every_record_that_concerns_its_owner_and_no_other() {
     let kinds = |lines: &[pb::TrailLine]| lines.len();
     // Opened; proposed, approved, disbursed; seven repayments; the second proposed.
     assert_eq!(kinds(&trail(&server, &account, 1_000).await), 12);
-    assert_eq!(
-        kinds(&trail(&server, "ledgers/kab/loans/l-1", 1_000).await),
-        10
-    );
-    assert_eq!(
-        kinds(&trail(&server, "ledgers/kab/loans/second", 1_000).await),
-        1
-    );
+    assert_eq!(kinds(&trail(&server, "ledgers/kab/loans/l-1", 1_000).await), 10);
+    assert_eq!(kinds(&trail(&server, "ledgers/kab/loans/second", 1_000).await), 1);
     // Registered, chair, treasurer; and what its account has.
     assert_eq!(kinds(&trail(&server, cooperative, 1_000).await), 15);
     // Opened, allocated; and what its accounts have.
@@ -395,17 +277,10 @@ async fn a_trail_holds_every_record_that_concerns_its_owner_and_no_other() {
         let whole = trail(&server, parent, 1_000).await;
         assert!(whole.is_sorted_by_key(|line| line.position), "{parent}");
         for size in [1, 3, 15] {
-            assert_eq!(
-                trail(&server, parent, size).await,
-                whole,
-                "{parent} by {size}"
-            );
+            assert_eq!(trail(&server, parent, size).await, whole, "{parent} by {size}");
         }
         for line in &whole {
-            let record = pb::GetRecordRequest {
-                ledger: KAB.to_owned(),
-                position: line.position,
-            };
+            let record = pb::GetRecordRequest { ledger: KAB.to_owned(), position: line.position };
             let record = server.logs().get_record(record).await.unwrap().into_inner();
             let record = record.record.unwrap();
             assert_eq!(record.record_hash, line.record_hash);
@@ -427,12 +302,7 @@ async fn a_trail_holds_every_record_that_concerns_its_owner_and_no_other() {
         as_of: Some(pb::list_trail_request::AsOf::AsOfPosition(loan[4].position)),
         ..pb::ListTrailRequest::default()
     };
-    let earlier = server
-        .queries()
-        .list_trail(earlier)
-        .await
-        .unwrap()
-        .into_inner();
+    let earlier = server.queries().list_trail(earlier).await.unwrap().into_inner();
     assert_eq!(earlier.lines, loan[..5]);
     server.stop().await;
 }
@@ -445,35 +315,18 @@ async fn proposals_that_wait_are_listed_until_they_are_decided() {
     server.post("maker", propose_loan(1, 1_000)).await.unwrap();
     let allocated = server.post("maker", allocate(7, "alloc-2")).await.unwrap();
     let allocated = allocated.receipt.unwrap().position;
-    let proposed = server
-        .post("maker", propose_reversal(allocated))
-        .await
-        .unwrap();
+    let proposed = server.post("maker", propose_reversal(allocated)).await.unwrap();
     let list = || pb::ListProposalsRequest {
         parent: KAB.to_owned(),
         ..pb::ListProposalsRequest::default()
     };
-    let listed = server
-        .queries()
-        .list_proposals(list())
-        .await
-        .unwrap()
-        .into_inner();
-    let [proposal] = &listed.proposals[..] else {
-        panic!("{:?}", listed.proposals)
-    };
-    let reversal = pb::PendingReversal {
-        reverses: allocated,
-    };
+    let listed = server.queries().list_proposals(list()).await.unwrap().into_inner();
+    let [proposal] = &listed.proposals[..] else { panic!("{:?}", listed.proposals) };
+    let reversal = pb::PendingReversal { reverses: allocated };
     assert_eq!(proposal.kind, Some(pb::proposal::Kind::Reversal(reversal)));
     let at = proposed.receipt.unwrap().position;
     server.post("checker", approve_reversal(at)).await.unwrap();
-    let listed = server
-        .queries()
-        .list_proposals(list())
-        .await
-        .unwrap()
-        .into_inner();
+    let listed = server.queries().list_proposals(list()).await.unwrap().into_inner();
     assert_eq!(listed.proposals, []);
     server.stop().await;
 }
@@ -507,14 +360,8 @@ async fn a_trail_shows_what_each_record_posted_and_undid() {
         value_date: day(2024, 4, 1),
     });
     let withdrawn = at(server.post("checker", withdraw).await.unwrap());
-    let undo = at(server
-        .post("maker", propose_reversal(withdrawn))
-        .await
-        .unwrap());
-    let undone = at(server
-        .post("checker", approve_reversal(undo))
-        .await
-        .unwrap());
+    let undo = at(server.post("maker", propose_reversal(withdrawn)).await.unwrap());
+    let undone = at(server.post("checker", approve_reversal(undo)).await.unwrap());
 
     let lines = trail(&server, FUND, 1_000).await;
     let line = |at: u64| lines.iter().find(|line| line.position == at).unwrap();
@@ -543,12 +390,7 @@ async fn a_trail_shows_what_each_record_posted_and_undid() {
         as_of: Some(pb::list_trail_request::AsOf::AsOfPosition(undo)),
         ..pb::ListTrailRequest::default()
     };
-    let earlier = server
-        .queries()
-        .list_trail(earlier)
-        .await
-        .unwrap()
-        .into_inner();
+    let earlier = server.queries().list_trail(earlier).await.unwrap().into_inner();
     let earlier = earlier.lines.iter().find(|line| line.position == withdrawn);
     assert_eq!(earlier.unwrap().reversed_by, None);
     server.stop().await;

@@ -18,31 +18,16 @@ async fn a_writer_must_say_who_it_is() {
     let folder = tempfile::tempdir().unwrap();
     let server = Server::start(folder.path()).await;
     let (code, info) = why(send(&mut server.ledgers(), request(open_ledger("kab"))).await);
-    assert_eq!(
-        (code, info.reason.as_str()),
-        (Code::Unauthenticated, "PRINCIPAL_MISSING")
-    );
+    assert_eq!((code, info.reason.as_str()), (Code::Unauthenticated, "PRINCIPAL_MISSING"));
     assert_eq!(info.metadata["metadata_key"], "bergulir-principal");
     let refused = server.post("a b", open_ledger("kab")).await;
-    assert_eq!(
-        reason(refused),
-        (Code::InvalidArgument, "INVALID_FIELD".to_owned())
-    );
+    assert_eq!(reason(refused), (Code::InvalidArgument, "INVALID_FIELD".to_owned()));
     let refused = server.post("system", open_ledger("kab")).await;
-    assert_eq!(
-        reason(refused),
-        (Code::PermissionDenied, "RESERVED_PRINCIPAL".to_owned())
-    );
+    assert_eq!(reason(refused), (Code::PermissionDenied, "RESERVED_PRINCIPAL".to_owned()));
     let nothing = batch(pb::BatchMode::Atomic, vec![]);
-    assert_eq!(
-        reason(server.ledgers().submit_batch(nothing).await).0,
-        Code::Unauthenticated
-    );
+    assert_eq!(reason(server.ledgers().submit_batch(nothing).await).0, Code::Unauthenticated);
     // To read, nobody is asked.
-    let listed = server
-        .queries()
-        .list_ledgers(pb::ListLedgersRequest::default())
-        .await;
+    let listed = server.queries().list_ledgers(pb::ListLedgersRequest::default()).await;
     assert_eq!(listed.unwrap().into_inner().ledgers, []);
     server.stop().await;
 }
@@ -55,18 +40,12 @@ async fn bad_input_is_refused_and_not_recorded() {
     server.lend(1, 100_000_000).await;
     let size = server.size().await;
     let repaying = |change: fn(&mut pb::Repay)| {
-        let Kind::Repay(mut repay) = repay(1, 1_000, 0, "in-1") else {
-            unreachable!()
-        };
+        let Kind::Repay(mut repay) = repay(1, 1_000, 0, "in-1") else { unreachable!() };
         change(&mut repay);
         Kind::Repay(repay)
     };
     let wrong: [(Kind, Code, &str); 13] = [
-        (
-            repaying(|r| r.amount = None),
-            Code::InvalidArgument,
-            "INVALID_FIELD",
-        ),
+        (repaying(|r| r.amount = None), Code::InvalidArgument, "INVALID_FIELD"),
         (
             repaying(|r| r.amount.as_mut().unwrap().currency_code = "USD".to_owned()),
             Code::InvalidArgument,
@@ -77,36 +56,12 @@ async fn bad_input_is_refused_and_not_recorded() {
             Code::InvalidArgument,
             "INVALID_FIELD",
         ),
-        (
-            repaying(|r| r.amount = rp(0)),
-            Code::InvalidArgument,
-            "INVALID_FIELD",
-        ),
-        (
-            repaying(|r| r.amount = rp(-1)),
-            Code::InvalidArgument,
-            "INVALID_FIELD",
-        ),
-        (
-            repaying(|r| r.amount = rp(i64::MAX)),
-            Code::InvalidArgument,
-            "INVALID_FIELD",
-        ),
-        (
-            repaying(|r| r.amount = rp(1_001)),
-            Code::InvalidArgument,
-            "PARTS_DO_NOT_SUM",
-        ),
-        (
-            repaying(|r| r.loan = "L 1".to_owned()),
-            Code::InvalidArgument,
-            "INVALID_FIELD",
-        ),
-        (
-            repaying(|r| r.loan = "l-9".to_owned()),
-            Code::NotFound,
-            "LOAN_NOT_FOUND",
-        ),
+        (repaying(|r| r.amount = rp(0)), Code::InvalidArgument, "INVALID_FIELD"),
+        (repaying(|r| r.amount = rp(-1)), Code::InvalidArgument, "INVALID_FIELD"),
+        (repaying(|r| r.amount = rp(i64::MAX)), Code::InvalidArgument, "INVALID_FIELD"),
+        (repaying(|r| r.amount = rp(1_001)), Code::InvalidArgument, "PARTS_DO_NOT_SUM"),
+        (repaying(|r| r.loan = "L 1".to_owned()), Code::InvalidArgument, "INVALID_FIELD"),
+        (repaying(|r| r.loan = "l-9".to_owned()), Code::NotFound, "LOAN_NOT_FOUND"),
         (
             repaying(|r| r.value_date = day(2024, 2, 29)),
             Code::FailedPrecondition,
@@ -122,11 +77,7 @@ async fn bad_input_is_refused_and_not_recorded() {
             Code::AlreadyExists,
             "BANK_REFERENCE_USED",
         ),
-        (
-            disburse(1, 1, "out-2"),
-            Code::FailedPrecondition,
-            "LOAN_LIMIT_EXCEEDED",
-        ),
+        (disburse(1, 1, "out-2"), Code::FailedPrecondition, "LOAN_LIMIT_EXCEEDED"),
     ];
     for (kind, code, expected) in wrong {
         let said = format!("{kind:?}");
@@ -135,39 +86,15 @@ async fn bad_input_is_refused_and_not_recorded() {
     }
     let parts = request(repay(1, 1_000, 0, "in-1"));
     for (change, reason_expected) in [
+        (RequestParts { request_id: "1".to_owned(), ..parts.clone() }, "INVALID_FIELD"),
         (
-            RequestParts {
-                request_id: "1".to_owned(),
-                ..parts.clone()
-            },
+            RequestParts { request_id: uuid::Uuid::nil().to_string(), ..parts.clone() },
             "INVALID_FIELD",
         ),
-        (
-            RequestParts {
-                request_id: uuid::Uuid::nil().to_string(),
-                ..parts.clone()
-            },
-            "INVALID_FIELD",
-        ),
-        (
-            RequestParts {
-                ledger: "kab".to_owned(),
-                ..parts.clone()
-            },
-            "INVALID_FIELD",
-        ),
-        (
-            RequestParts {
-                ledger: "ledgers/no".to_owned(),
-                ..parts.clone()
-            },
-            "LEDGER_NOT_FOUND",
-        ),
+        (RequestParts { ledger: "kab".to_owned(), ..parts.clone() }, "INVALID_FIELD"),
+        (RequestParts { ledger: "ledgers/no".to_owned(), ..parts.clone() }, "LEDGER_NOT_FOUND"),
     ] {
-        assert_eq!(
-            reason(server.send("maker", change).await).1,
-            reason_expected
-        );
+        assert_eq!(reason(server.send("maker", change).await).1, reason_expected);
     }
     assert_eq!(server.size().await, size);
     server.stop().await;
@@ -184,17 +111,9 @@ async fn every_wrong_field_is_named() {
         disburse: Some(pb::Disburse::default()),
         ..pb::DisburseRequest::default()
     };
-    let status = server
-        .as_caller("maker")
-        .disburse(request)
-        .await
-        .unwrap_err();
+    let status = server.as_caller("maker").disburse(request).await.unwrap_err();
     let bad = status.get_details_bad_request().unwrap();
-    let fields: Vec<_> = bad
-        .field_violations
-        .iter()
-        .map(|v| v.field.as_str())
-        .collect();
+    let fields: Vec<_> = bad.field_violations.iter().map(|v| v.field.as_str()).collect();
     let expected = [
         "request_id",
         "disburse.loan",
@@ -211,15 +130,9 @@ async fn two_people_are_two_principals() {
     let folder = tempfile::tempdir().unwrap();
     let server = Server::start(folder.path()).await;
     server.prepare(1).await;
-    server
-        .post("maker", propose_loan(1, 100_000_000))
-        .await
-        .unwrap();
+    server.post("maker", propose_loan(1, 100_000_000)).await.unwrap();
     let refused = server.post("maker", approve_loan(1)).await;
-    assert_eq!(
-        reason(refused),
-        (Code::FailedPrecondition, "SAME_PERSON".to_owned())
-    );
+    assert_eq!(reason(refused), (Code::FailedPrecondition, "SAME_PERSON".to_owned()));
     server.post("checker", approve_loan(1)).await.unwrap();
     server.stop().await;
 }
@@ -229,39 +142,25 @@ async fn what_the_protocol_refuses_is_refused_in_our_form() {
     let folder = tempfile::tempdir().unwrap();
     let server = Server::start(folder.path()).await;
     server.prepare(0).await;
-    let Kind::AllocateFund(mut big) = allocate(1, "x") else {
-        unreachable!()
-    };
+    let Kind::AllocateFund(mut big) = allocate(1, "x") else { unreachable!() };
     big.reference = "x".repeat(5 << 20);
     let refused = server.post("maker", Kind::AllocateFund(big)).await;
-    assert_eq!(
-        reason(refused),
-        (Code::InvalidArgument, "MESSAGE_TOO_LARGE".to_owned())
-    );
+    assert_eq!(reason(refused), (Code::InvalidArgument, "MESSAGE_TOO_LARGE".to_owned()));
     // A query read as a command: the first field is no ledger there.
     let mut grpc = tonic::client::Grpc::new(server.channel.clone());
     grpc.ready().await.unwrap();
     let path = "/bergulir.v1.LogService/GetRecord".parse().unwrap();
     let codec = tonic_prost::ProstCodec::<pb::Posting, pb::Posting>::default();
-    let malformed = pb::Posting {
-        book: 7,
-        amount: None,
-    };
+    let malformed = pb::Posting { book: 7, amount: None };
     let refused = grpc.unary(Request::new(malformed), path, codec).await;
-    assert_eq!(
-        reason(refused),
-        (Code::InvalidArgument, "MALFORMED_MESSAGE".to_owned())
-    );
+    assert_eq!(reason(refused), (Code::InvalidArgument, "MALFORMED_MESSAGE".to_owned()));
     server.stop().await;
 }
 
 #[tokio::test]
 async fn a_full_queue_pushes_back_and_says_when_to_come_again() {
     let folder = tempfile::tempdir().unwrap();
-    let narrow = LedgerOptions {
-        queue: 1,
-        ..LedgerOptions::default()
-    };
+    let narrow = LedgerOptions { queue: 1, ..LedgerOptions::default() };
     let server = Server::with(folder.path(), narrow).await;
     server.prepare(0).await;
     let size = server.size().await;
@@ -270,16 +169,10 @@ async fn a_full_queue_pushes_back_and_says_when_to_come_again() {
         let server = &server;
         async move { server.post("maker", allocate(1_000, &reference)).await }
     });
-    let answers: Vec<_> = futures::stream::iter(calls)
-        .buffer_unordered(200)
-        .collect()
-        .await;
+    let answers: Vec<_> = futures::stream::iter(calls).buffer_unordered(200).collect().await;
     let accepted = answers.iter().filter(|answer| answer.is_ok()).count();
     let refused: Vec<_> = answers.into_iter().filter_map(Result::err).collect();
-    assert!(
-        !refused.is_empty(),
-        "200 callers at once found room in a queue of one"
-    );
+    assert!(!refused.is_empty(), "200 callers at once found room in a queue of one");
     for status in refused {
         assert_eq!(status.code(), Code::ResourceExhausted);
         let retry = status.get_details_retry_info().unwrap();
@@ -304,16 +197,11 @@ async fn a_caller_that_runs_out_of_time_may_try_again() {
     metadata.insert("grpc-timeout", "30m".parse().unwrap());
     metadata.insert(PRINCIPAL_KEY, "maker".parse().unwrap());
     // A channel of tonic would give up by itself; this client waits for what the server says.
-    let patient = Client::builder(TokioExecutor::new())
-        .http2_only(true)
-        .build_http();
+    let patient = Client::builder(TokioExecutor::new()).http2_only(true).build_http();
     let origin = format!("http://{}", server.address).parse().unwrap();
     let mut patient = LedgerServiceClient::with_origin(patient, origin);
     let refused = patient.submit_batch(hurried).await;
-    assert_eq!(
-        reason(refused),
-        (Code::DeadlineExceeded, "DEADLINE_EXCEEDED".to_owned())
-    );
+    assert_eq!(reason(refused), (Code::DeadlineExceeded, "DEADLINE_EXCEEDED".to_owned()));
     let answer = server.batch("maker", work).await.unwrap();
     assert_eq!(answer.log_size, size + 5_000);
     server.stop().await;

@@ -38,23 +38,15 @@ impl Server {
     }
 
     pub(crate) async fn with(folder: &Path, ledger: LedgerOptions) -> Server {
-        let options = ServerOptions {
-            ledger,
-            ..ServerOptions::new(folder, "127.0.0.1:0".parse().unwrap())
-        };
+        let options =
+            ServerOptions { ledger, ..ServerOptions::new(folder, "127.0.0.1:0".parse().unwrap()) };
         let running = start(options, |_, _, _| {}).await.unwrap();
         let address = running.address();
         let (stop, stopped) = oneshot::channel();
         let task = tokio::spawn(running.serve_until(async {
             let _ = stopped.await;
         }));
-        Server {
-            address,
-            channel: connect(address).await,
-            folder: folder.to_owned(),
-            stop,
-            task,
-        }
+        Server { address, channel: connect(address).await, folder: folder.to_owned(), stop, task }
     }
 
     /// Asks the server to stop; it does so in the task that is returned.
@@ -105,10 +97,7 @@ impl Server {
         who: &'static str,
         kind: Kind,
     ) -> Result<Reply, Status> {
-        let parts = RequestParts {
-            ledger: format!("ledgers/{ledger}"),
-            ..request(kind)
-        };
+        let parts = RequestParts { ledger: format!("ledgers/{ledger}"), ..request(kind) };
         self.send(who, parts).await
     }
 
@@ -133,9 +122,7 @@ impl Server {
     pub(crate) async fn prepare(&self, cooperatives: u32) {
         self.post("maker", open_ledger("kab")).await.unwrap();
         self.post("maker", open_fund()).await.unwrap();
-        self.post("maker", allocate(5_800_000_000, "alloc-1"))
-            .await
-            .unwrap();
+        self.post("maker", allocate(5_800_000_000, "alloc-1")).await.unwrap();
         for n in 1..=cooperatives {
             for kind in cooperative(n) {
                 self.post("maker", kind).await.unwrap();
@@ -147,15 +134,11 @@ impl Server {
     pub(crate) async fn lend(&self, n: u32, rupiah: i64) {
         self.post("maker", propose_loan(n, rupiah)).await.unwrap();
         self.post("checker", approve_loan(n)).await.unwrap();
-        self.post("maker", disburse(n, rupiah, &format!("out-{n}")))
-            .await
-            .unwrap();
+        self.post("maker", disburse(n, rupiah, &format!("out-{n}"))).await.unwrap();
     }
 
     pub(crate) async fn size(&self) -> u64 {
-        let request = pb::GetHeadRequest {
-            ledger: KAB.to_owned(),
-        };
+        let request = pb::GetHeadRequest { ledger: KAB.to_owned() };
         let head = self.logs().get_head(request).await.unwrap();
         head.into_inner().log_size
     }
@@ -209,10 +192,7 @@ pub(crate) fn request(kind: Kind) -> RequestParts {
 }
 
 pub(crate) fn item(kind: Kind) -> pb::BatchItem {
-    pb::BatchItem {
-        request_id: fresh(),
-        command: Some(pb::Command { kind: Some(kind) }),
-    }
+    pb::BatchItem { request_id: fresh(), command: Some(pb::Command { kind: Some(kind) }) }
 }
 
 pub(crate) fn batch(mode: pb::BatchMode, items: Vec<pb::BatchItem>) -> pb::SubmitBatchRequest {
@@ -226,11 +206,7 @@ pub(crate) fn batch(mode: pb::BatchMode, items: Vec<pb::BatchItem>) -> pb::Submi
 
 #[expect(clippy::unnecessary_wraps, reason = "a message field is an Option")]
 pub(crate) fn rp(units: i64) -> Option<pb::Money> {
-    Some(pb::Money {
-        currency_code: "IDR".to_owned(),
-        units,
-        nanos: 0,
-    })
+    Some(pb::Money { currency_code: "IDR".to_owned(), units, nanos: 0 })
 }
 
 #[expect(clippy::unnecessary_wraps, reason = "a message field is an Option")]
@@ -240,11 +216,7 @@ pub(crate) fn day(year: i32, month: i32, day: i32) -> Option<pb::Date> {
 
 #[expect(clippy::unnecessary_wraps, reason = "a message field is an Option")]
 pub(crate) fn bank(reference: &str) -> Option<pb::BankReference> {
-    Some(pb::BankReference {
-        bank: "bjb".to_owned(),
-        reference: reference.to_owned(),
-        line: None,
-    })
+    Some(pb::BankReference { bank: "bjb".to_owned(), reference: reference.to_owned(), line: None })
 }
 
 pub(crate) fn open_ledger(ledger: &str) -> Kind {
@@ -341,9 +313,7 @@ pub(crate) fn propose_loan(n: u32, units: i64) -> Kind {
 }
 
 pub(crate) fn approve_loan(n: u32) -> Kind {
-    Kind::ApproveLoan(pb::ApproveLoan {
-        loan: format!("l-{n}"),
-    })
+    Kind::ApproveLoan(pb::ApproveLoan { loan: format!("l-{n}") })
 }
 
 pub(crate) fn disburse(n: u32, units: i64, reference: &str) -> Kind {

@@ -119,25 +119,17 @@ impl Medium for Disk {
     }
 
     fn names(&self, folder: &Path) -> io::Result<Vec<String>> {
-        fs::read_dir(folder)?
-            .map(|file| Ok(file?.file_name().to_string_lossy().into()))
-            .collect()
+        fs::read_dir(folder)?.map(|file| Ok(file?.file_name().to_string_lossy().into())).collect()
     }
 
     fn create(&self, file: &Path) -> io::Result<Box<dyn MediumFile>> {
-        let file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(true)
-            .open(file)?;
+        let file =
+            OpenOptions::new().read(true).write(true).create(true).truncate(true).open(file)?;
         Ok(Box::new(file))
     }
 
     fn open(&self, file: &Path) -> io::Result<Box<dyn MediumFile>> {
-        Ok(Box::new(
-            OpenOptions::new().read(true).write(true).open(file)?,
-        ))
+        Ok(Box::new(OpenOptions::new().read(true).write(true).open(file)?))
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {

@@ -44,9 +44,7 @@ pub struct FileLogOptions {
 impl Default for FileLogOptions {
     /// Segments of 256 MiB: copied in a second, and few enough to list.
     fn default() -> Self {
-        Self {
-            segment_bytes: 256 << 20,
-        }
+        Self { segment_bytes: 256 << 20 }
     }
 }
 
@@ -120,11 +118,7 @@ impl FileLog {
             published: RwLock::new(Published {
                 head: opened.recovery.head,
                 end: opened.end,
-                segments: opened
-                    .closed
-                    .into_iter()
-                    .chain([(opened.newest, opened.end)])
-                    .collect(),
+                segments: opened.closed.into_iter().chain([(opened.newest, opened.end)]).collect(),
             }),
         };
         Ok((log, opened.recovery))
@@ -132,23 +126,16 @@ impl FileLog {
 
     /// The segment that holds a position, and how far it reaches; `None` at the end of the log.
     fn locate(&self, position: Position) -> Result<Option<(Arc<Segment>, Extent)>, ReadError> {
-        let published = self
-            .published
-            .read()
-            .unwrap_or_else(PoisonError::into_inner);
+        let published = self.published.read().unwrap_or_else(PoisonError::into_inner);
         let Head { size, hash } = published.head;
         if position == size.next_position() {
             return Ok(None);
         }
         if !size.holds(position) {
-            return Err(ReadError::BeyondHead {
-                from: position,
-                size,
-            });
+            return Err(ReadError::BeyondHead { from: position, size });
         }
-        let after = published
-            .segments
-            .partition_point(|(segment, _)| segment.header.first <= position);
+        let after =
+            published.segments.partition_point(|(segment, _)| segment.header.first <= position);
         let Some((segment, length)) = published.segments[..after].last() else {
             return Err(ReadError::Corrupt {
                 position,
@@ -159,17 +146,9 @@ impl FileLog {
         let extent = match published.segments.get(after) {
             Some((next, _)) => {
                 let SegmentHeader { first, previous } = next.header;
-                Extent {
-                    end: *length,
-                    next: first,
-                    hash: previous,
-                }
+                Extent { end: *length, next: first, hash: previous }
             }
-            None => Extent {
-                end: published.end,
-                next: size.next_position(),
-                hash,
-            },
+            None => Extent { end: published.end, next: size.next_position(), hash },
         };
         Ok(Some((segment.clone(), extent)))
     }
@@ -183,10 +162,7 @@ impl FileLog {
         while walk.next() < extent.next {
             let frame = walk.frame()?;
             let before = records.next().get().saturating_sub(frame.first().get());
-            for record in frame
-                .records()
-                .skip(usize::try_from(before).unwrap_or(usize::MAX))
-            {
+            for record in frame.records().skip(usize::try_from(before).unwrap_or(usize::MAX)) {
                 if !records.take_in(record, limit) {
                     return Ok(true);
                 }
@@ -203,30 +179,18 @@ impl FileLog {
         let length = (HEADER_BYTES + group.body().len() + END_BYTES) as u64;
         let holds_frames = writer.end > format::HEADER_BYTES as u64;
         let rotate = holds_frames && writer.end + length > self.options.segment_bytes;
-        let offset = if rotate {
-            format::HEADER_BYTES as u64
-        } else {
-            writer.end
-        };
+        let offset = if rotate { format::HEADER_BYTES as u64 } else { writer.end };
         let Writer { frame, .. } = writer;
-        let frame = frame
-            .build(first, records, group.body(), offset)
-            .map_err(refusal)?;
+        let frame = frame.build(first, records, group.body(), offset).map_err(refusal)?;
 
         writer.sound = false;
         if rotate {
             let closed_at = writer.end;
-            let header = SegmentHeader {
-                first,
-                previous: writer.head.hash,
-            };
+            let header = SegmentHeader { first, previous: writer.head.hash };
             let segment = open::create_segment(&*self.medium, &self.folder, header)
                 .map_err(|source| failed("create a segment file", source))?;
             writer.segment = Arc::new(segment);
-            let mut published = self
-                .published
-                .write()
-                .unwrap_or_else(PoisonError::into_inner);
+            let mut published = self.published.write().unwrap_or_else(PoisonError::into_inner);
             if let Some((_, length)) = published.segments.last_mut() {
                 *length = closed_at;
             }
@@ -235,8 +199,7 @@ impl FileLog {
         }
         let file = &*writer.segment.file;
         write_whole(file, frame, offset).map_err(|source| failed("write the group", source))?;
-        file.sync()
-            .map_err(|source| failed("make the group durable", source))?;
+        file.sync().map_err(|source| failed("make the group durable", source))?;
         writer.sound = true;
 
         writer.segment.pass(first, offset);
@@ -248,20 +211,13 @@ impl FileLog {
     fn writer(&self) -> Result<MutexGuard<'_, Writer>, AppendError> {
         // A panic in an append leaves its outcome as unknown as a failed write does.
         let writer = self.writer.lock().map_err(|_| AppendError::Poisoned)?;
-        if writer.sound {
-            Ok(writer)
-        } else {
-            Err(AppendError::Poisoned)
-        }
+        if writer.sound { Ok(writer) } else { Err(AppendError::Poisoned) }
     }
 }
 
 impl EventLog for FileLog {
     fn head(&self) -> Head {
-        self.published
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .head
+        self.published.read().unwrap_or_else(PoisonError::into_inner).head
     }
 
     fn read(&self, from: Position, limit: ReadLimit) -> Result<Records, ReadError> {
@@ -280,17 +236,11 @@ impl EventLog for FileLog {
     fn append(&self, expected: Head, group: &Group) -> Result<Head, AppendError> {
         let mut writer = self.writer()?;
         if writer.head != expected {
-            return Err(AppendError::HeadMoved {
-                expected,
-                actual: writer.head,
-            });
+            return Err(AppendError::HeadMoved { expected, actual: writer.head });
         }
         group.acceptable_on(expected)?;
         self.write(&mut writer, group)?;
-        let mut published = self
-            .published
-            .write()
-            .unwrap_or_else(PoisonError::into_inner);
+        let mut published = self.published.write().unwrap_or_else(PoisonError::into_inner);
         published.head = writer.head;
         published.end = writer.end;
         Ok(writer.head)
@@ -303,10 +253,7 @@ fn failed(action: &'static str, source: std::io::Error) -> AppendError {
 
 fn refusal(error: BuildError) -> AppendError {
     AppendError::Refused(match error {
-        BuildError::TooLarge(bytes) => Refusal::TooLarge {
-            bytes,
-            most: MAX_BODY_BYTES,
-        },
+        BuildError::TooLarge(bytes) => Refusal::TooLarge { bytes, most: MAX_BODY_BYTES },
         BuildError::Records(_) => Refusal::Empty,
         BuildError::ZeroPiece(_) => Refusal::ZeroPiece,
     })

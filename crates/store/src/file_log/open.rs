@@ -73,20 +73,10 @@ pub enum OpenError {
 impl From<ReadError> for OpenError {
     fn from(error: ReadError) -> Self {
         match error {
-            ReadError::Corrupt {
-                position,
-                place,
-                why,
-            } => Self::Corrupt {
-                position,
-                place,
-                why,
-            },
-            ReadError::Io { place, source, .. } => Self::Io {
-                action: "read",
-                path: place.into(),
-                source,
-            },
+            ReadError::Corrupt { position, place, why } => Self::Corrupt { position, place, why },
+            ReadError::Io { place, source, .. } => {
+                Self::Io { action: "read", path: place.into(), source }
+            }
             ReadError::BeyondHead { from, size } => Self::Corrupt {
                 position: from,
                 place: String::new(),
@@ -108,9 +98,7 @@ pub(super) struct Opened {
 
 /// Opens the log in a folder, or starts one.
 pub(super) fn open(medium: &dyn Medium, folder: &Path) -> Result<Opened, OpenError> {
-    medium
-        .create_folder(folder)
-        .map_err(io_error("create", folder))?;
+    medium.create_folder(folder).map_err(io_error("create", folder))?;
     let mut closed = Vec::new();
     for first in list(medium, folder)? {
         closed.push(open_segment(medium, folder, first)?);
@@ -119,41 +107,20 @@ pub(super) fn open(medium: &dyn Medium, folder: &Path) -> Result<Opened, OpenErr
     let (newest, cut) = match closed.pop() {
         Some((newest, length)) => recover(medium, folder, newest, length)?,
         None => (
-            begin(
-                medium,
-                folder,
-                SegmentHeader {
-                    first: Position::ZERO,
-                    previous: Hash::ZERO,
-                },
-            )?,
+            begin(medium, folder, SegmentHeader { first: Position::ZERO, previous: Hash::ZERO })?,
             None,
         ),
     };
     // Whatever a crash or a failed sync left of the folder's names is durable from here on.
-    medium
-        .sync_folder(folder)
-        .map_err(io_error("sync", folder))?;
+    medium.sync_folder(folder).map_err(io_error("sync", folder))?;
     let head = newest.head;
-    let recovery = Recovery {
-        head,
-        segments: closed.len() + 1,
-        cut,
-    };
+    let recovery = Recovery { head, segments: closed.len() + 1, cut };
     info!(
         folder = %folder.display(), records = head.size.get(), head = %head.hash,
         segments = recovery.segments, "log opened"
     );
-    let closed = closed
-        .into_iter()
-        .map(|(segment, length)| (Arc::new(segment), length))
-        .collect();
-    Ok(Opened {
-        recovery,
-        closed,
-        newest: Arc::new(newest.segment),
-        end: newest.end,
-    })
+    let closed = closed.into_iter().map(|(segment, length)| (Arc::new(segment), length)).collect();
+    Ok(Opened { recovery, closed, newest: Arc::new(newest.segment), end: newest.end })
 }
 
 /// The first positions of the segments in a folder, in order. Removes what was left unfinished.
@@ -188,19 +155,11 @@ fn open_segment(
     let length = file.length().map_err(io_error("read", &path))?;
     let mut bytes =
         vec![0; format::HEADER_BYTES.min(usize::try_from(length).unwrap_or(usize::MAX))];
-    file.read_exact_at(&mut bytes, 0)
-        .map_err(io_error("read", &path))?;
-    let corrupt = |why: String| OpenError::Corrupt {
-        position: first,
-        place: place(&path, 0),
-        why,
-    };
+    file.read_exact_at(&mut bytes, 0).map_err(io_error("read", &path))?;
+    let corrupt = |why: String| OpenError::Corrupt { position: first, place: place(&path, 0), why };
     let header = SegmentHeader::parse(&bytes).map_err(|error| corrupt(error.to_string()))?;
     if header.first != first {
-        return Err(corrupt(format!(
-            "its header says that it begins at {}",
-            header.first
-        )));
+        return Err(corrupt(format!("its header says that it begins at {}", header.first)));
     }
     Ok((Segment::new(header, path, file, None), length))
 }
@@ -247,11 +206,8 @@ fn recover(
     length: u64,
 ) -> Result<(Newest, Option<Cut>), OpenError> {
     let scan = scan(&segment, length)?;
-    let cut = if scan.end < length {
-        cut_tail(medium, folder, &segment, &scan, length)?
-    } else {
-        None
-    };
+    let cut =
+        if scan.end < length { cut_tail(medium, folder, &segment, &scan, length)? } else { None };
     let Some(last) = scan.last_frame else {
         // The crash came between making the segment and the first frame in it. If it was a failed
         // sync of the folder, what the folder shows now may not be on the disk: make it anew.
@@ -260,18 +216,8 @@ fn recover(
     };
     rewrite(&*segment.file, last, scan.end).map_err(io_error("write again", &segment.path))?;
     segment = Segment::new(segment.header, segment.path, segment.file, Some(scan.marks));
-    let head = Head {
-        size: LogSize::new(scan.cursor.next().get()),
-        hash: scan.cursor.previous(),
-    };
-    Ok((
-        Newest {
-            segment,
-            end: scan.end,
-            head,
-        },
-        cut,
-    ))
+    let head = Head { size: LogSize::new(scan.cursor.next().get()), hash: scan.cursor.previous() };
+    Ok((Newest { segment, end: scan.end, head }, cut))
 }
 
 /// What a walk over the newest segment found.
@@ -315,12 +261,7 @@ fn scan(segment: &Segment, length: u64) -> Result<Scan, OpenError> {
         last_frame = Some(offset);
         walk.skip()?;
     }
-    Ok(Scan {
-        cursor,
-        marks,
-        last_frame,
-        end: walk.offset(),
-    })
+    Ok(Scan { cursor, marks, last_frame, end: walk.offset() })
 }
 
 /// Cuts off what follows the last undamaged frame, if a crash can have left it.
@@ -332,25 +273,16 @@ fn cut_tail(
     length: u64,
 ) -> Result<Option<Cut>, OpenError> {
     let position = scan.cursor.next();
-    let corrupt = |why: String| OpenError::Corrupt {
-        position,
-        place: segment.place(scan.end),
-        why,
-    };
+    let corrupt =
+        |why: String| OpenError::Corrupt { position, place: segment.place(scan.end), why };
     let too_long = |_| corrupt("more follows than this machine can look at".to_owned());
     let mut rest = vec![0; usize::try_from(length - scan.end).map_err(too_long)?];
-    segment
-        .file
-        .read_exact_at(&mut rest, scan.end)
-        .map_err(io_error("read", &segment.path))?;
+    segment.file.read_exact_at(&mut rest, scan.end).map_err(io_error("read", &segment.path))?;
     let tail = tail::judge(&rest, scan.end).map_err(|fault| corrupt(fault.to_string()))?;
     let cut = match tail {
         Tail::Clean => None,
         Tail::Torn(_) => {
-            let written = rest
-                .iter()
-                .rposition(|&byte| byte != 0)
-                .map_or(0, |last| last + 1);
+            let written = rest.iter().rposition(|&byte| byte != 0).map_or(0, |last| last + 1);
             let kept_in = keep_aside(medium, folder, position, &rest[..written])?;
             warn!(
                 %position, file = %segment.path.display(), offset = scan.end, bytes = written,
@@ -366,10 +298,7 @@ fn cut_tail(
             })
         }
     };
-    segment
-        .file
-        .truncate(scan.end)
-        .map_err(io_error("cut", &segment.path))?;
+    segment.file.truncate(scan.end).map_err(io_error("cut", &segment.path))?;
     Ok(cut)
 }
 
@@ -389,9 +318,7 @@ fn keep_aside(
     let file = medium.create(&path).map_err(io_error("create", &path))?;
     write_whole(&*file, bytes, 0).map_err(io_error("write", &path))?;
     file.sync().map_err(io_error("sync", &path))?;
-    medium
-        .sync_folder(folder)
-        .map_err(io_error("sync", folder))?;
+    medium.sync_folder(folder).map_err(io_error("sync", folder))?;
     Ok(path)
 }
 
@@ -409,21 +336,10 @@ fn rewrite(file: &dyn MediumFile, offset: u64, end: u64) -> io::Result<()> {
 fn begin(medium: &dyn Medium, folder: &Path, header: SegmentHeader) -> Result<Newest, OpenError> {
     let segment = create_segment(medium, folder, header).map_err(|source| {
         let path = folder.join(format::file_name(header.first));
-        OpenError::Io {
-            action: "create",
-            path,
-            source,
-        }
+        OpenError::Io { action: "create", path, source }
     })?;
-    let head = Head {
-        size: LogSize::new(header.first.get()),
-        hash: header.previous,
-    };
-    Ok(Newest {
-        segment,
-        end: format::HEADER_BYTES as u64,
-        head,
-    })
+    let head = Head { size: LogSize::new(header.first.get()), hash: header.previous };
+    Ok(Newest { segment, end: format::HEADER_BYTES as u64, head })
 }
 
 /// Makes a segment without frames, durably. It gets its name once its header is on the disk, so a
@@ -445,9 +361,5 @@ pub(super) fn create_segment(
 
 fn io_error(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> OpenError {
     let path = path.to_owned();
-    move |source| OpenError::Io {
-        action,
-        path,
-        source,
-    }
+    move |source| OpenError::Io { action, path, source }
 }

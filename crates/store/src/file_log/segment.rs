@@ -48,10 +48,7 @@ pub(super) struct Extent {
 impl Marks {
     /// Takes note of a frame, if it is far enough from the mark before.
     pub(super) fn pass(&mut self, first: Position, offset: u64) {
-        let far = self
-            .marks
-            .last()
-            .is_none_or(|mark| offset - mark.offset >= MARK_BYTES);
+        let far = self.marks.last().is_none_or(|mark| offset - mark.offset >= MARK_BYTES);
         if far {
             self.marks.push(Mark { first, offset });
         }
@@ -70,12 +67,7 @@ impl Segment {
         file: Box<dyn MediumFile>,
         marks: Option<Marks>,
     ) -> Self {
-        Self {
-            header,
-            path,
-            file,
-            marks: Mutex::new(marks),
-        }
+        Self { header, path, file, marks: Mutex::new(marks) }
     }
 
     /// Takes note of a frame that was appended.

@@ -119,10 +119,7 @@ impl State {
     }
 
     fn named(&self, file: &Path) -> io::Result<usize> {
-        self.names
-            .get(file)
-            .copied()
-            .ok_or_else(|| io::ErrorKind::NotFound.into())
+        self.names.get(file).copied().ok_or_else(|| io::ErrorKind::NotFound.into())
     }
 }
 
@@ -143,11 +140,7 @@ impl FileState {
                 after[start..end].copy_from_slice(&self.bytes[start..end]);
             }
         }
-        *self = Self {
-            bytes: after.clone(),
-            durable: after,
-            dirty: BTreeSet::new(),
-        };
+        *self = Self { bytes: after.clone(), durable: after, dirty: BTreeSet::new() };
     }
 }
 
@@ -185,10 +178,7 @@ impl Medium for SimulatedDisk {
 
     fn names(&self, folder: &Path) -> io::Result<Vec<String>> {
         let state = self.state();
-        let inside = state
-            .names
-            .keys()
-            .filter_map(|path| path.strip_prefix(folder).ok());
+        let inside = state.names.keys().filter_map(|path| path.strip_prefix(folder).ok());
         Ok(inside.map(|name| name.display().to_string()).collect())
     }
 
@@ -198,18 +188,12 @@ impl Medium for SimulatedDisk {
         let index = state.files.len();
         state.files.push(FileState::default());
         state.name(file, Some(index));
-        Ok(Box::new(SimulatedFile {
-            state: self.state.clone(),
-            file: index,
-        }))
+        Ok(Box::new(SimulatedFile { state: self.state.clone(), file: index }))
     }
 
     fn open(&self, file: &Path) -> io::Result<Box<dyn MediumFile>> {
         let file = self.state().named(file)?;
-        Ok(Box::new(SimulatedFile {
-            state: self.state.clone(),
-            file,
-        }))
+        Ok(Box::new(SimulatedFile { state: self.state.clone(), file }))
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
@@ -257,9 +241,7 @@ impl MediumFile for SimulatedFile {
     fn read_exact_at(&self, bytes: &mut [u8], offset: u64) -> io::Result<()> {
         let offset = usize::try_from(offset).unwrap();
         let state = self.state();
-        let there = state.files[self.file]
-            .bytes
-            .get(offset..offset + bytes.len());
+        let there = state.files[self.file].bytes.get(offset..offset + bytes.len());
         bytes.copy_from_slice(there.ok_or(io::ErrorKind::UnexpectedEof)?);
         Ok(())
     }
@@ -276,8 +258,7 @@ impl MediumFile for SimulatedFile {
         let length = file.bytes.len().max(end);
         file.bytes.resize(length, 0);
         file.bytes[offset..end].copy_from_slice(&bytes[..taken]);
-        file.dirty
-            .extend(offset / PIECE_BYTES..end.div_ceil(PIECE_BYTES));
+        file.dirty.extend(offset / PIECE_BYTES..end.div_ceil(PIECE_BYTES));
         Ok(taken)
     }
 

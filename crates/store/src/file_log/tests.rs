@@ -15,9 +15,7 @@ use crate::log::{AppendError, EventLog, Head, ReadError, ReadLimit, Refusal};
 use crate::sample::group;
 
 /// Small enough that a few groups fill several segments.
-const SMALL: FileLogOptions = FileLogOptions {
-    segment_bytes: 1_500,
-};
+const SMALL: FileLogOptions = FileLogOptions { segment_bytes: 1_500 };
 
 struct Files<const SEGMENT_BYTES: u64>(TempDir);
 
@@ -29,9 +27,7 @@ impl<const SEGMENT_BYTES: u64> Default for Files<SEGMENT_BYTES> {
 
 impl<const SEGMENT_BYTES: u64> Store for Files<SEGMENT_BYTES> {
     fn open(&self) -> Arc<dyn EventLog> {
-        let options = FileLogOptions {
-            segment_bytes: SEGMENT_BYTES,
-        };
+        let options = FileLogOptions { segment_bytes: SEGMENT_BYTES };
         let (log, recovery) = FileLog::open(&self.0.path().join("a/log"), options).unwrap();
         assert_eq!(recovery.cut, None);
         assert_eq!(recovery.head, log.head());
@@ -78,9 +74,7 @@ fn segments(folder: &Path) -> Vec<PathBuf> {
 }
 
 const EVENTS: [&[u8]; 5] = [&[1; 90], &[2; 300], &[3; 40], &[4; 700], &[5; 900]];
-const WIDE: FileLogOptions = FileLogOptions {
-    segment_bytes: 1 << 30,
-};
+const WIDE: FileLogOptions = FileLogOptions { segment_bytes: 1 << 30 };
 
 #[test]
 fn a_log_cut_anywhere_in_its_last_frame_keeps_all_before_it() {
@@ -105,11 +99,7 @@ fn a_log_cut_anywhere_in_its_last_frame_keeps_all_before_it() {
                 let mut kept = fs::read(cut.kept_in).unwrap();
                 assert_eq!(cut.bytes, kept.len() as u64);
                 kept.resize(length - start, 0);
-                assert_eq!(
-                    kept,
-                    &bytes[start..length],
-                    "all but zeros at the end is kept"
-                );
+                assert_eq!(kept, &bytes[start..length], "all but zeros at the end is kept");
             }
         }
         // It goes on as if the frame had never been. (Not for every length: syncs are slow.)
@@ -203,10 +193,7 @@ fn damage_in_an_older_segment_is_found_when_it_is_read() {
         let (log, _) = open(folder.path()).unwrap();
         let error = (0..log.head().size.get())
             .find_map(|position| log.read(Position::new(position), ReadLimit::ONE).err());
-        assert!(
-            matches!(error, Some(ReadError::Corrupt { .. })),
-            "byte {byte}: {error:?}"
-        );
+        assert!(matches!(error, Some(ReadError::Corrupt { .. })), "byte {byte}: {error:?}");
         // The newer segments are served all the same.
         let last = log.head().size.last().unwrap();
         assert_eq!(log.read(last, ReadLimit::ONE).unwrap().len(), 1);
@@ -222,10 +209,8 @@ fn missing_renamed_and_foreign_segments_are_refused() {
     let mut changed = events.clone();
     changed[0] = b"changed";
     written(other.path(), &changed, SMALL);
-    let names: Vec<_> = segments(original.path())
-        .iter()
-        .map(|path| path.file_name().unwrap().to_owned())
-        .collect();
+    let names: Vec<_> =
+        segments(original.path()).iter().map(|path| path.file_name().unwrap().to_owned()).collect();
     assert!(names.len() >= 4);
     let copied = || {
         let folder = tempfile::tempdir().unwrap();
@@ -238,10 +223,8 @@ fn missing_renamed_and_foreign_segments_are_refused() {
         let (log, _) = open(folder).map_err(|error| error.to_string())?;
         let mut position = Position::ZERO;
         while position < log.head().size.next_position() {
-            position = log
-                .read(position, ReadLimit::STEP)
-                .map_err(|error| error.to_string())?
-                .next();
+            position =
+                log.read(position, ReadLimit::STEP).map_err(|error| error.to_string())?.next();
         }
         Ok(())
     };
@@ -249,19 +232,11 @@ fn missing_renamed_and_foreign_segments_are_refused() {
 
     let folder = copied();
     fs::remove_file(folder.path().join(&names[0])).unwrap();
-    assert!(
-        walk(folder.path())
-            .unwrap_err()
-            .contains("first file is missing")
-    );
+    assert!(walk(folder.path()).unwrap_err().contains("first file is missing"));
 
     let folder = copied();
     fs::remove_file(folder.path().join(&names[2])).unwrap();
-    assert!(
-        walk(folder.path())
-            .unwrap_err()
-            .contains("the next one goes on at")
-    );
+    assert!(walk(folder.path()).unwrap_err().contains("the next one goes on at"));
 
     let folder = copied();
     fs::rename(folder.path().join(&names[3]), folder.path().join("3.seg")).unwrap();
@@ -276,11 +251,7 @@ fn missing_renamed_and_foreign_segments_are_refused() {
     for (path, name) in segments(other.path()).iter().zip(&names).skip(1) {
         fs::copy(path, folder.path().join(name)).unwrap();
     }
-    assert!(
-        walk(folder.path())
-            .unwrap_err()
-            .contains("the next one goes on at")
-    );
+    assert!(walk(folder.path()).unwrap_err().contains("the next one goes on at"));
 
     let folder = copied();
     fs::write(
@@ -312,10 +283,7 @@ fn swapped_repeated_and_removed_frames_are_refused() {
         match open(folder.path()) {
             Err(OpenError::Corrupt { position, why, .. }) => {
                 assert_eq!(position, Position::new(first_bad), "{order:?}");
-                assert!(
-                    why.contains(&format!("begins at position {found}")),
-                    "{why}"
-                );
+                assert!(why.contains(&format!("begins at position {found}")), "{why}");
             }
             other => panic!("{order:?}: {other:?}"),
         }
@@ -327,28 +295,16 @@ fn a_run_of_zeros_is_refused_and_harms_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let (log, _) = open(folder.path()).unwrap();
     let refused = log.append(Head::EMPTY, &group(Head::EMPTY, [[0; 2_000]]));
-    assert!(matches!(
-        refused,
-        Err(AppendError::Refused(Refusal::ZeroPiece))
-    ));
-    log.append(Head::EMPTY, &group(Head::EMPTY, ["fine"]))
-        .unwrap();
+    assert!(matches!(refused, Err(AppendError::Refused(Refusal::ZeroPiece))));
+    log.append(Head::EMPTY, &group(Head::EMPTY, ["fine"])).unwrap();
     assert_eq!(read_all(&log, ReadLimit::STEP).len(), 1);
 }
 
 #[test]
 fn marks_lead_into_the_middle_of_a_long_segment() {
     let folder = tempfile::tempdir().unwrap();
-    let events: Vec<Vec<u8>> = (0_u16..60)
-        .map(|n| vec![n.to_be_bytes()[1] | 1; 9_000])
-        .collect();
-    let (log, _) = FileLog::open(
-        folder.path(),
-        FileLogOptions {
-            segment_bytes: 200_000,
-        },
-    )
-    .unwrap();
+    let events: Vec<Vec<u8>> = (0_u16..60).map(|n| vec![n.to_be_bytes()[1] | 1; 9_000]).collect();
+    let (log, _) = FileLog::open(folder.path(), FileLogOptions { segment_bytes: 200_000 }).unwrap();
     for pair in events.chunks(2) {
         let head = log.head();
         log.append(head, &group(head, pair)).unwrap();
@@ -383,10 +339,7 @@ fn a_failed_write_or_sync_makes_the_log_read_only_until_it_is_opened_again() {
                 Err(AppendError::Failed { .. }) => failed.push(fault),
                 other => panic!("{other:?}"),
             }
-            assert!(matches!(
-                log.append(head, &second),
-                Err(AppendError::Poisoned)
-            ));
+            assert!(matches!(log.append(head, &second), Err(AppendError::Poisoned)));
             assert_eq!(log.head(), head);
             assert_eq!(log.read(Position::ZERO, ReadLimit::STEP).unwrap().len(), 1);
             drop(log);
@@ -400,10 +353,7 @@ fn a_failed_write_or_sync_makes_the_log_read_only_until_it_is_opened_again() {
         }
     }
     let count = |fault| failed.iter().filter(|&&failed| failed == fault).count();
-    assert_eq!(
-        [Fault::Fails, Fault::Short, Fault::PowerGoes].map(count),
-        [7, 5, 7]
-    );
+    assert_eq!([Fault::Fails, Fault::Short, Fault::PowerGoes].map(count), [7, 5, 7]);
 }
 
 /// What is acknowledged, or was served after an open, is there after every cut, in its order.

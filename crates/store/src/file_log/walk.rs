@@ -31,22 +31,11 @@ pub(super) struct FrameWalk<'a> {
 
 impl<'a> FrameWalk<'a> {
     pub(super) fn new(segment: &'a Segment, next: Position, offset: u64, end: u64) -> Self {
-        Self {
-            segment,
-            next,
-            offset,
-            end,
-            buffer: Vec::new(),
-            passed: 0,
-            step: STEP_BYTES,
-        }
+        Self { segment, next, offset, end, buffer: Vec::new(), passed: 0, step: STEP_BYTES }
     }
 
     pub(super) fn with_long_steps(self) -> Self {
-        Self {
-            step: LONG_STEP_BYTES,
-            ..self
-        }
+        Self { step: LONG_STEP_BYTES, ..self }
     }
 
     /// Where the next frame begins in the file.
@@ -72,9 +61,7 @@ impl<'a> FrameWalk<'a> {
             Ok(header)
         } else {
             let stated = header.first;
-            Err(self.corrupt(format!(
-                "the frame says that it begins at position {stated}"
-            )))
+            Err(self.corrupt(format!("the frame says that it begins at position {stated}")))
         }
     }
 
@@ -98,11 +85,7 @@ impl<'a> FrameWalk<'a> {
 
     /// The error that the log is damaged at the next frame.
     pub(super) fn corrupt(&self, why: String) -> ReadError {
-        ReadError::Corrupt {
-            position: self.next,
-            place: self.segment.place(self.offset),
-            why,
-        }
+        ReadError::Corrupt { position: self.next, place: self.segment.place(self.offset), why }
     }
 
     fn damaged(&self, error: FrameError) -> ReadError {
@@ -129,16 +112,9 @@ impl<'a> FrameWalk<'a> {
         self.passed = 0;
         self.buffer.resize(needed.max(self.step).min(left), 0);
         let from = self.offset + there as u64;
-        self.segment
-            .file
-            .read_exact_at(&mut self.buffer[there..], from)
-            .map_err(|source| {
-                self.buffer.truncate(there);
-                ReadError::Io {
-                    position: self.next,
-                    place: self.segment.place(from),
-                    source,
-                }
-            })
+        self.segment.file.read_exact_at(&mut self.buffer[there..], from).map_err(|source| {
+            self.buffer.truncate(there);
+            ReadError::Io { position: self.next, place: self.segment.place(from), source }
+        })
     }
 }

@@ -42,11 +42,7 @@ pub struct IndexBatch {
 impl IndexBatch {
     /// An empty batch of the records from this log size on.
     pub fn new(from: LogSize) -> Self {
-        Self {
-            from,
-            to: from,
-            ..Self::default()
-        }
+        Self { from, to: from, ..Self::default() }
     }
 
     /// Empties the batch and begins again at this log size, keeping the buffers.
@@ -75,12 +71,7 @@ impl IndexBatch {
     /// The record at `position` names the bank reference with this fingerprint. Any number of
     /// records may name the same one.
     pub fn bank_reference(&mut self, position: Position, fingerprint: &[u8; 16]) {
-        self.add(
-            TableId::BankReferences,
-            u128::from_be_bytes(*fingerprint),
-            position,
-            &[],
-        );
+        self.add(TableId::BankReferences, u128::from_be_bytes(*fingerprint), position, &[]);
     }
 
     /// The record at `position` leaves `value` in the trail of `owner`. A second value of the same

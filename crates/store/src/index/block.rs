@@ -54,10 +54,7 @@ impl BlockBuilder {
 
     /// Adds a record that sorts after all before it.
     pub(super) fn push(&mut self, key: u128, position: u64, value: &[u8]) {
-        debug_assert!(
-            self.keys.last().is_none_or(|last| *last <= key),
-            "keys are sorted"
-        );
+        debug_assert!(self.keys.last().is_none_or(|last| *last <= key), "keys are sorted");
         self.keys.push(key);
         self.positions.push(position);
         self.values.extend_from_slice(value);
@@ -148,15 +145,7 @@ impl Block {
         let positions_at = HEADER_BYTES + prefix + count * (KEY_BYTES - prefix);
         let ends_at = positions_at + count * width;
         let values_at = with_values.then_some((ends_at, ends_at + 2 * count));
-        let block = Self {
-            body,
-            count,
-            prefix,
-            width,
-            least,
-            positions_at,
-            values_at,
-        };
+        let block = Self { body, count, prefix, width, least, positions_at, values_at };
         let mut length = ends_at;
         if let Some((_, values_at)) = values_at {
             if block.body.len() < values_at {
@@ -205,11 +194,7 @@ impl Block {
         let Some((_, values_at)) = self.values_at else {
             return &[];
         };
-        let start = if record == 0 {
-            0
-        } else {
-            self.value_end(record - 1)
-        };
+        let start = if record == 0 { 0 } else { self.value_end(record - 1) };
         &self.body[values_at + start..values_at + self.value_end(record)]
     }
 

@@ -140,24 +140,18 @@ impl Shelf {
         let Some(value) = guarded("reading a block", || self.tree.get(place.key()))? else {
             return Ok(None);
         };
-        let stored = value
-            .first_chunk::<SEAL_BYTES>()
-            .copied()
-            .map(u32::from_le_bytes);
+        let stored = value.first_chunk::<SEAL_BYTES>().copied().map(u32::from_le_bytes);
         match stored {
             Some(crc) if crc == self.seal(place, &value[SEAL_BYTES..]) => {
                 Ok(Some(Body { value, crc }))
             }
-            _ => Err(IndexError::damaged(format!(
-                "the checksum of {place:?} is wrong"
-            ))),
+            _ => Err(IndexError::damaged(format!("the checksum of {place:?} is wrong"))),
         }
     }
 
     /// Reads a value that must be there.
     pub(super) fn get(&self, place: Place) -> Result<Body, IndexError> {
-        self.find(place)?
-            .ok_or_else(|| IndexError::damaged(format!("{place:?} is missing")))
+        self.find(place)?.ok_or_else(|| IndexError::damaged(format!("{place:?} is missing")))
     }
 
     /// The checksum covers tree and key too: a right value in a wrong place is damage.
@@ -171,21 +165,13 @@ impl Shelf {
 
     #[cfg(test)]
     pub(super) fn remove(&self, place: Place) {
-        self.tree
-            .remove(place.key())
-            .unwrap()
-            .expect("the value is there");
+        self.tree.remove(place.key()).unwrap().expect("the value is there");
     }
 
     /// Changes one byte of a stored value, as a bad disk would.
     #[cfg(test)]
     pub(super) fn flip_byte(&self, place: Place, at: usize) {
-        let mut value = self
-            .tree
-            .get(place.key())
-            .unwrap()
-            .expect("the value is there")
-            .to_vec();
+        let mut value = self.tree.get(place.key()).unwrap().expect("the value is there").to_vec();
         let at = at % value.len();
         value[at] ^= 0x10;
         self.tree.insert(place.key(), value).unwrap();
@@ -210,11 +196,7 @@ const AHEAD: u32 = 32;
 
 impl ShelfWriter {
     pub(super) fn new(shelf: Shelf) -> Self {
-        Self {
-            shelf,
-            next: [0; SECTIONS],
-            prepared: [0; SECTIONS],
-        }
+        Self { shelf, next: [0; SECTIONS], prepared: [0; SECTIONS] }
     }
 
     /// Seals and stores the next value of a section; returns the checksum.
@@ -263,15 +245,12 @@ impl Blocks {
         let started = Instant::now();
         let db = loop {
             match guarded("opening sled", || config.open()) {
-                Err(IndexError::Sled {
-                    source: sled::Error::Io(source),
-                    ..
-                }) if source.to_string().starts_with("could not acquire lock") => {
+                Err(IndexError::Sled { source: sled::Error::Io(source), .. })
+                    if source.to_string().starts_with("could not acquire lock") =>
+                {
                     // The folder is locked by us: only a handle that is being dropped can hold it.
                     if started.elapsed() > RELEASE_PATIENCE {
-                        return Err(IndexError::InUse {
-                            path: folder.to_owned(),
-                        });
+                        return Err(IndexError::InUse { path: folder.to_owned() });
                     }
                     thread::sleep(Duration::from_millis(10));
                 }
@@ -284,9 +263,7 @@ impl Blocks {
             path,
             source,
         })?;
-        let root = Shelf {
-            tree: db.deref().clone(),
-        };
+        let root = Shelf { tree: db.deref().clone() };
         Ok(Self { db, root, file })
     }
 
@@ -336,10 +313,9 @@ impl Blocks {
     /// this gives, a manifest could outlive the blocks that it names.
     pub(super) fn flush(&self) -> Result<(), IndexError> {
         guarded("flushing", || self.db.flush())?;
-        self.file.sync_data().map_err(|source| IndexError::Sled {
-            doing: "syncing",
-            source: source.into(),
-        })
+        self.file
+            .sync_data()
+            .map_err(|source| IndexError::Sled { doing: "syncing", source: source.into() })
     }
 
     /// What the files take on disk, in bytes.
@@ -351,10 +327,7 @@ impl Blocks {
     #[cfg(test)]
     pub(super) fn shelves(&self, kind: Kind) -> usize {
         let names = self.db.tree_names();
-        names
-            .iter()
-            .filter(|name| name.len() == 9 && name[0] == kind.prefix())
-            .count()
+        names.iter().filter(|name| name.len() == 9 && name[0] == kind.prefix()).count()
     }
 }
 

@@ -23,11 +23,7 @@ impl Index {
         hasher.update(DOMAIN);
         for (number, contents) in (0_u8..).zip(&contents) {
             let in_runs: u64 = contents.runs.iter().map(|run| run.row().records).sum();
-            let in_memory: u64 = contents
-                .memtables
-                .iter()
-                .map(|table| table.len() as u64)
-                .sum();
+            let in_memory: u64 = contents.memtables.iter().map(|table| table.len() as u64).sum();
             hasher.update([number]);
             hasher.update((in_runs + in_memory).to_be_bytes());
             let mut records = Sorted::of_contents(contents)?;

@@ -39,21 +39,12 @@ impl KeyHasher {
 
     pub(super) const fn hash(self, key: u128) -> u64 {
         let (high, low) = halves(key);
-        let mixed = fold(
-            high ^ self.seed ^ 0x2d35_8dcc_aa6c_78a5,
-            low ^ 0x9e37_79b9_7f4a_7c15,
-        );
-        fold(
-            mixed ^ 0x8bb8_4b93_962e_acc9,
-            self.seed ^ 0xe703_7ed1_a0b4_28db,
-        )
+        let mixed = fold(high ^ self.seed ^ 0x2d35_8dcc_aa6c_78a5, low ^ 0x9e37_79b9_7f4a_7c15);
+        fold(mixed ^ 0x8bb8_4b93_962e_acc9, self.seed ^ 0xe703_7ed1_a0b4_28db)
     }
 }
 
-#[expect(
-    clippy::cast_possible_truncation,
-    reason = "the two halves are what is wanted"
-)]
+#[expect(clippy::cast_possible_truncation, reason = "the two halves are what is wanted")]
 const fn halves(number: u128) -> (u64, u64) {
     ((number >> 64) as u64, number as u64)
 }
@@ -72,16 +63,10 @@ pub(super) struct Filter {
 impl Filter {
     /// An empty filter with room for this many keys.
     pub(super) fn for_keys(keys: u64) -> Self {
-        let rate = if keys <= SMALL_RUN {
-            LINES_OF_SMALL
-        } else {
-            LINES_OF_LARGE
-        };
+        let rate = if keys <= SMALL_RUN { LINES_OF_SMALL } else { LINES_OF_LARGE };
         let lines = (keys * rate).div_ceil(1024).max(1);
         let lines = usize::try_from(lines).expect("a run's keys were counted in memory");
-        Self {
-            lines: vec![Line::default(); lines],
-        }
+        Self { lines: vec![Line::default(); lines] }
     }
 
     pub(super) fn insert(&mut self, hash: u64) {
@@ -96,10 +81,7 @@ impl Filter {
     pub(super) fn may_hold(&self, hash: u64) -> bool {
         let line = &self.lines[self.line(hash)].0;
         let bits = bits(hash);
-        line.iter()
-            .zip(bits)
-            .fold(0, |missing, (word, bit)| missing | (!word & bit))
-            == 0
+        line.iter().zip(bits).fold(0, |missing, (word, bit)| missing | (!word & bit)) == 0
     }
 
     /// The length in bytes.
@@ -108,11 +90,7 @@ impl Filter {
     }
 
     pub(super) fn to_bytes(&self) -> Vec<u8> {
-        self.lines
-            .iter()
-            .flat_map(|line| line.0)
-            .flat_map(u64::to_le_bytes)
-            .collect()
+        self.lines.iter().flat_map(|line| line.0).flat_map(u64::to_le_bytes).collect()
     }
 
     pub(super) fn from_bytes(bytes: &[u8]) -> Result<Self, IndexError> {
@@ -156,27 +134,16 @@ mod tests {
         (0..keys).for_each(|key| filter.insert(hasher.hash(key.into())));
         assert!((0..keys).all(|key| filter.may_hold(hasher.hash(key.into()))));
         let absent = keys..keys + 1_000_000;
-        absent
-            .filter(|key| filter.may_hold(hasher.hash((*key).into())))
-            .count()
+        absent.filter(|key| filter.may_hold(hasher.hash((*key).into()))).count()
     }
 
     #[test]
     fn every_key_is_found_and_few_others_are() {
         let (small, large) = (let_through(100_000), let_through(SMALL_RUN + 1));
-        assert!(
-            small < 400,
-            "{small} of a million absent keys pass a small filter"
-        );
-        assert!(
-            large < 7_500,
-            "{large} of a million absent keys pass a large filter"
-        );
+        assert!(small < 400, "{small} of a million absent keys pass a small filter");
+        assert!(large < 7_500, "{large} of a million absent keys pass a large filter");
         let bytes = Filter::for_keys(10_000_000).bytes();
-        assert!(
-            2 * bytes < 10_000_000 * 28 / 10,
-            "{bytes} bytes for each of two tables"
-        );
+        assert!(2 * bytes < 10_000_000 * 28 / 10, "{bytes} bytes for each of two tables");
     }
 
     #[test]

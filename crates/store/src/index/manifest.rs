@@ -46,16 +46,8 @@ impl RunRow {
     }
 
     fn read(bytes: &[u8; ROW_BYTES]) -> Option<Self> {
-        let long = |at: usize| {
-            bytes[at..]
-                .first_chunk()
-                .map(|bytes| u64::from_le_bytes(*bytes))
-        };
-        let short = |at: usize| {
-            bytes[at..]
-                .first_chunk()
-                .map(|bytes| u32::from_le_bytes(*bytes))
-        };
+        let long = |at: usize| bytes[at..].first_chunk().map(|bytes| u64::from_le_bytes(*bytes));
+        let short = |at: usize| bytes[at..].first_chunk().map(|bytes| u32::from_le_bytes(*bytes));
         Some(Self {
             table: TableId::from_index(bytes[0])?,
             level: bytes[1],
@@ -138,9 +130,7 @@ impl Manifest {
             }
         }
         if manifest.runs.iter().any(|row| row.run >= manifest.next_run) {
-            return Err(IndexError::damaged(
-                "a run has a number that was never given out",
-            ));
+            return Err(IndexError::damaged("a run has a number that was never given out"));
         }
         Ok(manifest)
     }

@@ -92,21 +92,13 @@ impl Memtable {
     /// Adds a record, whose position is not below any earlier one. A second value of the same key
     /// at the same position replaces the first.
     pub(super) fn insert(&mut self, key: u128, position: u64, value: &[u8]) {
-        let value_at = if value.is_empty() {
-            NO_VALUE
-        } else {
-            self.arena.len()
-        };
+        let value_at = if value.is_empty() { NO_VALUE } else { self.arena.len() };
         if !value.is_empty() {
             let length = u16::try_from(value.len()).expect("a batch takes no longer value");
             self.arena.extend_from_slice(&length.to_le_bytes());
             self.arena.extend_from_slice(value);
         }
-        let slot = Slot {
-            key,
-            position,
-            value_at,
-        };
+        let slot = Slot { key, position, value_at };
         let number = u32::try_from(self.slots.len()).expect("written out long before 2^32");
         let hash = self.hasher.hash(key);
         if let Some((_, of_key)) = self.keys.find_mut(hash, |found| found.0 == key) {
@@ -121,9 +113,7 @@ impl Memtable {
         } else {
             let hasher = self.hasher;
             self.keys
-                .insert_unique(hash, (key, Slots::One(number)), |stored| {
-                    hasher.hash(stored.0)
-                });
+                .insert_unique(hash, (key, Slots::One(number)), |stored| hasher.hash(stored.0));
         }
         self.slots.push(slot);
     }

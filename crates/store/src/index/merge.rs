@@ -75,9 +75,7 @@ impl Index {
         let mut merge = merges.begun.swap_remove(lowest);
         let before = merge.writer.blocks();
         while merge.writer.blocks() < before + BLOCKS_PER_STEP {
-            let Merge {
-                records, writer, ..
-            } = &mut merge;
+            let Merge { records, writer, .. } = &mut merge;
             let more = records.next(|key, position, value| writer.push(key, position, value))?;
             if !more {
                 let blocks = merge.writer.blocks() - before + 1;
@@ -115,13 +113,7 @@ impl Index {
                 };
                 let writer = RunWriter::begin(&self.blocks, self.hasher, row, records)?;
                 let records = Sorted::of_runs(&inputs)?;
-                merges.begun.push(Merge {
-                    table: table.id(),
-                    level,
-                    inputs,
-                    records,
-                    writer,
-                });
+                merges.begun.push(Merge { table: table.id(), level, inputs, records, writer });
             }
         }
         Ok(())

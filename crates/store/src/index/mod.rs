@@ -190,9 +190,7 @@ impl Index {
         at: Position,
     ) -> Result<Option<(Position, Vec<u8>)>, IndexError> {
         let positions = Position::ZERO..at.next();
-        Ok(self
-            .trail(owner, positions, 1, Direction::NewestFirst)?
-            .pop())
+        Ok(self.trail(owner, positions, 1, Direction::NewestFirst)?.pop())
     }
 
     /// What the index holds and takes at this moment.

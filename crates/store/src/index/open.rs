@@ -51,10 +51,7 @@ impl Index {
             match Parts::load(&sled_folder, options) {
                 Ok(parts) => {
                     let index = parts.into_index(options, lock);
-                    return Ok(Opened {
-                        index,
-                        fresh_because: None,
-                    });
+                    return Ok(Opened { index, fresh_because: None });
                 }
                 Err(error @ IndexError::InUse { .. }) => return Err(error),
                 Err(error) => {
@@ -68,10 +65,7 @@ impl Index {
         };
         discard_unlocked(folder)?;
         let parts = Parts::create(&sled_folder, options)?;
-        Ok(Opened {
-            index: parts.into_index(options, lock),
-            fresh_because: Some(reason),
-        })
+        Ok(Opened { index: parts.into_index(options, lock), fresh_because: Some(reason) })
     }
 
     /// Removes the index in this folder, if there is one; the next open makes a fresh one.
@@ -100,9 +94,7 @@ fn lock(folder: &Path) -> Result<File, IndexError> {
         .map_err(io_error("opening", &path))?;
     match file.try_lock() {
         Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(IndexError::InUse {
-            path: folder.to_owned(),
-        }),
+        Err(TryLockError::WouldBlock) => Err(IndexError::InUse { path: folder.to_owned() }),
         Err(TryLockError::Error(source)) => Err(io_error("locking", &path)(source)),
     }
 }
@@ -112,11 +104,7 @@ fn lock(folder: &Path) -> Result<File, IndexError> {
 fn discard_unlocked(folder: &Path) -> Result<(), IndexError> {
     let discarded = folder.join(DISCARDED);
     let remove = || {
-        if discarded.exists() {
-            fs::remove_dir_all(&discarded)
-        } else {
-            Ok(())
-        }
+        if discarded.exists() { fs::remove_dir_all(&discarded) } else { Ok(()) }
     };
     remove().map_err(io_error("removing", &discarded))?;
     let sled_folder = folder.join(FOLDER);
@@ -128,11 +116,7 @@ fn discard_unlocked(folder: &Path) -> Result<(), IndexError> {
 
 fn io_error(doing: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> IndexError {
     let path = path.to_owned();
-    move |source| IndexError::Io {
-        doing,
-        path,
-        source,
-    }
+    move |source| IndexError::Io { doing, path, source }
 }
 
 /// What is read before an index can be used.
@@ -159,13 +143,7 @@ impl Parts {
         blocks.root().put(Place::Marker, marker)?;
         blocks.flush()?;
         let hasher = KeyHasher::new(options.hash_seed);
-        Ok(Self {
-            blocks,
-            hasher,
-            manifest,
-            runs: Default::default(),
-            snapshots,
-        })
+        Ok(Self { blocks, hasher, manifest, runs: Default::default(), snapshots })
     }
 
     fn load(sled_folder: &Path, options: &IndexOptions) -> Result<Self, IndexError> {
@@ -187,25 +165,14 @@ impl Parts {
                 tables[table.index()].push(Arc::new(Run::load(&blocks, *row)?));
             }
         }
-        Ok(Self {
-            blocks,
-            hasher: KeyHasher::new(seed),
-            manifest,
-            runs: tables,
-            snapshots,
-        })
+        Ok(Self { blocks, hasher: KeyHasher::new(seed), manifest, runs: tables, snapshots })
     }
 
     fn into_index(self, options: &IndexOptions, lock: File) -> Index {
         let room = options.memtable_records.clamp(1, MAX_MEMTABLE_RECORDS);
         let mut runs = self.runs;
         let tables = TableId::ALL.map(|table| {
-            Table::new(
-                table,
-                self.hasher,
-                room,
-                std::mem::take(&mut runs[table.index()]),
-            )
+            Table::new(table, self.hasher, room, std::mem::take(&mut runs[table.index()]))
         });
         let applied = self.manifest.applied;
         Index {

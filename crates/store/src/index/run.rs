@@ -69,20 +69,13 @@ impl Run {
         let filter = read(Section::Filter, row.filter_values)?;
         let (fences, rest) = fences.as_chunks();
         if crc.finalize() != row.crc || fences.len() != row.blocks as usize || !rest.is_empty() {
-            return Err(IndexError::damaged(format!(
-                "run {} is not what was written",
-                row.run
-            )));
+            return Err(IndexError::damaged(format!("run {} is not what was written", row.run)));
         }
         Ok(Self {
             row,
             shelf,
             fences: fences.iter().filter_map(Fence::from_bytes).collect(),
-            filter: if filter.is_empty() {
-                None
-            } else {
-                Some(Filter::from_bytes(&filter)?)
-            },
+            filter: if filter.is_empty() { None } else { Some(Filter::from_bytes(&filter)?) },
         })
     }
 
@@ -95,10 +88,7 @@ impl Run {
     pub(super) fn may_hold(&self, key: u128, hash: u64) -> bool {
         self.fences.first().is_some_and(|first| first.key <= key)
             && key <= self.row.last_key
-            && self
-                .filter
-                .as_ref()
-                .is_none_or(|filter| filter.may_hold(hash))
+            && self.filter.as_ref().is_none_or(|filter| filter.may_hold(hash))
     }
 
     /// True if the run covers a position of this range.
@@ -127,9 +117,7 @@ impl Run {
             let block = self.block(number)?;
             let records =
                 block.lower_bound(key, positions.start)..block.lower_bound(key, positions.end);
-            Ok(direction.over(records, |record| {
-                visit(block.position(record), block.value(record))
-            }))
+            Ok(direction.over(records, |record| visit(block.position(record), block.value(record))))
         };
         let mut numbers = first..end;
         while let Some(number) = direction.next(&mut numbers) {
@@ -279,39 +267,25 @@ pub(super) struct RunCursor {
 
 impl RunCursor {
     pub(super) fn new(run: Arc<Run>) -> Result<Self, IndexError> {
-        let mut cursor = Self {
-            run,
-            block: None,
-            next_block: 0,
-            record: 0,
-            read: 0,
-        };
+        let mut cursor = Self { run, block: None, next_block: 0, record: 0, read: 0 };
         cursor.load()?;
         Ok(cursor)
     }
 
     /// Key and position of the record that the cursor is at, or `None` past the last.
     pub(super) fn at(&self) -> Option<(u128, u64)> {
-        self.block
-            .as_ref()
-            .map(|block| (block.key(self.record), block.position(self.record)))
+        self.block.as_ref().map(|block| (block.key(self.record), block.position(self.record)))
     }
 
     /// The value of the record that the cursor is at.
     pub(super) fn value(&self) -> &[u8] {
-        self.block
-            .as_ref()
-            .map_or(&[], |block| block.value(self.record))
+        self.block.as_ref().map_or(&[], |block| block.value(self.record))
     }
 
     pub(super) fn advance(&mut self) -> Result<(), IndexError> {
         self.record += 1;
         self.read += 1;
-        if self
-            .block
-            .as_ref()
-            .is_some_and(|block| self.record >= block.len())
-        {
+        if self.block.as_ref().is_some_and(|block| self.record >= block.len()) {
             self.load()?;
         }
         Ok(())

@@ -74,12 +74,7 @@ impl Index {
     /// is replaced.
     pub fn put_snapshot(&self, size: LogSize, bytes: &[u8]) -> Result<(), IndexError> {
         let mut snapshots = held(&self.snapshots);
-        let used = snapshots
-            .rows
-            .iter()
-            .map(|row| row.snapshot + 1)
-            .max()
-            .unwrap_or_default();
+        let used = snapshots.rows.iter().map(|row| row.snapshot + 1).max().unwrap_or_default();
         let row = SnapshotRow {
             size: size.get(),
             snapshot: used,
@@ -109,11 +104,7 @@ impl Index {
 
     /// The log sizes of the snapshots, the largest last.
     pub fn snapshots(&self) -> Vec<LogSize> {
-        held(&self.snapshots)
-            .rows
-            .iter()
-            .map(|row| LogSize::new(row.size))
-            .collect()
+        held(&self.snapshots).rows.iter().map(|row| LogSize::new(row.size)).collect()
     }
 
     /// The bytes of the snapshot of this log size, or `None` if there is none.

@@ -10,11 +10,7 @@ use super::table::Contents;
 #[derive(Debug)]
 enum Source {
     Run(RunCursor),
-    Memory {
-        table: Arc<Memtable>,
-        order: Vec<u32>,
-        at: usize,
-    },
+    Memory { table: Arc<Memtable>, order: Vec<u32>, at: usize },
 }
 
 impl Source {
@@ -66,13 +62,11 @@ impl Sorted {
 
     pub(super) fn of_contents(contents: &Contents) -> Result<Self, IndexError> {
         let mut sorted = Self::of_runs(&contents.runs)?;
-        sorted
-            .sources
-            .extend(contents.memtables.iter().map(|table| Source::Memory {
-                order: table.sorted(),
-                table: Arc::clone(table),
-                at: 0,
-            }));
+        sorted.sources.extend(contents.memtables.iter().map(|table| Source::Memory {
+            order: table.sorted(),
+            table: Arc::clone(table),
+            at: 0,
+        }));
         Ok(Self::new(sorted.sources))
     }
 
@@ -83,9 +77,7 @@ impl Sorted {
     ) -> Result<bool, IndexError> {
         // Few sources: a scan of their heads is as fast as a heap.
         let heads = self.heads.iter().enumerate();
-        let least = heads
-            .filter_map(|(number, head)| head.map(|head| (head, number)))
-            .min();
+        let least = heads.filter_map(|(number, head)| head.map(|head| (head, number))).min();
         let Some(((key, position), number)) = least else {
             return Ok(false);
         };

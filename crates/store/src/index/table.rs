@@ -97,15 +97,7 @@ pub(super) struct Contents {
 impl Table {
     pub(super) fn new(id: TableId, hasher: KeyHasher, room: usize, runs: Vec<Arc<Run>>) -> Self {
         let active = Memtable::with_room(hasher, room);
-        Self {
-            id,
-            hasher,
-            view: RwLock::new(View {
-                active,
-                frozen: None,
-                runs,
-            }),
-        }
+        Self { id, hasher, view: RwLock::new(View { active, frozen: None, runs }) }
     }
 
     pub(super) const fn id(&self) -> TableId {
@@ -118,8 +110,7 @@ impl Table {
         for additions in additions.chunks(ADDITIONS_PER_HOLD) {
             let mut view = self.write();
             for addition in additions {
-                view.active
-                    .insert(addition.key, addition.position, batch.value(addition));
+                view.active.insert(addition.key, addition.position, batch.value(addition));
             }
         }
     }
@@ -137,11 +128,7 @@ impl Table {
                     ControlFlow::Continue(())
                 });
             }
-            view.runs
-                .iter()
-                .filter(|run| run.may_hold(key, hash))
-                .cloned()
-                .collect()
+            view.runs.iter().filter(|run| run.may_hold(key, hash)).cloned().collect()
         };
         if candidates.is_empty() {
             return Ok(newest);
@@ -245,10 +232,7 @@ impl Table {
         let view = self.read();
         let active = Arc::new(view.active.clone());
         let memtables = view.frozen.iter().cloned().chain([active]).collect();
-        Contents {
-            runs: view.runs.clone(),
-            memtables,
-        }
+        Contents { runs: view.runs.clone(), memtables }
     }
 
     pub(super) fn stats(&self) -> super::TableStats {
@@ -279,10 +263,6 @@ fn taker(
 ) -> impl FnMut(u64, &[u8]) -> ControlFlow<()> + '_ {
     move |position, value| {
         into.push((Position::new(position), value.to_vec()));
-        if into.len() < limit {
-            ControlFlow::Continue(())
-        } else {
-            ControlFlow::Break(())
-        }
+        if into.len() < limit { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
     }
 }

@@ -31,11 +31,7 @@ pub(super) struct Applier {
 
 impl Applier {
     pub(super) fn new(applied: LogSize) -> Self {
-        Self {
-            filled_from: applied,
-            frozen_to: None,
-            spare: Default::default(),
-        }
+        Self { filled_from: applied, frozen_to: None, spare: Default::default() }
     }
 }
 
@@ -49,10 +45,7 @@ impl Index {
         let mut applier = held(&self.applier);
         let mut applied = self.applied().get();
         if batch.from().get() != applied {
-            return Err(IndexError::Gap {
-                applied: self.applied(),
-                from: batch.from(),
-            });
+            return Err(IndexError::Gap { applied: self.applied(), from: batch.from() });
         }
         batch.check()?;
 

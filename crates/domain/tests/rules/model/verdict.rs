@@ -11,11 +11,7 @@ use bergulir_domain::{
 
 /// Adds a broken rule.
 fn unless(holds: bool, why: Why) -> Verdict {
-    if holds {
-        Verdict::new()
-    } else {
-        Verdict::from([why])
-    }
+    if holds { Verdict::new() } else { Verdict::from([why]) }
 }
 
 fn all<const N: usize>(verdicts: [Verdict; N]) -> Verdict {
@@ -45,20 +41,16 @@ impl Model {
                 let same = is_grant(self.terms(c.fund).purpose) == is_grant(c.terms.purpose);
                 unless(same && c.effective_from >= self.today(), Why::Terms)
             }),
-            Command::AllocateFund(c) => self.with_fund(c.fund, || {
-                self.moves_cash(c.fund, &c.bank_reference, c.value_date)
-            }),
+            Command::AllocateFund(c) => {
+                self.with_fund(c.fund, || self.moves_cash(c.fund, &c.bank_reference, c.value_date))
+            }
             Command::ProposeAllocationWithdrawal(c) => self.with_fund(c.fund, || {
                 let at = c.allocation.get();
                 let allocation = What::Allocation(c.fund);
                 if !self.live().any(|p| p.at == at && p.what == allocation) {
                     return Verdict::from([Why::NotThatRecord]);
                 }
-                self.proposal(
-                    by,
-                    c.expires_at,
-                    &Command::ProposeAllocationWithdrawal(c.clone()),
-                )
+                self.proposal(by, c.expires_at, &Command::ProposeAllocationWithdrawal(c.clone()))
             }),
             Command::ApproveAllocationWithdrawal(c) => self.decides(by, c.proposal, |subject| {
                 let Subject::Withdrawal { allocation, .. } = subject else {
@@ -188,10 +180,7 @@ impl Model {
                 if !self.stands(posting) || subjects.any(|s| s == Subject::Reversal { of }) {
                     return Verdict::from([Why::Undone]);
                 }
-                all([
-                    self.may_be_corrected(posting),
-                    self.proposal(by, c.expires_at, command),
-                ])
+                all([self.may_be_corrected(posting), self.proposal(by, c.expires_at, command)])
             }
             Command::ApproveReversal(c) => self.decides(by, c.proposal, |subject| {
                 let Subject::Reversal { of } = subject else {
@@ -234,19 +223,11 @@ impl Model {
     }
 
     fn with_fund(&self, fund: FundId, verdict: impl FnOnce() -> Verdict) -> Verdict {
-        if self.funds.contains_key(&fund) {
-            verdict()
-        } else {
-            Verdict::from([Why::NotFound])
-        }
+        if self.funds.contains_key(&fund) { verdict() } else { Verdict::from([Why::NotFound]) }
     }
 
     fn with_cooperative(&self, id: CooperativeId, verdict: impl FnOnce() -> Verdict) -> Verdict {
-        if self.cooperatives.contains_key(&id) {
-            verdict()
-        } else {
-            Verdict::from([Why::NotFound])
-        }
+        if self.cooperatives.contains_key(&id) { verdict() } else { Verdict::from([Why::NotFound]) }
     }
 
     fn with_approved(
@@ -270,10 +251,7 @@ impl Model {
 
     fn may_lend(&self, (fund, account): (FundId, AccountId)) -> Verdict {
         let lends = matches!(self.terms(fund).purpose, Purpose::Loan(_));
-        all([
-            unless(lends, Why::FundKind),
-            self.has_status(fund, account, &[Status::Open]),
-        ])
+        all([unless(lends, Why::FundKind), self.has_status(fund, account, &[Status::Open])])
     }
 
     /// A closed account is not debited again. What it once got may still come back.
@@ -289,10 +267,7 @@ impl Model {
         let key = |b: &BankReference| (b.bank.clone(), b.reference.clone(), b.line.unwrap_or(0));
         let used = self.live().any(|p| key(&p.bank) == key(bank));
         let dates = self.funds[&fund].opening..=self.today();
-        all([
-            unless(!used, Why::BankReference),
-            unless(dates.contains(&date), Why::ValueDate),
-        ])
+        all([unless(!used, Why::BankReference), unless(dates.contains(&date), Why::ValueDate)])
     }
 
     fn pending_at(&self, at: Position) -> Option<&Pending> {
@@ -330,10 +305,7 @@ impl Model {
         let mut pending = self.pending.iter();
         match pending.find(|p| p.subject == Subject::Loan(loan)) {
             None => Verdict::from([Why::NotPending]),
-            Some(p) => all([
-                unless(p.maker != by, Why::SamePerson),
-                verdict(Position::new(p.at)),
-            ]),
+            Some(p) => all([unless(p.maker != by, Why::SamePerson), verdict(Position::new(p.at))]),
         }
     }
 
@@ -405,26 +377,18 @@ impl Model {
             let [disbursed, repaid, ..] = self.loan_sums(*id);
             let headroom = self.uses().filter_map(|uses| uses.headroom);
             let reserved: i64 = headroom.filter(|(l, _)| l == id).map(|(_, n)| n).sum();
-            verdict.extend(unless(
-                disbursed + reserved <= loan.principal,
-                Why::LoanLimit,
-            ));
+            verdict.extend(unless(disbursed + reserved <= loan.principal, Why::LoanLimit));
             verdict.extend(unless(repaid <= disbursed, Why::Outstanding));
         }
         for posting in &self.postings {
             let What::Allocation(_) = posting.what else {
                 continue;
             };
-            let withdrawal = What::Withdrawal {
-                allocation: posting.at,
-            };
+            let withdrawal = What::Withdrawal { allocation: posting.at };
             let withdrawals = self.live().filter(|p| p.what == withdrawal);
             let taken: i64 = withdrawals.map(|p| p.amount).sum();
             let uses = self.uses().filter_map(|uses| uses.allocation);
-            let reserved: i64 = uses
-                .filter(|(at, _)| *at == posting.at)
-                .map(|(_, n)| n)
-                .sum();
+            let reserved: i64 = uses.filter(|(at, _)| *at == posting.at).map(|(_, n)| n).sum();
             let there = if posting.reversed { 0 } else { posting.amount };
             verdict.extend(unless(taken + reserved <= there, Why::Allocation));
         }

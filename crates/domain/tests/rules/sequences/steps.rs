@@ -153,26 +153,16 @@ impl Pair {
         let loan = self.loan(step.ask, a);
         let proposal = self.proposal(step.ask, a, b);
         match step.ask {
-            Ask::Disburse => Command::Disburse(c::Disburse {
-                loan,
-                amount,
-                bank_reference,
-                value_date,
-            }),
+            Ask::Disburse => {
+                Command::Disburse(c::Disburse { loan, amount, bank_reference, value_date })
+            }
             Ask::Repay => self.repay(loan, [b, c, d], bank_reference, value_date),
             Ask::ProposeLoan => Command::ProposeLoan(c::ProposeLoan {
                 fund,
                 account,
                 principal: amount,
                 expires_at,
-                loan: id(&format!(
-                    "l{}",
-                    if d < 20 {
-                        1
-                    } else {
-                        self.model.loans.len() + 1
-                    }
-                )),
+                loan: id(&format!("l{}", if d < 20 { 1 } else { self.model.loans.len() + 1 })),
                 ..propose_loan(if b % 2 == 0 { "l1" } else { "l2" }, amount)
             }),
             Ask::ApproveLoan => Command::ApproveLoan(c::ApproveLoan { loan }),
@@ -228,10 +218,7 @@ impl Pair {
                     purpose: if (c < 20) == (fund == id("f0")) {
                         Purpose::Grant
                     } else {
-                        Purpose::Loan(LoanTerms {
-                            relend_income: c % 2 == 0,
-                            ..loan_terms()
-                        })
+                        Purpose::Loan(LoanTerms { relend_income: c % 2 == 0, ..loan_terms() })
                     },
                     required_readiness: ReadinessSet::EMPTY,
                     proposal_validity_days: Some(1 + u16::from(d % 5)),
@@ -255,11 +242,7 @@ impl Pair {
                 })
             }
             Ask::Appoint => {
-                let office = if b % 2 == 0 {
-                    Office::Chair
-                } else {
-                    Office::Treasurer
-                };
+                let office = if b % 2 == 0 { Office::Chair } else { Office::Treasurer };
                 let officer = ["chair-1", "treasurer-1", "u1", "u2"][usize::from(c % 4)];
                 Command::AppointOfficer(appoint(&format!("c{}", a % 5), office, officer))
             }
@@ -321,20 +304,13 @@ impl Pair {
         self.fresh += 1;
         let (reference, line) = match bank {
             Bank::Fresh => (format!("N-{}", self.fresh), None),
-            Bank::Few(n) => (
-                "BULK".to_owned(),
-                [None, Some(0), Some(1)][usize::from(n % 3)],
-            ),
+            Bank::Few(n) => ("BULK".to_owned(), [None, Some(0), Some(1)][usize::from(n % 3)]),
             Bank::Earlier(n) => {
                 let postings = &self.model.postings;
                 return postings[usize::from(n) % postings.len()].bank.clone();
             }
         };
-        BankReference {
-            bank: text("BPD"),
-            reference: text(&reference),
-            line,
-        }
+        BankReference { bank: text("BPD"), reference: text(&reference), line }
     }
 
     /// Mostly a loan that fits what is asked for: approved, or pending.
@@ -362,9 +338,7 @@ impl Pair {
         let records = self.ledger.records.0.iter();
         let fitting = records.filter(|(header, event)| fits(event) && stands(header.position));
         let fitting: Vec<Position> = fitting.map(|(header, _)| header.position).collect();
-        pick(&fitting, a)
-            .filter(|_| b < 245)
-            .unwrap_or(Position::new(u64::from(a)))
+        pick(&fitting, a).filter(|_| b < 245).unwrap_or(Position::new(u64::from(a)))
     }
 
     /// Mostly a proposal that is pending and of the kind that is asked for.
@@ -377,9 +351,7 @@ impl Pair {
         let proposals = self.ledger.state.proposals().iter();
         let fitting = proposals.filter(|(_, p)| b % 16 == 15 || fits(&p.subject));
         let pending: Vec<Position> = fitting.map(|(at, _)| *at).collect();
-        pick(&pending, a)
-            .filter(|_| b < 245)
-            .unwrap_or(Position::new(u64::from(a)))
+        pick(&pending, a).filter(|_| b < 245).unwrap_or(Position::new(u64::from(a)))
     }
 
     /// Mostly another than the maker of what is decided on, or the maker of what is taken back.

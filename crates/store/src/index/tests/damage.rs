@@ -22,10 +22,7 @@ fn a_folder_that_is_missing_or_deleted_is_made_fresh() {
     let folder = filled(100);
     assert_eq!(reason(folder.path(), &options()), None);
     fs::remove_dir_all(folder.path()).unwrap();
-    assert_eq!(
-        reason(folder.path(), &options()).unwrap(),
-        "there was no index"
-    );
+    assert_eq!(reason(folder.path(), &options()).unwrap(), "there was no index");
     let index = open(&folder, &options());
     assert_eq!(index.applied(), LogSize::EMPTY);
     apply_to(&index, 100, 9);
@@ -46,10 +43,7 @@ fn an_index_that_is_open_is_neither_opened_nor_discarded() {
     let index = open(&folder, &options());
     let second = Index::open(folder.path(), &options());
     assert!(matches!(second, Err(IndexError::InUse { .. })));
-    assert!(matches!(
-        Index::discard(folder.path()),
-        Err(IndexError::InUse { .. })
-    ));
+    assert!(matches!(Index::discard(folder.path()), Err(IndexError::InUse { .. })));
     drop(index);
     assert_eq!(open(&folder, &options()).applied(), LogSize::new(100));
 }
@@ -57,15 +51,8 @@ fn an_index_that_is_open_is_neither_opened_nor_discarded() {
 #[test]
 fn the_index_of_another_ledger_or_format_is_made_fresh() {
     let folder = filled(100);
-    let other = IndexOptions {
-        identity: Hash::from_bytes([4; 32]),
-        ..options()
-    };
-    assert!(
-        reason(folder.path(), &other)
-            .unwrap()
-            .contains("another ledger")
-    );
+    let other = IndexOptions { identity: Hash::from_bytes([4; 32]), ..options() };
+    assert!(reason(folder.path(), &other).unwrap().contains("another ledger"));
     assert_eq!(reason(folder.path(), &other), None);
 
     let index = open(&folder, &other);
@@ -84,11 +71,7 @@ fn an_index_without_a_marker_or_manifest_is_made_fresh() {
         let index = open(&folder, &options());
         index.blocks.root().remove(place);
         drop(index);
-        assert!(
-            reason(folder.path(), &options())
-                .unwrap()
-                .contains("missing")
-        );
+        assert!(reason(folder.path(), &options()).unwrap().contains("missing"));
     }
 }
 
@@ -178,9 +161,7 @@ fn damaged_fences_filters_and_manifests_are_noticed_at_open() {
 fn a_damaged_snapshot_is_noticed() {
     let folder = filled(10);
     let index = open(&folder, &options());
-    index
-        .put_snapshot(LogSize::new(10), &vec![5; 20_000])
-        .unwrap();
+    index.put_snapshot(LogSize::new(10), &vec![5; 20_000]).unwrap();
     let shelf = index.blocks.shelf(Kind::Snapshot, 0).unwrap();
     shelf.flip_byte(Place::Part(Section::Records, 2), 9);
     let read = index.snapshot(LogSize::new(10));

@@ -47,13 +47,7 @@ fn add_record(batch: &mut IndexBatch, number: u64) {
     }
     batch.trail(position, 0, &number.to_le_bytes()).unwrap();
     let length = usize::try_from(number % 90).unwrap();
-    batch
-        .trail(
-            position,
-            1 + u32::try_from(number % 50).unwrap(),
-            &vec![7; length],
-        )
-        .unwrap();
+    batch.trail(position, 1 + u32::try_from(number % 50).unwrap(), &vec![7; length]).unwrap();
     batch.cover(position.size_through());
 }
 
@@ -79,22 +73,15 @@ fn check_made_up(index: &Index, size: u64) {
         assert_eq!(index.bank_reference(&scattered(absent)).unwrap(), []);
     }
     for reference in 0..40 {
-        let found = index
-            .bank_reference(&scattered(1_000_000 + reference))
-            .unwrap();
+        let found = index.bank_reference(&scattered(1_000_000 + reference)).unwrap();
         let expected = (0..size).filter(|number| number % 3 == 0 && number % 40 == reference);
         assert_eq!(found, expected.map(Position::new).collect::<Vec<_>>());
     }
     let all = Position::ZERO..Position::new(size);
-    let trail = index
-        .trail(0, all, usize::MAX, Direction::OldestFirst)
-        .unwrap();
+    let trail = index.trail(0, all, usize::MAX, Direction::OldestFirst).unwrap();
     assert_eq!(trail.len() as u64, size);
     for (number, (position, value)) in (0_u64..).zip(&trail) {
-        assert_eq!(
-            (position.get(), value.as_slice()),
-            (number, number.to_le_bytes().as_slice())
-        );
+        assert_eq!((position.get(), value.as_slice()), (number, number.to_le_bytes().as_slice()));
     }
 }
 
@@ -112,10 +99,7 @@ fn records_are_found_in_memory_in_runs_and_after_opening_again() {
     check_made_up(&index, 1_000);
     drop(index);
 
-    let Opened {
-        index,
-        fresh_because,
-    } = Index::open(folder.path(), &options()).unwrap();
+    let Opened { index, fresh_because } = Index::open(folder.path(), &options()).unwrap();
     assert_eq!(fresh_because, None);
     assert_eq!(index.applied(), LogSize::new(1_000));
     check_made_up(&index, 1_000);
@@ -139,11 +123,7 @@ fn without_a_flush_the_index_stands_at_its_last_manifest() {
 #[test]
 fn memtables_are_written_out_before_they_take_too_much_memory() {
     let folder = TempDir::new().unwrap();
-    let many = IndexOptions {
-        memtable_records: 100_000,
-        memtable_bytes: 100_000,
-        ..options()
-    };
+    let many = IndexOptions { memtable_records: 100_000, memtable_bytes: 100_000, ..options() };
     let index = open(&folder, &many);
     apply_to(&index, 1_000, 1_000);
     assert_eq!(index.stats().unwrap().written, LogSize::new(1_000));
@@ -180,10 +160,7 @@ fn a_batch_that_does_not_fit_changes_nothing() {
             batch.request_id(Position::new(position), &scattered(position));
         }
         batch.cover(LogSize::new(12));
-        assert!(matches!(
-            index.apply(&batch),
-            Err(IndexError::OutOfOrder { .. })
-        ));
+        assert!(matches!(index.apply(&batch), Err(IndexError::OutOfOrder { .. })));
     }
     let mut batch = IndexBatch::new(LogSize::new(10));
     let long = batch.trail(Position::new(10), 1, &[0; super::MAX_TRAIL_VALUE_BYTES + 1]);
@@ -206,10 +183,7 @@ fn a_second_value_at_a_position_replaces_the_first() {
     batch.cover(LogSize::new(1));
     index.apply(&batch).unwrap();
     for _ in 0..2 {
-        assert_eq!(
-            index.trail_at(5, position).unwrap(),
-            Some((position, Vec::new()))
-        );
+        assert_eq!(index.trail_at(5, position).unwrap(), Some((position, Vec::new())));
         let other = index.trail_at(6, position).unwrap();
         assert_eq!(other, Some((position, b"other owner".to_vec())));
         assert_eq!(index.bank_reference(&scattered(1)).unwrap(), [position]);
@@ -240,13 +214,7 @@ fn live_runs(index: &Index) -> usize {
 #[test]
 fn a_run_is_removed_only_when_nobody_reads_it() {
     let folder = TempDir::new().unwrap();
-    let index = open(
-        &folder,
-        &IndexOptions {
-            merge_inline: false,
-            ..options()
-        },
-    );
+    let index = open(&folder, &IndexOptions { merge_inline: false, ..options() });
     apply_to(&index, 16 * 3, 64);
     let read = index.tables[0].runs().swap_remove(0);
     merge_all(&index);
@@ -273,13 +241,7 @@ fn a_run_is_removed_only_when_nobody_reads_it() {
 #[test]
 fn look_ups_go_on_while_one_applies_and_another_merges() {
     let folder = TempDir::new().unwrap();
-    let index = open(
-        &folder,
-        &IndexOptions {
-            merge_inline: false,
-            ..options()
-        },
-    );
+    let index = open(&folder, &IndexOptions { merge_inline: false, ..options() });
     let size = 16 * 300;
     let done = AtomicBool::new(false);
     std::thread::scope(|scope| {
@@ -294,10 +256,7 @@ fn look_ups_go_on_while_one_applies_and_another_merges() {
                     }
                     number = (number * 31 + 7) % applied;
                     let position = Position::new(number);
-                    assert_eq!(
-                        index.request_id(&scattered(number)).unwrap(),
-                        Some(position)
-                    );
+                    assert_eq!(index.request_id(&scattered(number)).unwrap(), Some(position));
                     let at = index.trail_at(0, position).unwrap();
                     assert_eq!(at, Some((position, number.to_le_bytes().to_vec())));
                     assert_eq!(index.request_id(&scattered(size + number)).unwrap(), None);
@@ -318,17 +277,9 @@ fn look_ups_go_on_while_one_applies_and_another_merges() {
 #[test]
 fn values_stay_small_enough_for_sled_to_keep_them_in_its_own_file() {
     let folder = TempDir::new().unwrap();
-    let index = open(
-        &folder,
-        &IndexOptions {
-            memtable_records: 4_096,
-            ..options()
-        },
-    );
+    let index = open(&folder, &IndexOptions { memtable_records: 4_096, ..options() });
     apply_to(&index, 4_096 * 4, 1_000);
-    index
-        .put_snapshot(LogSize::new(1), &vec![1; 500_000])
-        .unwrap();
+    index.put_snapshot(LogSize::new(1), &vec![1; 500_000]).unwrap();
     let blobs = folder.path().join("sled").join("blobs");
     assert_eq!(std::fs::read_dir(blobs).unwrap().count(), 0);
 }
@@ -337,35 +288,16 @@ fn values_stay_small_enough_for_sled_to_keep_them_in_its_own_file() {
 fn the_digest_does_not_depend_on_how_runs_are_cut() {
     let (one, other) = (TempDir::new().unwrap(), TempDir::new().unwrap());
     let one = open(&one, &options());
-    let wide = IndexOptions {
-        memtable_records: 333,
-        merge_inline: false,
-        ..options()
-    };
-    let other = open(
-        &other,
-        &IndexOptions {
-            hash_seed: 99,
-            ..wide
-        },
-    );
+    let wide = IndexOptions { memtable_records: 333, merge_inline: false, ..options() };
+    let other = open(&other, &IndexOptions { hash_seed: 99, ..wide });
     apply_to(&one, 2_000, 17);
     apply_to(&other, 1_999, 1_000);
-    assert_ne!(
-        one.content_digest().unwrap(),
-        other.content_digest().unwrap()
-    );
+    assert_ne!(one.content_digest().unwrap(), other.content_digest().unwrap());
     apply_to(&other, 2_000, 1_000);
-    assert_eq!(
-        one.content_digest().unwrap(),
-        other.content_digest().unwrap()
-    );
+    assert_eq!(one.content_digest().unwrap(), other.content_digest().unwrap());
     one.flush().unwrap();
     merge_all(&other);
-    assert_eq!(
-        one.content_digest().unwrap(),
-        other.content_digest().unwrap()
-    );
+    assert_eq!(one.content_digest().unwrap(), other.content_digest().unwrap());
 }
 
 #[test]
@@ -379,9 +311,7 @@ fn the_newest_snapshots_are_kept() {
         (0..=u8::MAX).cycle().take(length).collect()
     };
     for size in [20, 0, 50, 30] {
-        index
-            .put_snapshot(LogSize::new(size), &state(size))
-            .unwrap();
+        index.put_snapshot(LogSize::new(size), &state(size)).unwrap();
     }
     index.put_snapshot(LogSize::new(50), &state(51)).unwrap();
     drop(index);

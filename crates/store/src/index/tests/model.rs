@@ -73,16 +73,12 @@ impl Model {
     }
 
     fn request_id(&self, number: u8) -> Option<Position> {
-        let found = self
-            .records()
-            .find(|(_, added)| added.request_id == Some(number));
+        let found = self.records().find(|(_, added)| added.request_id == Some(number));
         found.map(|(position, _)| position)
     }
 
     fn bank_reference(&self, number: u8) -> Vec<Position> {
-        let found = self
-            .records()
-            .filter(|(_, added)| added.bank_references.contains(&number));
+        let found = self.records().filter(|(_, added)| added.bank_references.contains(&number));
         found.map(|(position, _)| position).collect()
     }
 
@@ -114,36 +110,21 @@ impl Model {
     fn check(&self, index: &Index, range: std::ops::Range<u64>, limit: usize) {
         assert_eq!(index.applied().get(), self.log.len() as u64);
         for number in 0..=u8::MAX {
-            assert_eq!(
-                index.request_id(&key(number)).unwrap(),
-                self.request_id(number)
-            );
+            assert_eq!(index.request_id(&key(number)).unwrap(), self.request_id(number));
         }
         for number in 0..40 {
-            assert_eq!(
-                index.bank_reference(&key(number)).unwrap(),
-                self.bank_reference(number)
-            );
+            assert_eq!(index.bank_reference(&key(number)).unwrap(), self.bank_reference(number));
         }
         for owner in (0..10).chain([u32::MAX]) {
             let trail = self.trail(owner);
             let wanted = Position::new(range.start)..Position::new(range.end);
-            let within = trail
-                .iter()
-                .filter(|(position, _)| wanted.contains(position));
+            let within = trail.iter().filter(|(position, _)| wanted.contains(position));
             let oldest: Vec<_> = within.clone().take(limit).cloned().collect();
             let newest: Vec<_> = within.rev().take(limit).cloned().collect();
-            let found = |direction| {
-                index
-                    .trail(owner, wanted.clone(), limit, direction)
-                    .unwrap()
-            };
+            let found = |direction| index.trail(owner, wanted.clone(), limit, direction).unwrap();
             assert_eq!(found(Direction::OldestFirst), oldest);
             assert_eq!(found(Direction::NewestFirst), newest);
-            let last = trail
-                .iter()
-                .rfind(|(position, _)| *position <= wanted.start)
-                .cloned();
+            let last = trail.iter().rfind(|(position, _)| *position <= wanted.start).cloned();
             assert_eq!(index.trail_at(owner, wanted.start).unwrap(), last);
         }
     }

@@ -1,0 +1,249 @@
+//! What a ledger answers: the published state, the records, and the balances as of any past moment.
+
+use crate::ledger::{Ledger, held};
+use crate::projector::describe;
+use crate::trail::{Owner, Running};
+use crate::writer::Message;
+use bergulir_chain::{LogSize, Position, Record};
+use bergulir_domain::{State, Timestamp};
+use bergulir_store::index::{Direction, IndexStats};
+use bergulir_store::{ReadError, ReadLimit, Records};
+use std::sync::PoisonError;
+use thiserror::Error;
+use tokio::sync::oneshot;
+
+/// Why a read was not answered.
+#[derive(Debug, Error)]
+pub enum ReadRefusal {
+    /// The ledger has not so many records.
+    #[error("the ledger has {size} records: position {position} is not reached yet")]
+    NotReached {
+        /// The position that was asked for.
+        position: Position,
+        /// How many records there are.
+        size: LogSize,
+    },
+    /// The position lies inside an atomic batch.
+    #[error(
+        "position {position} lies inside an atomic batch, which is all or nothing: \
+         ask as of {before} or {after}"
+    )]
+    InsideBatch {
+        /// The position that was asked for.
+        position: Position,
+        /// The last position before the batch, or the same position if it begins the log.
+        before: Position,
+        /// The last position of the batch.
+        after: Position,
+    },
+    /// The instant lies in the future.
+    #[error("the instant lies in the future: ask for one before now")]
+    InTheFuture,
+    /// The log cannot be read.
+    #[error(transparent)]
+    Log(#[from] ReadError),
+    /// The projections cannot be read.
+    #[error("the projections cannot be read ({why}): restart the server")]
+    Projections {
+        /// What failed.
+        why: String,
+    },
+}
+
+/// What a read was answered from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AsOf {
+    /// How many records the answer covers.
+    pub size: LogSize,
+}
+
+impl Ledger {
+    /// What the index holds and takes.
+    pub fn index_stats(&self) -> Result<IndexStats, ReadRefusal> {
+        self.index.stats().map_err(|error| projections(&error))
+    }
+
+    /// Reads the published state once it reflects the record at `min_position`, or, without one,
+    /// everything that was durable when the read came in. What has lapsed by now is released.
+    ///
+    /// # Errors
+    /// If the log is not that long.
+    pub async fn read<R>(
+        &self,
+        min_position: Option<Position>,
+        look: impl FnOnce(&State, AsOf) -> R,
+    ) -> Result<R, ReadRefusal> {
+        let size = self.head().size;
+        if let Some(position) = min_position.filter(|p| p.get() >= size.get()) {
+            return Err(ReadRefusal::NotReached { position, size });
+        }
+        let needed = min_position.map_or(size, Position::size_through);
+        self.projected_through(needed).await?;
+        let now = self.clock.now();
+        let replica = self.published.read().unwrap_or_else(PoisonError::into_inner);
+        if !replica.state().has_lapsed(now) {
+            return Ok(look(replica.state(), AsOf { size: replica.size() }));
+        }
+        drop(replica);
+        let mut replica = self.published.write().unwrap_or_else(PoisonError::into_inner);
+        let as_of = AsOf { size: replica.size() };
+        Ok(replica.look_at(now, |state| look(state, as_of)))
+    }
+
+    async fn projected_through(&self, size: LogSize) -> Result<(), ReadRefusal> {
+        let mut projected = self.projected.clone();
+        let reached = projected.wait_for(|projected| *projected >= size).await;
+        reached.map(|_| ()).map_err(|_| ReadRefusal::Projections { why: "they stopped".to_owned() })
+    }
+
+    /// Records from a position on, as many as the limit allows; empty at the end of the log.
+    ///
+    /// # Errors
+    /// If the position is past the end, or the log is damaged.
+    pub fn records(&self, from: Position, limit: ReadLimit) -> Result<Records, ReadRefusal> {
+        Ok(self.log.read(from, limit)?)
+    }
+
+    /// The last record at or before an instant, `None` if all are after it. The answer is final:
+    /// no later record will carry that instant or an earlier one.
+    ///
+    /// # Errors
+    /// If the instant is not in the past.
+    pub async fn position_at(&self, instant: Timestamp) -> Result<Option<Position>, ReadRefusal> {
+        if instant >= self.clock.now() {
+            return Err(ReadRefusal::InTheFuture);
+        }
+        let newest = self.head().size.last();
+        let settled = match newest {
+            Some(newest) => self.recorded_at(newest)? > instant,
+            None => false,
+        };
+        if !settled {
+            self.fence(instant).await;
+        }
+        let (mut below, mut above) = (0, self.head().size.get());
+        while below < above {
+            let middle = below.midpoint(above);
+            if self.recorded_at(Position::new(middle))? <= instant {
+                below = middle + 1;
+            } else {
+                above = middle;
+            }
+        }
+        Ok(below.checked_sub(1).map(Position::new))
+    }
+
+    async fn fence(&self, instant: Timestamp) {
+        let (reply, done) = oneshot::channel();
+        let message = Message::Fence { instant, reply };
+        let sender = held(&self.inbox).clone();
+        // A ledger that stops takes no further record, so nothing needs to be held back.
+        if let Some(sender) = sender
+            && tokio::task::spawn_blocking(move || sender.send(message).is_ok())
+                .await
+                .is_ok_and(|sent| sent)
+        {
+            let _ = done.await;
+        }
+    }
+
+    fn recorded_at(&self, position: Position) -> Result<Timestamp, ReadRefusal> {
+        let records = self.log.read(position, ReadLimit::ONE)?;
+        let record = records.iter().next().and_then(|(_, bytes)| Record::parse(bytes).ok());
+        record
+            .map(|record| Timestamp::from_micros(record.recorded_at.as_micros()))
+            .ok_or(ReadRefusal::NotReached { position, size: self.head().size })
+    }
+
+    /// Checks that balances may be asked for as of a position: it is there, and ends its batch.
+    ///
+    /// # Errors
+    /// If not.
+    pub fn check_as_of(&self, position: Position) -> Result<(), ReadRefusal> {
+        let size = self.head().size;
+        if position.get() >= size.get() {
+            return Err(ReadRefusal::NotReached { position, size });
+        }
+        let records = self.log.read(position, ReadLimit::ONE)?;
+        let record = records.iter().next().and_then(|(_, bytes)| Record::parse(bytes).ok());
+        let following = record.map_or(0, |record| record.following);
+        if following == 0 {
+            return Ok(());
+        }
+        let mut first = position.get();
+        while first > 0 {
+            let records = self.log.read(Position::new(first - 1), ReadLimit::ONE)?;
+            let before = records.iter().next().and_then(|(_, bytes)| Record::parse(bytes).ok());
+            if before.is_none_or(|before| before.following == 0) {
+                break;
+            }
+            first -= 1;
+        }
+        Err(ReadRefusal::InsideBatch {
+            position,
+            before: Position::new(first.saturating_sub(1)),
+            after: Position::new(position.get() + u64::from(following)),
+        })
+    }
+
+    /// The balances of an owner right after the last record at or before a position that concerns
+    /// it; `None` if there is none.
+    ///
+    /// # Errors
+    /// If the projections cannot be read.
+    pub async fn balances_at(
+        &self,
+        owner: Owner,
+        at: Position,
+    ) -> Result<Option<(Position, Running)>, ReadRefusal> {
+        let size = self.head().size;
+        if at.get() >= size.get() {
+            return Err(ReadRefusal::NotReached { position: at, size });
+        }
+        self.projected_through(at.size_through()).await?;
+        let found = self.index.trail_at(owner.key(), at).map_err(|error| projections(&error))?;
+        found.map(|(position, bytes)| running(position, &bytes)).transpose()
+    }
+
+    /// The records of some trails at positions within a range, merged by position.
+    ///
+    /// # Errors
+    /// If the projections cannot be read.
+    pub async fn trail(
+        &self,
+        owners: &[Owner],
+        positions: std::ops::Range<Position>,
+        limit: usize,
+        direction: Direction,
+    ) -> Result<Vec<(Position, Running)>, ReadRefusal> {
+        self.projected_through(self.head().size).await?;
+        let mut found = Vec::new();
+        for owner in owners {
+            let range = positions.clone();
+            let lines = self.index.trail(owner.key(), range, limit, direction);
+            for (position, bytes) in lines.map_err(|error| projections(&error))? {
+                found.push(running(position, &bytes)?);
+            }
+        }
+        found.sort_by_key(|(position, _)| *position);
+        if direction == Direction::NewestFirst {
+            found.reverse();
+        }
+        found.dedup_by_key(|(position, _)| *position);
+        found.truncate(limit);
+        Ok(found)
+    }
+}
+
+fn running(position: Position, bytes: &[u8]) -> Result<(Position, Running), ReadRefusal> {
+    match Running::decode(bytes) {
+        Some(running) => Ok((position, running)),
+        None => Err(ReadRefusal::Projections {
+            why: format!("the trail at position {position} is damaged"),
+        }),
+    }
+}
+
+fn projections(error: &dyn std::error::Error) -> ReadRefusal {
+    ReadRefusal::Projections { why: describe(error) }
+}
