@@ -128,8 +128,9 @@ impl Writer {
         while let Some(message) = next {
             match message {
                 Message::Work(submission) => {
-                    let now = stamp.get_or_insert_with(|| self.stamper.stamp(self.clock.as_ref()));
-                    self.take(submission, *now);
+                    let now = stamp.map_or_else(|| self.stamper.stamp(self.clock.as_ref()), Ok);
+                    stamp = now.ok();
+                    self.take(submission, now);
                 }
                 Message::Fence { instant, reply } => {
                     self.stamper.pass(instant);
