@@ -4,6 +4,7 @@
 
 mod damage;
 mod demo;
+mod index;
 mod kill;
 mod layering;
 mod pilot;
