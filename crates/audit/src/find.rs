@@ -1,12 +1,15 @@
 //! Where the logs are.
 
-use std::fs;
 use std::path::{Path, PathBuf};
+use std::{fs, io};
 
 use bergulir_chain::segment;
 use bergulir_domain::LedgerId;
 
-use crate::CannotTell;
+use crate::{CannotTell, PassedOver, WhyPassedOver};
+
+/// The folder of the index, beside that of the log.
+const INDEX: &str = "index";
 
 /// The folder of a log.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -14,46 +17,87 @@ pub(crate) struct LogFolder {
     pub(crate) path: PathBuf,
     /// The name that position 0 must give the ledger, if anything says so.
     pub(crate) ledger: Option<String>,
+    /// Whether an index lay beside the log before the log was read. It is made only after the
+    /// first record is durable, so a log without records has lost them.
+    pub(crate) has_index: bool,
 }
 
-/// The logs at a path, in the order of their ledgers' names.
-pub(crate) fn log_folders(
-    path: &Path,
-    wanted: Option<&LedgerId>,
-) -> Result<Vec<LogFolder>, CannotTell> {
+/// What there is at a path.
+#[derive(Debug, Default)]
+pub(crate) struct Found {
+    /// The logs, in the order of their ledgers' names.
+    pub(crate) logs: Vec<LogFolder>,
+    /// What lies among the ledgers of a data directory and is none.
+    pub(crate) passed_over: Vec<PassedOver>,
+    /// Whether a log without records is the rest of a creation that was cut short, to be passed
+    /// over as well.
+    pub(crate) is_data_directory: bool,
+}
+
+impl Found {
+    fn one(path: PathBuf, ledger: Option<String>, has_index: bool) -> Found {
+        Found { logs: vec![LogFolder { path, ledger, has_index }], ..Found::default() }
+    }
+}
+
+/// The logs at a path.
+pub(crate) fn log_folders(path: &Path, wanted: Option<&LedgerId>) -> Result<Found, CannotTell> {
     let ledgers = path.join("ledgers");
     if ledgers.is_dir() {
-        return of_data_directory(path, &ledgers, wanted);
+        return of_data_directory(&ledgers, wanted);
     }
     let ledger = wanted.map(LedgerId::to_string);
     let log = path.join("log");
     if log.is_dir() {
-        return Ok(vec![LogFolder { path: log, ledger }]);
+        return Ok(Found::one(log, ledger, is_there(&path.join(INDEX))));
     }
     let names = names(path)?;
     if names.iter().any(|name| name.ends_with(segment::SUFFIX)) {
-        let path = path.to_owned();
-        return Ok(vec![LogFolder { path, ledger }]);
+        return Ok(Found::one(path.to_owned(), ledger, false));
     }
     Err(CannotTell::NoLog { path: path.to_owned() })
 }
 
-fn of_data_directory(
-    path: &Path,
-    ledgers: &Path,
-    wanted: Option<&LedgerId>,
-) -> Result<Vec<LogFolder>, CannotTell> {
-    let mut found: Vec<LogFolder> = names(ledgers)?
-        .into_iter()
-        .filter(|name| wanted.is_none_or(|wanted| wanted.as_str() == name))
-        .filter(|name| ledgers.join(name).is_dir())
-        .map(|name| LogFolder { path: ledgers.join(&name).join("log"), ledger: Some(name) })
-        .collect();
-    if found.is_empty() {
-        return Err(CannotTell::NoLedger { path: path.to_owned(), ledger: wanted.copied() });
+fn of_data_directory(ledgers: &Path, wanted: Option<&LedgerId>) -> Result<Found, CannotTell> {
+    let mut found = Found { is_data_directory: true, ..Found::default() };
+    let mut names = names(ledgers)?;
+    names.retain(|name| wanted.is_none_or(|wanted| wanted.as_str() == name));
+    names.sort();
+    for name in names {
+        let folder = ledgers.join(&name);
+        match look_into(&folder, name)? {
+            Ok(log) => found.logs.push(log),
+            Err(why) => found.passed_over.push(PassedOver { path: folder, why }),
+        }
     }
-    found.sort_by(|a, b| a.ledger.cmp(&b.ledger));
     Ok(found)
+}
+
+/// The log of what lies among the ledgers, or why it is none.
+fn look_into(folder: &Path, name: String) -> Result<Result<LogFolder, WhyPassedOver>, CannotTell> {
+    if LedgerId::new(&name).is_err() {
+        return Ok(Err(WhyPassedOver::Name));
+    }
+    let io = |source| CannotTell::Io { path: folder.to_owned(), source };
+    if !fs::metadata(folder).map_err(io)?.is_dir() {
+        return Ok(Err(WhyPassedOver::NoFolder));
+    }
+    // The index first: whoever creates the ledger just now makes it last.
+    let has_index = is_there(&folder.join(INDEX));
+    let path = folder.join("log");
+    if !has_index && !is_there(&path) {
+        return Ok(Err(WhyPassedOver::NoLog));
+    }
+    Ok(Ok(LogFolder { path, ledger: Some(name), has_index }))
+}
+
+/// Whether something lies at a path. What cannot be looked at is there: it must not pass for
+/// something that never was.
+fn is_there(path: &Path) -> bool {
+    match fs::symlink_metadata(path) {
+        Ok(_) => true,
+        Err(error) => error.kind() != io::ErrorKind::NotFound,
+    }
 }
 
 /// The names in a folder, as text; bytes that are not text are replaced.

@@ -32,7 +32,10 @@ use thiserror::Error;
 
 pub use balances::Imbalance;
 pub use reason::Reason;
-pub use report::{Finding, FundReport, LedgerReport, Place, Totals, Verdict};
+pub use report::{
+    Finding, FundReport, LedgerReport, PassedOver, Place, Totals, Verdict, Verification,
+    WhyPassedOver,
+};
 
 /// What to verify, and how.
 #[derive(Debug, Clone)]
@@ -87,12 +90,16 @@ pub enum CannotTell {
         path: PathBuf,
     },
     /// The data directory has no ledger of that name, or none at all.
-    #[error("{} holds no ledger{}", path.display(), named(ledger.as_ref()))]
+    #[error(
+        "{} holds no ledger{}{}", path.display(), named(ledger.as_ref()), listed(passed_over)
+    )]
     NoLedger {
         /// The path that was given.
         path: PathBuf,
         /// The ledger that was asked for.
         ledger: Option<LedgerId>,
+        /// What lies there and is none.
+        passed_over: Vec<PassedOver>,
     },
     /// The operating system failed.
     #[error("could not read {}: {source}", path.display())]
@@ -108,11 +115,17 @@ fn named(ledger: Option<&LedgerId>) -> String {
     ledger.map_or_else(String::new, |ledger| format!(" {ledger}"))
 }
 
+fn listed(passed_over: &[PassedOver]) -> String {
+    let listed: Vec<String> = passed_over.iter().map(PassedOver::to_string).collect();
+    if listed.is_empty() { String::new() } else { format!("; passed over: {}", listed.join(", ")) }
+}
+
 /// Verifies the log or logs at `path`: a data directory (with `ledgers/`), the folder of one
 /// ledger (with `log/`), or a log folder itself (with `.seg` files). One report a ledger, in the
 /// order of their names; `progress` is called now and then on the way.
 ///
-/// A log that is damaged, forged, torn or cannot be read is a [`Finding`] of its report.
+/// A log that is damaged, forged, torn or cannot be read is a [`Finding`] of its report. In a data
+/// directory, what is not a ledger or was never fully created is only [named](PassedOver).
 ///
 /// # Errors
 /// If there is no log at all.
@@ -120,7 +133,23 @@ pub fn verify(
     path: &Path,
     options: &Options,
     progress: &mut dyn FnMut(Progress<'_>),
-) -> Result<Vec<LedgerReport>, CannotTell> {
-    let folders = find::log_folders(path, options.ledger.as_ref())?;
-    Ok(folders.iter().map(|folder| verifier::verify(folder, options, progress)).collect())
+) -> Result<Verification, CannotTell> {
+    let found = find::log_folders(path, options.ledger.as_ref())?;
+    let mut ledgers = Vec::new();
+    let mut passed_over = found.passed_over;
+    for log in &found.logs {
+        let report = verifier::verify(log, options, progress);
+        if found.is_data_directory && report.finding.is_unborn() {
+            let folder = log.path.parent().unwrap_or(&log.path).to_owned();
+            passed_over.push(PassedOver { path: folder, why: WhyPassedOver::NoRecord });
+        } else {
+            ledgers.push(report);
+        }
+    }
+    if ledgers.is_empty() {
+        let (path, ledger) = (path.to_owned(), options.ledger);
+        return Err(CannotTell::NoLedger { path, ledger, passed_over });
+    }
+    passed_over.sort_by(|a, b| a.path.cmp(&b.path));
+    Ok(Verification { ledgers, passed_over })
 }

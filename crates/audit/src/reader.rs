@@ -1,6 +1,6 @@
 //! Reading a log from its first byte to its last, ahead of the decisions and in a thread of its
-//! own: frames are cut out and their sums checked, and request ids are looked for among those of
-//! all records before.
+//! own: frames are cut out and their sums checked, records are checked against the chain and read,
+//! and request ids are looked for among those of all records before.
 
 use std::fs::File;
 use std::io;
@@ -10,8 +10,11 @@ use std::sync::mpsc::{Receiver, SyncSender};
 
 use bergulir_chain::frame::{END_BYTES, FrameHeader, HEADER_BYTES};
 use bergulir_chain::{
-    Frame, FrameError, Position, Record, RecordSlices, SegmentError, SegmentHeader, segment,
+    ChainCursor, Frame, FrameError, Hash, Position, Record, RecordSlices, SegmentError,
+    SegmentHeader, segment,
 };
+use bergulir_domain::{Event, Header};
+use bergulir_proto::replay::{Checked, check};
 
 use crate::fetch::{Fetch, FetchError};
 use crate::sightings::Sightings;
@@ -40,6 +43,24 @@ pub(crate) struct Stretch {
     pub(crate) segment: usize,
     bytes: Vec<u8>,
     pub(crate) frames: Vec<Span>,
+    /// The records of the undamaged frames from the first on, up to one that is not right.
+    pub(crate) read: Vec<Read>,
+}
+
+/// What was read of a record that continues the chain.
+#[derive(Debug)]
+pub(crate) struct Read {
+    hash: Hash,
+    header: Header,
+    event: Event,
+}
+
+impl Read {
+    /// With the bytes of the record that this was read from.
+    pub(crate) fn of(self, bytes: &[u8]) -> Option<Checked<'_>> {
+        let Read { hash, header, event } = self;
+        Some(Checked { record: Record::parse(bytes).ok()?, hash, header, event })
+    }
 }
 
 /// A frame of a stretch whose header is undamaged.
@@ -89,6 +110,8 @@ impl Stretch {
 pub(crate) struct Reader<'a> {
     survey: &'a Survey,
     request_ids: Sightings,
+    /// Where the chain goes on; `None` after a record that is not right, which the verifier finds.
+    cursor: Option<ChainCursor>,
     fetch: Fetch<'a>,
     pieces: SyncSender<Piece>,
     spare: Receiver<Stretch>,
@@ -106,6 +129,7 @@ impl<'a> Reader<'a> {
         Reader {
             survey,
             request_ids: Sightings::new(survey.records),
+            cursor: Some(ChainCursor::origin()),
             fetch: Fetch::new(survey),
             pieces,
             spare,
@@ -151,6 +175,7 @@ impl<'a> Reader<'a> {
             let mut stretch = self.spare.try_recv().unwrap_or_default();
             stretch.segment = index;
             stretch.frames.clear();
+            stretch.read.clear();
             stretch.bytes.clear();
             stretch.bytes.append(&mut rest);
             let from = offset + stretch.bytes.len() as u64;
@@ -206,7 +231,7 @@ impl<'a> Reader<'a> {
             let body = &bytes[range.start + HEADER_BYTES..range.end - END_BYTES];
             let request_ids = match fault {
                 Some(_) => Ok(()),
-                None => self.look_for_request_ids(header.first, body),
+                None => self.look_over(header.first, body, &mut stretch.read),
             };
             let is_last = fault.is_some() || request_ids.is_err();
             stretch.frames.push(Span { header, offset: at, range, fault, request_ids });
@@ -218,11 +243,29 @@ impl<'a> Reader<'a> {
         Cut { length, stopped }
     }
 
-    /// Looks for the request ids of a frame's records among all before.
-    fn look_for_request_ids(&mut self, first: Position, body: &[u8]) -> Result<(), RequestIds> {
+    fn check<'b>(&mut self, bytes: &'b [u8]) -> Option<Checked<'b>> {
+        let checked = check(self.cursor.as_mut()?, bytes).ok();
+        if checked.is_none() {
+            self.cursor = None;
+        }
+        checked
+    }
+
+    /// Reads the records of a frame, and looks for their request ids among all before.
+    fn look_over(
+        &mut self,
+        first: Position,
+        body: &[u8],
+        read: &mut Vec<Read>,
+    ) -> Result<(), RequestIds> {
         for (position, bytes) in (first.get()..).zip(RecordSlices::new(body)) {
-            // What is not a record is found by the verifier.
-            let Ok(record) = Record::parse(bytes) else {
+            let record = if let Some(checked) = self.check(bytes) {
+                let Checked { record, hash, header, event } = checked;
+                read.push(Read { hash, header, event });
+                record
+            } else if let Ok(record) = Record::parse(bytes) {
+                record
+            } else {
                 return Ok(());
             };
             let hash = self.request_ids.hash(&record.request_id);

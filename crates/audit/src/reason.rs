@@ -14,6 +14,12 @@ use crate::balances::Imbalance;
 /// What is wrong at the first bad position of a log.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum Reason {
+    /// The log has no record, but an index lies beside it.
+    #[error(
+        "the log holds no record, but an index lies beside it, which is made only after the first \
+         record is durable: the records are missing"
+    )]
+    LogMissing,
     /// A file ends like a segment, but its name has no place in the row of segments.
     #[error("the file {name} has no place among the segments, which end here: was it renamed?")]
     SegmentName {
@@ -170,6 +176,7 @@ impl Reason {
     /// The reason in capitals, stable for programs.
     pub fn code(&self) -> &'static str {
         match self {
+            Reason::LogMissing => "LOG_MISSING",
             Reason::SegmentName { .. } | Reason::SegmentRenamed { .. } => "SEGMENT_RENAMED",
             Reason::SegmentHeader(_) => "SEGMENT_DAMAGED",
             Reason::SegmentGap { .. } => "SEGMENT_MISSING",

@@ -11,6 +11,56 @@ use bergulir_domain::{FundId, LedgerId, State};
 
 use crate::Reason;
 
+/// What a verification found.
+#[derive(Debug, Clone)]
+pub struct Verification {
+    /// One report a ledger, in the order of their names; at least one.
+    pub ledgers: Vec<LedgerReport>,
+    /// What lies among the ledgers of a data directory and is none. It has no part in the verdict,
+    /// for nothing was ever acknowledged there; but nor was it looked into.
+    pub passed_over: Vec<PassedOver>,
+}
+
+/// Something among the ledgers of a data directory that is not a ledger.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PassedOver {
+    /// The folder or file.
+    pub path: PathBuf,
+    /// Why it is not a ledger.
+    pub why: WhyPassedOver,
+}
+
+impl std::fmt::Display for PassedOver {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} ({})", self.path.display(), self.why)
+    }
+}
+
+/// Why something among the ledgers of a data directory is not a ledger.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WhyPassedOver {
+    /// No ledger can have its name.
+    Name,
+    /// It is not a folder.
+    NoFolder,
+    /// It has neither a log nor an index.
+    NoLog,
+    /// Its log has no record and there is no index: its creation was cut short before anything was
+    /// acknowledged.
+    NoRecord,
+}
+
+impl std::fmt::Display for WhyPassedOver {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            WhyPassedOver::Name => "its name cannot be a ledger's",
+            WhyPassedOver::NoFolder => "not a folder",
+            WhyPassedOver::NoLog => "no log in it",
+            WhyPassedOver::NoRecord => "no record in its log: never fully created",
+        })
+    }
+}
+
 /// What the verification of one log found.
 #[derive(Debug, Clone)]
 pub struct LedgerReport {
@@ -79,7 +129,7 @@ pub enum Finding {
         /// Where it begins.
         place: Place,
     },
-    /// There is no record at all.
+    /// There is no record at all, nor a sign that there ever was one.
     Empty,
     /// The bytes could not be read, or are of a version that is not known here.
     Unreadable {
@@ -91,6 +141,15 @@ pub enum Finding {
 }
 
 impl Finding {
+    /// Whether nothing but the rest of a creation was found that was cut short.
+    pub(crate) fn is_unborn(&self) -> bool {
+        match self {
+            Finding::Empty => true,
+            Finding::Torn { position, .. } => *position == Position::ZERO,
+            Finding::Valid | Finding::Invalid { .. } | Finding::Unreadable { .. } => false,
+        }
+    }
+
     /// The finding in one word.
     pub fn verdict(&self) -> Verdict {
         match self {

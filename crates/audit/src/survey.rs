@@ -132,7 +132,10 @@ pub(crate) fn survey(
 fn list(folder: &Path) -> Result<Survey, CannotTell> {
     let mut survey = Survey::default();
     let names = match find::names(folder) {
-        Err(CannotTell::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
+        // A link that leads nowhere is not an absent folder: the log is elsewhere.
+        Err(CannotTell::Io { source, .. })
+            if source.kind() == io::ErrorKind::NotFound && !folder.is_symlink() =>
+        {
             return Ok(survey);
         }
         names => names?,

@@ -3,8 +3,9 @@
 
 use std::collections::BTreeMap;
 use std::sync::mpsc::sync_channel;
-use std::thread;
 use std::time::Instant;
+use std::vec::Drain;
+use std::{mem, thread};
 
 use bergulir_chain::{
     ChainError, FrameError, Hash, LogSize, Position, RecordSlices, SegmentError, SegmentHeader,
@@ -20,10 +21,10 @@ use crate::diagnosis::{broken_link, broken_segment, link};
 use crate::fetch::Fetch;
 use crate::find::LogFolder;
 use crate::past::Past;
-use crate::reader::{Piece, Reader, RequestIds, Span, Stretch};
+use crate::reader::{Piece, Read, Reader, RequestIds, Span, Stretch};
 use crate::reason::Reason;
 use crate::report::{Finding, FundReport, LedgerReport, Place, Totals};
-use crate::survey::{Survey, survey};
+use crate::survey::{Survey, Torn, survey};
 use crate::{CannotTell, Options, Progress, Stage};
 
 /// How many pieces the reader may be ahead.
@@ -124,10 +125,14 @@ impl<'a> Verifier<'a> {
             for piece in from_reader {
                 match piece {
                     Piece::Segment { index, header } => self.segment(index, header)?,
-                    Piece::Frames(stretch) => {
+                    Piece::Frames(mut stretch) => {
+                        let mut read = mem::take(&mut stretch.read);
+                        let mut ahead = read.drain(..);
                         for span in &stretch.frames {
-                            self.frame(&stretch, span)?;
+                            self.frame(&stretch, span, &mut ahead)?;
                         }
+                        drop(ahead);
+                        stretch.read = read;
                         progress(self.replica.size().get());
                         // If the reader is done, nobody needs the memory.
                         let _ = back.try_send(stretch);
@@ -174,7 +179,13 @@ impl<'a> Verifier<'a> {
         Ok(())
     }
 
-    fn frame(&mut self, stretch: &Stretch, span: &Span) -> Result<(), Stop> {
+    /// Verifies a frame. `ahead` gives what the reader read of its records and those after it.
+    fn frame(
+        &mut self,
+        stretch: &Stretch,
+        span: &Span,
+        ahead: &mut Drain<'_, Read>,
+    ) -> Result<(), Stop> {
         self.place = Some((stretch.segment, span.offset));
         let stated = span.header.first;
         if stated != self.next() {
@@ -188,7 +199,7 @@ impl<'a> Verifier<'a> {
             Err(RequestIds::Unknown { .. }) | Ok(()) => None,
         };
         for bytes in stretch.records(span) {
-            self.record(bytes, None)?;
+            self.record(bytes, ahead.next(), None)?;
             if let Some((position, first)) = repeated
                 && position < self.next()
             {
@@ -215,7 +226,7 @@ impl<'a> Verifier<'a> {
         let mut start = frame::HEADER_BYTES + LENGTH_BYTES;
         let mut records: RecordSlices<'_> = stretch.records(span);
         for bytes in records.by_ref().take(span.header.records as usize) {
-            if let Err(stop) = self.record(bytes, Some((frame, start))) {
+            if let Err(stop) = self.record(bytes, None, Some((frame, start))) {
                 return match stop {
                     Stop::Bad { position, reason } => {
                         let record = Box::new(reason);
@@ -236,12 +247,21 @@ impl<'a> Verifier<'a> {
         Stop::Bad { position, reason }
     }
 
-    /// Verifies the next record. `damaged` is its frame if that does not match its sum, and where
-    /// the record begins in it.
-    fn record(&mut self, bytes: &[u8], damaged: Option<(&[u8], usize)>) -> Result<(), Stop> {
+    /// Verifies the next record. `read` is what the reader read of it, if it found it right;
+    /// `damaged` is its frame if that does not match its sum, and where the record begins in it.
+    fn record(
+        &mut self,
+        bytes: &[u8],
+        read: Option<Read>,
+        damaged: Option<(&[u8], usize)>,
+    ) -> Result<(), Stop> {
         let position = self.next();
         let before = self.replica.head_hash();
-        let replayed = match self.replica.replay(bytes, &self.past) {
+        let replayed = match read.and_then(|read| read.of(bytes)) {
+            Some(checked) => self.replica.decide(checked, &self.past),
+            None => self.replica.replay(bytes, &self.past),
+        };
+        let replayed = match replayed {
             Ok(replayed) => replayed,
             Err(error) => return Err(self.refused(error, bytes, damaged)),
         };
@@ -366,17 +386,25 @@ impl<'a> Verifier<'a> {
                 Finding::Invalid { position, reason, place }
             }
             (Some(Stop::Unreadable { position, why }), _) => Finding::Unreadable { position, why },
+            (None, torn) if self.folder.has_index && self.replica.size().is_empty() => {
+                Finding::Invalid {
+                    position: self.next(),
+                    reason: Reason::LogMissing,
+                    place: torn.map(|torn| self.torn_at(torn)),
+                }
+            }
             (None, Some(torn)) => Finding::Torn {
                 position: self.next(),
                 bytes: torn.bytes,
-                place: Place {
-                    file: self.survey.segments[torn.segment].path.clone(),
-                    offset: torn.offset,
-                },
+                place: self.torn_at(torn),
             },
             (None, None) if self.replica.size().is_empty() => Finding::Empty,
             (None, None) => Finding::Valid,
         }
+    }
+
+    fn torn_at(&self, torn: Torn) -> Place {
+        Place { file: self.survey.segments[torn.segment].path.clone(), offset: torn.offset }
     }
 
     /// The records before the first bad one, and the hash of the last of them.

@@ -2,10 +2,13 @@
 
 use std::path::{Path, PathBuf};
 
-use bergulir_audit::{CannotTell, Finding, LedgerReport, Options, Stage, Verdict};
+use bergulir_audit::{
+    CannotTell, Finding, LedgerReport, Options, PassedOver, Stage, Verdict, Verification,
+};
 use bergulir_domain::LedgerId;
 use clap::{Args, Subcommand};
 use serde::Serialize;
+use serde_json::json;
 
 use crate::failure::Failure;
 use crate::output::{self, Page, count, exact, rupiah};
@@ -35,7 +38,7 @@ enum AuditCommand {
         #[arg(value_name = "DIR")]
         path: PathBuf,
         /// Only this ledger
-        #[arg(long)]
+        #[arg(long, value_parser = bergulir_proto::name::ledger_id)]
         ledger: Option<LedgerId>,
     },
 }
@@ -73,8 +76,8 @@ struct Found {
 
 pub(crate) fn run(args: AuditArgs, json: bool) -> Result<(), Failure> {
     let AuditCommand::Verify { path, ledger } = args.command;
-    let reports =
-        verify(&path, ledger).map_err(|error| Failure::CouldNotTell(error.to_string()))?;
+    let Verification { ledgers: reports, passed_over } =
+        verify(&path, ledger).map_err(Failure::could_not)?;
     let mut worst = Verdict::Valid;
     for report in &reports {
         worst = worst.max(report.finding.verdict());
@@ -88,6 +91,7 @@ pub(crate) fn run(args: AuditArgs, json: bool) -> Result<(), Failure> {
             page.print()?;
         }
     }
+    show_passed_over(&passed_over, json)?;
     match worst {
         Verdict::Valid => Ok(()),
         Verdict::Invalid => Err(Failure::Invalid),
@@ -98,13 +102,10 @@ pub(crate) fn run(args: AuditArgs, json: bool) -> Result<(), Failure> {
 }
 
 /// Verifies what lies at that path, with a bar if it takes long.
-pub(crate) fn verify(
-    path: &Path,
-    ledger: Option<LedgerId>,
-) -> Result<Vec<LedgerReport>, CannotTell> {
+pub(crate) fn verify(path: &Path, ledger: Option<LedgerId>) -> Result<Verification, CannotTell> {
     let options = Options { ledger, ..Options::default() };
     let mut bar = Bar::patient();
-    let reports = bergulir_audit::verify(path, &options, &mut |progress| {
+    let found = bergulir_audit::verify(path, &options, &mut |progress| {
         let what = match progress.stage {
             Stage::Survey => "mencari / surveying (bytes)",
             Stage::Verify => "memeriksa / verifying (records)",
@@ -112,7 +113,26 @@ pub(crate) fn verify(
         bar.tell(what, progress.done, progress.total);
     });
     bar.done();
-    reports
+    found
+}
+
+/// Says what lies among the ledgers and is none: to programs in one line beside the answer.
+fn show_passed_over(passed_over: &[PassedOver], json: bool) -> Result<(), Failure> {
+    if passed_over.is_empty() {
+        return Ok(());
+    }
+    if json {
+        let each = passed_over
+            .iter()
+            .map(|one| json!({"path": one.path.display().to_string(), "why": one.why.to_string()}));
+        eprintln!("{}", json!({"passed_over": each.collect::<Vec<_>>()}));
+        return Ok(());
+    }
+    let mut page = Page::default();
+    for one in passed_over {
+        page.line(format_args!("Dilewati / Passed over: {one}"));
+    }
+    page.print()
 }
 
 /// Whether a finding is bad, where, why, and in which file.

@@ -22,7 +22,7 @@ pub(crate) struct BalanceArgs {
     #[command(flatten)]
     moment: MomentArgs,
     /// What: funds/F, funds/F/accounts/A or loans/L
-    #[arg(required = true, value_name = "NAME")]
+    #[arg(required = true, value_name = "NAME", value_parser = parse::owner)]
     names: Vec<String>,
 }
 

@@ -12,7 +12,7 @@ use uuid::Uuid;
 use crate::choices::BatchMode;
 use crate::client::{Client, ClientArgs};
 use crate::failure::Failure;
-use crate::output;
+use crate::{output, parse};
 
 /// Send commands from a file, all or nothing or each by itself
 ///
@@ -27,7 +27,7 @@ pub(crate) struct BatchArgs {
     #[arg(long)]
     mode: BatchMode,
     /// Refuse unless the log has exactly this many records; atomic only
-    #[arg(long, value_name = "RECORDS")]
+    #[arg(long, value_name = "RECORDS", value_parser = parse::whole)]
     expected_position: Option<u64>,
     /// Let the server decide, and record nothing; atomic only
     #[arg(long)]

@@ -3,7 +3,7 @@
 use std::future::Future;
 use std::time::Duration;
 
-use bergulir_domain::{LedgerId, PrincipalId, Timestamp};
+use bergulir_domain::{PrincipalId, Timestamp};
 use bergulir_proto::pb::ledger_service_client::LedgerServiceClient;
 use bergulir_proto::pb::log_service_client::LogServiceClient;
 use bergulir_proto::pb::query_service_client::QueryServiceClient;
@@ -39,7 +39,7 @@ pub(crate) struct ClientArgs {
     )]
     address: String,
     /// The ledger
-    #[arg(long, global = true, help_heading = "Server", env = "BERGULIR_LEDGER", value_parser = parse::checked::<LedgerId>)]
+    #[arg(long, global = true, help_heading = "Server", env = "BERGULIR_LEDGER", value_parser = parse::ledger)]
     ledger: Option<String>,
     /// Who you are: an opaque id, never a person's name; needed for every command
     #[arg(
@@ -72,7 +72,7 @@ pub(crate) struct WriteArgs {
     #[arg(long, help_heading = "Sending")]
     validate_only: bool,
     /// Refuse unless the log has exactly this many records
-    #[arg(long, help_heading = "Sending", value_name = "RECORDS")]
+    #[arg(long, help_heading = "Sending", value_name = "RECORDS", value_parser = parse::whole)]
     expected_position: Option<u64>,
 }
 
@@ -99,7 +99,7 @@ pub(crate) struct Envelope {
 #[derive(Debug, Clone, Args)]
 pub(crate) struct FreshArgs {
     /// Answer only from a state that reflects the record at this position
-    #[arg(long, value_name = "POSITION")]
+    #[arg(long, value_name = "POSITION", value_parser = parse::whole)]
     pub(crate) min_position: Option<u64>,
 }
 
@@ -132,7 +132,7 @@ impl PageArgs {
 #[derive(Debug, Clone, Args)]
 pub(crate) struct MomentArgs {
     /// As after the record at this position
-    #[arg(long, value_name = "POSITION", conflicts_with = "as_of_recorded")]
+    #[arg(long, value_name = "POSITION", conflicts_with = "as_of_recorded", value_parser = parse::whole)]
     pub(crate) as_of_position: Option<u64>,
     /// As after the last record at or before this instant, such as 2026-03-16T09:30:00+07:00
     #[arg(long, value_name = "INSTANT", value_parser = parse::instant)]
@@ -159,12 +159,7 @@ pub(crate) struct Client {
 impl Client {
     /// Connects to the server that the command line names.
     pub(crate) async fn connect(args: &ClientArgs, json: bool) -> Result<Client, Failure> {
-        // `serve` prints an address, not a URL: what it prints can be passed on as it is.
-        let url = if args.address.contains("://") {
-            args.address.clone()
-        } else {
-            format!("http://{}", args.address)
-        };
+        let url = url(&args.address)?;
         let endpoint = Endpoint::from_shared(url)
             .map_err(|_| {
                 Failure::Usage(format!(
@@ -274,6 +269,25 @@ impl Client {
     }
 }
 
+/// Where a server listens as a URL. `serve` prints an address, not a URL: what it prints can be
+/// passed on as it is.
+fn url(address: &str) -> Result<String, Failure> {
+    match address.split_once("://") {
+        None => Ok(format!("http://{address}")),
+        Some((scheme, _)) if scheme.eq_ignore_ascii_case("http") => Ok(address.to_owned()),
+        Some((scheme, rest)) if scheme.eq_ignore_ascii_case("https") => {
+            Err(Failure::Usage(format!(
+                "--address {address}: there is no TLS yet, and nothing is sent in the clear to an \
+                 address that asks for it; a server on this machine is at http://{rest}"
+            )))
+        }
+        Some((scheme, _)) => Err(Failure::Usage(format!(
+            "--address {address}: {scheme}:// is not spoken; it must be an address such as \
+             127.0.0.1:7447 or {DEFAULT_ADDRESS}"
+        ))),
+    }
+}
+
 /// What the operating system said at the bottom of an error.
 pub(crate) fn innermost(error: &dyn std::error::Error) -> String {
     let mut error = error;
@@ -335,3 +349,20 @@ macro_rules! list {
 }
 
 pub(crate) use {ask, list, post};
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_that_asks_for_tls_is_refused() {
+        assert_eq!(url("127.0.0.1:7447").unwrap(), "http://127.0.0.1:7447");
+        assert_eq!(url("http://[::1]:7447").unwrap(), "http://[::1]:7447");
+        for address in ["https://127.0.0.1:7447", "HTTPS://ledger.example.go.id"] {
+            let refused = url(address).unwrap_err();
+            assert!(refused.to_string().contains("there is no TLS yet"), "{refused}");
+            assert_eq!(refused.exit_code(), crate::exit::COULD_NOT_TELL);
+        }
+        assert!(url("ftp://x").is_err());
+    }
+}

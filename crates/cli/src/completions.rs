@@ -1,6 +1,6 @@
 //! `bergulir completions`: what a shell needs to complete commands.
 
-use clap::{Args, CommandFactory as _};
+use clap::Args;
 use clap_complete::Shell;
 
 use crate::failure::Failure;
@@ -18,7 +18,7 @@ pub(crate) struct CompletionsArgs {
 
 pub(crate) fn run(args: &CompletionsArgs) -> Result<(), Failure> {
     let mut script = Vec::new();
-    let mut command = crate::Cli::command();
+    let mut command = crate::command();
     clap_complete::generate(args.shell, &mut command, "bergulir", &mut script);
     std::io::Write::write_all(&mut std::io::stdout(), &script)?;
     Ok(())

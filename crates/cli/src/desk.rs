@@ -15,7 +15,7 @@ use tonic::transport::{Channel, Endpoint};
 use tonic::{Request, Response, Status};
 use uuid::Uuid;
 
-use crate::client::PRINCIPAL_KEY;
+use crate::client::{PRINCIPAL_KEY, innermost};
 use crate::failure::{Failure, Refusal};
 
 /// So many commands go in one batch.
@@ -54,10 +54,11 @@ pub(crate) struct Desk {
 impl Desk {
     /// Connects to the server.
     pub(crate) async fn at(address: std::net::SocketAddr, ledger: &str) -> Result<Desk, Failure> {
-        let endpoint = Endpoint::from_shared(format!("http://{address}"))
-            .map_err(|error| Failure::CouldNotTell(error.to_string()))?;
+        let endpoint =
+            Endpoint::from_shared(format!("http://{address}")).map_err(Failure::could_not)?;
         let channel = endpoint.connect().await.map_err(|error| {
-            Failure::CouldNotTell(format!("the server does not answer at {address}: {error}"))
+            let why = innermost(&error);
+            Failure::CouldNotTell(format!("the server does not answer at {address}: {why}"))
         })?;
         Ok(Desk { channel, ledger: format!("ledgers/{ledger}") })
     }

@@ -63,6 +63,7 @@ pub(crate) struct ReturnArgs {
     #[command(flatten)]
     write: WriteArgs,
     /// The position of the record of the tranche or grant
+    #[arg(value_parser = parse::whole)]
     disbursement: u64,
     #[command(flatten)]
     booking: BookingArgs,

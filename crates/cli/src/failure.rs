@@ -23,10 +23,7 @@ pub(crate) enum Failure {
     #[error("{}", .0.message)]
     Refused(Box<Refusal>),
     /// Nobody knows whether the command took effect.
-    #[error(
-        "the outcome is unknown ({}): the command may or may not have been recorded. Send the same \
-         command again with --request-id {request_id}; it takes effect once", .refusal.message
-    )]
+    #[error("{}", unknown(request_id, refusal))]
     OutcomeUnknown {
         /// The id to send it again with.
         request_id: String,
@@ -130,7 +127,43 @@ impl Refusal {
     }
 }
 
+/// What to do about an answer that did not come.
+fn unknown(request_id: &str, refusal: &Refusal) -> String {
+    let message = &refusal.message;
+    let recorded = refusal.facts.iter().any(|(name, _)| name == "recorded_at_position");
+    let (begin, end) = if recorded {
+        ("the answer is missing, and not the record", "")
+    } else {
+        ("the outcome is unknown", ": the command may or may not have been recorded")
+    };
+    format!(
+        "{begin} ({message}){end}. Send the same command again with --request-id {request_id}; it \
+         takes effect once"
+    )
+}
+
+/// An error with everything behind it that it does not say itself, such as what the operating
+/// system said.
+pub(crate) fn with_sources(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(error) = source {
+        let more = error.to_string();
+        if !text.contains(&more) {
+            text.push_str(": ");
+            text.push_str(&more);
+        }
+        source = error.source();
+    }
+    text
+}
+
 impl Failure {
+    /// Something did not work that has nothing to do with a server's answer.
+    pub(crate) fn could_not(error: impl std::error::Error + 'static) -> Failure {
+        Failure::CouldNotTell(with_sources(&error))
+    }
+
     /// A status that answers a command with that request id.
     pub(crate) fn of_command(status: &Status, request_id: &str) -> Failure {
         let refusal = Box::new(Refusal::of_status(status));
@@ -247,6 +280,30 @@ mod tests {
             "  reason: INSUFFICIENT_FUNDS (FAILED_PRECONDITION)\n  fund: dana\n  has: 1.50\n"
         );
         assert_eq!(refusal.json()["metadata"]["has"], "1.50");
+    }
+
+    #[test]
+    fn an_error_says_what_is_behind_it() {
+        #[derive(Debug, Error)]
+        #[error("could not lock data/LOCK")]
+        struct Lock(#[source] std::io::Error);
+        #[derive(Debug, Error)]
+        #[error(transparent)]
+        struct Node(Lock);
+        let denied = std::io::Error::new(std::io::ErrorKind::PermissionDenied, "Permission denied");
+        let failure = Failure::could_not(Node(Lock(denied)));
+        assert_eq!(failure.to_string(), "could not lock data/LOCK: Permission denied");
+    }
+
+    #[test]
+    fn what_is_recorded_is_not_said_to_be_unknown() {
+        let described = Described::new(Code::Unavailable, "OUTCOME_UNKNOWN", "it IS recorded")
+            .with("recorded_at_position", 7);
+        let failure = Failure::of_command(&described.status(), "id");
+        assert_eq!(failure.exit_code(), exit::OUTCOME_UNKNOWN);
+        let said = failure.to_string();
+        assert!(said.contains("it IS recorded") && said.contains("--request-id id"), "{said}");
+        assert!(!said.contains("may or may not"), "{said}");
     }
 
     #[test]

@@ -86,7 +86,7 @@ enum FundCommand {
         #[arg(value_parser = parse::checked::<FundId>)]
         fund: String,
         /// The position of the record that allocated it
-        #[arg(long, value_name = "POSITION")]
+        #[arg(long, value_name = "POSITION", value_parser = parse::whole)]
         allocation: u64,
         /// How much of it goes back
         #[arg(long, value_parser = parse::amount)]
@@ -102,6 +102,7 @@ enum FundCommand {
         #[command(flatten)]
         write: WriteArgs,
         /// The position of the record of the proposal
+        #[arg(value_parser = parse::whole)]
         proposal: u64,
         #[command(flatten)]
         booking: BookingArgs,

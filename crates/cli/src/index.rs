@@ -12,7 +12,7 @@ use bergulir_store::index::{Index, IndexOptions};
 use clap::{Args, Subcommand};
 use serde_json::json;
 
-use crate::failure::Failure;
+use crate::failure::{Failure, with_sources};
 use crate::output;
 use crate::progress::Bar;
 
@@ -43,7 +43,7 @@ struct WhichArgs {
     #[arg(long, env = "BERGULIR_DATA", value_name = "DIR")]
     data: PathBuf,
     /// Only this ledger
-    #[arg(long)]
+    #[arg(long, value_parser = bergulir_proto::name::ledger_id)]
     ledger: Option<LedgerId>,
 }
 
@@ -63,21 +63,21 @@ pub(crate) fn run(args: IndexArgs, json: bool) -> Result<(), Failure> {
     if discard {
         let _lock = lock(&which.data)?;
         for folder in index_folders(&ledgers, which.ledger)? {
-            Index::discard(&folder).map_err(|error| could_not(&error))?;
+            Index::discard(&folder).map_err(Failure::could_not)?;
         }
     }
     for (ledger, identity, records) in catch_up(&which.data, which.ledger)? {
         let _lock = lock(&which.data)?;
         let folder = ledgers.join(ledger.as_str()).join(INDEX_FOLDER);
-        let opened = Index::open(&folder, &IndexOptions::new(identity))
-            .map_err(|error| could_not(&error))?;
+        let opened =
+            Index::open(&folder, &IndexOptions::new(identity)).map_err(Failure::could_not)?;
         if opened.index.applied().get() != records {
             return Err(Failure::CouldNotTell(format!(
                 "the index of {ledger} reaches {} of {records} records: is a server running?",
                 opened.index.applied()
             )));
         }
-        let digest = opened.index.content_digest().map_err(|error| could_not(&error))?;
+        let digest = opened.index.content_digest().map_err(Failure::could_not)?;
         if json {
             let digest = digest.to_string();
             let ledger = ledger.as_str();
@@ -100,8 +100,8 @@ fn index_folders(ledgers: &Path, only: Option<LedgerId>) -> Result<Vec<PathBuf>,
         };
     }
     let mut folders = Vec::new();
-    for folder in std::fs::read_dir(ledgers).map_err(|error| could_not(&error))? {
-        let name = folder.map_err(|error| could_not(&error))?.file_name();
+    for folder in std::fs::read_dir(ledgers).map_err(Failure::could_not)? {
+        let name = folder.map_err(Failure::could_not)?.file_name();
         if let Some(ledger) = name.to_str().and_then(|name| LedgerId::new(name).ok()) {
             folders.push(ledgers.join(ledger.as_str()).join(INDEX_FOLDER));
         }
@@ -120,7 +120,7 @@ fn catch_up(data: &Path, only: Option<LedgerId>) -> Result<Vec<(LedgerId, Hash, 
         let mut bar = bar.lock().unwrap_or_else(PoisonError::into_inner);
         bar.tell(&format!("{ledger}: replaying records"), done, all);
     })
-    .map_err(|error| could_not(&error))?;
+    .map_err(Failure::could_not)?;
     bar.lock().unwrap_or_else(PoisonError::into_inner).done();
     let found = facts(&node, only);
     node.stop();
@@ -136,11 +136,13 @@ fn facts(node: &Node, only: Option<LedgerId>) -> Result<Vec<(LedgerId, Hash, u64
         let ledger = match slot {
             Slot::Open(ledger) => ledger,
             Slot::Broken(error) => {
-                return Err(Failure::CouldNotTell(format!("ledger {id}: {error}")));
+                return Err(Failure::CouldNotTell(format!(
+                    "ledger {id}: {}",
+                    with_sources(&*error)
+                )));
             }
         };
-        let first =
-            ledger.records(Position::new(0), ReadLimit::ONE).map_err(|error| could_not(&error))?;
+        let first = ledger.records(Position::new(0), ReadLimit::ONE).map_err(Failure::could_not)?;
         let identity = first
             .iter()
             .next()
@@ -154,23 +156,9 @@ fn facts(node: &Node, only: Option<LedgerId>) -> Result<Vec<(LedgerId, Hash, u64
 }
 
 fn lock(data: &Path) -> Result<DataLock, Failure> {
-    DataLock::acquire(data).map_err(|error| could_not(&error))
+    DataLock::acquire(data).map_err(Failure::could_not)
 }
 
 fn no_such(ledger: LedgerId) -> Failure {
     Failure::Input(format!("there is no ledger {ledger} in the data directory"))
-}
-
-fn could_not(error: &dyn std::error::Error) -> Failure {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(error) = source {
-        let more = error.to_string();
-        if !text.contains(&more) {
-            text.push_str(": ");
-            text.push_str(&more);
-        }
-        source = error.source();
-    }
-    Failure::CouldNotTell(text)
 }

@@ -1,6 +1,5 @@
 //! `bergulir ledger`: opens and reads ledgers.
 
-use bergulir_domain::LedgerId;
 use bergulir_domain::ledger::Region;
 use bergulir_domain::text::VerifierKey;
 use bergulir_proto::pb;
@@ -68,7 +67,7 @@ enum LedgerCommand {
         #[command(flatten)]
         fresh: FreshArgs,
         /// The ledger [default: the one of --ledger]
-        #[arg(value_parser = parse::checked::<LedgerId>)]
+        #[arg(value_parser = parse::ledger)]
         id: Option<String>,
     },
     /// List the ledgers of the node

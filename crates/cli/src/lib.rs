@@ -34,7 +34,7 @@ mod words;
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 use crate::failure::Failure;
 
@@ -75,9 +75,24 @@ enum Command {
     Completions(completions::CompletionsArgs),
 }
 
+/// The whole command line.
+pub(crate) fn command() -> clap::Command {
+    taking_negative_numbers(Cli::command())
+}
+
+/// A negative number is a value, and not an option that nobody knows: so it is refused with what
+/// is wrong with it.
+fn taking_negative_numbers(command: clap::Command) -> clap::Command {
+    let command = command.mut_args(|arg| {
+        let takes = arg.get_action().takes_values();
+        if takes { arg.allow_negative_numbers(true) } else { arg }
+    });
+    command.mut_subcommands(taking_negative_numbers)
+}
+
 /// Reads the command line, does what it says, and tells how it went.
 pub fn run() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = Cli::from_arg_matches(&command().get_matches()).unwrap_or_else(|error| error.exit());
     let json = cli.json;
     match dispatch(cli) {
         Ok(()) => exit::code(exit::DONE),
@@ -124,12 +139,38 @@ fn dispatch(cli: Cli) -> Result<(), Failure> {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory as _;
-
     use super::*;
 
     #[test]
     fn the_command_line_is_sound() {
-        Cli::command().debug_assert();
+        command().debug_assert();
+    }
+
+    #[test]
+    fn a_negative_number_is_refused_for_what_it_is() {
+        let said = |line: &str| {
+            let refused = command().try_get_matches_from(line.split(' ')).unwrap_err();
+            refused.to_string()
+        };
+        let booking = "--bank BJB --bank-reference T --value-date 2026-03-16";
+        for (line, expected) in [
+            ("disburse l --amount -5", "must not be negative"),
+            ("disburse l --amount -5.50", "must not be negative"),
+            ("disburse l --amount 0", "must be more than zero"),
+            ("repay l --amount 5 --to-interest -1", "must not be negative"),
+            ("reversal propose -7 --reason x", "must not be negative"),
+            ("log record -1", "must not be negative"),
+            ("log records --from -1", "must not be negative"),
+            ("balance funds/f --as-of-position -1", "must not be negative"),
+            ("balance dana", "(funds/dana?)"),
+            ("fund show f --ledger ..", "must begin with a letter or a digit"),
+            ("audit verify x --ledger -", "must begin with a letter or a digit"),
+            ("index digest --data x --ledger .x", "must begin with a letter or a digit"),
+        ] {
+            let all =
+                format!("bergulir {line} {}", if line.contains("--amount") { booking } else { "" });
+            let said = said(all.trim_end());
+            assert!(said.contains(expected), "{line}: {said}");
+        }
     }
 }

@@ -7,7 +7,7 @@ use tonic::{Status, Streaming};
 use crate::client::{Client, ClientArgs, ask};
 use crate::failure::Failure;
 use crate::output::{self, hex, instant};
-use crate::words;
+use crate::{parse, words};
 
 /// Read the log: its head, one record, a range, or everything as it comes
 #[derive(Debug, Args)]
@@ -25,15 +25,16 @@ enum LogCommand {
     /// Show one record
     Record {
         /// Its place
+        #[arg(value_parser = parse::whole)]
         position: u64,
     },
     /// Show a range of records, to the head as it is now
     Records {
         /// The first one
-        #[arg(long, default_value_t = 0, value_name = "POSITION")]
+        #[arg(long, default_value_t = 0, value_name = "POSITION", value_parser = parse::whole)]
         from: u64,
         /// How many at most
-        #[arg(long, value_name = "N")]
+        #[arg(long, value_name = "N", value_parser = parse::whole)]
         limit: Option<u64>,
         /// Only position, hash and bytes
         #[arg(long)]
@@ -42,19 +43,19 @@ enum LogCommand {
     /// Show every record from a position on, and then each new one; stop with Ctrl-C
     Subscribe {
         /// The first one [default: the next that is recorded]
-        #[arg(long, value_name = "POSITION")]
+        #[arg(long, value_name = "POSITION", value_parser = parse::whole)]
         from: Option<u64>,
         /// Only position, hash and bytes
         #[arg(long)]
         verbatim: bool,
         /// Only records that concern this fund: funds/F; may be given again
-        #[arg(long = "fund", value_name = "NAME")]
+        #[arg(long = "fund", value_name = "NAME", value_parser = parse::fund)]
         funds: Vec<String>,
         /// Only records that concern this account: funds/F/accounts/A; may be given again
-        #[arg(long = "account", value_name = "NAME")]
+        #[arg(long = "account", value_name = "NAME", value_parser = parse::account)]
         accounts: Vec<String>,
         /// Only records that concern this cooperative: cooperatives/C; may be given again
-        #[arg(long = "coop", value_name = "NAME")]
+        #[arg(long = "coop", value_name = "NAME", value_parser = parse::cooperative)]
         cooperatives: Vec<String>,
         /// Only events of this kind, such as disbursed; may be given again
         #[arg(long = "kind")]

@@ -4,9 +4,11 @@
 use std::fmt::Display;
 use std::str::FromStr;
 
+use bergulir_domain::id::{FundKind, Id};
 use bergulir_domain::ledger::Origin;
 use bergulir_domain::money::{Currency, Money, Rate};
 use bergulir_domain::{Amount, Date, Timestamp};
+use bergulir_proto::name::{self, AccountName, CooperativeName, FundName, OwnerName, TrailName};
 use rust_decimal::Decimal;
 use time::format_description::well_known::Rfc3339;
 use time::{Month, OffsetDateTime};
@@ -109,6 +111,65 @@ pub(crate) fn origin(text: &str) -> Result<String, String> {
     Ok(text.to_owned())
 }
 
+/// A ledger's id; kept as it was typed.
+pub(crate) fn ledger(text: &str) -> Result<String, String> {
+    name::ledger_id(text).map_err(|error| error.to_string())?;
+    Ok(text.to_owned())
+}
+
+/// A name within the ledger, such as `funds/dana`, or a full one; kept as it was typed.
+fn named<N: FromStr>(text: &str, forms: &[&str]) -> Result<String, String> {
+    if text.parse::<N>().is_ok() || format!("ledgers/any/{text}").parse::<N>().is_ok() {
+        return Ok(text.to_owned());
+    }
+    // What a bare id most likely means.
+    let meant = match forms {
+        [first, ..] if Id::<FundKind>::new(text).is_ok() => {
+            let kind = first.split('/').next().unwrap_or(first);
+            format!(" ({kind}/{text}?)")
+        }
+        _ => String::new(),
+    };
+    Err(format!("must be a name of the form {}{meant}", forms.join(" or ")))
+}
+
+/// What has balances: a fund, an account or a loan.
+pub(crate) fn owner(text: &str) -> Result<String, String> {
+    named::<OwnerName>(text, &["funds/F", "funds/F/accounts/A", "loans/L"])
+}
+
+/// What has a trail: a fund, an account, a loan or a cooperative.
+pub(crate) fn trail(text: &str) -> Result<String, String> {
+    let forms = ["funds/F", "funds/F/accounts/A", "loans/L", "cooperatives/C"];
+    named::<TrailName>(text, &forms)
+}
+
+/// A fund by its name.
+pub(crate) fn fund(text: &str) -> Result<String, String> {
+    named::<FundName>(text, &["funds/F"])
+}
+
+/// An account by its name.
+pub(crate) fn account(text: &str) -> Result<String, String> {
+    named::<AccountName>(text, &["funds/F/accounts/A"])
+}
+
+/// A cooperative by its name.
+pub(crate) fn cooperative(text: &str) -> Result<String, String> {
+    named::<CooperativeName>(text, &["cooperatives/C"])
+}
+
+/// A position, or a number of records: zero or more.
+pub(crate) fn whole(text: &str) -> Result<u64, String> {
+    if !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit()) {
+        return text.parse().map_err(|_| format!("must be at most {}", u64::MAX));
+    }
+    match text.strip_prefix('-') {
+        Some(rest) if whole(rest).is_ok() => Err("must not be negative".to_owned()),
+        Some(_) | None => Err("must be a whole number, without separators".to_owned()),
+    }
+}
+
 /// Anything of the domain that says itself what is wrong with a text; kept as it was typed.
 pub(crate) fn checked<T>(text: &str) -> Result<String, String>
 where
@@ -198,6 +259,41 @@ mod tests {
         assert_eq!(micros("1970-01-01T00:00:00.000001Z"), Ok(1));
         assert!(micros("1970-01-01T00:00:00.0000001Z").is_err());
         assert!(micros("2026-03-16").is_err());
+    }
+
+    #[test]
+    fn a_name_is_one_within_the_ledger_or_a_full_one() {
+        for text in ["funds/dana", "funds/dana/accounts/a", "loans/l", "ledgers/kab/funds/dana"] {
+            assert_eq!(owner(text), Ok(text.to_owned()));
+            assert_eq!(trail(text), Ok(text.to_owned()));
+        }
+        let wanted = "must be a name of the form funds/F or funds/F/accounts/A or loans/L";
+        assert_eq!(owner("dana"), Err(format!("{wanted} (funds/dana?)")));
+        assert_eq!(owner("cooperatives/c"), Err(wanted.to_owned()));
+        assert_eq!(owner("ledgers/../funds/dana"), Err(wanted.to_owned()));
+        assert!(trail("cooperatives/c").is_ok());
+        assert!(cooperative("c-1").unwrap_err().ends_with("(cooperatives/c-1?)"));
+        assert!(fund("funds/dana").is_ok() && account("funds/dana").is_err());
+    }
+
+    #[test]
+    fn a_ledger_is_not_named_like_another_place() {
+        assert_eq!(ledger("kab.36-03"), Ok("kab.36-03".to_owned()));
+        for text in ["..", ".", ".kab", "-"] {
+            let why = "a ledger's id must begin with a letter or a digit";
+            assert_eq!(ledger(text), Err(why.to_owned()), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_position_is_a_whole_number() {
+        assert_eq!(whole("0"), Ok(0));
+        assert_eq!(whole("18446744073709551615"), Ok(u64::MAX));
+        assert_eq!(whole("-1"), Err("must not be negative".to_owned()));
+        assert!(whole("18446744073709551616").unwrap_err().starts_with("must be at most"));
+        for text in ["", "-", "+1", "1.0", "1_000", "x", "--1"] {
+            assert!(whole(text).unwrap_err().starts_with("must be a whole number"), "{text}");
+        }
     }
 
     #[test]

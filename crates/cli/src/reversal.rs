@@ -29,6 +29,7 @@ enum ReversalCommand {
         #[command(flatten)]
         write: WriteArgs,
         /// The position of the record to undo
+        #[arg(value_parser = parse::whole)]
         position: u64,
         /// Why
         #[arg(long, value_parser = parse::checked::<Reason>)]
@@ -43,6 +44,7 @@ enum ReversalCommand {
         #[command(flatten)]
         write: WriteArgs,
         /// The position of the record of the proposal
+        #[arg(value_parser = parse::whole)]
         proposal: u64,
     },
 }
@@ -75,6 +77,7 @@ struct DecisionArgs {
     #[command(flatten)]
     write: WriteArgs,
     /// The position of the record of the proposal
+    #[arg(value_parser = parse::whole)]
     proposal: u64,
     /// Why
     #[arg(long, value_parser = parse::checked::<Reason>)]

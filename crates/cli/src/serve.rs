@@ -46,9 +46,9 @@ pub(crate) async fn run(args: ServeArgs) -> Result<(), Failure> {
     };
     let running = bergulir_server::start(ServerOptions::new(args.data, args.listen), progress)
         .await
-        .map_err(|error| Failure::CouldNotTell(error.to_string()))?;
+        .map_err(Failure::could_not)?;
     output::line(format_args!("listening on {}", running.address()))?;
-    running.serve_until(stop).await.map_err(|error| Failure::CouldNotTell(error.to_string()))
+    running.serve_until(stop).await.map_err(Failure::could_not)
 }
 
 /// Sends what is traced to the standard error; `RUST_LOG` overrides the default filter.

@@ -5,8 +5,9 @@ use clap::Args;
 
 use crate::client::{Client, ClientArgs, MomentArgs, PageArgs, list};
 use crate::failure::Failure;
+use crate::parse;
 
-/// Show the audit trail (jejak audit) of a fund, an account or a loan
+/// Show the audit trail (jejak audit) of a fund, an account, a loan or a cooperative
 ///
 /// Example:
 ///   bergulir trail funds/dana-2026/accounts/acct-1
@@ -19,7 +20,8 @@ pub(crate) struct TrailArgs {
     page: PageArgs,
     #[command(flatten)]
     moment: MomentArgs,
-    /// Of what: funds/F, funds/F/accounts/A or loans/L
+    /// Of what: funds/F, funds/F/accounts/A, loans/L or cooperatives/C
+    #[arg(value_parser = parse::trail)]
     name: String,
 }
 

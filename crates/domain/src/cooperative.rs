@@ -85,6 +85,15 @@ pub enum CooperativeKind {
     Kkmp,
 }
 
+impl fmt::Display for CooperativeKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            CooperativeKind::Kdmp => "KDMP",
+            CooperativeKind::Kkmp => "KKMP",
+        })
+    }
+}
+
 /// An office of a cooperative whose holder signs for it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Office {
@@ -92,6 +101,15 @@ pub enum Office {
     Chair,
     /// Bendahara.
     Treasurer,
+}
+
+impl fmt::Display for Office {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Office::Chair => "chair",
+            Office::Treasurer => "treasurer",
+        })
+    }
 }
 
 /// What a cooperative must have before an account opens, as far as the fund's terms ask for it.
@@ -111,6 +129,20 @@ pub enum ReadinessItem {
     BusinessPlan,
     /// Officers trained.
     OfficersTrained,
+}
+
+impl fmt::Display for ReadinessItem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            ReadinessItem::LegalEntity => "AHU (legal entity)",
+            ReadinessItem::CooperativeNumber => "Nomor Induk Koperasi (cooperative number)",
+            ReadinessItem::BusinessNumber => "NIB (business number)",
+            ReadinessItem::TaxNumber => "NPWP (tax number)",
+            ReadinessItem::BankAccount => "bank account",
+            ReadinessItem::BusinessPlan => "business plan",
+            ReadinessItem::OfficersTrained => "officers trained",
+        })
+    }
 }
 
 impl ReadinessItem {

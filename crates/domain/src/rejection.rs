@@ -69,6 +69,16 @@ pub enum AccountStatus {
     Closed,
 }
 
+impl fmt::Display for AccountStatus {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            AccountStatus::Open => "open",
+            AccountStatus::Suspended => "suspended",
+            AccountStatus::Closed => "closed",
+        })
+    }
+}
+
 /// What a loan is, for a caller.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum LoanStatus {
@@ -88,6 +98,20 @@ pub enum LoanStatus {
     Settled,
 }
 
+impl fmt::Display for LoanStatus {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            LoanStatus::Pending => "pending",
+            LoanStatus::Refused => "refused",
+            LoanStatus::Withdrawn => "withdrawn",
+            LoanStatus::Expired => "expired",
+            LoanStatus::Approved => "approved",
+            LoanStatus::Disbursed => "disbursed",
+            LoanStatus::Settled => "settled",
+        })
+    }
+}
+
 /// The one kind of fund that a command is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NeedsFund {
@@ -95,6 +119,15 @@ pub enum NeedsFund {
     Loan,
     /// A fund that gives.
     Grant,
+}
+
+impl fmt::Display for NeedsFund {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            NeedsFund::Loan => "loan",
+            NeedsFund::Grant => "grant",
+        })
+    }
 }
 
 struct Minor(i64);
@@ -147,7 +180,7 @@ pub enum Rejection {
     TermsInPast { effective_from: Date, today: Date },
     #[error("a fund stays what it is, loan or grant: open another fund")]
     FundKindFixed,
-    #[error("fund {fund} is not a {needs:?} fund")]
+    #[error("fund {fund} is not a {needs} fund")]
     WrongFundKind { fund: FundId, needs: NeedsFund },
     #[error(
         "fund {fund} has {} {purse}, less than {}", Minor(*has), Minor(requested.minor())
@@ -166,19 +199,19 @@ pub enum Rejection {
     VillageOutsideRegion { village: VillageCode, region: Region },
     #[error("village {village} has a cooperative already: {cooperative}")]
     VillageTaken { village: VillageCode, cooperative: CooperativeId },
-    #[error("village {village} has a {expected:?}, by the first digit of its last group")]
+    #[error("village {village} has a {expected}, by the first digit of its last group")]
     VillageKindMismatch { village: VillageCode, expected: CooperativeKind },
     #[error("{officer} is chair or treasurer already: they are two people")]
     SameOfficer { officer: OfficerId },
-    #[error("{item:?} needs a number as its registry gave it (NIB 13 digits, NPWP 15 or 16)")]
+    #[error("{item} needs a number as its registry gave it (NIB 13 digits, NPWP 15 or 16)")]
     InvalidNumber { item: ReadinessItem },
-    #[error("{item:?} has no number: leave it out")]
+    #[error("{item} has no number: leave it out")]
     UnexpectedNumber { item: ReadinessItem },
     #[error("the number differs from the registered Nomor Induk Koperasi")]
     CooperativeNumberMismatch,
 
     // Accounts
-    #[error("the cooperative is not ready; not yet confirmed: {:?}", Items(*missing))]
+    #[error("the cooperative is not ready; not yet confirmed: {}", Items(*missing))]
     NotReady { missing: ReadinessSet },
     #[error("the holder of the bank account must be the registered name {registered:?}")]
     HolderNameMismatch { registered: Box<Name> },
@@ -186,9 +219,9 @@ pub enum Rejection {
     BankAccountTaken { cooperative: CooperativeId },
     #[error("the cooperative has account {account} in fund {fund} already")]
     CooperativeHasAccount { fund: FundId, account: AccountId },
-    #[error("account {account} is {status:?}, not open")]
+    #[error("account {account} is {status}, not open")]
     AccountNotOpen { account: AccountId, status: AccountStatus },
-    #[error("account {account} is {status:?}, not suspended")]
+    #[error("account {account} is {status}, not suspended")]
     AccountNotSuspended { account: AccountId, status: AccountStatus },
     #[error(
         "account {account} is not at zero: outstanding {}, promised {}, pending {}",
@@ -210,16 +243,16 @@ pub enum Rejection {
     ExpiryOutOfRange { expires_at: Timestamp, now: Timestamp, latest: Timestamp },
 
     // Loans
-    #[error("{officer} is not in office as {office:?}")]
+    #[error("{officer} is not in office as {office}")]
     NotInOffice { office: Office, officer: OfficerId },
     #[error(
         "the ceiling per cooperative is {}; {} is in use and {} was asked for",
         Minor(ceiling.minor()), Minor(*in_use), Minor(requested.minor())
     )]
     CeilingExceeded { ceiling: Amount, in_use: i64, requested: Amount },
-    #[error("loan {loan} is {status:?}, not pending")]
+    #[error("loan {loan} is {status}, not pending")]
     LoanNotPending { loan: LoanId, status: LoanStatus },
-    #[error("loan {loan} is {status:?}, not approved")]
+    #[error("loan {loan} is {status}, not approved")]
     LoanNotApproved { loan: LoanId, status: LoanStatus },
 
     // Money
@@ -258,8 +291,44 @@ pub enum Rejection {
 
 struct Items(ReadinessSet);
 
-impl fmt::Debug for Items {
+impl fmt::Display for Items {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_list().entries(self.0.iter()).finish()
+        for (i, item) in self.0.iter().enumerate() {
+            let comma = if i == 0 { "" } else { ", " };
+            write!(f, "{comma}{item}")?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::string::ToString;
+
+    #[test]
+    fn a_refusal_speaks_in_plain_words() {
+        let loan = LoanId::new("l").unwrap();
+        let said = |rejection: Rejection| rejection.to_string();
+        let status = LoanStatus::Pending;
+        assert_eq!(
+            said(Rejection::LoanNotApproved { loan, status }),
+            "loan l is pending, not approved"
+        );
+        let missing = [ReadinessItem::BusinessNumber, ReadinessItem::BankAccount];
+        assert_eq!(
+            said(Rejection::NotReady { missing: missing.into_iter().collect() }),
+            "the cooperative is not ready; not yet confirmed: NIB (business number), bank account"
+        );
+        let officer = OfficerId::new("o").unwrap();
+        assert_eq!(
+            said(Rejection::NotInOffice { office: Office::Chair, officer }),
+            "o is not in office as chair"
+        );
+        let fund = FundId::new("f").unwrap();
+        assert_eq!(
+            said(Rejection::WrongFundKind { fund, needs: NeedsFund::Loan }),
+            "fund f is not a loan fund"
+        );
     }
 }

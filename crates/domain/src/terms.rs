@@ -60,8 +60,8 @@ pub struct LoanTerms {
     /// In which order a payment is split where it is not stated. Absent: late fee, interest,
     /// principal.
     pub repayment_order: Option<RepaymentOrder>,
-    /// Whether interest and late fees that come in may be lent again, from the day these terms
-    /// are in force.
+    /// Whether interest and late fees may be lent again: those with a value date from the day on
+    /// which these terms are in force. What came before stays apart.
     pub relend_income: bool,
 }
 

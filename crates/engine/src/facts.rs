@@ -8,7 +8,7 @@ use bergulir_domain::decide::{LookupFailed, Lookups};
 use bergulir_domain::{Event, Header, Position, Touched};
 use bergulir_proto::event::decode_event;
 use bergulir_store::index::{Index, IndexError};
-use bergulir_store::{EventLog, ReadLimit};
+use bergulir_store::{EventLog, ReadError, ReadLimit};
 use sha2::{Digest, Sha256};
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -48,6 +48,7 @@ impl Recent {
 
     pub(crate) fn push(&mut self, sealed: Arc<Sealed>) {
         let position = self.first + self.records.len() as u64;
+        debug_assert_eq!(position, sealed.header.position.get());
         self.request_ids.insert(sealed.request_id, position);
         if let Some(reference) = sealed.event.bank_reference() {
             self.bank_references.entry(fingerprint(reference)).or_default().push(position);
@@ -137,6 +138,13 @@ pub(crate) struct Known {
 }
 
 impl Facts<'_> {
+    fn log_failed(&self, error: &ReadError) -> LookupFailed {
+        if let Some(health) = self.health {
+            health.fail(format!("CHAIN_BROKEN {error}; restore the log from a backup"));
+        }
+        LookupFailed
+    }
+
     fn index_failed(&self, error: &IndexError) -> LookupFailed {
         if let Some(health) = self.health {
             health.index_failed(error);
@@ -175,7 +183,8 @@ impl Facts<'_> {
             }));
         }
         let position = bergulir_chain::Position::new(position);
-        let records = self.log.read(position, ReadLimit::ONE).map_err(failed)?;
+        let records = self.log.read(position, ReadLimit::ONE);
+        let records = records.map_err(|error| self.log_failed(&error))?;
         let Some((_, bytes)) = records.iter().next() else {
             return Ok(None);
         };

@@ -4,6 +4,7 @@ use crate::clock::{Clock, SystemClock};
 use crate::health::{Health, Status};
 use crate::ledger::{Ledger, LedgerOptions};
 use crate::open;
+use crate::reads::ReadRefusal;
 use crate::submission::{Answer, Caller, Refusal, Request, Terms, Work};
 use bergulir_chain::{Authentication, Hash, Position, Record};
 use bergulir_domain::command::{AdoptRules, OpenLedger, RegisterCooperative};
@@ -200,4 +201,98 @@ async fn the_scrub_makes_a_ledger_read_only_whose_older_records_do_not_chain() {
     crate::scrub::run(log.as_ref(), whole.size, whole.hash, &health, &stop);
     let why = health.failure().unwrap();
     assert!(why.contains("position 7"), "{why}");
+}
+
+/// A ledger over a log of its own, with this clock.
+fn start_with(folder: &std::path::Path, clock: Arc<dyn Clock>) -> (Arc<Faulty>, Arc<Ledger>) {
+    let (faulty, _) = start(&folder.join("first"));
+    let log: Arc<dyn EventLog> = Arc::<Faulty>::clone(&faulty);
+    let (id, folder) = ("pilot".parse().unwrap(), folder.join("second"));
+    let opened = open::open(&folder, id, &log, &|_, _| {}).unwrap();
+    let ledger = Ledger::start(id, &folder, opened, clock, LedgerOptions::default());
+    (faulty, Arc::new(ledger))
+}
+
+/// An instant that lies in the past by now, and after every record.
+async fn just_now() -> bergulir_domain::Timestamp {
+    tokio::time::sleep(Duration::from_millis(2)).await;
+    bergulir_domain::Timestamp::from_micros(SystemClock::new().now().as_micros() - 1)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_answer_as_of_an_instant_while_a_failed_group_may_yet_be_there() {
+    let folder = tempfile::tempdir().unwrap();
+    let (log, ledger) = start(folder.path());
+    log.fail.store(true, Ordering::SeqCst);
+    assert!(matches!(submit(&ledger, register(1)).await, Answer::Refused { .. }));
+    let asked = ledger.position_at(just_now().await).await;
+    assert!(matches!(asked, Err(ReadRefusal::NotFinal)), "{asked:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_answer_as_of_an_instant_while_what_was_decided_before_it_is_on_its_way() {
+    let folder = tempfile::tempdir().unwrap();
+    let (_, ledger) = start(folder.path());
+    let slow = Arc::clone(&ledger);
+    let sent = tokio::spawn(async move { submit(&slow, register(1)).await });
+    tokio::time::sleep(Duration::from_millis(5)).await;
+    let stopping = Arc::clone(&ledger);
+    let stopped = tokio::task::spawn_blocking(move || stopping.stop());
+    tokio::time::sleep(Duration::from_millis(5)).await;
+    let instant = just_now().await;
+    let asked = ledger.position_at(instant).await;
+    assert!(matches!(sent.await.unwrap(), Answer::Items(_)));
+    stopped.await.unwrap();
+    assert!(matches!(asked, Err(ReadRefusal::NotFinal)), "{asked:?}");
+}
+
+/// A clock that panics in the writer: it stands for any bug of ours.
+struct Bomb(AtomicBool, SystemClock);
+
+impl Clock for Bomb {
+    fn now(&self) -> bergulir_domain::Timestamp {
+        let writer = std::thread::current().name() == Some("writer");
+        assert!(!(writer && self.0.load(Ordering::SeqCst)), "a bug of ours");
+        self.1.now()
+    }
+    fn monotonic(&self) -> Duration {
+        self.1.monotonic()
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn if_the_writer_panics_nobody_waits_for_ever_and_the_ledger_says_so() {
+    let folder = tempfile::tempdir().unwrap();
+    let bomb = Arc::new(Bomb(AtomicBool::new(false), SystemClock::new()));
+    let (_, ledger) = start_with(folder.path(), Arc::<Bomb>::clone(&bomb) as Arc<dyn Clock>);
+    for round in 0..10_u32 {
+        if round == 5 {
+            bomb.0.store(true, Ordering::SeqCst);
+        }
+        let mut crowd = tokio::task::JoinSet::new();
+        for n in 0..50 {
+            let ledger = Arc::clone(&ledger);
+            let mut request = register(n);
+            request.request_id = u128::from(round * 50 + n + 1).to_be_bytes();
+            crowd.spawn(async move { submit(&ledger, request).await });
+        }
+        let answered = tokio::time::timeout(Duration::from_secs(10), crowd.join_all()).await;
+        assert!(answered.is_ok(), "round {round}: somebody still waits");
+    }
+    assert!(matches!(&*ledger.status().borrow(), Status::ReadOnly { .. }));
+    assert!(matches!(refusal(submit(&ledger, register(99)).await), Refusal::ReadOnly { .. }));
+}
+
+#[tokio::test]
+async fn damage_that_a_read_finds_makes_the_ledger_read_only() {
+    let folder = tempfile::tempdir().unwrap();
+    let (log, ledger) = start(folder.path());
+    for n in 1..5 {
+        submit(&ledger, register(n)).await;
+    }
+    log.damaged.store(2, Ordering::SeqCst);
+    assert!(ledger.records(Position::new(2), ReadLimit::ONE).is_err());
+    let refused = refusal(submit(&ledger, register(6)).await);
+    let Refusal::ReadOnly { why } = refused else { panic!("{refused}") };
+    assert!(why.contains("CHAIN_BROKEN") && why.contains("position 2"), "{why}");
 }

@@ -3,19 +3,21 @@
 use crate::clock::{Clock, Stamper};
 use crate::facts::Recent;
 use crate::health::{Health, Status};
+use crate::inbox::Inbox;
 use crate::open::Opened;
 use crate::persister::Persister;
 use crate::projector::{self, Projector};
 use crate::scrub;
-use crate::submission::{Answer, Caller, Refusal, Request, Submission, Terms, Work};
-use crate::writer::{Bundle, Message, Writer};
+use crate::submission::{Answer, Caller, Refusal, Request, Terms, Work};
+use crate::writer::{Bundle, Writer};
 use bergulir_chain::{Authentication, LogSize};
 use bergulir_domain::command::Seal;
 use bergulir_domain::{Command, LedgerId, PrincipalId, Timestamp};
 use bergulir_proto::replay::Replica;
 use bergulir_store::index::Index;
-use bergulir_store::{EventLog, Head, ReadError, ReadLimit};
-use crossbeam_channel::{Sender, TrySendError, bounded};
+use bergulir_store::{EventLog, Head};
+use crossbeam_channel::{Sender, bounded, unbounded};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
@@ -40,16 +42,11 @@ impl Default for LedgerOptions {
     }
 }
 
-/// When a caller that was pushed back should try again.
-const RETRY_AFTER: Duration = Duration::from_millis(50);
-/// So many groups may be on their way to the projections.
-const UNPROJECTED_GROUPS: usize = 64;
-
 /// How often the index is asked whether it has runs to merge.
 const MERGE_PAUSE: Duration = Duration::from_millis(200);
 
-/// The way to the writer; taken away when the ledger stops.
-type Inbox = Mutex<Option<Sender<Message>>>;
+/// How often a stop looks whether the projections have caught up.
+const PROJECTION_PAUSE: Duration = Duration::from_millis(1);
 
 /// One open ledger.
 pub struct Ledger {
@@ -59,7 +56,7 @@ pub struct Ledger {
     pub(crate) published: Arc<RwLock<Replica>>,
     head: watch::Receiver<Head>,
     pub(crate) projected: watch::Receiver<LogSize>,
-    health: Arc<Health>,
+    pub(crate) health: Arc<Health>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) inbox: Arc<Inbox>,
     projector: Mutex<Option<Sender<projector::Message>>>,
@@ -78,7 +75,7 @@ impl Ledger {
         clock: Arc<dyn Clock>,
         options: LedgerOptions,
     ) -> Ledger {
-        let Opened { log, index, replica, trusted } = opened;
+        let Opened { log, index, replica, trusted, trusted_hash } = opened;
         let health = Arc::new(Health::new(folder.to_owned()));
         let last = Timestamp::from_micros(replica.recorded_at().as_micros());
         let durable = log.head();
@@ -95,13 +92,12 @@ impl Ledger {
             health: Arc::clone(&health),
             bundle: Bundle::new(durable),
         };
-        let trusted_hash = hash_below(log.as_ref(), trusted);
         let published = Arc::new(RwLock::new(replica));
-        let (inbox, messages) = bounded(options.queue);
-        let inbox = Arc::new(Mutex::new(Some(inbox)));
+        let (inbox, messages) = Inbox::new(options.queue, &health);
         let (full_sender, full) = bounded::<Bundle>(1);
         let (idle_sender, idle) = bounded::<Bundle>(1);
-        let (projector, projector_messages) = bounded(UNPROJECTED_GROUPS);
+        // Bounded by the writer, which waits while too many records are not in the index.
+        let (projector, projector_messages) = unbounded();
         let head = watch::Sender::new(durable);
         let projected = watch::Sender::new(durable.size);
         let (head_watch, projected_watch) = (head.subscribe(), projected.subscribe());
@@ -118,27 +114,25 @@ impl Ledger {
             projected,
             health: Arc::clone(&health),
             seal_every: options.seal_every,
-            record_seal: Box::new(move |seal| enqueue(&seal_inbox, seal_work(seal).0).is_ok()),
+            record_seal: Box::new(move |seal| submit_seal(&seal_inbox, seal).is_ok()),
             since_seal,
             pending: Vec::new(),
         };
         let stopping = Arc::new(AtomicBool::new(false));
         let merger = (Arc::clone(&index), Arc::clone(&health), Arc::clone(&stopping));
         let scrub = (Arc::clone(&log), Arc::clone(&health), Arc::clone(&stopping));
+        let guarded = Guarded { health: Arc::clone(&health), inbox: Arc::clone(&inbox) };
         let threads = vec![
-            spawn("writer", move || writer.run(&messages, &full_sender, &idle)),
-            spawn("persister", move || persister.run(&full, &idle_sender)),
-            spawn("projector", move || follower.run(&projector_messages)),
-            spawn("merger", move || {
+            guarded.spawn("writer", move || writer.run(&messages, &full_sender, &idle)),
+            guarded.spawn("persister", move || persister.run(&full, &idle_sender)),
+            guarded.spawn("projector", move || follower.run(&projector_messages)),
+            guarded.spawn("merger", move || {
                 let (index, health, stopping) = merger;
                 merge(&index, &health, &stopping);
             }),
-            spawn("scrub", move || {
-                let (log, health, stop) = scrub;
-                match trusted_hash {
-                    Ok(hash) => scrub::run(log.as_ref(), trusted, hash, &health, &stop),
-                    Err(error) => health.fail(format!("CHAIN_BROKEN {error}")),
-                }
+            guarded.spawn("scrub", move || {
+                let (log, health, stopping) = scrub;
+                scrub::run(log.as_ref(), trusted, trusted_hash, &health, &stopping);
             }),
         ];
         Ledger {
@@ -182,58 +176,59 @@ impl Ledger {
     }
     /// Has work decided and made durable.
     pub async fn submit(&self, caller: Caller, work: Work, terms: Terms) -> Answer {
-        let (reply, answer) = oneshot::channel();
-        let submission = Submission { caller, work, terms, reply };
-        if let Err(refusal) = enqueue(&self.inbox, submission) {
-            return Answer::Refused { item: None, refusal };
+        match self.inbox.submit(caller, work, terms) {
+            Ok(answer) => answer.await.unwrap_or_else(|_| self.gone()),
+            Err(refusal) => Answer::Refused { item: None, refusal },
         }
-        answer.await.unwrap_or_else(|_| Answer::Refused { item: None, refusal: self.gone() })
     }
 
     /// Records a seal through the published head; `None` if the ledger stops.
     pub async fn seal(&self) -> Option<Answer> {
-        let (reply, seal) = oneshot::channel();
-        let sender = held(&self.projector).clone()?;
-        // The projector's queue may be full, which must not hold up the other calls of this thread.
-        let ask = move || sender.send(projector::Message::Seal(reply)).is_ok();
-        tokio::task::spawn_blocking(ask).await.ok()?;
-        let seal = seal.await.ok()??;
-        let (submission, answer) = seal_work(seal);
-        if let Err(refusal) = enqueue(&self.inbox, submission) {
-            return Some(Answer::Refused { item: None, refusal });
+        self.projected_through(self.head().size).await.ok()?;
+        let seal = self.ask_for_seal()?.await.ok()??;
+        match submit_seal(&self.inbox, seal) {
+            Ok(answer) => Some(answer.await.unwrap_or_else(|_| self.gone())),
+            Err(refusal) => Some(Answer::Refused { item: None, refusal }),
         }
-        answer.await.ok()
     }
 
-    /// Why a piece of work got no answer: only a stop or a failure drops one.
-    fn gone(&self) -> Refusal {
-        match self.health.failure() {
-            Some(why) => Refusal::OutcomeUnknown { why },
-            None => Refusal::OutcomeUnknown { why: "the ledger stopped".to_owned() },
-        }
+    fn ask_for_seal(&self) -> Option<oneshot::Receiver<Option<Seal>>> {
+        let (reply, seal) = oneshot::channel();
+        let sender = held(&self.projector).clone()?;
+        sender.send(projector::Message::Seal(reply)).ok()?;
+        Some(seal)
+    }
+
+    /// What is said when a piece of work got no answer: only a stop or a failure drops one.
+    fn gone(&self) -> Answer {
+        let why = self.health.failure().unwrap_or_else(|| "the ledger stopped".to_owned());
+        Answer::Refused { item: None, refusal: Refusal::OutcomeUnknown { why } }
     }
 
     /// Stops: a seal is recorded if much came since the last one, what waits is finished, the index
     /// written out. Nothing is taken after. Blocks: not for an async task.
     pub(crate) fn stop(&self) {
         if self.unsealed() >= self.options.seal_at_stop
-            && self.health.failure().is_none()
-            && let Some(seal) = self.compute_seal()
+            && self.wait_for_projections()
+            && let Some(asked) = self.ask_for_seal()
+            && let Ok(Some(seal)) = asked.blocking_recv()
+            && let Ok(answer) = submit_seal(&self.inbox, seal)
         {
-            let (submission, answer) = seal_work(seal);
-            if enqueue(&self.inbox, submission).is_ok() {
-                // Sealed or not: the stop goes on.
-                let _ = answer.blocking_recv();
-            }
+            // Sealed or not: the stop goes on.
+            let _ = answer.blocking_recv();
         }
         self.join();
     }
 
-    fn compute_seal(&self) -> Option<Seal> {
-        let (reply, seal) = oneshot::channel();
-        let sender = held(&self.projector).clone()?;
-        sender.send(projector::Message::Seal(reply)).ok()?;
-        seal.blocking_recv().ok()?
+    /// Waits until all that is durable is projected; false if that will not be.
+    fn wait_for_projections(&self) -> bool {
+        while *self.projected.borrow() < self.head().size {
+            if self.health.failure().is_some() {
+                return false;
+            }
+            std::thread::sleep(PROJECTION_PAUSE);
+        }
+        self.health.failure().is_none()
     }
 
     /// How many records the next start would have to replay.
@@ -244,7 +239,7 @@ impl Ledger {
 
     fn join(&self) {
         self.stopping.store(true, Ordering::Relaxed);
-        held(&self.inbox).take();
+        self.inbox.close();
         held(&self.projector).take();
         for thread in held(&self.threads).drain(..) {
             thread.thread().unpark();
@@ -262,27 +257,12 @@ impl Drop for Ledger {
     }
 }
 
-fn seal_work(seal: Seal) -> (Submission, oneshot::Receiver<Answer>) {
-    let (reply, answer) = oneshot::channel();
+fn submit_seal(inbox: &Inbox, seal: Seal) -> Result<oneshot::Receiver<Answer>, Refusal> {
     let principal = PrincipalId::new(PrincipalId::SYSTEM).expect("it is within the alphabet");
-    let request =
-        Request { request_id: *uuid::Uuid::new_v4().as_bytes(), command: Command::Seal(seal) };
-    let submission = Submission {
-        caller: Caller { principal, authentication: Authentication::System },
-        work: Work::Single(request),
-        terms: Terms::PLAIN,
-        reply,
-    };
-    (submission, answer)
-}
-
-fn enqueue(inbox: &Inbox, submission: Submission) -> Result<(), Refusal> {
-    let guard = held(inbox);
-    let sender = guard.as_ref().ok_or(Refusal::ShuttingDown)?;
-    sender.try_send(Message::Work(submission)).map_err(|error| match error {
-        TrySendError::Full(_) => Refusal::QueueFull { retry_after: RETRY_AFTER },
-        TrySendError::Disconnected(_) => Refusal::ShuttingDown,
-    })
+    let caller = Caller { principal, authentication: Authentication::System };
+    let request_id = *uuid::Uuid::new_v4().as_bytes();
+    let request = Request { request_id, command: Command::Seal(seal) };
+    inbox.submit(caller, Work::Single(request), Terms::PLAIN)
 }
 
 /// Merges the runs of the index while it has too many.
@@ -299,22 +279,29 @@ fn merge(index: &Index, health: &Health, stopping: &AtomicBool) {
     }
 }
 
-fn hash_below(log: &dyn EventLog, size: LogSize) -> Result<bergulir_chain::Hash, ReadError> {
-    let Some(last) = size.last() else {
-        return Ok(bergulir_chain::Hash::ZERO);
-    };
-    let records = log.read(last, ReadLimit::ONE)?;
-    let last = records.iter().next();
-    Ok(last.map_or(bergulir_chain::Hash::ZERO, |(_, bytes)| bergulir_chain::record::hash(bytes)))
-}
-
 pub(crate) fn held<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn spawn(name: &str, run: impl FnOnce() + Send + 'static) -> JoinHandle<()> {
-    std::thread::Builder::new()
-        .name(name.to_owned())
-        .spawn(run)
-        .expect("the system can start a thread")
+/// Starts the threads of a ledger. One that panics takes the ledger's writes with it, and tells:
+/// nobody waits for an answer that will not come.
+struct Guarded {
+    health: Arc<Health>,
+    inbox: Arc<Inbox>,
+}
+
+impl Guarded {
+    fn spawn(&self, name: &'static str, run: impl FnOnce() + Send + 'static) -> JoinHandle<()> {
+        let (health, inbox) = (Arc::clone(&self.health), Arc::clone(&self.inbox));
+        let guarded = move || {
+            if catch_unwind(AssertUnwindSafe(run)).is_err() {
+                health.fail(format!("the {name} failed: restart the server"));
+                inbox.abandon();
+            }
+        };
+        std::thread::Builder::new()
+            .name(name.to_owned())
+            .spawn(guarded)
+            .expect("the system can start a thread")
+    }
 }

@@ -8,6 +8,7 @@ mod facts;
 #[cfg(test)]
 mod fault_tests;
 mod health;
+mod inbox;
 mod ledger;
 mod node;
 mod open;

@@ -11,7 +11,7 @@ use bergulir_domain::command::BankReference;
 use bergulir_domain::decide::{LookupFailed, Lookups};
 use bergulir_domain::{Context, Event, LedgerId, State, Touched, decide};
 use bergulir_proto::event::encode_event;
-use bergulir_store::{DataLock, EventLog, Group, LockError};
+use bergulir_store::{DataLock, EventLog, Group, LockError, create_folder_durably};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -70,7 +70,7 @@ impl Node {
         let lock = DataLock::acquire(folder)?;
         let ledgers_folder = folder.join(LEDGERS_FOLDER);
         let io = |source| NodeError::Io { path: ledgers_folder.clone(), source };
-        std::fs::create_dir_all(&ledgers_folder).map_err(io)?;
+        create_folder_durably(&ledgers_folder).map_err(io)?;
         let mut ledgers = BTreeMap::new();
         for dir in std::fs::read_dir(&ledgers_folder).map_err(io)? {
             let name = dir.map_err(io)?.file_name();
@@ -151,31 +151,52 @@ impl Node {
             Ok(accepted) => accepted,
             Err(refusal) => return Created::Answer(refused(refusal)),
         };
-        if accepted.receipt.is_some() {
-            let folder = self.folder.join(LEDGERS_FOLDER).join(id.as_str());
-            let opened = open_ledger(&folder, id, &self.clock, self.options, &|_, _| {});
-            match opened {
-                Ok(Some(ledger)) => {
-                    ledgers.insert(id, Slot::Open(Arc::new(ledger)));
-                }
-                Ok(None) => {}
-                Err(error) => {
-                    let why = error.to_string();
-                    ledgers.insert(id, Slot::Broken(Arc::new(error)));
-                    return Created::Answer(refused(Refusal::OutcomeUnknown { why }));
-                }
-            }
+        let Some(accepted) = accepted else {
+            // Its first record is there: a creation whose outcome was unknown. It answers itself.
+            return match self.open_into(&mut ledgers, id) {
+                Ok(Some(ledger)) => Created::There(ledger),
+                Ok(None) => Created::Answer(refused(Refusal::ShuttingDown)),
+                Err(why) => Created::Answer(refused(Refusal::OutcomeUnknown { why })),
+            };
+        };
+        if accepted.receipt.is_some()
+            && let Err(why) = self.open_into(&mut ledgers, id)
+        {
+            return Created::Answer(refused(Refusal::OutcomeUnknown { why }));
         }
         Created::Answer(Answer::Items(vec![Ok(accepted)]))
     }
 
+    /// Opens a ledger that is on the disk; gives why not, in words, if it is broken.
+    fn open_into(
+        &self,
+        ledgers: &mut BTreeMap<LedgerId, Slot>,
+        id: LedgerId,
+    ) -> Result<Option<Arc<Ledger>>, String> {
+        let folder = self.folder.join(LEDGERS_FOLDER).join(id.as_str());
+        match open_ledger(&folder, id, &self.clock, self.options, &|_, _| {}) {
+            Ok(Some(ledger)) => {
+                let ledger = Arc::new(ledger);
+                ledgers.insert(id, Slot::Open(Arc::clone(&ledger)));
+                Ok(Some(ledger))
+            }
+            Ok(None) => Ok(None),
+            Err(error) => {
+                let why = error.to_string();
+                ledgers.insert(id, Slot::Broken(Arc::new(error)));
+                Err(why)
+            }
+        }
+    }
+
+    /// Makes the first record durable; `None` if there is one already.
     fn first_record(
         &self,
         id: LedgerId,
         caller: Caller,
         request: &Request,
         terms: Terms,
-    ) -> Result<Accepted, Refusal> {
+    ) -> Result<Option<Accepted>, Refusal> {
         let empty = bergulir_chain::LogSize::new(0);
         if let Some(expected) = terms.expected_position.filter(|expected| *expected != empty) {
             return Err(Refusal::HeadMoved { expected, size: empty });
@@ -189,18 +210,24 @@ impl Node {
             balances: Balances::default(),
         };
         if terms.validate_only {
-            return Ok(accepted(None));
+            return Ok(Some(accepted(None)));
         }
         let failed = |error: &dyn std::error::Error| Refusal::OutcomeUnknown {
             why: crate::projector::describe(error),
         };
         let folder = self.folder.join(LEDGERS_FOLDER).join(id.as_str());
-        std::fs::create_dir_all(&folder).map_err(|error| failed(&error))?;
         // The ledger's own folder must survive a power cut as surely as what is in it.
-        sync_folder(&self.folder.join(LEDGERS_FOLDER)).map_err(|error| failed(&error))?;
+        create_folder_durably(&folder).map_err(|error| failed(&error))?;
         let (log, _) = open::open_log(&folder).map_err(|error| failed(&error))?;
-        sync_folder(&folder).map_err(|error| failed(&error))?;
+        // Folders that were there before may stem from a creation that was cut short in between.
+        for folder in [&folder, &self.folder.join(LEDGERS_FOLDER)] {
+            let synced = std::fs::File::open(folder).and_then(|folder| folder.sync_all());
+            synced.map_err(|error| failed(&error))?;
+        }
         let head = log.head();
+        if head.size.get() > 0 {
+            return Ok(None);
+        }
         let mut bytes = Vec::new();
         encode_event(&event, &mut bytes);
         let recorded_at = bergulir_chain::Timestamp::from_micros(time.as_micros());
@@ -216,23 +243,25 @@ impl Node {
             signature: None,
         };
         let mut group = Group::new(head);
-        let record_hash = group.push(&record).map_err(|_| Refusal::TooLong)?;
+        let record_hash = group.push(&record).map_err(|error| failed(&error))?;
         log.append(head, &group).map_err(|error| failed(&error))?;
-        Ok(accepted(Some(Receipt {
+        Ok(Some(accepted(Some(Receipt {
             position: record.position,
             record_hash,
             recorded_at,
             duplicate: false,
-        })))
+        }))))
     }
 
     /// Stops every ledger: what waits is finished, nothing is taken after.
     pub fn stop(&self) {
-        for (_, slot) in self.ledgers() {
-            if let Slot::Open(ledger) = slot {
-                ledger.stop();
+        std::thread::scope(|scope| {
+            for (_, slot) in self.ledgers() {
+                if let Slot::Open(ledger) = slot {
+                    scope.spawn(move || ledger.stop());
+                }
             }
-        }
+        });
     }
 
     fn held(&self) -> std::sync::MutexGuard<'_, BTreeMap<LedgerId, Slot>> {
@@ -249,11 +278,6 @@ fn refused(refusal: Refusal) -> Answer {
     Answer::Refused { item: None, refusal }
 }
 
-/// Makes the entries of a folder durable.
-fn sync_folder(folder: &Path) -> std::io::Result<()> {
-    std::fs::File::open(folder)?.sync_all()
-}
-
 /// Opens a ledger; `None` if its log has no record yet.
 fn open_ledger(
     folder: &Path,
@@ -264,7 +288,7 @@ fn open_ledger(
 ) -> Result<Option<Ledger>, OpenError> {
     let (log, _) = open::open_log(folder)?;
     if log.head().size.get() == 0 {
-        return Ok(None);
+        return open::check_never_opened(folder).map(|()| None);
     }
     let log: Arc<dyn EventLog> = Arc::new(log);
     let opened = open::open(folder, id, &log, progress)?;

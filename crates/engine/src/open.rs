@@ -2,7 +2,7 @@
 //! a seal vouches for. Each record on the way is checked and decided again.
 
 use crate::facts::{Facts, Recent, Sealed};
-use crate::projector::{Added, describe};
+use crate::projector::{Added, add_lapsed, describe};
 use crate::writer::balances_of;
 use bergulir_chain::{Hash, LogSize, Position, Record};
 use bergulir_domain::{Event, LedgerId};
@@ -37,6 +37,20 @@ pub enum OpenError {
     /// The index cannot be made.
     #[error("the index cannot be used: {}", describe(.0))]
     Index(#[from] IndexError),
+    /// The index has seen records that the log does not have.
+    #[error(
+        "records are missing from the log: it holds {log}, and the index beside it has seen {index} \
+         that were acknowledged; restore the log from a backup (or, if they are lost for good, say \
+         so by deleting {})", folder.display()
+    )]
+    RecordsMissing {
+        /// How many records the log holds.
+        log: LogSize,
+        /// How many the index has seen.
+        index: LogSize,
+        /// The folder of the index.
+        folder: PathBuf,
+    },
     /// The log is another ledger's.
     #[error("the folder of ledger {folder} holds the log of ledger {found}: move it back")]
     OtherLedger {
@@ -68,6 +82,7 @@ impl OpenError {
                 | ReplayError::RuleBroken { position, .. }
                 | ReplayError::OtherEvent { position } => position.get(),
             }),
+            OpenError::RecordsMissing { log, .. } => Some(log.get()),
             OpenError::Log(_)
             | OpenError::Read(_)
             | OpenError::Index(_)
@@ -84,6 +99,8 @@ pub(crate) struct Opened {
     pub(crate) replica: Replica,
     /// Records below were not replayed: a snapshot stands for them.
     pub(crate) trusted: LogSize,
+    /// The hash of the last of those, as the snapshot says.
+    pub(crate) trusted_hash: Hash,
 }
 
 /// Opens the log of a ledger and says what that took.
@@ -115,8 +132,9 @@ pub(crate) fn open(
         std::fs::remove_file(&condemned).map_err(io)?;
     }
     match open_with_index(folder, id, log, progress) {
-        // What can be rebuilt is not worth an operator's morning.
-        Err(OpenError::Index(error)) => {
+        // What can be rebuilt is not worth an operator's morning; and before the log is called
+        // broken, the index must not have misled the decisions.
+        Err(error @ (OpenError::Index(_) | OpenError::Replay(_))) => {
             tracing::warn!(error = %describe(&error), "the index is made anew");
             Index::discard(&folder.join(INDEX_FOLDER))?;
             open_with_index(folder, id, log, progress)
@@ -131,28 +149,33 @@ fn open_with_index(
     log: &Arc<dyn EventLog>,
     progress: &dyn Fn(u64, u64),
 ) -> Result<Opened, OpenError> {
-    let identity = first_hash(log.as_ref())?;
+    let identity = hash_before(log.as_ref(), LogSize::new(1))?;
     let opened = Index::open(&folder.join(INDEX_FOLDER), &options(identity))?;
     if let Some(why) = opened.fresh_because {
         tracing::info!(ledger = %id, why, "the index is made from the log");
     }
     let mut index = opened.index;
-    if index.applied() > log.head().size {
-        // The log is the truth: an index that is ahead of it knows records that never were.
-        tracing::warn!(ledger = %id, "the index is ahead of the log and is made anew");
+    let (applied, applied_head) = index.applied_head();
+    if applied > log.head().size {
+        // Only what was durable is ever indexed: this is no torn write.
+        let folder = folder.join(INDEX_FOLDER);
+        return Err(OpenError::RecordsMissing { log: log.head().size, index: applied, folder });
+    }
+    if hash_before(log.as_ref(), applied)? != applied_head {
+        tracing::warn!(ledger = %id, "the index is of another history of this ledger: made anew");
         drop(index);
         Index::discard(&folder.join(INDEX_FOLDER))?;
         index = Index::open(&folder.join(INDEX_FOLDER), &options(identity))?.index;
     }
     let index = Arc::new(index);
     let mut replica = newest_trusted(log.as_ref(), &index).unwrap_or_default();
-    let trusted = replica.size();
+    let (trusted, trusted_hash) = (replica.size(), replica.head_hash());
     replay(log.as_ref(), &index, &mut replica, progress)?;
     let found = replica.state().opened().map(|opened| opened.ledger);
     if let Some(found) = found.filter(|found| *found != id) {
         return Err(OpenError::OtherLedger { folder: id, found });
     }
-    Ok(Opened { log: Arc::clone(log), index, replica, trusted })
+    Ok(Opened { log: Arc::clone(log), index, replica, trusted, trusted_hash })
 }
 
 /// Merging is left to a thread of its own: it may take longer than a reader should wait.
@@ -160,10 +183,23 @@ fn options(identity: Hash) -> IndexOptions {
     IndexOptions { merge_inline: false, ..IndexOptions::new(identity) }
 }
 
-fn first_hash(log: &dyn EventLog) -> Result<Hash, ReadError> {
-    let records = log.read(Position::new(0), ReadLimit::ONE)?;
-    let first = records.iter().next();
-    Ok(first.map_or(Hash::ZERO, |(_, bytes)| bergulir_chain::record::hash(bytes)))
+/// Checks that a ledger without a record never had one: its index is made only after its first
+/// record is durable.
+pub(crate) fn check_never_opened(folder: &Path) -> Result<(), OpenError> {
+    let folder = folder.join(INDEX_FOLDER);
+    if folder.exists() {
+        let (log, index) = (LogSize::EMPTY, LogSize::new(1));
+        return Err(OpenError::RecordsMissing { log, index, folder });
+    }
+    Ok(())
+}
+
+/// The hash of the last of the first `size` records; zero for none.
+fn hash_before(log: &dyn EventLog, size: LogSize) -> Result<Hash, ReadError> {
+    let Some(last) = size.last() else { return Ok(Hash::ZERO) };
+    let records = log.read(last, ReadLimit::ONE)?;
+    let last = records.iter().next();
+    Ok(last.map_or(Hash::ZERO, |(_, bytes)| bergulir_chain::record::hash(bytes)))
 }
 
 /// The newest snapshot whose digest is that of a seal in the log, and that the index reaches.
@@ -212,13 +248,12 @@ fn replay(
         batch.begin(LogSize::new(first.max(index.applied().get())));
         for (position, bytes) in &records {
             let indexed = position.get() < index.applied().get();
-            if indexed {
-                recent = Recent::new(position.get());
-            }
             let facts = Facts { recent: &recent, index, log, health: None };
             let previous = replica.head_hash();
             let replayed = replica.replay(bytes, &facts)?;
             if indexed {
+                // What the index has of this record is of the past from here on.
+                recent = Recent::new(position.get() + 1);
                 continue;
             }
             let balances = balances_of(replica.state(), replayed.touched);
@@ -230,6 +265,7 @@ fn replay(
                 balances: &balances,
             };
             added.to(&mut batch)?;
+            add_lapsed(&mut batch, replica, &replayed.lapsed, replayed.touched)?;
             recent.push(Arc::new(Sealed {
                 header: header(&replayed.record)?,
                 authentication: replayed.record.authentication,
@@ -243,7 +279,7 @@ fn replay(
             }));
         }
         if replica.size() > index.applied() {
-            batch.cover(replica.size());
+            batch.cover(replica.size(), replica.head_hash());
             index.apply(&batch)?;
         }
         progress(replica.size().get(), head.get());

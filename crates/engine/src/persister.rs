@@ -48,6 +48,7 @@ impl Persister {
                 Some(why) => bundle.waiters.drain(..).for_each(|waiter| tell_lost(waiter, why)),
             }
             bundle.sealed.clear();
+            bundle.decided = 0;
             if idle.send(bundle).is_err() {
                 return;
             }

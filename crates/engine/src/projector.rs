@@ -70,10 +70,11 @@ impl Projector {
             let mut replica = self.published.write().unwrap_or_else(PoisonError::into_inner);
             batch.begin(replica.size());
             for one in step {
-                replica.follow(&chain_record(one), one.hash, &one.header, &one.event);
+                let lapsed = replica.follow(&chain_record(one), one.hash, &one.header, &one.event);
                 add(&mut batch, one)?;
+                add_lapsed(&mut batch, &replica, &lapsed, one.touched)?;
             }
-            batch.cover(replica.size());
+            batch.cover(replica.size(), replica.head_hash());
             drop(replica);
             self.index.apply(&batch)?;
             self.projected.send_replace(batch.to());
@@ -151,6 +152,34 @@ fn add(batch: &mut IndexBatch, sealed: &Sealed) -> Result<(), IndexError> {
         balances: &sealed.balances,
     };
     added.to(batch)
+}
+
+/// The balances of those whose proposals had lapsed by the record that was just applied, unless it
+/// concerns them itself: as-of balances need them, trails leave them out.
+pub(crate) fn add_lapsed(
+    batch: &mut IndexBatch,
+    replica: &Replica,
+    lapsed: &[Touched],
+    itself: Touched,
+) -> Result<(), IndexError> {
+    let Some(position) = replica.size().last() else { return Ok(()) };
+    let mut value = Vec::new();
+    for touched in lapsed {
+        if let Some(fund) = touched.fund.filter(|fund| itself.fund != Some(*fund)) {
+            Running::encode_fund(&replica.state().funds().get(fund).balances, &mut value);
+            Running::mark_lapsed(0, &mut value);
+            batch.trail(position, Owner::Fund(fund).key(), &value)?;
+            value.clear();
+        }
+        if let Some(account) = touched.account.filter(|account| itself.account != Some(*account)) {
+            let balances = &replica.state().accounts().get(account).balances;
+            Running::encode_account(balances, None, None, &mut value);
+            Running::mark_lapsed(0, &mut value);
+            batch.trail(position, Owner::Account(account).key(), &value)?;
+            value.clear();
+        }
+    }
+    Ok(())
 }
 
 /// What one record adds to the index.

@@ -1,6 +1,7 @@
 //! What a ledger answers: the published state, the records, and the balances as of any past moment.
 
-use crate::ledger::{Ledger, held};
+use crate::health::Status;
+use crate::ledger::Ledger;
 use crate::projector::describe;
 use crate::trail::{Owner, Running};
 use crate::writer::Message;
@@ -11,6 +12,9 @@ use bergulir_store::{ReadError, ReadLimit, Records};
 use std::sync::PoisonError;
 use thiserror::Error;
 use tokio::sync::oneshot;
+
+/// The most commands of a batch that a server takes, and so the most records of one.
+const MAX_BATCH: u64 = 10_000;
 
 /// Why a read was not answered.
 #[derive(Debug, Error)]
@@ -36,6 +40,12 @@ pub enum ReadRefusal {
         /// The last position of the batch.
         after: Position,
     },
+    /// Whether more records will carry the instant cannot be told now.
+    #[error(
+        "the ledger is read-only or stopping, so it cannot be told whether more records will carry \
+         that instant: ask as of a position"
+    )]
+    NotFinal,
     /// The instant lies in the future.
     #[error("the instant lies in the future: ask for one before now")]
     InTheFuture,
@@ -90,7 +100,7 @@ impl Ledger {
         Ok(replica.look_at(now, |state| look(state, as_of)))
     }
 
-    async fn projected_through(&self, size: LogSize) -> Result<(), ReadRefusal> {
+    pub(crate) async fn projected_through(&self, size: LogSize) -> Result<(), ReadRefusal> {
         let mut projected = self.projected.clone();
         let reached = projected.wait_for(|projected| *projected >= size).await;
         reached.map(|_| ()).map_err(|_| ReadRefusal::Projections { why: "they stopped".to_owned() })
@@ -101,7 +111,12 @@ impl Ledger {
     /// # Errors
     /// If the position is past the end, or the log is damaged.
     pub fn records(&self, from: Position, limit: ReadLimit) -> Result<Records, ReadRefusal> {
-        Ok(self.log.read(from, limit)?)
+        let records = self.log.read(from, limit);
+        if let Err(error @ ReadError::Corrupt { .. }) = &records {
+            // Nothing may be acknowledged on top of a log that is broken.
+            self.health.fail(format!("CHAIN_BROKEN {error}; restore the log from a backup"));
+        }
+        Ok(records?)
     }
 
     /// The last record at or before an instant, `None` if all are after it. The answer is final:
@@ -119,7 +134,7 @@ impl Ledger {
             None => false,
         };
         if !settled {
-            self.fence(instant).await;
+            self.fence(instant).await?;
         }
         let (mut below, mut above) = (0, self.head().size.get());
         while below < above {
@@ -133,22 +148,25 @@ impl Ledger {
         Ok(below.checked_sub(1).map(Position::new))
     }
 
-    async fn fence(&self, instant: Timestamp) {
+    /// Sees to it that no later record carries the instant or an earlier one, and that all that
+    /// were decided before are durable.
+    async fn fence(&self, instant: Timestamp) -> Result<(), ReadRefusal> {
         let (reply, done) = oneshot::channel();
-        let message = Message::Fence { instant, reply };
-        let sender = held(&self.inbox).clone();
-        // A ledger that stops takes no further record, so nothing needs to be held back.
-        if let Some(sender) = sender
-            && tokio::task::spawn_blocking(move || sender.send(message).is_ok())
-                .await
-                .is_ok_and(|sent| sent)
-        {
-            let _ = done.await;
+        let sender = self.inbox.sender().ok_or(ReadRefusal::NotFinal)?;
+        let send = move || sender.send(Message::Fence { instant, reply }).is_ok();
+        let sent = tokio::task::spawn_blocking(send).await.is_ok_and(|sent| sent);
+        let mut status = self.health.watch();
+        let failed = status.wait_for(|status| matches!(status, Status::ReadOnly { .. }));
+        tokio::select! {
+            biased;
+            done = done, if sent => done.map_err(|_| ReadRefusal::NotFinal),
+            _ = failed => Err(ReadRefusal::NotFinal),
+            else => Err(ReadRefusal::NotFinal),
         }
     }
 
     fn recorded_at(&self, position: Position) -> Result<Timestamp, ReadRefusal> {
-        let records = self.log.read(position, ReadLimit::ONE)?;
+        let records = self.records(position, ReadLimit::ONE)?;
         let record = records.iter().next().and_then(|(_, bytes)| Record::parse(bytes).ok());
         record
             .map(|record| Timestamp::from_micros(record.recorded_at.as_micros()))
@@ -164,24 +182,25 @@ impl Ledger {
         if position.get() >= size.get() {
             return Err(ReadRefusal::NotReached { position, size });
         }
-        let records = self.log.read(position, ReadLimit::ONE)?;
-        let record = records.iter().next().and_then(|(_, bytes)| Record::parse(bytes).ok());
-        let following = record.map_or(0, |record| record.following);
+        // Far enough back to find where the longest batch begins.
+        let from = Position::new(position.get().saturating_sub(MAX_BATCH));
+        let (mut before, mut following, mut at) = (Position::new(0), 0, from);
+        while at <= position {
+            let records = self.records(at, ReadLimit::STEP)?;
+            for (at, bytes) in records.iter().take_while(|(at, _)| *at <= position) {
+                following = Record::parse(bytes).map_or(0, |record| record.following);
+                if following == 0 {
+                    before = at;
+                }
+            }
+            at = records.next();
+        }
         if following == 0 {
             return Ok(());
         }
-        let mut first = position.get();
-        while first > 0 {
-            let records = self.log.read(Position::new(first - 1), ReadLimit::ONE)?;
-            let before = records.iter().next().and_then(|(_, bytes)| Record::parse(bytes).ok());
-            if before.is_none_or(|before| before.following == 0) {
-                break;
-            }
-            first -= 1;
-        }
         Err(ReadRefusal::InsideBatch {
             position,
-            before: Position::new(first.saturating_sub(1)),
+            before,
             after: Position::new(position.get() + u64::from(following)),
         })
     }
@@ -219,11 +238,7 @@ impl Ledger {
         self.projected_through(self.head().size).await?;
         let mut found = Vec::new();
         for owner in owners {
-            let range = positions.clone();
-            let lines = self.index.trail(owner.key(), range, limit, direction);
-            for (position, bytes) in lines.map_err(|error| projections(&error))? {
-                found.push(running(position, &bytes)?);
-            }
+            self.trail_of(*owner, positions.clone(), limit, direction, &mut found)?;
         }
         found.sort_by_key(|(position, _)| *position);
         if direction == Direction::NewestFirst {
@@ -232,6 +247,37 @@ impl Ledger {
         found.dedup_by_key(|(position, _)| *position);
         found.truncate(limit);
         Ok(found)
+    }
+
+    /// At most `limit` lines of one trail. What a lapse left behind is none: it is skipped.
+    fn trail_of(
+        &self,
+        owner: Owner,
+        mut positions: std::ops::Range<Position>,
+        limit: usize,
+        direction: Direction,
+        found: &mut Vec<(Position, Running)>,
+    ) -> Result<(), ReadRefusal> {
+        let mut left = limit;
+        while left > 0 {
+            let lines = self
+                .index
+                .trail(owner.key(), positions.clone(), left, direction)
+                .map_err(|error| projections(&error))?;
+            let Some((last, _)) = lines.last() else { break };
+            match direction {
+                Direction::OldestFirst => positions.start = last.next(),
+                Direction::NewestFirst => positions.end = *last,
+            }
+            for (position, bytes) in &lines {
+                let line = running(*position, bytes)?;
+                if !line.1.lapsed {
+                    found.push(line);
+                    left -= 1;
+                }
+            }
+        }
+        Ok(())
     }
 }
 

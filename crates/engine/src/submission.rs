@@ -1,5 +1,6 @@
 //! What goes into a ledger's queue, and what comes back.
 
+use crate::inbox::Room;
 use bergulir_chain::{Authentication, Hash, LogSize, Position, Timestamp};
 use bergulir_domain::state::{AccountBalances, FundBalances, LoanBalances};
 use bergulir_domain::{Command, PrincipalId, Rejection, Touched};
@@ -39,6 +40,16 @@ pub enum Work {
     Independent(Vec<Request>),
 }
 
+impl Work {
+    /// How many commands it has.
+    pub fn commands(&self) -> usize {
+        match self {
+            Work::Single(_) => 1,
+            Work::Atomic(requests) | Work::Independent(requests) => requests.len(),
+        }
+    }
+}
+
 /// How the work is to be done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Terms {
@@ -64,6 +75,7 @@ pub(crate) struct Submission {
     pub(crate) work: Work,
     pub(crate) terms: Terms,
     pub(crate) reply: oneshot::Sender<Answer>,
+    pub(crate) room: Room,
 }
 
 /// What the writer answers to a piece of work.
@@ -124,8 +136,9 @@ pub enum Refusal {
     Rule(Rejection),
     /// The request id was used for something else.
     #[error(
-        "the request id was used at position {position} for another command or by another \
-         principal: take a new id for a new request"
+        "the request id is used at position {position}: by another command, by another principal, \
+         or in another grouping (alone, or as part of an atomic batch). Look at that record: if it \
+         holds this command, it is recorded, and must not be sent again; if not, take a new id"
     )]
     RequestIdConflict {
         /// Where it was used.

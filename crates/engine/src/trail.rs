@@ -39,12 +39,16 @@ pub struct Running {
     pub loan: Option<LoanIndex>,
     /// The balances right after the record.
     pub balances: Balances,
+    /// The record does not concern the owner: proposals of its that had lapsed were released by
+    /// then, which the balances show.
+    pub lapsed: bool,
 }
 
 const FUND: u8 = 1;
 const ACCOUNT: u8 = 2;
 const LOAN: u8 = 4;
 const LOAN_BALANCES: u8 = 8;
+const LAPSED: u8 = 16;
 
 impl Running {
     /// What a fund's trail keeps.
@@ -85,6 +89,13 @@ impl Running {
         }
     }
 
+    /// Marks what was written from `start` on as the trace of a lapse.
+    pub(crate) fn mark_lapsed(start: usize, out: &mut [u8]) {
+        if let Some(tag) = out.get_mut(start) {
+            *tag |= LAPSED;
+        }
+    }
+
     /// Reads what [`Running::encode_fund`] or [`Running::encode_account`] wrote; `None` if it is
     /// damaged. No bytes are no balances: what a cooperative's own trail keeps.
     pub(crate) fn decode(mut bytes: &[u8]) -> Option<Running> {
@@ -94,6 +105,7 @@ impl Running {
             return Some(running);
         };
         *from = rest;
+        running.lapsed = tag & LAPSED != 0;
         if tag & FUND != 0 {
             let mut books = [0; 9];
             for book in &mut books {

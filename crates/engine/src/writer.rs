@@ -17,7 +17,7 @@ use bergulir_domain::{
 use bergulir_proto::event::encode_event;
 use bergulir_store::index::{Direction, Index};
 use bergulir_store::{EventLog, Group, GroupError, Head};
-use crossbeam_channel::{Receiver, Sender, select};
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, select};
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Instant;
@@ -25,10 +25,12 @@ use tokio::sync::oneshot;
 
 /// A group stops growing at so many bytes of records, so that its sync stays short.
 pub(crate) const GROUP_BYTES: usize = 4 << 20;
-/// A group stops growing at so many records.
-pub(crate) const GROUP_RECORDS: usize = 65_536;
+/// A group stops growing at so many commands.
+pub(crate) const GROUP_COMMANDS: usize = 65_536;
 /// The writer waits while so many records are not in the index yet: their keys stay in memory.
 pub(crate) const MAX_UNINDEXED: u64 = 1_000_000;
+/// How often the writer then looks whether the index has caught up.
+const INDEX_PAUSE: std::time::Duration = std::time::Duration::from_millis(5);
 
 /// What the writer takes from its queue.
 #[derive(Debug)]
@@ -49,6 +51,8 @@ pub(crate) struct Bundle {
     pub(crate) group: Group,
     pub(crate) sealed: Vec<Arc<Sealed>>,
     pub(crate) waiters: Vec<Waiter>,
+    /// How many commands were decided for it.
+    pub(crate) decided: usize,
 }
 
 /// Who is told once the state that was decided on is durable.
@@ -60,11 +64,12 @@ pub(crate) enum Waiter {
 
 impl Bundle {
     pub(crate) fn new(base: Head) -> Bundle {
-        Bundle { group: Group::new(base), sealed: Vec::new(), waiters: Vec::new() }
+        Bundle { group: Group::new(base), sealed: Vec::new(), waiters: Vec::new(), decided: 0 }
     }
 
+    /// Refusals and repeated answers count as well: who waits for one should not wait long.
     fn is_full(&self) -> bool {
-        self.group.body().len() >= GROUP_BYTES || self.group.len() >= GROUP_RECORDS
+        self.group.body().len() >= GROUP_BYTES || self.decided >= GROUP_COMMANDS
     }
 }
 
@@ -99,6 +104,14 @@ impl Writer {
                     return;
                 }
             }
+            if open && self.must_wait_for_the_index() {
+                match idle.recv_timeout(INDEX_PAUSE) {
+                    Ok(bundle) => spare = Some(bundle),
+                    Err(RecvTimeoutError::Timeout) => {}
+                    Err(RecvTimeoutError::Disconnected) => return,
+                }
+                continue;
+            }
             if !open || self.bundle.is_full() {
                 match idle.recv() {
                     Ok(bundle) => spare = Some(bundle),
@@ -121,8 +134,6 @@ impl Writer {
 
     /// Takes what waits as one group: one time for all of it.
     fn drain(&mut self, first: Message, inbox: &Receiver<Message>) {
-        self.recent.forget_below(self.index.applied().get());
-        self.wait_for_the_index();
         let mut next = Some(first);
         let mut stamp = None;
         while let Some(message) = next {
@@ -142,19 +153,15 @@ impl Writer {
         }
     }
 
-    fn wait_for_the_index(&mut self) {
-        let mut pause = std::time::Duration::from_millis(1);
-        while self.state.size() - self.recent.first().min(self.state.size()) > MAX_UNINDEXED
-            && self.health.failure().is_none()
-        {
-            std::thread::sleep(pause);
-            pause = pause.saturating_mul(2).min(std::time::Duration::from_millis(20));
-            self.recent.forget_below(self.index.applied().get());
-        }
+    /// Whether too many records are not in the index yet: their keys stay in memory.
+    fn must_wait_for_the_index(&mut self) -> bool {
+        self.recent.forget_below(self.index.applied().get());
+        let unindexed = self.state.size().saturating_sub(self.recent.first());
+        unindexed > MAX_UNINDEXED && self.health.failure().is_none()
     }
 
     fn take(&mut self, submission: Submission, stamp: Result<Timestamp, ClockSuspect>) {
-        let Submission { caller, work, terms, reply } = submission;
+        let Submission { caller, work, terms, reply, room: _room } = submission;
         if let Some(why) = self.health.failure() {
             refuse(reply, Refusal::ReadOnly { why });
             return;
@@ -175,6 +182,7 @@ impl Writer {
                 return;
             }
         };
+        self.bundle.decided += work.commands();
         advance(&mut self.state, now);
         let answer = match work {
             Work::Single(request) => match self.single(caller, &request, terms, now) {

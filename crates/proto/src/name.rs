@@ -24,6 +24,23 @@ pub enum NameError {
         /// What is wrong with the id.
         error: IdError,
     },
+    /// The id of the ledger begins with another character than a letter or a digit.
+    #[error("must have the form {form}, but {}", LedgerIdError::Beginning)]
+    LedgerBeginning {
+        /// The form that is asked for.
+        form: &'static str,
+    },
+}
+
+/// Why a text is not the id of a ledger.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+pub enum LedgerIdError {
+    /// It is no id at all.
+    #[error(transparent)]
+    Id(#[from] IdError),
+    /// It begins with a dot or a hyphen.
+    #[error("a ledger's id must begin with a letter or a digit")]
+    Beginning,
 }
 
 const LEDGER: &str = "ledgers/{ledger}";
@@ -48,10 +65,27 @@ fn id<K>(text: &str, form: &'static str) -> Result<Id<K>, NameError> {
     Id::new(text).map_err(|error| NameError::Id { form, error })
 }
 
+/// The id of a ledger. A ledger's folder has the ledger's id as its name, so an id like `..`, which
+/// means another place, or `.x`, which is not shown, is none.
+pub fn ledger_id(text: &str) -> Result<LedgerId, LedgerIdError> {
+    if text.starts_with(['.', '-']) {
+        return Err(LedgerIdError::Beginning);
+    }
+    Ok(Id::new(text)?)
+}
+
+/// The id of the ledger in a name.
+fn within_ledger(text: &str, form: &'static str) -> Result<LedgerId, NameError> {
+    ledger_id(text).map_err(|error| match error {
+        LedgerIdError::Id(error) => NameError::Id { form, error },
+        LedgerIdError::Beginning => NameError::LedgerBeginning { form },
+    })
+}
+
 /// The ledger of `ledgers/{ledger}`.
 pub fn ledger(name: &str) -> Result<LedgerId, NameError> {
     match segments(name, LEDGER)?[..] {
-        ["ledgers", ledger] => id(ledger, LEDGER),
+        ["ledgers", ledger] => within_ledger(ledger, LEDGER),
         _ => Err(NameError::Form { form: LEDGER }),
     }
 }
@@ -64,7 +98,7 @@ pub fn ledger_name(ledger: LedgerId) -> String {
 /// The ledger that a name of any kind lies in: to find the ledger before all else is checked.
 pub fn ledger_of(name: &str) -> Result<LedgerId, NameError> {
     match segments(name, LEDGER)?[..] {
-        ["ledgers", ledger, ..] => id(ledger, LEDGER),
+        ["ledgers", ledger, ..] => within_ledger(ledger, LEDGER),
         _ => Err(NameError::Form { form: LEDGER }),
     }
 }
@@ -144,7 +178,7 @@ impl FromStr for FundName {
     fn from_str(name: &str) -> Result<FundName, NameError> {
         match segments(name, FUND)?[..] {
             ["ledgers", ledger, "funds", fund] => {
-                Ok(FundName { ledger: id(ledger, FUND)?, fund: id(fund, FUND)? })
+                Ok(FundName { ledger: within_ledger(ledger, FUND)?, fund: id(fund, FUND)? })
             }
             _ => Err(NameError::Form { form: FUND }),
         }
@@ -156,7 +190,7 @@ impl FromStr for CooperativeName {
     fn from_str(name: &str) -> Result<CooperativeName, NameError> {
         match segments(name, COOPERATIVE)?[..] {
             ["ledgers", ledger, "cooperatives", cooperative] => Ok(CooperativeName {
-                ledger: id(ledger, COOPERATIVE)?,
+                ledger: within_ledger(ledger, COOPERATIVE)?,
                 cooperative: id(cooperative, COOPERATIVE)?,
             }),
             _ => Err(NameError::Form { form: COOPERATIVE }),
@@ -169,7 +203,7 @@ impl FromStr for AccountName {
     fn from_str(name: &str) -> Result<AccountName, NameError> {
         match segments(name, ACCOUNT)?[..] {
             ["ledgers", ledger, "funds", fund, "accounts", account] => Ok(AccountName {
-                ledger: id(ledger, ACCOUNT)?,
+                ledger: within_ledger(ledger, ACCOUNT)?,
                 fund: id(fund, ACCOUNT)?,
                 account: id(account, ACCOUNT)?,
             }),
@@ -182,12 +216,14 @@ impl FromStr for LoanName {
     type Err = NameError;
     fn from_str(name: &str) -> Result<LoanName, NameError> {
         match segments(name, LOAN)?[..] {
-            ["ledgers", ledger, "loans", loan] => {
-                Ok(LoanName { ledger: id(ledger, LOAN)?, account: None, loan: id(loan, LOAN)? })
-            }
+            ["ledgers", ledger, "loans", loan] => Ok(LoanName {
+                ledger: within_ledger(ledger, LOAN)?,
+                account: None,
+                loan: id(loan, LOAN)?,
+            }),
             ["ledgers", ledger, "funds", fund, "accounts", account, "loans", loan] => {
                 Ok(LoanName {
-                    ledger: id(ledger, LOAN)?,
+                    ledger: within_ledger(ledger, LOAN)?,
                     account: Some((id(fund, LOAN)?, id(account, LOAN)?)),
                     loan: id(loan, LOAN)?,
                 })
@@ -355,6 +391,33 @@ mod tests {
             assert!(text.parse::<OwnerName>().is_err(), "{text:?}");
             assert!(text.parse::<LenderName>().is_err(), "{text:?}");
         }
+    }
+
+    #[test]
+    fn a_ledgers_id_begins_with_a_letter_or_a_digit() {
+        for id in [".", "..", ".kab", "-", "-kab"] {
+            assert_eq!(ledger_id(id), Err(LedgerIdError::Beginning), "{id}");
+            let name = format!("ledgers/{id}");
+            let refused = Err(NameError::LedgerBeginning { form: LEDGER });
+            assert_eq!(ledger(&name), refused);
+            assert_eq!(ledger_of(&format!("{name}/funds/f")), refused);
+            assert!(matches!(name.parse::<BooksName>(), Err(NameError::LedgerBeginning { .. })));
+            for below in ["funds/f", "funds/f/accounts/a", "loans/l", "cooperatives/c"] {
+                let name = format!("{name}/{below}");
+                let refused = name.parse::<TrailName>();
+                assert!(matches!(refused, Err(NameError::LedgerBeginning { .. })), "{name}");
+            }
+            for below in ["funds/f", "funds/f/accounts/a"] {
+                let refused = format!("{name}/{below}").parse::<LenderName>();
+                assert!(matches!(refused, Err(NameError::LedgerBeginning { .. })), "{name}");
+            }
+            let refused = format!("{name}/funds/f/accounts/a/loans/l").parse::<LoanName>();
+            assert!(matches!(refused, Err(NameError::LedgerBeginning { .. })), "{name}");
+        }
+        assert!(ledger("ledgers/kab-1.2").is_ok());
+        assert!(ledger("ledgers/36.03").is_ok());
+        // It is the name of no folder.
+        assert!("ledgers/kab/funds/.f".parse::<FundName>().is_ok());
     }
 
     #[test]

@@ -68,6 +68,53 @@ impl Default for Replica {
     }
 }
 
+/// A record that continues the chain and can be read; what remains is to decide it again. Whoever
+/// makes one other than by [`check`] vouches that the hash, header and event are the record's.
+#[derive(Debug, Clone)]
+pub struct Checked<'a> {
+    /// The record.
+    pub record: Record<'a>,
+    /// Its hash.
+    pub hash: Hash,
+    /// Its header as the domain sees it.
+    pub header: Header,
+    /// Its event.
+    pub event: Event,
+}
+
+/// Checks that the bytes are the next record after where the cursor stands, steps over it, and
+/// reads its event: the part of [`Replica::replay`] that needs no state, so that it can be done
+/// ahead, elsewhere.
+///
+/// # Errors
+/// If it is not the next record or cannot be read; the cursor may have stepped over it.
+pub fn check<'a>(cursor: &mut ChainCursor, bytes: &'a [u8]) -> Result<Checked<'a>, ReplayError> {
+    link(cursor, bytes)?.decode()
+}
+
+/// A record that continues the chain.
+struct Linked<'a> {
+    record: Record<'a>,
+    hash: Hash,
+    header: Header,
+}
+
+fn link<'a>(cursor: &mut ChainCursor, bytes: &'a [u8]) -> Result<Linked<'a>, ReplayError> {
+    let (record, hash) = cursor.check(bytes)?;
+    let header = header(&record)?;
+    Ok(Linked { record, hash, header })
+}
+
+impl<'a> Linked<'a> {
+    fn decode(self) -> Result<Checked<'a>, ReplayError> {
+        let Linked { record, hash, header } = self;
+        let position = header.position;
+        let event =
+            decode_event(record.event).map_err(|source| ReplayError::Event { position, source })?;
+        Ok(Checked { record, hash, header, event })
+    }
+}
+
 /// A record that was checked, decided again and applied.
 #[derive(Debug)]
 pub struct Replayed<'a> {
@@ -79,6 +126,8 @@ pub struct Replayed<'a> {
     pub event: Event,
     /// Whom it concerned.
     pub touched: Touched,
+    /// Whom the proposals concerned that had lapsed by then.
+    pub lapsed: Vec<Touched>,
 }
 
 /// Why a record is not the next one of a ledger.
@@ -164,20 +213,25 @@ impl Replica {
         lookups: &dyn Lookups,
     ) -> Result<Replayed<'a>, ReplayError> {
         let mut cursor = self.cursor;
-        let (record, hash) = cursor.check(bytes)?;
-        let header = header(&record)?;
+        let linked = link(&mut cursor, bytes)?;
+        self.agrees(&linked.record)?;
+        self.decide(linked.decode()?, lookups)
+    }
+
+    /// Decides the command of a record that was [checked](check) again, and applies it.
+    ///
+    /// # Errors
+    /// As [`Replica::replay`]: also if the record was checked against another place of the chain
+    /// than this replica stands at.
+    pub fn decide<'a>(
+        &mut self,
+        checked: Checked<'a>,
+        lookups: &dyn Lookups,
+    ) -> Result<Replayed<'a>, ReplayError> {
+        let Checked { record, hash, header, event } = checked;
+        self.agrees(&record)?;
         let position = header.position;
-        if record.recorded_at < self.recorded_at {
-            // A cursor that resumed at a snapshot does not know the time before it.
-            let fault = bergulir_chain::ChainFault::Time {
-                last: self.recorded_at,
-                stated: record.recorded_at,
-            };
-            return Err(ChainError { position: record.position, fault }.into());
-        }
-        let event =
-            decode_event(record.event).map_err(|source| ReplayError::Event { position, source })?;
-        advance(&mut self.state, header.recorded_at);
+        let lapsed = advance(&mut self.state, header.recorded_at);
         let context = Context { time: header.recorded_at, principal: header.principal, lookups };
         let decided = decide(&self.state, &event.command(), &context)
             .map_err(|rejection| ReplayError::RuleBroken { position, rejection })?;
@@ -186,20 +240,36 @@ impl Replica {
         }
         let touched = evolve(&mut self.state, &header, &event);
         self.step(&record, hash, touched);
-        Ok(Replayed { record, hash, event, touched })
+        Ok(Replayed { record, hash, event, touched, lapsed })
     }
 
-    /// Applies a record that the writer decided on this very state.
+    /// Whether a record goes on from here.
+    fn agrees(&self, record: &Record<'_>) -> Result<(), ReplayError> {
+        self.cursor.agrees(record)?;
+        if record.recorded_at < self.recorded_at {
+            // A cursor that resumed at a snapshot does not know the time before it.
+            let fault = bergulir_chain::ChainFault::Time {
+                last: self.recorded_at,
+                stated: record.recorded_at,
+            };
+            return Err(ChainError { position: record.position, fault }.into());
+        }
+        Ok(())
+    }
+
+    /// Applies a record that the writer decided on this very state, and gives whom the proposals
+    /// concerned that had lapsed by then.
     pub fn follow(
         &mut self,
         record: &Record<'_>,
         hash: Hash,
         header: &Header,
         event: &Event,
-    ) -> Touched {
+    ) -> Vec<Touched> {
+        let lapsed = advance(&mut self.state, header.recorded_at);
         let touched = evolve(&mut self.state, header, event);
         self.step(record, hash, touched);
-        touched
+        lapsed
     }
 
     fn step(&mut self, record: &Record<'_>, hash: Hash, touched: Touched) {

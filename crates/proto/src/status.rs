@@ -33,12 +33,20 @@ pub struct Described {
     /// The facts. Amounts are decimals in units of the ledger's currency, dates and positions as
     /// elsewhere.
     pub metadata: BTreeMap<String, String>,
+    /// The fields that are wrong, if it is known which; at most [`MAX_VIOLATIONS`].
+    pub violations: Vec<pb::FieldViolation>,
 }
 
 impl Described {
     /// A refusal without facts.
     pub fn new(code: Code, reason: &'static str, message: impl Into<String>) -> Described {
-        Described { code, reason, message: message.into(), metadata: BTreeMap::new() }
+        Described {
+            code,
+            reason,
+            message: message.into(),
+            metadata: BTreeMap::new(),
+            violations: Vec::new(),
+        }
     }
 
     /// One more fact.
@@ -48,24 +56,44 @@ impl Described {
         self
     }
 
+    /// The message is about this field of the command.
+    fn of_field(mut self, field: &str) -> Described {
+        let description = self.message.clone();
+        self.violations.push(pb::FieldViolation { field: field.to_owned(), description });
+        self
+    }
+
+    /// The same for a command that is the item at that place of a batch.
+    #[must_use]
+    pub fn of_item(mut self, item: usize) -> Described {
+        for violation in &mut self.violations {
+            violation.field.insert_str(0, &format!("items[{item}].command."));
+        }
+        self.with("item", item)
+    }
+
     fn with_minor(self, key: &str, minor: i64) -> Described {
         // One currency so far: see `Currency`.
         self.with(key, to_decimal(minor, Currency::Idr))
     }
 
-    fn error_info(&self) -> ErrorDetails {
+    fn details(&self) -> ErrorDetails {
         let metadata: HashMap<String, String> = self.metadata.clone().into_iter().collect();
-        ErrorDetails::with_error_info(self.reason, ERROR_DOMAIN, metadata)
+        let mut details = ErrorDetails::with_error_info(self.reason, ERROR_DOMAIN, metadata);
+        for violation in &self.violations {
+            details.add_bad_request_violation(&violation.field, &violation.description);
+        }
+        details
     }
 
     /// The status of a call.
     pub fn status(&self) -> Status {
-        Status::with_error_details(self.code, &self.message, self.error_info())
+        Status::with_error_details(self.code, &self.message, self.details())
     }
 
     /// The status of a call that may be sent again after that time.
     pub fn status_with_retry(&self, after: Duration) -> Status {
-        let mut details = self.error_info();
+        let mut details = self.details();
         details.set_retry_info(Some(after));
         Status::with_error_details(self.code, &self.message, details)
     }
@@ -77,32 +105,26 @@ impl Described {
             reason: self.reason.to_owned(),
             message: self.message.clone(),
             metadata: self.metadata.clone(),
-            field_violations: Vec::new(),
+            field_violations: self.violations.clone(),
         }
     }
 }
 
 impl InvalidFields {
     fn described(&self) -> Described {
-        Described::new(Code::InvalidArgument, "INVALID_FIELD", self.to_string())
+        let violations = self.0.iter().take(MAX_VIOLATIONS).cloned().collect();
+        let described = Described::new(Code::InvalidArgument, "INVALID_FIELD", self.to_string());
+        Described { violations, ..described }
     }
 
     /// The status of a call: `INVALID_ARGUMENT` with the first [`MAX_VIOLATIONS`] wrong fields.
     pub fn status(&self) -> Status {
-        let described = self.described();
-        let mut details = described.error_info();
-        for violation in self.0.iter().take(MAX_VIOLATIONS) {
-            details.add_bad_request_violation(&violation.field, &violation.description);
-        }
-        Status::with_error_details(described.code, described.message, details)
+        self.described().status()
     }
 
     /// The error of an item of a batch.
     pub fn command_error(&self) -> pb::CommandError {
-        pb::CommandError {
-            field_violations: self.0.iter().take(MAX_VIOLATIONS).cloned().collect(),
-            ..self.described().command_error()
-        }
+        self.described().command_error()
     }
 }
 
@@ -232,10 +254,13 @@ pub fn describe(rejection: &Rejection) -> Described {
             say(FailedPrecondition, "SAME_OFFICER").with("officer", officer)
         }
         R::InvalidNumber { item } => {
-            say(InvalidArgument, "INVALID_NUMBER").with("item", item.wire_name())
+            let described = say(InvalidArgument, "INVALID_NUMBER").with("item", item.wire_name());
+            described.of_field("confirm_readiness.number")
         }
         R::UnexpectedNumber { item } => {
-            say(InvalidArgument, "UNEXPECTED_NUMBER").with("item", item.wire_name())
+            let described =
+                say(InvalidArgument, "UNEXPECTED_NUMBER").with("item", item.wire_name());
+            described.of_field("confirm_readiness.number")
         }
         R::CooperativeNumberMismatch => say(FailedPrecondition, "COOPERATIVE_NUMBER_MISMATCH"),
 
@@ -319,7 +344,8 @@ pub fn describe(rejection: &Rejection) -> Described {
         }
         R::PartsDoNotSum { amount, parts } => say(InvalidArgument, "PARTS_DO_NOT_SUM")
             .with_minor("amount", amount.minor())
-            .with_minor("parts", *parts),
+            .with_minor("parts", *parts)
+            .of_field("repay.amount"),
         R::NothingDisbursed { loan } => {
             say(FailedPrecondition, "NOTHING_DISBURSED").with("loan", loan)
         }
@@ -355,6 +381,7 @@ pub fn describe(rejection: &Rejection) -> Described {
 
 #[cfg(test)]
 mod tests {
+    use bergulir_domain::cooperative::ReadinessItem;
     use bergulir_domain::{Amount, FundId};
 
     use super::*;
@@ -410,6 +437,27 @@ mod tests {
         assert_eq!(listed.len(), MAX_VIOLATIONS);
         assert_eq!(listed[3].field, "items[3].request_id");
         assert_eq!(invalid.command_error().field_violations.len(), MAX_VIOLATIONS);
+    }
+
+    #[test]
+    fn a_rule_about_the_form_names_its_field() {
+        let item = ReadinessItem::BusinessNumber;
+        let sum = Rejection::PartsDoNotSum { amount: Amount::from_minor(100).unwrap(), parts: 99 };
+        for (rejection, field) in [
+            (sum, "repay.amount"),
+            (Rejection::InvalidNumber { item }, "confirm_readiness.number"),
+            (Rejection::UnexpectedNumber { item }, "confirm_readiness.number"),
+        ] {
+            let described = describe(&rejection);
+            assert_eq!(described.code, Code::InvalidArgument);
+            let bad = described.status().get_details_bad_request().unwrap();
+            assert_eq!(bad.field_violations.len(), 1);
+            assert_eq!(bad.field_violations[0].field, field);
+            assert_eq!(bad.field_violations[0].description, rejection.to_string());
+            let error = described.of_item(3).command_error();
+            assert_eq!(error.field_violations[0].field, format!("items[3].command.{field}"));
+            assert_eq!(error.metadata["item"], "3");
+        }
     }
 
     #[test]

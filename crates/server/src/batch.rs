@@ -9,6 +9,7 @@ use bergulir_proto::pb::batch_item_result::Outcome;
 use bergulir_proto::wire::{Batch, BatchMode, InvalidFields};
 use std::time::Instant;
 use tonic::Status;
+use uuid::Uuid;
 
 impl Services {
     /// Has a batch decided, and answers each of its items.
@@ -27,10 +28,13 @@ impl Services {
         };
         let mut wrong: Vec<Option<InvalidFields>> = Vec::with_capacity(batch.items.len());
         let mut requests = Vec::with_capacity(batch.items.len());
-        for item in batch.items {
+        // The place and the request id of each request.
+        let mut asked = Vec::with_capacity(batch.items.len());
+        for (place, item) in batch.items.into_iter().enumerate() {
             match item {
                 Ok(item) => {
                     wrong.push(None);
+                    asked.push((place, item.request_id));
                     requests.push(bergulir_engine::Request {
                         request_id: *item.request_id.as_bytes(),
                         command: item.command,
@@ -49,11 +53,12 @@ impl Services {
             match ledger.submit(caller, work, terms).await {
                 Answer::Items(items) => items,
                 Answer::Refused { item, refusal } => {
-                    return Err(refusal::command_status(&refusal, item));
+                    let item = item.and_then(|item| asked.get(item).copied());
+                    return Err(refusal::batch_status(&refusal, item));
                 }
             }
         };
-        let mut decided = self.outcomes(&ledger, decided).await?.into_iter();
+        let mut decided = self.outcomes(&ledger, decided, &asked).await?.into_iter();
         let results = wrong.into_iter().map(|wrong| {
             let outcome = match wrong {
                 Some(invalid) => Some(Outcome::Error(invalid.command_error())),
@@ -72,6 +77,7 @@ impl Services {
         &self,
         ledger: &Ledger,
         decided: Vec<Result<Accepted, Refusal>>,
+        asked: &[(usize, Uuid)],
     ) -> Result<Vec<Outcome>, Status> {
         let positions = decided.iter().flatten().filter_map(|accepted| accepted.receipt);
         let newest = positions.map(|receipt| receipt.position.get()).max();
@@ -86,16 +92,24 @@ impl Services {
                     let each = decided.iter();
                     Ok(each.map(|decided| decided.as_ref().ok().and_then(concerned)).collect())
                 };
-                self.look(ledger, Some(newest), look).await?.0
+                let looked = self.look(ledger, Some(newest), look).await;
+                let unanswered = |why| {
+                    let what = "what was accepted of the batch IS recorded, the last of it";
+                    refusal::recorded_unanswered(what, newest, &why)
+                };
+                looked.map_err(unanswered)?.0
             }
         };
         let concerned = concerned.into_iter().chain(std::iter::repeat(None));
-        let outcome =
-            |(decided, concerned): (Result<Accepted, Refusal>, Option<Concerned>)| match decided {
-                Err(refusal) => Outcome::Error(refusal::of_command(&refusal).command_error()),
-                Ok(accepted) => Outcome::Receipt(batch_receipt(&accepted, concerned.as_ref())),
-            };
-        Ok(decided.into_iter().zip(concerned).map(outcome).collect())
+        let each = decided.into_iter().zip(concerned).zip(asked);
+        let outcome = each.map(|((decided, concerned), (place, id))| match decided {
+            Err(refusal) => {
+                let described = refusal::of_command(&refusal, Some(*id));
+                Outcome::Error(described.of_item(*place).command_error())
+            }
+            Ok(accepted) => Outcome::Receipt(batch_receipt(&accepted, concerned.as_ref())),
+        });
+        Ok(outcome.collect())
     }
 }
 

@@ -14,6 +14,7 @@ use bergulir_proto::wire::{CommandRequest, Envelope, Reply, Resource, ResourceKi
 use bergulir_proto::{pb, record};
 use std::time::Instant;
 use tonic::{Request, Response, Status, async_trait};
+use uuid::Uuid;
 
 macro_rules! commands {
     ($($method:ident: $request:ident => $response:ident,)+) => {
@@ -120,13 +121,20 @@ impl Services {
             let ledger = self.ledger(id)?;
             ledger.submit(caller, Work::Single(request), terms).await
         };
-        let accepted = the_one(answer)?;
+        let accepted = the_one(answer, request_id)?;
         let touched = match &command {
             Some(command) => there_already(command, accepted.touched),
             None => accepted.touched,
         };
         match self.node.ledger(id) {
-            Some(Slot::Open(ledger)) => self.reply(&ledger, accepted, touched, resource).await,
+            Some(Slot::Open(ledger)) => {
+                let recorded = accepted.receipt.map(|receipt| receipt.position.get());
+                let reply = self.reply(&ledger, accepted, touched, resource).await;
+                reply.map_err(|why| match recorded {
+                    Some(at) => refusal::recorded_unanswered("the command IS recorded", at, &why),
+                    None => why,
+                })
+            }
             // Only `validate_only` accepts without a ledger that is open.
             Some(Slot::Broken(_)) | None => Ok(Reply::default()),
         }
@@ -161,13 +169,13 @@ impl Services {
 }
 
 /// The answer to a single command.
-fn the_one(answer: Answer) -> Result<Accepted, Status> {
+fn the_one(answer: Answer, id: Uuid) -> Result<Accepted, Status> {
     let unknown = || Refusal::OutcomeUnknown { why: "there was no answer".to_owned() };
     let outcome = match answer {
         Answer::Items(items) => items.into_iter().next().unwrap_or_else(|| Err(unknown())),
         Answer::Refused { refusal, .. } => Err(refusal),
     };
-    outcome.map_err(|refusal| refusal::command_status(&refusal, None))
+    outcome.map_err(|refusal| refusal::command_status(&refusal, Some(id)))
 }
 
 /// Where a command is in the log, as the wire has it.

@@ -23,7 +23,7 @@ pub const STREAM_MESSAGE_BYTES: usize = 512 << 10;
 pub const STREAM_MESSAGE_RECORDS: usize = 2_000;
 /// A subscriber whose filter lets nothing pass is told how far it has come after so many records.
 pub const PROGRESS_RECORDS: u64 = 20_000;
-/// And after so long, if anything was recorded.
+/// And after so long, whether anything was recorded or not.
 pub const PROGRESS_EVERY: Duration = Duration::from_secs(5);
 /// What the server takes off a caller's deadline, or a tenth of it if that is less, so that the
 /// answer still arrives.

@@ -1,23 +1,24 @@
 //! Refusals of the engine as `google.rpc.Status`. Those of the trade are described in `proto`.
 
+use bergulir_chain::Position;
 use bergulir_domain::rejection::Resource;
 use bergulir_domain::{LedgerId, Rejection};
 use bergulir_engine::{OpenError, ReadError, ReadRefusal, Refusal};
 use bergulir_proto::{Described, describe};
 use std::time::Duration;
 use tonic::{Code, Status};
+use uuid::Uuid;
 
 /// When a caller should try again that came while the server stops.
 const RETRY_AFTER_STOP: Duration = Duration::from_secs(1);
 
-/// A refused command as facts, for a status or for an item of a batch.
-pub(crate) fn of_command(refusal: &Refusal) -> Described {
+/// A refused command as facts, for a status or for an item of a batch. `id` is its request id, if
+/// it came with one.
+pub(crate) fn of_command(refusal: &Refusal, id: Option<Uuid>) -> Described {
     let say = |code, reason| Described::new(code, reason, refusal.to_string());
     match refusal {
         Refusal::Rule(rejection) => describe(rejection),
-        Refusal::RequestIdConflict { position } => {
-            say(Code::AlreadyExists, "REQUEST_ID_CONFLICT").with("position", position)
-        }
+        Refusal::RequestIdConflict { position } => id_used(id, *position),
         Refusal::RequestIdRepeated => say(Code::InvalidArgument, "REQUEST_ID_REPEATED"),
         Refusal::HeadMoved { expected, size } => say(Code::Aborted, "HEAD_MOVED")
             .with("expected_position", expected)
@@ -31,13 +32,52 @@ pub(crate) fn of_command(refusal: &Refusal) -> Described {
     }
 }
 
-/// The status of a refused call. `item` is the place in its batch of the command that was the
-/// cause.
-pub(crate) fn command_status(refusal: &Refusal, item: Option<usize>) -> Status {
-    let mut described = of_command(refusal);
-    if let Some(item) = item {
-        described = described.with("item", item);
+/// A request id is used. Whether for the same command, only its record tells: so nobody is told to
+/// send the command again under a new id before having looked.
+fn id_used(id: Option<Uuid>, position: Position) -> Described {
+    let named = id.map(|id| format!(" {id}")).unwrap_or_default();
+    let message = format!(
+        "request id{named} is used at position {position}: by another command, by another \
+         principal, or sent in another grouping (alone, or as part of an atomic batch). Look at \
+         record {position}: if it holds this command, it is recorded: do not send it again; if \
+         not, take a new id"
+    );
+    let described = Described::new(Code::AlreadyExists, "REQUEST_ID_CONFLICT", message);
+    let described = described.with("position", position);
+    match id {
+        Some(id) => described.with("request_id", id),
+        None => described,
     }
+}
+
+/// Commands were recorded, the last of them at that position, and the answer that would say so
+/// cannot be made, because of `why`. It must not look like a refusal.
+pub(crate) fn recorded_unanswered(what: &str, position: u64, why: &Status) -> Status {
+    let message = format!(
+        "{what} at position {position}, but the answer could not be made ({}): it is safe \
+         to send the same again with the same request id, and wrong with a new one",
+        why.message()
+    );
+    Described::new(Code::Unavailable, "OUTCOME_UNKNOWN", message)
+        .with("recorded_at_position", position)
+        .status()
+}
+
+/// The status of a refused call. `id` is the request id of the command that was the cause.
+pub(crate) fn command_status(refusal: &Refusal, id: Option<Uuid>) -> Status {
+    status(refusal, &of_command(refusal, id))
+}
+
+/// The status of a batch that was refused as a whole. `item` is the place of the command that was
+/// the cause, and its request id.
+pub(crate) fn batch_status(refusal: &Refusal, item: Option<(usize, Uuid)>) -> Status {
+    match item {
+        Some((item, id)) => status(refusal, &of_command(refusal, Some(id)).of_item(item)),
+        None => command_status(refusal, None),
+    }
+}
+
+fn status(refusal: &Refusal, described: &Described) -> Status {
     match refusal {
         Refusal::QueueFull { retry_after } => described.status_with_retry(*retry_after),
         Refusal::ShuttingDown => described.status_with_retry(RETRY_AFTER_STOP),
@@ -67,6 +107,7 @@ pub(crate) fn read_status(refusal: &ReadRefusal) -> Status {
                 .with("before", before)
                 .with("after", after)
         }
+        ReadRefusal::NotFinal => say(Code::Unavailable, "NOT_FINAL"),
         ReadRefusal::InTheFuture => say(Code::InvalidArgument, "IN_THE_FUTURE"),
         ReadRefusal::Log(ReadError::BeyondHead { from, size }) => {
             say(Code::NotFound, "RECORD_NOT_FOUND").with("position", from).with("log_size", size)
@@ -89,9 +130,24 @@ pub(crate) fn unreadable_record(position: u64, why: &dyn std::fmt::Display) -> S
     Described::new(Code::DataLoss, "CHAIN_BROKEN", message).with("position", position).status()
 }
 
+/// An error with what was behind it, as far as it does not say so itself.
+fn with_sources(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(error) = source {
+        let more = error.to_string();
+        if !text.contains(&more) {
+            text.push_str(": ");
+            text.push_str(&more);
+        }
+        source = error.source();
+    }
+    text
+}
+
 /// The ledger is there, and could not be opened.
 pub(crate) fn not_open(ledger: LedgerId, error: &OpenError) -> Status {
-    let message = format!("ledger {ledger} could not be opened: {error}");
+    let message = format!("ledger {ledger} could not be opened: {}", with_sources(error));
     match error.position() {
         Some(position) => {
             Described::new(Code::DataLoss, "CHAIN_BROKEN", message).with("position", position)
@@ -122,7 +178,7 @@ pub(crate) fn stopping() -> Status {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use bergulir_chain::{LogSize, Position};
+    use bergulir_chain::LogSize;
     use tonic_types::StatusExt as _;
 
     #[test]
@@ -134,11 +190,50 @@ mod tests {
         assert_eq!(retry.retry_delay, Some(Duration::from_millis(50)));
 
         let moved = Refusal::HeadMoved { expected: LogSize::new(7), size: LogSize::new(9) };
-        let status = command_status(&moved, Some(3));
+        let status = batch_status(&moved, Some((3, Uuid::from_u128(1))));
         let info = status.get_details_error_info().unwrap();
         assert_eq!((status.code(), info.reason.as_str()), (Code::Aborted, "HEAD_MOVED"));
         assert_eq!(info.metadata["log_size"], "9");
         assert_eq!(info.metadata["item"], "3");
+    }
+
+    #[test]
+    fn a_used_request_id_is_looked_up_before_anything_is_sent_again() {
+        let conflict = Refusal::RequestIdConflict { position: Position::new(7) };
+        let id = Uuid::from_u128(0x0190_a8f0_6f2a_7c3b_8d4e_5f60_7182_93a4);
+        let status = command_status(&conflict, Some(id));
+        assert_eq!(status.code(), Code::AlreadyExists);
+        assert!(status.message().starts_with(
+            "request id 0190a8f0-6f2a-7c3b-8d4e-5f60718293a4 is used at position 7: by another"
+        ));
+        assert!(status.message().contains("do not send it again"));
+        let info = status.get_details_error_info().unwrap();
+        assert_eq!(info.reason, "REQUEST_ID_CONFLICT");
+        assert_eq!(info.metadata["position"], "7");
+        assert_eq!(info.metadata["request_id"], id.to_string());
+        let nameless = command_status(&conflict, None);
+        assert!(nameless.message().starts_with("request id is used at position 7"));
+    }
+
+    #[test]
+    fn what_is_recorded_never_looks_refused() {
+        let why = read_status(&ReadRefusal::Projections { why: "they stopped".to_owned() });
+        assert_eq!(why.get_details_error_info().unwrap().reason, "PROJECTIONS_FAILED");
+        let status = recorded_unanswered("the command IS recorded", 12, &why);
+        assert_eq!(status.code(), Code::Unavailable);
+        let info = status.get_details_error_info().unwrap();
+        assert_eq!(info.reason, "OUTCOME_UNKNOWN");
+        assert_eq!(info.metadata["recorded_at_position"], "12");
+        assert!(status.message().starts_with("the command IS recorded at position 12"));
+        assert!(status.message().contains("they stopped"));
+        assert!(status.message().contains("safe to send the same again"));
+    }
+
+    #[test]
+    fn an_instant_that_may_still_get_records_is_not_answered() {
+        let status = read_status(&ReadRefusal::NotFinal);
+        let info = status.get_details_error_info().unwrap();
+        assert_eq!((status.code(), info.reason.as_str()), (Code::Unavailable, "NOT_FINAL"));
     }
 
     #[test]

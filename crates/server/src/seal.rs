@@ -25,7 +25,10 @@ pub(crate) async fn create(ledger: &Ledger) -> Result<pb::CreateSealResponse, St
         return Ok(response);
     };
     response.receipt = Some(receipt(&at));
-    if let Event::Sealed(seal) = Reader::new(ledger).event(at.position)? {
+    let sealed = Reader::new(ledger).event(at.position).map_err(|why| {
+        refusal::recorded_unanswered("the seal IS recorded", at.position.get(), &why)
+    })?;
+    if let Event::Sealed(seal) = sealed {
         response.through = seal.through.get();
         response.balance_root = seal.balance_root.to_vec();
         response.state_digest = seal.state_digest.to_vec();

@@ -6,6 +6,7 @@
 #[cfg(test)]
 mod conformance;
 pub mod file_log;
+mod folder;
 mod group;
 pub mod index;
 mod lock;
@@ -16,6 +17,7 @@ mod records;
 mod sample;
 
 pub use file_log::{FileLog, FileLogOptions, OpenError, Recovery};
+pub use folder::create_folder_durably;
 pub use group::{Group, GroupError, GroupMark};
 pub use lock::{DataLock, LockError};
 pub use log::{AppendError, EventLog, Head, ReadError, ReadLimit, Refusal};

@@ -1,10 +1,12 @@
 //! One process a data directory.
 
-use std::fs::{self, File, OpenOptions, TryLockError};
+use std::fs::{File, OpenOptions, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
 
 use thiserror::Error;
+
+use crate::folder::{create_folder, sync_folder};
 
 /// The name of the lock file in a data directory.
 const LOCK_FILE: &str = "LOCK";
@@ -35,13 +37,22 @@ pub enum LockError {
 }
 
 impl DataLock {
-    /// Locks a data directory, which is created if it is missing.
+    /// Locks a data directory, which is created if it is missing. Its name, where it was created,
+    /// and the names in it are durable on return.
     ///
     /// # Errors
     /// If another process has locked it, or the disk fails.
     pub fn acquire(directory: &Path) -> Result<Self, LockError> {
+        Self::acquire_with(directory, &sync_folder)
+    }
+
+    /// [`acquire`](Self::acquire), with something that makes the names in a folder durable.
+    fn acquire_with(
+        directory: &Path,
+        sync: &dyn Fn(&Path) -> io::Result<()>,
+    ) -> Result<Self, LockError> {
         let io_error = |source| LockError::Io { path: directory.to_owned(), source };
-        fs::create_dir_all(directory).map_err(io_error)?;
+        create_folder(directory, sync).map_err(io_error)?;
         let file = OpenOptions::new()
             .write(true)
             .create(true)
@@ -49,15 +60,22 @@ impl DataLock {
             .open(directory.join(LOCK_FILE))
             .map_err(io_error)?;
         match file.try_lock() {
-            Ok(()) => Ok(Self { _file: file }),
-            Err(TryLockError::WouldBlock) => Err(LockError::InUse { path: directory.to_owned() }),
-            Err(TryLockError::Error(source)) => Err(io_error(source)),
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                return Err(LockError::InUse { path: directory.to_owned() });
+            }
+            Err(TryLockError::Error(source)) => return Err(io_error(source)),
         }
+        // Not only for the lock file: a process that died may have left other names not synced.
+        sync(directory).map_err(io_error)?;
+        Ok(Self { _file: file })
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::cell::RefCell;
+
     use super::*;
 
     #[test]
@@ -67,6 +85,28 @@ mod tests {
         let lock = DataLock::acquire(&directory).unwrap();
         assert!(matches!(DataLock::acquire(&directory), Err(LockError::InUse { .. })));
         drop(lock);
+        DataLock::acquire(&directory).unwrap();
+    }
+
+    #[test]
+    fn a_locked_directory_and_the_names_in_it_are_durable() {
+        let above = tempfile::tempdir().unwrap();
+        let [new, directory] = ["new", "new/data"].map(|path| above.path().join(path));
+        let synced = RefCell::new(Vec::new());
+        let sync = |folder: &Path| {
+            synced.borrow_mut().push((folder.to_owned(), directory.join(LOCK_FILE).exists()));
+            sync_folder(folder)
+        };
+        drop(DataLock::acquire_with(&directory, &sync).unwrap());
+        let above = above.path().to_owned();
+        let of_data = (directory.clone(), true);
+        assert_eq!(synced.take(), [(above, false), (new, false), of_data.clone()]);
+        drop(DataLock::acquire_with(&directory, &sync).unwrap());
+        assert_eq!(synced.take(), [of_data]);
+
+        let failing = |_: &Path| Err(io::Error::other("the disk failed"));
+        let unsynced = DataLock::acquire_with(&directory, &failing);
+        assert!(matches!(unsynced, Err(LockError::Io { .. })));
         DataLock::acquire(&directory).unwrap();
     }
 }

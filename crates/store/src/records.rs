@@ -18,16 +18,26 @@ impl Records {
         Self { first, count: 0, body: Vec::new() }
     }
 
+    /// True if the limit allows another record, however short.
+    pub(crate) fn has_room(&self, limit: ReadLimit) -> bool {
+        self.count == 0 || (self.count < limit.max_records && self.bytes() < limit.max_bytes)
+    }
+
     /// Takes the record in if the limit allows it, and says whether it did. A first record is
     /// always taken.
     pub(crate) fn take_in(&mut self, record: &[u8], limit: ReadLimit) -> bool {
-        let bytes = self.body.len() - self.count * body::LENGTH_BYTES + record.len();
+        let bytes = self.bytes() + record.len();
         if self.count > 0 && (self.count >= limit.max_records || bytes > limit.max_bytes) {
             return false;
         }
         body::push_encoded(&mut self.body, record);
         self.count += 1;
         true
+    }
+
+    /// Bytes of the records without their lengths.
+    fn bytes(&self) -> usize {
+        self.body.len() - self.count * body::LENGTH_BYTES
     }
 
     /// The position of the first record, or where it would be.

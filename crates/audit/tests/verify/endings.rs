@@ -98,7 +98,7 @@ fn a_frame_that_is_just_being_written_is_waited_for() {
             }
         });
         let options = Options { patience: Duration::from_secs(10), ..Options::default() };
-        let reports = verify(folder.path(), &options, &mut |_| {}).unwrap();
+        let reports = verify(folder.path(), &options, &mut |_| {}).unwrap().ledgers;
         assert_eq!(reports[0].finding, Finding::Valid);
         assert_eq!(reports[0].records.get(), ledger.size());
     });
@@ -129,7 +129,7 @@ fn a_log_that_grows_is_verified_as_it_was() {
         let mut seen = 0;
         while !writer.is_finished() {
             let options = Options { patience: Duration::from_secs(10), ..at_once() };
-            let reports = verify(path, &options, &mut |_| {}).unwrap();
+            let reports = verify(path, &options, &mut |_| {}).unwrap().ledgers;
             assert_eq!(reports[0].finding, Finding::Valid);
             let records = reports[0].records.get();
             assert!(records >= seen);

@@ -307,15 +307,14 @@ async fn load(
 
 /// Whether the log is valid, and how many records it has.
 async fn verify(data: &Path, ledger: &str) -> Result<(bool, u64), Failure> {
-    let could_not = |error: &dyn std::fmt::Display| Failure::CouldNotTell(error.to_string());
-    let ledger = LedgerId::new(ledger).map_err(|error| could_not(&error))?;
+    let ledger = LedgerId::new(ledger).map_err(Failure::could_not)?;
     let data = data.to_owned();
-    let reports = tokio::task::spawn_blocking(move || audit::verify(&data, Some(ledger)))
+    let found = tokio::task::spawn_blocking(move || audit::verify(&data, Some(ledger)))
         .await
-        .map_err(|error| could_not(&error))?
-        .map_err(|error| could_not(&error))?;
-    let records = reports.iter().map(|report| report.records.get()).sum();
-    let valid = reports.iter().all(|report| report.finding.verdict() == Verdict::Valid);
+        .map_err(Failure::could_not)?
+        .map_err(Failure::could_not)?;
+    let records = found.ledgers.iter().map(|report| report.records.get()).sum();
+    let valid = found.ledgers.iter().all(|report| report.finding.verdict() == Verdict::Valid);
     Ok((valid, records))
 }
 

@@ -113,11 +113,11 @@ async fn tell(
         None
     };
     let path = folder.path().to_owned();
-    let reports = tokio::task::spawn_blocking(move || audit::verify(&path, None))
+    let found = tokio::task::spawn_blocking(move || audit::verify(&path, None))
         .await
-        .map_err(|error| Failure::CouldNotTell(error.to_string()))?
-        .map_err(|error| Failure::CouldNotTell(error.to_string()))?;
-    findings.compare(&reports, began.elapsed());
+        .map_err(Failure::could_not)?
+        .map_err(Failure::could_not)?;
+    findings.compare(&found.ledgers, began.elapsed());
     Ok(Told { findings, server })
 }
 
@@ -132,7 +132,7 @@ impl Serving {
     async fn start(data: &Path, listen: SocketAddr) -> Result<Serving, Failure> {
         let running = bergulir_server::start(ServerOptions::new(data, listen), |_, _, _| {})
             .await
-            .map_err(|error| Failure::CouldNotTell(error.to_string()))?;
+            .map_err(Failure::could_not)?;
         let (stop, stopped) = oneshot::channel::<()>();
         Ok(Serving {
             address: running.address(),
@@ -146,10 +146,7 @@ impl Serving {
 
     async fn stop(self) -> Result<(), Failure> {
         drop(self.stop);
-        self.task
-            .await
-            .map_err(|error| Failure::CouldNotTell(error.to_string()))?
-            .map_err(|error| Failure::CouldNotTell(error.to_string()))
+        self.task.await.map_err(Failure::could_not)?.map_err(Failure::could_not)
     }
 }
 

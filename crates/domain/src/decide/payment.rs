@@ -91,7 +91,8 @@ pub(super) fn repay(state: &State, command: &Repay, now: &Now) -> Result<Event, 
     grows(paid.interest_paid, interest)?;
     grows(paid.late_fees_paid, late_fee)?;
     now.bank_reference_is_free(state, &command.bank_reference)?;
-    let relend_income = match fund.terms_on(now.date).purpose {
+    // By the day on which the money came, so that the order of recording does not matter.
+    let relend_income = match fund.terms_on(command.value_date).purpose {
         Purpose::Loan(terms) => terms.relend_income,
         Purpose::Grant => false,
     };

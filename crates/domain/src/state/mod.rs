@@ -19,6 +19,8 @@ use crate::cooperative::VillageCode;
 use crate::id::{AccountId, CooperativeId, FundId, LoanId};
 use crate::moment::{Date, Position, Timestamp, UtcOffset};
 use crate::rejection::{Rejection, Resource};
+use crate::touched::Touched;
+use alloc::vec::Vec;
 
 /// A fund's place in the state.
 pub type FundIndex = Index<Fund>;
@@ -179,16 +181,21 @@ impl State {
 
 /// Lets time pass: what nobody decided on before `now` lapses and releases what it reserved.
 /// Called before every decision and before every evolution; twice is as good as once.
-pub fn advance(state: &mut State, now: Timestamp) {
+///
+/// Gives whom each lapsed proposal concerned: their balances changed, and no record says so.
+pub fn advance(state: &mut State, now: Timestamp) -> Vec<Touched> {
+    let mut concerned = Vec::new();
     while let Some((&(expires_at, proposal), ())) = state.expiries.first() {
         if expires_at > now {
             break;
         }
+        concerned.push(Touched::proposal(state, proposal));
         let lapsed = state.release(proposal);
         if let Subject::Loan(loan) = lapsed.subject {
             state.loans.get_mut(loan).state = LoanState::Expired;
         }
     }
+    concerned
 }
 
 impl State {

@@ -80,7 +80,9 @@ pub struct Table<T: Row> {
 #[derive(Debug, Clone)]
 struct TableMark<T> {
     length: usize,
-    before: Vec<(usize, T)>,
+    /// Each row as it was at the mark, once, however often it changed since: a row may be large,
+    /// such as a fund with all its allocations.
+    before: HashMap<usize, T>,
 }
 
 impl<T: Row> Default for Table<T> {
@@ -116,7 +118,7 @@ impl<T: Row + Clone> Table<T> {
         if let Some(mark) = &mut self.mark
             && index.at() < mark.length
         {
-            mark.before.push((index.at(), row.clone()));
+            mark.before.entry(index.at()).or_insert_with(|| row.clone());
         }
         row
     }
@@ -193,7 +195,7 @@ pub(super) trait Recorded {
 
 impl<T: Row + Clone> Recorded for Table<T> {
     fn mark(&mut self) {
-        self.mark = Some(TableMark { length: self.rows.len(), before: Vec::new() });
+        self.mark = Some(TableMark { length: self.rows.len(), before: HashMap::new() });
     }
     fn keep(&mut self) {
         self.mark = None;
@@ -203,7 +205,7 @@ impl<T: Row + Clone> Recorded for Table<T> {
         for row in self.rows.drain(mark.length..) {
             self.by_key.remove(&row.key());
         }
-        for (at, row) in mark.before.into_iter().rev() {
+        for (at, row) in mark.before {
             self.rows[at] = row;
         }
     }

@@ -163,8 +163,12 @@ impl Model {
     }
 
     fn terms(&self, fund: FundId) -> Terms {
+        self.terms_on(fund, self.today())
+    }
+
+    fn terms_on(&self, fund: FundId, day: Date) -> Terms {
         let terms = self.funds[&fund].terms.iter();
-        let begun = terms.filter(|(from, _)| *from <= self.today());
+        let begun = terms.filter(|(from, _)| *from <= day);
         begun.max_by_key(|(from, _)| *from).unwrap().1
     }
 

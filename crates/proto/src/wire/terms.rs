@@ -27,7 +27,12 @@ pub(super) fn terms(f: &mut Fields, m: Option<&pb::Terms>) -> Read<Terms> {
             required_readiness: required_readiness?,
             proposal_validity_days: validity?,
         };
-        terms.check().map_err(|error| f.refuse(wrong_term(error), error))?;
+        terms.check().map_err(|error| {
+            let (field, said) = (wrong_term(error), error.to_string());
+            // The domain begins with the field's name, which the path says already.
+            let name = field.rsplit('.').next().unwrap_or(field);
+            f.refuse(field, said.strip_prefix(name).map_or(said.as_str(), str::trim_start))
+        })?;
         Ok(terms)
     })
 }

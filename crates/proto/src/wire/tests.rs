@@ -253,6 +253,19 @@ fn terms_fit_their_kind_and_each_other() {
 }
 
 #[test]
+fn a_wrong_term_says_its_name_once() {
+    let mut open = open_fund();
+    let loan = open.terms.as_mut().unwrap().loan.as_mut().unwrap();
+    loan.grace_months = loan.tenor_months;
+    let command = pb::Command { kind: Some(Kind::OpenFund(open)) };
+    let refused = command_from_wire(kab(), Currency::Idr, command).unwrap_err();
+    assert_eq!(
+        refused.to_string(),
+        "open_fund.terms.loan.grace_months must be less than tenor_months"
+    );
+}
+
+#[test]
 fn a_ledger_is_opened_with_everything_stated() {
     let found = wrong(Kind::OpenLedger(pb::OpenLedger {
         region: "36.3".to_owned(),

@@ -18,6 +18,7 @@ use futures::stream::{self, BoxStream};
 use std::sync::Arc;
 use std::time::Instant;
 use tokio::sync::{OwnedSemaphorePermit, watch};
+use tokio::time::{Interval, MissedTickBehavior, interval_at};
 use tonic::Status;
 
 struct Subscription {
@@ -28,10 +29,15 @@ struct Subscription {
     verbatim_only: bool,
     /// Where to read on.
     next: u64,
-    /// Whether `next` lies inside an atomic batch, of which the rest must still come.
-    inside_batch: bool,
-    /// What was last said to the caller, and when.
-    told: (u64, Instant),
+    /// How many records from `next` on belong to an atomic batch that has begun: they must still
+    /// come, because half of one is nothing.
+    rest_of_batch: u32,
+    /// What was last said to the caller.
+    told: u64,
+    /// Whether the caller has been told once that it has caught up.
+    told_caught_up: bool,
+    /// When to say again how far it has come, whatever is recorded.
+    progress: Interval,
     deadline: Option<Instant>,
     _room: OwnedSemaphorePermit,
 }
@@ -52,8 +58,10 @@ pub(super) fn records(
         filter: Filter::read(id, request.filter)?,
         verbatim_only: request.verbatim_only,
         next,
-        inside_batch: false,
-        told: (next, Instant::now()),
+        rest_of_batch: 0,
+        told: next,
+        told_caught_up: false,
+        progress: progress(),
         deadline,
         _room: services.stream()?,
         services: services.clone(),
@@ -66,39 +74,54 @@ pub(super) fn records(
 impl Subscription {
     async fn step(mut self) -> Result<Option<(pb::SubscribeResponse, Subscription)>, Status> {
         loop {
-            // A stop waits for the end of a batch: half of one is nothing.
-            if !self.inside_batch {
+            // A stop waits for the end of a batch.
+            if self.rest_of_batch == 0 {
                 still_wanted(self.deadline, &self.services.stopping)?;
+                let log_size = self.head.borrow().size.get();
+                if self.next == log_size && !self.told_caught_up {
+                    return Ok(Some(self.tell(Vec::new())));
+                }
             }
-            let log_size = self.reached().await?;
-            let left = usize::try_from(log_size - self.next).unwrap_or(usize::MAX);
+            let Reached::Records(log_size) = self.reached().await? else {
+                return Ok(Some(self.tell(Vec::new())));
+            };
+            let stops = *self.services.stopping.borrow();
+            let left = match (stops, self.rest_of_batch) {
+                // To the end of the batch, and no further.
+                (true, 1..) => u64::from(self.rest_of_batch),
+                (true, 0) | (false, _) => log_size - self.next,
+            };
+            let left = usize::try_from(left).unwrap_or(usize::MAX);
             let records = chunk(&self.ledger, self.next, left).await?;
             let pass = self.filter.pass(&self.services, &self.ledger, &records).await?;
             let mut passed = Vec::new();
             for ((position, bytes), pass) in records.iter().zip(pass) {
                 let parsed = parse(position, bytes)?;
-                self.inside_batch = parsed.following > 0;
+                self.rest_of_batch = parsed.following;
                 if pass {
                     let hash = record::hash(bytes);
                     passed.push(record_to_wire(bytes, &parsed, hash, self.verbatim_only));
                 }
             }
             self.next = records.next().get();
-            if passed.is_empty() && !self.should_tell() {
-                continue;
+            if !passed.is_empty() || self.next - self.told >= PROGRESS_RECORDS {
+                return Ok(Some(self.tell(passed)));
             }
-            self.told = (self.next, Instant::now());
-            let message = pb::SubscribeResponse {
-                records: passed,
-                next_position: self.next,
-                log_size: self.head.borrow().size.get(),
-            };
-            return Ok(Some((message, self)));
         }
     }
 
-    /// Waits until the log holds the next record, and says how many it holds.
-    async fn reached(&mut self) -> Result<u64, Status> {
+    /// The next message, and the subscription after it.
+    fn tell(mut self, records: Vec<pb::Record>) -> (pb::SubscribeResponse, Subscription) {
+        let log_size = self.head.borrow().size.get();
+        self.told = self.next;
+        self.told_caught_up |= self.next == log_size;
+        self.progress.reset();
+        (pb::SubscribeResponse { records, next_position: self.next, log_size }, self)
+    }
+
+    /// Waits until the log holds the next record, or it is time to tell the caller how far it has
+    /// come.
+    async fn reached(&mut self) -> Result<Reached, Status> {
         let next = self.next;
         let mut stop = self.services.stopping.clone();
         let deadline = self.deadline;
@@ -109,8 +132,12 @@ impl Subscription {
             }
         };
         tokio::select! {
+            // Records that are there come before a stop and a deadline: the rest of a batch is there,
+            // and neither cuts it off.
+            biased;
+            _ = self.progress.tick(), if self.rest_of_batch == 0 => Ok(Reached::Time),
             reached = self.head.wait_for(|head| head.size.get() > next) => match reached {
-                Ok(head) => Ok(head.size.get()),
+                Ok(head) => Ok(Reached::Records(head.size.get())),
                 // The ledger is gone: the server stops.
                 Err(_) => Err(stopping()),
             },
@@ -118,9 +145,19 @@ impl Subscription {
             () = passed => Err(deadline_passed()),
         }
     }
+}
 
-    fn should_tell(&self) -> bool {
-        let (position, at) = self.told;
-        self.next - position >= PROGRESS_RECORDS || at.elapsed() >= PROGRESS_EVERY
-    }
+/// What a subscription waited for.
+enum Reached {
+    /// The next record is there; the log holds so many.
+    Records(u64),
+    /// Nothing was said for long.
+    Time,
+}
+
+/// Ticks for the first time after the period.
+fn progress() -> Interval {
+    let mut interval = interval_at((Instant::now() + PROGRESS_EVERY).into(), PROGRESS_EVERY);
+    interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    interval
 }

@@ -81,6 +81,7 @@ async fn a_request_id_is_for_one_command_of_one_principal() {
     let server = Server::start(folder.path()).await;
     server.prepare(0).await;
     let parts = request(allocate(1_000_000, "alloc-2"));
+    let first_id = parts.request_id.clone();
     let first = server.send("maker", parts.clone()).await.unwrap();
     let size = server.size().await;
     let other_command =
@@ -91,6 +92,15 @@ async fn a_request_id_is_for_one_command_of_one_principal() {
         let position = first.receipt.as_ref().unwrap().position;
         assert_eq!(info.metadata["position"], position.to_string());
     }
+    // The same command again, in another grouping: its record is the answer, not a new id.
+    let kind = Some(allocate(1_000_000, "alloc-2"));
+    let again = pb::BatchItem { request_id: first_id.clone(), command: Some(pb::Command { kind }) };
+    let items = vec![item(allocate(1_000_000, "alloc-3")), again];
+    let refused = server.batch("maker", batch(pb::BatchMode::Atomic, items)).await;
+    let status = refused.unwrap_err();
+    assert!(status.message().contains(&first_id), "{}", status.message());
+    assert!(status.message().contains("do not send it again"), "{}", status.message());
+    assert_eq!(reason::<()>(Err(status)).1, "REQUEST_ID_CONFLICT");
     assert_eq!(server.size().await, size);
     server.stop().await;
 }

@@ -2,6 +2,7 @@
 
 use crate::support::*;
 use bergulir_proto::pb;
+use bergulir_proto::pb::log_service_client::LogServiceClient;
 use bergulir_proto::wire::send;
 use bergulir_server::{ServerOptions, StartError, start};
 use futures::StreamExt as _;
@@ -10,6 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::timeout;
 use tonic::Code;
+use tonic::transport::Endpoint;
 use tonic_health::ServingStatus;
 use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_client::HealthClient;
@@ -106,10 +108,51 @@ async fn a_stop_ends_subscriptions() {
     let request =
         pb::SubscribeRequest { ledger: KAB.to_owned(), ..pb::SubscribeRequest::default() };
     let mut stream = server.logs().subscribe(request).await.unwrap().into_inner();
+    let caught_up = timeout(Duration::from_secs(5), stream.message()).await.unwrap();
+    assert_eq!(caught_up.unwrap().unwrap().records, []);
     let stopped = server.begin_stop();
     let ended = timeout(Duration::from_secs(5), stream.message()).await.unwrap();
     assert_eq!(reason(ended), (Code::Unavailable, "SHUTTING_DOWN".to_owned()));
     timeout(Duration::from_secs(5), stopped).await.unwrap().unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn a_stop_ends_a_subscription_at_the_end_of_a_batch() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start(folder.path()).await;
+    server.prepare(0).await;
+    let from = server.size().await;
+    let batch = |begin: u32, end: u32| {
+        let items = (begin..=end).map(|n| item(register(n))).collect();
+        server.batch("maker", batch(pb::BatchMode::Atomic, items))
+    };
+    // The first batch is too long for one message; the second must not be begun.
+    batch(1, 9_000).await.unwrap();
+    batch(9_001, 9_500).await.unwrap();
+    let request = pb::SubscribeRequest {
+        ledger: KAB.to_owned(),
+        from_position: Some(from),
+        ..pb::SubscribeRequest::default()
+    };
+    // A window so small that the server is stopped while most of the batch still has to be sent.
+    let endpoint = Endpoint::from_shared(format!("http://{}", server.address)).unwrap();
+    let narrow = endpoint.initial_stream_window_size(65_535).connect().await.unwrap();
+    let mut stream = LogServiceClient::new(narrow).subscribe(request).await.unwrap().into_inner();
+    let first = stream.message().await.unwrap().unwrap().records;
+    assert!(first.last().unwrap().following > 0);
+    let stopped = server.begin_stop();
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    let mut last = first.last().cloned();
+    let ended = loop {
+        match timeout(Duration::from_secs(5), stream.message()).await.unwrap() {
+            Ok(message) => last = message.unwrap().records.pop().or(last),
+            ended @ Err(_) => break ended,
+        }
+    };
+    assert_eq!(reason(ended), (Code::Unavailable, "SHUTTING_DOWN".to_owned()));
+    let last = last.unwrap();
+    assert_eq!((last.following, last.position), (0, from + 8_999));
+    timeout(Duration::from_secs(15), stopped).await.unwrap().unwrap().unwrap();
 }
 
 fn damage(folder: &Path, ledger: &str) {

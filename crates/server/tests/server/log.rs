@@ -174,6 +174,32 @@ async fn a_filter_lets_through_what_concerns_its_names() {
 }
 
 #[tokio::test]
+async fn a_subscriber_is_told_how_far_it_has_come_though_nothing_passes() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start(folder.path()).await;
+    server.prepare(1).await;
+    let size = server.size().await;
+    let nothing =
+        pb::RecordFilter { kinds: vec!["reversed".to_owned()], ..pb::RecordFilter::default() };
+    let mut stream = subscribe(&server, Some(0), Some(nothing)).await;
+    // At once when it has caught up.
+    let message = timeout(limits::PROGRESS_EVERY / 2, stream.message()).await.unwrap();
+    let message = message.unwrap().unwrap();
+    assert_eq!((message.next_position, message.log_size), (size, size));
+    assert_eq!(message.records, []);
+    // And again and again, with or without new records.
+    for recorded in 1..=2 {
+        if recorded == 1 {
+            server.post("maker", allocate(1_000, "alloc-2")).await.unwrap();
+        }
+        let message = timeout(SOON, stream.message()).await.unwrap().unwrap().unwrap();
+        assert_eq!((message.next_position, message.log_size), (size + 1, size + 1));
+        assert_eq!(message.records, []);
+    }
+    server.stop().await;
+}
+
+#[tokio::test]
 async fn a_bad_subscription_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let server = Server::start(folder.path()).await;

@@ -92,6 +92,7 @@ async fn bad_input_is_refused_and_not_recorded() {
             "INVALID_FIELD",
         ),
         (RequestParts { ledger: "kab".to_owned(), ..parts.clone() }, "INVALID_FIELD"),
+        (RequestParts { ledger: "ledgers/..".to_owned(), ..parts.clone() }, "INVALID_FIELD"),
         (RequestParts { ledger: "ledgers/no".to_owned(), ..parts.clone() }, "LEDGER_NOT_FOUND"),
     ] {
         assert_eq!(reason(server.send("maker", change).await).1, reason_expected);
@@ -122,6 +123,52 @@ async fn every_wrong_field_is_named() {
         "disburse.value_date",
     ];
     assert_eq!(fields, expected);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_ledger_is_not_named_like_another_place() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start(folder.path()).await;
+    for id in [".", "..", ".kab", "-"] {
+        let status = server.post_to(id, "maker", open_ledger("kab")).await.unwrap_err();
+        let bad = status.get_details_bad_request().unwrap();
+        let [violation] = bad.field_violations.as_slice() else { panic!("{bad:?}") };
+        assert_eq!(violation.field, "ledger");
+        assert!(violation.description.ends_with("must begin with a letter or a digit"), "{id}");
+        assert_eq!(reason::<()>(Err(status)).1, "INVALID_FIELD");
+        let head = pb::GetHeadRequest { ledger: format!("ledgers/{id}") };
+        assert_eq!(reason(server.logs().get_head(head).await).1, "INVALID_FIELD");
+    }
+    let listed = server.queries().list_ledgers(pb::ListLedgersRequest::default()).await;
+    assert_eq!(listed.unwrap().into_inner().ledgers, []);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_wrong_sum_is_named_by_its_field_alone_and_in_a_batch() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start(folder.path()).await;
+    server.prepare(1).await;
+    server.lend(1, 100_000_000).await;
+    let Kind::Repay(mut wrong) = repay(1, 1_000, 0, "in-1") else { unreachable!() };
+    wrong.amount = rp(1_001);
+    let fields = |status: &tonic::Status| {
+        let bad = status.get_details_bad_request().unwrap();
+        bad.field_violations.into_iter().map(|v| v.field).collect::<Vec<_>>()
+    };
+    let status = server.post("maker", Kind::Repay(wrong.clone())).await.unwrap_err();
+    assert_eq!(fields(&status), ["repay.amount"]);
+    let items = || vec![item(repay(1, 1_000, 0, "in-2")), item(Kind::Repay(wrong.clone()))];
+    let status = server.batch("maker", batch(pb::BatchMode::Atomic, items())).await.unwrap_err();
+    assert_eq!(fields(&status), ["items[1].command.repay.amount"]);
+    let mixed = [vec![item(repay(1, 1_000, 0, "No Such\n"))], items()].concat();
+    let answer = server.batch("maker", batch(pb::BatchMode::Independent, mixed)).await.unwrap();
+    let Some(pb::batch_item_result::Outcome::Error(error)) = &answer.results[2].outcome else {
+        panic!("{answer:?}")
+    };
+    assert_eq!(error.field_violations[0].field, "items[2].command.repay.amount");
+    assert_eq!(error.metadata["item"], "2");
     server.stop().await;
 }
 

@@ -8,6 +8,8 @@ use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
+use crate::folder;
+
 /// Where folders and files are.
 pub trait Medium: Debug + Send + Sync {
     /// Creates a folder, and the folders above it that are missing, durably.
@@ -103,19 +105,7 @@ pub struct Disk;
 
 impl Medium for Disk {
     fn create_folder(&self, folder: &Path) -> io::Result<()> {
-        if folder.is_dir() {
-            return Ok(());
-        }
-        let above = match folder.parent() {
-            Some(parent) if parent != Path::new("") => parent,
-            _ => Path::new("."),
-        };
-        self.create_folder(above)?;
-        match fs::create_dir(folder) {
-            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
-            _ => {}
-        }
-        self.sync_folder(above)
+        folder::create_folder_durably(folder)
     }
 
     fn names(&self, folder: &Path) -> io::Result<Vec<String>> {
@@ -141,7 +131,7 @@ impl Medium for Disk {
     }
 
     fn sync_folder(&self, folder: &Path) -> io::Result<()> {
-        File::open(folder)?.sync_all()
+        folder::sync_folder(folder)
     }
 }
 

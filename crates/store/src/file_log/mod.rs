@@ -9,6 +9,7 @@
 //!
 //! `docs/format.md` describes the files byte by byte.
 
+mod cache;
 mod medium;
 mod open;
 mod segment;
@@ -30,6 +31,7 @@ pub use open::{Cut, OpenError, Recovery};
 use crate::group::Group;
 use crate::log::{AppendError, EventLog, Head, ReadError, ReadLimit, Refusal};
 use crate::records::Records;
+use cache::{CachedFrame, FrameCache};
 use medium::write_whole;
 use segment::{Extent, Segment};
 
@@ -59,6 +61,7 @@ pub struct FileLog {
     options: FileLogOptions,
     published: RwLock<Published>,
     writer: Mutex<Writer>,
+    cache: FrameCache,
 }
 
 /// What readers may see: all of it is durable.
@@ -120,6 +123,7 @@ impl FileLog {
                 end: opened.end,
                 segments: opened.closed.into_iter().chain([(opened.newest, opened.end)]).collect(),
             }),
+            cache: FrameCache::default(),
         };
         Ok((log, opened.recovery))
     }
@@ -155,6 +159,11 @@ impl FileLog {
 
     /// Reads on behind what `records` holds. True if the limit or the end of the log is reached.
     fn read_on(&self, records: &mut Records, limit: ReadLimit) -> Result<bool, ReadError> {
+        if let Some(frame) = self.cache.holding(records.next()) {
+            let took_all =
+                frame.records_from(records.next()).all(|one| records.take_in(one, limit));
+            return Ok(!took_all || !records.has_room(limit));
+        }
         let Some((segment, extent)) = self.locate(records.next())? else {
             return Ok(true);
         };
@@ -162,10 +171,15 @@ impl FileLog {
         while walk.next() < extent.next {
             let frame = walk.frame()?;
             let before = records.next().get().saturating_sub(frame.first().get());
-            for record in frame.records().skip(usize::try_from(before).unwrap_or(usize::MAX)) {
-                if !records.take_in(record, limit) {
-                    return Ok(true);
-                }
+            let mut rest = frame.records().skip(usize::try_from(before).unwrap_or(usize::MAX));
+            let took_all = rest.all(|record| records.take_in(record, limit));
+            // Of a frame that was read in part, another part is likely to be read next.
+            if before > 0 || !took_all {
+                self.cache.keep(CachedFrame::of(&frame));
+            }
+            // Not seeing that the limit is reached would cost the reading of one more frame.
+            if !took_all || !records.has_room(limit) {
+                return Ok(true);
             }
             walk.skip()?;
         }

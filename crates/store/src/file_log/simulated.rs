@@ -52,6 +52,7 @@ struct State {
     fault: Option<(u64, Fault)>,
     powerless: bool,
     steps: u64,
+    bytes_read: usize,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -155,6 +156,11 @@ impl SimulatedDisk {
         state.fault = Some((state.steps + 1 + after, fault));
     }
 
+    /// How many bytes were read until now.
+    pub(super) fn bytes_read(&self) -> usize {
+        self.state().bytes_read
+    }
+
     /// Cuts the power, and brings it back.
     pub(super) fn cut_power(&self, chance: &mut Chance) {
         let mut state = self.state();
@@ -240,7 +246,8 @@ impl MediumFile for SimulatedFile {
 
     fn read_exact_at(&self, bytes: &mut [u8], offset: u64) -> io::Result<()> {
         let offset = usize::try_from(offset).unwrap();
-        let state = self.state();
+        let mut state = self.state();
+        state.bytes_read += bytes.len();
         let there = state.files[self.file].bytes.get(offset..offset + bytes.len());
         bytes.copy_from_slice(there.ok_or(io::ErrorKind::UnexpectedEof)?);
         Ok(())

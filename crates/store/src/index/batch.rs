@@ -1,9 +1,10 @@
 //! What a run of consecutive records adds to the index.
 
-use bergulir_chain::{LogSize, Position};
+use bergulir_chain::{Hash, LogSize, Position};
 
 use super::IndexError;
 use super::table::TableId;
+use crate::log::Head;
 
 /// The longest trail value, in bytes. A block must hold one with room to spare.
 pub const MAX_TRAIL_VALUE_BYTES: usize = 4096;
@@ -22,19 +23,21 @@ pub(super) struct Addition {
 /// Buffers are kept by [`begin`](Self::begin), so one batch can be filled again and again.
 ///
 /// ```
-/// use bergulir_chain::{LogSize, Position};
+/// use bergulir_chain::{Hash, LogSize, Position};
 /// use bergulir_store::index::IndexBatch;
 ///
 /// let mut batch = IndexBatch::new(LogSize::new(7));
 /// batch.request_id(Position::new(7), &[1; 16]);
 /// batch.trail(Position::new(8), 42, b"balance 100")?;
-/// batch.cover(LogSize::new(9)); // records 7 and 8
+/// let hash_of_record_8 = Hash::from_bytes([8; 32]);
+/// batch.cover(LogSize::new(9), hash_of_record_8); // records 7 and 8
 /// # Ok::<(), bergulir_store::index::IndexError>(())
 /// ```
 #[derive(Clone, Debug, Default)]
 pub struct IndexBatch {
     from: LogSize,
-    to: LogSize,
+    /// The end of the log as the last covered record left it.
+    to: Head,
     additions: [Vec<Addition>; TableId::COUNT],
     values: Vec<u8>,
 }
@@ -42,13 +45,13 @@ pub struct IndexBatch {
 impl IndexBatch {
     /// An empty batch of the records from this log size on.
     pub fn new(from: LogSize) -> Self {
-        Self { from, to: from, ..Self::default() }
+        Self { from, to: uncovered(from), ..Self::default() }
     }
 
     /// Empties the batch and begins again at this log size, keeping the buffers.
     pub fn begin(&mut self, from: LogSize) {
         self.from = from;
-        self.to = from;
+        self.to = uncovered(from);
         self.additions.iter_mut().for_each(Vec::clear);
         self.values.clear();
     }
@@ -60,7 +63,7 @@ impl IndexBatch {
 
     /// The log size after the last record that the batch covers.
     pub fn to(&self) -> LogSize {
-        self.to
+        self.to.size
     }
 
     /// The record at `position` carries this request id.
@@ -94,9 +97,19 @@ impl IndexBatch {
         Ok(())
     }
 
-    /// The batch covers all records below `to`, also those that add nothing.
-    pub fn cover(&mut self, to: LogSize) {
-        self.to = self.to.max(to);
+    /// The batch covers all records below `to`, also those that add nothing; `head` is the hash of
+    /// the last of them, by which an index is told from that of another history.
+    ///
+    /// Covering less than before changes nothing.
+    pub fn cover(&mut self, to: LogSize, head: Hash) {
+        if to > self.to.size {
+            self.to = Head { size: to, hash: head };
+        }
+    }
+
+    /// The end of the log that the index stands at once the batch is applied.
+    pub(super) fn head(&self) -> Head {
+        self.to
     }
 
     pub(super) fn additions(&self, table: TableId) -> &[Addition] {
@@ -112,11 +125,11 @@ impl IndexBatch {
         for additions in &self.additions {
             let mut least = self.from.get();
             for addition in additions {
-                if addition.position < least || addition.position >= self.to.get() {
+                if addition.position < least || addition.position >= self.to.size.get() {
                     return Err(IndexError::OutOfOrder {
                         position: Position::new(addition.position),
                         from: self.from,
-                        to: self.to,
+                        to: self.to.size,
                     });
                 }
                 least = addition.position;
@@ -134,4 +147,9 @@ impl IndexBatch {
             value: (start, self.values.len()),
         });
     }
+}
+
+/// The end of a batch that covers no record yet: its hash is never looked at.
+fn uncovered(from: LogSize) -> Head {
+    Head { size: from, hash: Hash::ZERO }
 }

@@ -1,15 +1,18 @@
 //! The manifest: which runs live, and how much of the log they cover. One value, so it changes
 //! whole or not at all.
 //!
-//! Little-endian: the log size covered (8), the next run number (8), then 66 bytes a run: table
-//! (1), level (1), run (8), from (8), to (8), records (8), blocks (4), fence values (4), filter
-//! values (4), checksum over fences and filter (4; the fences hold the blocks' checksums), last
-//! key (16, big-endian).
+//! Little-endian: the log size covered (8), the hash of the last record covered (32), the next run
+//! number (8), then 66 bytes a run: table (1), level (1), run (8), from (8), to (8), records (8),
+//! blocks (4), fence values (4), filter values (4), checksum over fences and filter (4; the fences
+//! hold the blocks' checksums), last key (16, big-endian).
+
+use bergulir_chain::{Hash, LogSize};
 
 use super::IndexError;
 use super::blocks::{Blocks, Body, Place, SEAL_BYTES};
 use super::run::pieces;
 use super::table::TableId;
+use crate::log::Head;
 
 const ROW_BYTES: usize = 66;
 
@@ -67,8 +70,8 @@ impl RunRow {
 /// The live runs, per table from the oldest to the newest, and what they cover.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Manifest {
-    /// Records below this log size are in the runs.
-    pub(super) applied: u64,
+    /// The end of the log that the runs reach to.
+    pub(super) applied: Head,
     next_run: u64,
     runs: Vec<RunRow>,
 }
@@ -107,7 +110,8 @@ impl Manifest {
     /// The blocks of new runs must have been flushed before.
     pub(super) fn store(&self, blocks: &Blocks) -> Result<(), IndexError> {
         let mut value = vec![0; SEAL_BYTES];
-        value.extend_from_slice(&self.applied.to_le_bytes());
+        value.extend_from_slice(&self.applied.size.get().to_le_bytes());
+        value.extend_from_slice(self.applied.hash.as_bytes());
         value.extend_from_slice(&self.next_run.to_le_bytes());
         self.runs.iter().for_each(|row| row.write(&mut value));
         blocks.root().put(Place::Manifest, value)?;
@@ -117,13 +121,14 @@ impl Manifest {
     /// Reads the manifest and checks that its runs can be what it says.
     pub(super) fn load(blocks: &Blocks) -> Result<Self, IndexError> {
         let manifest = Self::parse(&blocks.root().get(Place::Manifest)?)?;
+        let applied = manifest.applied.size.get();
         for table in TableId::ALL {
             let mut reached = 0;
             for row in manifest.runs(table) {
-                if row.from < reached || row.to <= row.from || row.to > manifest.applied {
+                if row.from < reached || row.to <= row.from || row.to > applied {
                     return Err(IndexError::damaged(format!(
-                        "run {} covers records {} to {}, after {reached} and of {}",
-                        row.run, row.from, row.to, manifest.applied
+                        "run {} covers records {} to {}, after {reached} and of {applied}",
+                        row.run, row.from, row.to
                     )));
                 }
                 reached = row.to;
@@ -137,7 +142,8 @@ impl Manifest {
 
     fn parse(body: &Body) -> Result<Self, IndexError> {
         let short = || IndexError::damaged("the manifest is too short");
-        let (applied, rest) = body.split_first_chunk().ok_or_else(short)?;
+        let (size, rest) = body.split_first_chunk().ok_or_else(short)?;
+        let (hash, rest) = rest.split_first_chunk().ok_or_else(short)?;
         let (next_run, rest) = rest.split_first_chunk().ok_or_else(short)?;
         let runs = pieces(rest)?
             .iter()
@@ -146,7 +152,10 @@ impl Manifest {
             })
             .collect::<Result<_, _>>()?;
         Ok(Self {
-            applied: u64::from_le_bytes(*applied),
+            applied: Head {
+                size: LogSize::new(u64::from_le_bytes(*size)),
+                hash: Hash::from_bytes(*hash),
+            },
             next_run: u64::from_le_bytes(*next_run),
             runs,
         })

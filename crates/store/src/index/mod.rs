@@ -10,12 +10,14 @@
 //!   fence repeats the one of its block. What is wrong is [`IndexError::Damaged`], and the caller
 //!   rebuilds. An index that will not open is made fresh by [`Index::open`].
 //! - After a crash the index stands at its last manifest; the log is replayed from
-//!   [`Index::applied`].
+//!   [`Index::applied`]. Every manifest ends where a batch ended, so the hash of its last record is
+//!   known: [`Index::applied_head`] tells whether it is on this log, or on one that was cut or
+//!   restored since.
 //! - No lock that a look-up takes is held while sled reads, writes or syncs.
 //! - Runs of one table cover stretches of the log that do not overlap, older ones first.
 //!
 //! A lock is taken only while holding ones before it in this order: applier, merges, manifest, the
-//! view of a table. Snapshots have a lock of their own.
+//! view of a table or what is applied. Snapshots have a lock of their own.
 
 mod batch;
 mod block;
@@ -38,8 +40,7 @@ mod write_out;
 use std::fs::File;
 use std::hash::{BuildHasher, RandomState};
 use std::ops::Range;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError, RwLock};
 
 use bergulir_chain::{Hash, LogSize, Position};
 
@@ -57,6 +58,8 @@ use snapshot::Snapshots;
 use table::{Table, TableId};
 use write_out::Applier;
 
+use crate::log::Head;
+
 /// How an index is opened.
 #[derive(Clone, Debug)]
 pub struct IndexOptions {
@@ -65,7 +68,7 @@ pub struct IndexOptions {
     /// What sled may keep in memory, in bytes.
     pub cache_bytes: u64,
     /// The memtables are written out when they cover this many records of the log, at most
-    /// 16 million.
+    /// 16 million. A batch goes into them whole, so a longer one passes it.
     pub memtable_records: usize,
     /// The memtables are written out when the additions in one take this many bytes.
     pub memtable_bytes: usize,
@@ -100,7 +103,7 @@ pub struct Index {
     blocks: Blocks,
     hasher: KeyHasher,
     tables: [Table; TableId::COUNT],
-    applied: AtomicU64,
+    applied: RwLock<Head>,
     applier: Mutex<Applier>,
     manifest: Mutex<Manifest>,
     merges: Mutex<Merges>,
@@ -148,7 +151,19 @@ pub struct IndexStats {
 impl Index {
     /// Records below this log size are indexed: apply the log from here.
     pub fn applied(&self) -> LogSize {
-        LogSize::new(self.applied.load(Ordering::Acquire))
+        self.applied_to().size
+    }
+
+    /// [`applied`](Self::applied), and the hash of the last record below it ([`Hash::ZERO`] if
+    /// there is none), both of one moment. If the log has another record there, the index belongs
+    /// to another history and is to be discarded.
+    pub fn applied_head(&self) -> (LogSize, Hash) {
+        let Head { size, hash } = self.applied_to();
+        (size, hash)
+    }
+
+    fn applied_to(&self) -> Head {
+        *self.applied.read().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The position of the record that carries this request id, or `None` if no applied one does.
@@ -195,11 +210,11 @@ impl Index {
 
     /// What the index holds and takes at this moment.
     pub fn stats(&self) -> Result<IndexStats, IndexError> {
-        let written = held(&self.manifest).applied;
+        let written = held(&self.manifest).applied.size;
         let [request_ids, bank_references, trails] = &self.tables;
         Ok(IndexStats {
             applied: self.applied(),
-            written: LogSize::new(written),
+            written,
             request_ids: request_ids.stats(),
             bank_references: bank_references.stats(),
             trails: trails.stats(),

@@ -2,10 +2,9 @@
 
 use std::fs::{self, File, TryLockError};
 use std::path::Path;
-use std::sync::atomic::AtomicU64;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, RwLock};
 
-use bergulir_chain::{Hash, LogSize};
+use bergulir_chain::Hash;
 use tracing::warn;
 
 use super::blocks::{Blocks, Kind, Place, SEAL_BYTES};
@@ -18,7 +17,7 @@ use super::table::{Table, TableId};
 use super::{Applier, Index, IndexError, IndexOptions};
 
 /// The version of everything stored here. Another one means: rebuild.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 
 const MARKER_BYTES: usize = 44;
 
@@ -33,7 +32,8 @@ const LOCK: &str = "LOCK";
 /// An index, and whether it is what was there before.
 #[derive(Debug)]
 pub struct Opened {
-    /// The index. Replay the log from [`Index::applied`].
+    /// The index. If [`Index::applied_head`] lies on the log, replay the log from there; if not,
+    /// it is the index of another history: [`discard`](Index::discard) it.
     pub index: Index,
     /// Why the index is empty now, in words for an operator; `None` if the old one was taken on.
     pub fresh_because: Option<String>,
@@ -179,8 +179,8 @@ impl Parts {
             blocks: self.blocks,
             hasher: self.hasher,
             tables,
-            applied: AtomicU64::new(applied),
-            applier: Mutex::new(Applier::new(LogSize::new(applied))),
+            applied: RwLock::new(applied),
+            applier: Mutex::new(Applier::new(applied.size)),
             manifest: Mutex::new(self.manifest),
             merges: Mutex::new(Merges::default()),
             snapshots: Mutex::new(self.snapshots),

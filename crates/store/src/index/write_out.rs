@@ -1,7 +1,6 @@
 //! Applying batches, and writing full memtables out as runs.
 
-use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::{Arc, PoisonError};
 
 use bergulir_chain::LogSize;
 
@@ -10,13 +9,11 @@ use super::memtable::Memtable;
 use super::run::RunWriter;
 use super::table::{Table, TableId};
 use super::{Index, IndexBatch, IndexError, held};
+use crate::log::Head;
 
 /// After a write-out `apply` merges up to this many times what was written. Each level rewrites a
 /// record once, so six keep up with a log of 65,536 × 8⁶ records.
 const MERGED_PER_WRITTEN: usize = 6;
-
-/// How many records are added between two looks at the size of the memtable.
-const RECORDS_PER_CHECK: u64 = 1024;
 
 /// What the one who applies keeps in mind.
 #[derive(Debug)]
@@ -24,7 +21,7 @@ pub(super) struct Applier {
     /// Where the memtables that are filled begin.
     filled_from: LogSize,
     /// Where the memtables end that were set aside, if a write-out began and has not succeeded.
-    frozen_to: Option<LogSize>,
+    frozen_to: Option<Head>,
     /// Emptied memtables for the next time: fresh memory is slow at its first touch.
     spare: [Option<Memtable>; TableId::COUNT],
 }
@@ -43,49 +40,57 @@ impl Index {
     /// changes nothing. After any other error the index is to be rebuilt.
     pub fn apply(&self, batch: &IndexBatch) -> Result<(), IndexError> {
         let mut applier = held(&self.applier);
-        let mut applied = self.applied().get();
-        if batch.from().get() != applied {
-            return Err(IndexError::Gap { applied: self.applied(), from: batch.from() });
+        let applied = self.applied();
+        if batch.from() != applied {
+            return Err(IndexError::Gap { applied, from: batch.from() });
         }
         batch.check()?;
-
-        let mut added = [0; TableId::COUNT];
-        loop {
-            while self.is_full(&applier) {
-                let blocks = self.write_out(&mut applier)?;
-                if self.merge_inline {
-                    self.merge_inline(blocks * MERGED_PER_WRITTEN)?;
-                }
-            }
-            if applied >= batch.to().get() {
-                return Ok(());
-            }
-            // A memtable ends between two records, whatever the length of the batch.
-            applied = (applier.filled_from.get() + self.memtable_records as u64)
-                .min(applied + RECORDS_PER_CHECK)
-                .min(batch.to().get());
-            for table in &self.tables {
-                let additions = batch.additions(table.id());
-                let start = added[table.id().index()];
-                let count =
-                    additions[start..].partition_point(|addition| addition.position < applied);
-                table.add(batch, &additions[start..start + count]);
-                added[table.id().index()] = start + count;
-            }
-            self.applied.store(applied, Ordering::Release);
+        // Only at the end of a batch is the hash known that a manifest states, so a batch that the
+        // memtables have no room for finds them emptied, and none is parted between two.
+        while !self.has_room(&applier, batch.to().get() - applied.get()) {
+            self.write_out_and_merge(&mut applier)?;
         }
+        for table in &self.tables {
+            table.add(batch, batch.additions(table.id()));
+        }
+        if batch.to() > applied {
+            *self.applied.write().unwrap_or_else(PoisonError::into_inner) = batch.head();
+        }
+        while self.is_full(&applier) {
+            self.write_out_and_merge(&mut applier)?;
+        }
+        Ok(())
+    }
+
+    fn write_out_and_merge(&self, applier: &mut Applier) -> Result<(), IndexError> {
+        let blocks = self.write_out(applier)?;
+        if self.merge_inline {
+            self.merge_inline(blocks * MERGED_PER_WRITTEN)?;
+        }
+        Ok(())
+    }
+
+    /// How many records the memtables cover that are filled.
+    fn filled(&self, applier: &Applier) -> u64 {
+        self.applied().get() - applier.filled_from.get()
+    }
+
+    /// True if a batch of so many records goes into the memtables, as one does into empty ones
+    /// however long it is.
+    fn has_room(&self, applier: &Applier, records: u64) -> bool {
+        let filled = self.filled(applier);
+        filled == 0 || filled + records <= self.memtable_records as u64
     }
 
     fn is_full(&self, applier: &Applier) -> bool {
-        let records = self.applied().get() - applier.filled_from.get();
         let bytes = self.tables.iter().map(Table::filled_bytes).max();
-        records >= self.memtable_records as u64 || bytes >= Some(self.memtable_bytes)
+        self.filled(applier) >= self.memtable_records as u64 || bytes >= Some(self.memtable_bytes)
     }
 
     /// Writes everything applied so far out; durable on return.
     pub fn flush(&self) -> Result<(), IndexError> {
         let mut applier = held(&self.applier);
-        while held(&self.manifest).applied < self.applied().get() {
+        while held(&self.manifest).applied.size < self.applied() {
             self.write_out(&mut applier)?;
         }
         Ok(())
@@ -94,17 +99,15 @@ impl Index {
     /// Writes the memtables out as one run a table; returns the number of blocks written. Look-ups
     /// go on meanwhile.
     fn write_out(&self, applier: &mut Applier) -> Result<usize, IndexError> {
-        let to = *applier.frozen_to.get_or_insert_with(|| self.applied());
+        let to = *applier.frozen_to.get_or_insert_with(|| self.applied_to());
         let room = self.memtable_records;
         let frozen = [0, 1, 2].map(|table: usize| {
             let spare = applier.spare[table].take();
             self.tables[table].freeze(spare, room)
         });
-        if applier.filled_from < to {
-            applier.filled_from = to;
-        }
+        applier.filled_from = applier.filled_from.max(to.size);
 
-        let from = held(&self.manifest).applied;
+        let from = held(&self.manifest).applied.size.get();
         let mut runs = [const { None }; TableId::COUNT];
         let mut blocks = 0;
         for (table, memtable) in self.tables.iter().zip(&frozen) {
@@ -117,7 +120,7 @@ impl Index {
                 level: 0,
                 run: number,
                 from,
-                to: to.get(),
+                to: to.size.get(),
                 ..RunRow::default()
             };
             let mut writer =
@@ -132,7 +135,7 @@ impl Index {
         let mut manifest = held(&self.manifest);
         let mut next = manifest.clone();
         runs.iter().flatten().for_each(|run| next.push(*run.row()));
-        next.applied = to.get();
+        next.applied = to;
         next.store(&self.blocks)?;
         *manifest = next;
         for (table, run) in self.tables.iter().zip(runs) {

@@ -140,7 +140,7 @@ impl Model {
                 let parts = Parts {
                     principal,
                     income: [interest, late_fee],
-                    relent: matches!(self.terms(fund).purpose,
+                    relent: matches!(self.terms_on(fund, c.value_date.max(self.funds[&fund].opening)).purpose,
                         Purpose::Loan(terms) if terms.relend_income),
                 };
                 let what = What::Repayment(c.loan, parts);

@@ -11,6 +11,7 @@ use tempfile::TempDir;
 
 use super::blocks::{Kind, MAX_BODY_BYTES};
 use super::{Direction, Index, IndexBatch, IndexError, IndexOptions, KEPT_SNAPSHOTS, held};
+use crate::log::Head;
 
 /// Small memtables and narrow merges, so that few records make many runs.
 fn options() -> IndexOptions {
@@ -48,7 +49,16 @@ fn add_record(batch: &mut IndexBatch, number: u64) {
     batch.trail(position, 0, &number.to_le_bytes()).unwrap();
     let length = usize::try_from(number % 90).unwrap();
     batch.trail(position, 1 + u32::try_from(number % 50).unwrap(), &vec![7; length]).unwrap();
-    batch.cover(position.size_through());
+    batch.cover(position.size_through(), made_up_hash(number + 1));
+}
+
+/// The hash of the last of so many made-up records.
+fn made_up_hash(size: u64) -> Hash {
+    if size == 0 {
+        Hash::ZERO
+    } else {
+        Hash::from_bytes([scattered(size); 2].concat().try_into().unwrap())
+    }
 }
 
 /// Applies made-up records up to a log size, in batches of the given length.
@@ -135,11 +145,44 @@ fn records_that_add_nothing_are_covered_too() {
     let folder = TempDir::new().unwrap();
     let index = open(&folder, &options());
     let mut batch = IndexBatch::new(LogSize::EMPTY);
-    batch.cover(LogSize::new(100));
+    batch.cover(LogSize::new(100), made_up_hash(100));
     index.apply(&batch).unwrap();
     index.flush().unwrap();
     drop(index);
     assert_eq!(open(&folder, &options()).applied(), LogSize::new(100));
+}
+
+#[test]
+fn the_hash_of_the_last_record_is_known_for_what_is_applied_and_for_what_is_written() {
+    let folder = TempDir::new().unwrap();
+    let index = open(&folder, &options());
+    let head = |size: u64| (LogSize::new(size), made_up_hash(size));
+    assert_eq!(index.applied_head(), head(0));
+    // A memtable has room for 16 records: one batch of 11, not two; and one of 40 all the same.
+    for (size, written) in [(11, 0), (22, 11), (38, 38), (49, 38), (89, 89), (90, 89)] {
+        let from = index.applied().get();
+        apply_to(&index, size, size - from);
+        assert_eq!(index.applied_head(), head(size));
+        assert_eq!(index.stats().unwrap().written, LogSize::new(written));
+        assert_eq!(held(&index.manifest).applied.hash, made_up_hash(written));
+    }
+    // A batch that covers nothing, or less than it did, has nothing to say.
+    let mut batch = IndexBatch::new(LogSize::new(90));
+    batch.cover(LogSize::new(90), Hash::ZERO);
+    index.apply(&batch).unwrap();
+    assert_eq!(index.applied_head(), head(90));
+    add_record(&mut batch, 90);
+    batch.cover(LogSize::new(90), Hash::ZERO);
+    index.apply(&batch).unwrap();
+    assert_eq!(index.applied_head(), head(91));
+    drop(index);
+
+    let index = open(&folder, &options());
+    assert_eq!(index.applied_head(), head(89));
+    check_made_up(&index, 89);
+    merge_all(&index);
+    drop(index);
+    assert_eq!(open(&folder, &options()).applied_head(), head(89));
 }
 
 #[test]
@@ -159,7 +202,7 @@ fn a_batch_that_does_not_fit_changes_nothing() {
         for position in positions {
             batch.request_id(Position::new(position), &scattered(position));
         }
-        batch.cover(LogSize::new(12));
+        batch.cover(LogSize::new(12), made_up_hash(12));
         assert!(matches!(index.apply(&batch), Err(IndexError::OutOfOrder { .. })));
     }
     let mut batch = IndexBatch::new(LogSize::new(10));
@@ -180,7 +223,7 @@ fn a_second_value_at_a_position_replaces_the_first() {
     batch.trail(position, 5, b"").unwrap();
     batch.bank_reference(position, &scattered(1));
     batch.bank_reference(position, &scattered(1));
-    batch.cover(LogSize::new(1));
+    batch.cover(LogSize::new(1), made_up_hash(1));
     index.apply(&batch).unwrap();
     for _ in 0..2 {
         assert_eq!(index.trail_at(5, position).unwrap(), Some((position, Vec::new())));
@@ -195,7 +238,7 @@ fn a_second_value_at_a_position_replaces_the_first() {
 fn the_number_of_runs_stays_logarithmic_and_nothing_is_left_behind() {
     let folder = TempDir::new().unwrap();
     let index = open(&folder, &options());
-    apply_to(&index, 16 * 400, 64);
+    apply_to(&index, 16 * 400, 16);
     merge_all(&index);
     let stats = index.stats().unwrap();
     // 400 write-outs in base 3 have 6 digits of at most 2.
@@ -215,7 +258,7 @@ fn live_runs(index: &Index) -> usize {
 fn a_run_is_removed_only_when_nobody_reads_it() {
     let folder = TempDir::new().unwrap();
     let index = open(&folder, &IndexOptions { merge_inline: false, ..options() });
-    apply_to(&index, 16 * 3, 64);
+    apply_to(&index, 16 * 3, 16);
     let read = index.tables[0].runs().swap_remove(0);
     merge_all(&index);
     assert_eq!(index.tables[0].runs().len(), 1);
@@ -323,5 +366,5 @@ fn the_newest_snapshots_are_kept() {
     assert_eq!(index.snapshot(LogSize::new(50)).unwrap(), Some(state(51)));
     assert_eq!(index.snapshot(LogSize::new(20)).unwrap(), None);
     assert_eq!(index.blocks.shelves(Kind::Snapshot), KEPT_SNAPSHOTS);
-    assert_eq!(held(&index.manifest).applied, 0);
+    assert_eq!(held(&index.manifest).applied, Head::EMPTY);
 }

@@ -1,5 +1,7 @@
 //! The file log: conformance, recovery from every kind of crash, refusal of every kind of damage.
 
+mod kept_frames;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

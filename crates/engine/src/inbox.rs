@@ -1,0 +1,98 @@
+//! The way to the writer: a queue that is bounded in pieces of work and in commands, and that
+//! closes when the ledger stops or one of its threads fails.
+
+use crate::health::Health;
+use crate::submission::{Answer, Caller, Refusal, Submission, Terms, Work};
+use crate::writer::Message;
+use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use tokio::sync::oneshot;
+
+/// So many commands may wait, in however many pieces of work: what the queue takes of memory.
+pub(crate) const MAX_QUEUED_COMMANDS: usize = 100_000;
+/// When a caller that was pushed back should try again.
+const RETRY_AFTER: Duration = Duration::from_millis(50);
+
+pub(crate) struct Inbox {
+    sender: Mutex<Option<Sender<Message>>>,
+    /// To let go of what waits if nobody will take it.
+    receiver: Receiver<Message>,
+    commands: Arc<AtomicUsize>,
+    health: Arc<Health>,
+}
+
+/// The room that a piece of work takes in the queue; given back when it is taken or dropped.
+#[derive(Debug)]
+pub(crate) struct Room {
+    commands: usize,
+    taken: Arc<AtomicUsize>,
+}
+
+impl Drop for Room {
+    fn drop(&mut self) {
+        self.taken.fetch_sub(self.commands, Ordering::Relaxed);
+    }
+}
+
+impl Inbox {
+    /// An inbox for so many pieces of work, and its other end.
+    pub(crate) fn new(capacity: usize, health: &Arc<Health>) -> (Arc<Inbox>, Receiver<Message>) {
+        let (sender, receiver) = bounded(capacity);
+        let inbox = Inbox {
+            sender: Mutex::new(Some(sender)),
+            receiver: receiver.clone(),
+            commands: Arc::default(),
+            health: Arc::clone(health),
+        };
+        (Arc::new(inbox), receiver)
+    }
+
+    /// Queues a piece of work; its answer comes once it is durable.
+    pub(crate) fn submit(
+        &self,
+        caller: Caller,
+        work: Work,
+        terms: Terms,
+    ) -> Result<oneshot::Receiver<Answer>, Refusal> {
+        let full = Refusal::QueueFull { retry_after: RETRY_AFTER };
+        let commands = work.commands();
+        let taken = Arc::clone(&self.commands);
+        let waiting = taken.fetch_add(commands, Ordering::Relaxed);
+        let room = Room { commands, taken };
+        // One piece of work is taken whatever its size: its own limit is the caller's.
+        if waiting > 0 && waiting + commands > MAX_QUEUED_COMMANDS {
+            return Err(full);
+        }
+        let (reply, answer) = oneshot::channel();
+        let submission = Submission { caller, work, terms, reply, room };
+        let sender = self.sender.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(sender) = sender.as_ref() else { return Err(self.closed()) };
+        match sender.try_send(Message::Work(submission)) {
+            Ok(()) => Ok(answer),
+            Err(TrySendError::Full(_)) => Err(full),
+            Err(TrySendError::Disconnected(_)) => Err(self.closed()),
+        }
+    }
+
+    /// The way in for what may wait for room; `None` once it is closed.
+    pub(crate) fn sender(&self) -> Option<Sender<Message>> {
+        self.sender.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn closed(&self) -> Refusal {
+        self.health.failure().map_or(Refusal::ShuttingDown, |why| Refusal::ReadOnly { why })
+    }
+
+    /// Takes nothing more; what waits is still done.
+    pub(crate) fn close(&self) {
+        self.sender.lock().unwrap_or_else(PoisonError::into_inner).take();
+    }
+
+    /// Takes nothing more and lets go of what waits, whose callers are told by that.
+    pub(crate) fn abandon(&self) {
+        self.close();
+        self.receiver.try_iter().for_each(drop);
+    }
+}
