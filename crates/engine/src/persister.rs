@@ -40,10 +40,12 @@ impl Persister {
                     if !bundle.group.is_empty() {
                         self.head.send_replace(bundle.group.head());
                     }
-                    bundle.waiters.drain(..).for_each(tell);
+                    // First to the projections, which then are mostly there when callers, on their
+                    // answer, look at the state.
                     if !bundle.sealed.is_empty() {
                         self.project(std::mem::take(&mut bundle.sealed));
                     }
+                    bundle.waiters.drain(..).for_each(tell);
                 }
                 Some(why) => bundle.waiters.drain(..).for_each(|waiter| tell_lost(waiter, why)),
             }
