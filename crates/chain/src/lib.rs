@@ -11,6 +11,7 @@ extern crate alloc;
 
 pub mod body;
 mod bytes;
+mod decimal;
 pub mod frame;
 mod hash;
 pub mod merkle;
@@ -18,6 +19,7 @@ mod position;
 pub mod record;
 pub mod segment;
 pub mod tail;
+pub mod tiles;
 mod timestamp;
 pub mod walk;
 

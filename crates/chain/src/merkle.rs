@@ -1,13 +1,33 @@
-//! Merkle trees in the shape of RFC 6962.
+//! Merkle trees in the shape of RFC 6962 (RFC 9162 has the same), and proofs about them.
 //!
 //! Each kind of tree has its own prefixes, so that a node of one can never pass for a leaf or a
-//! node of another.
+//! node of another. The tree over the records of a log has [`Prefixes::RFC_6962`], and there the
+//! hash of a record is the hash of its leaf.
+//!
+//! A [`Tree`] takes leaves in one by one and knows its root in memory logarithmic in their number.
+//! Proofs need hashes from inside the tree: a [`HashSource`] gives the root of any complete
+//! [`Subtree`], and [`prove_inclusion`] and [`prove_consistency`] ask it for O(log n) of them.
+//! Whoever checks a proof needs none of that: [`verify_inclusion`] and [`verify_consistency`] work
+//! from [`TreeHead`]s and the path alone.
 
-use alloc::vec::Vec;
+mod absence;
+mod levels;
+mod prove;
+mod tree;
+mod verify;
 
 use sha2::{Digest, Sha256};
 
+pub use absence::{Absence, AbsenceError, Member, Neighbour, verify_absence};
+pub use levels::Levels;
+pub use prove::{HashSource, ProveError, prove_consistency, prove_inclusion, read_root};
+pub use tree::{Tree, TreeError};
+pub use verify::{ProofError, inclusion_root, verify_consistency, verify_inclusion};
+
 use crate::Hash;
+
+/// The most hashes that a proof can have, for the largest size.
+pub const MAX_PATH_HASHES: usize = 65;
 
 /// What is hashed before the bytes of a leaf and before the two children of a node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,47 +57,64 @@ impl Prefixes {
             .finalize();
         Hash::from_bytes(digest.into())
     }
+
+    /// The root of the tree over these leaf hashes, a number that is a power of two.
+    pub(crate) fn complete_root(&self, hashes: &[Hash]) -> Hash {
+        debug_assert!(hashes.len().is_power_of_two());
+        let mut row = hashes.to_vec();
+        while row.len() > 1 {
+            row = row.chunks_exact(2).map(|pair| self.node_hash(pair[0], pair[1])).collect();
+        }
+        row[0]
+    }
 }
 
-/// The root of a tree over leaves taken in one by one, in memory logarithmic in their number.
-#[derive(Clone, Debug)]
-pub struct Tree {
-    prefixes: Prefixes,
-    /// The roots of the complete subtrees from left to right, each with its height; heights fall.
-    subtrees: Vec<(u32, Hash)>,
+/// The root of a tree without leaves: SHA-256 of nothing, under any prefixes.
+pub fn empty_root() -> Hash {
+    Hash::from_bytes(Sha256::new().finalize().into())
 }
 
-impl Tree {
-    /// A tree without leaves.
-    pub const fn new(prefixes: Prefixes) -> Self {
-        Self { prefixes, subtrees: Vec::new() }
+/// How large a tree is and what its root is: all that a verifier knows of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct TreeHead {
+    /// The number of leaves.
+    pub size: u64,
+    /// The root over them.
+    pub root: Hash,
+}
+
+/// The place of a complete subtree: `2^level` leaves, of which the first has the number
+/// `index * 2^level`. At level 0 it is a leaf.
+///
+/// Its root never changes once all its leaves are there, however far the tree grows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Subtree {
+    /// The height over the leaves, at most 63.
+    pub level: u8,
+    /// The place among the subtrees of this level, from 0.
+    pub index: u64,
+}
+
+impl Subtree {
+    /// The subtree that this one and its neighbour are the children of.
+    #[must_use]
+    pub const fn parent(self) -> Self {
+        Self { level: self.level + 1, index: self.index >> 1 }
     }
 
-    /// Adds a leaf at the right.
-    pub fn push(&mut self, leaf: &[u8]) {
-        self.push_hash(self.prefixes.leaf_hash(leaf));
+    /// True if a tree of `size` leaves has all the leaves of this subtree.
+    pub const fn is_complete_in(self, size: u64) -> bool {
+        self.level < 64 && self.index < size >> self.level
     }
+}
 
-    /// Adds a leaf, given as its hash, at the right.
-    pub fn push_hash(&mut self, leaf: Hash) {
-        let (mut height, mut root) = (0, leaf);
-        while let Some((_, left)) = self.subtrees.pop_if(|(left, _)| *left == height) {
-            root = self.prefixes.node_hash(left, root);
-            height += 1;
-        }
-        self.subtrees.push((height, root));
-    }
-
-    /// The root; of no leaves, SHA-256 of nothing.
-    pub fn root(&self) -> Hash {
-        let mut right_to_left = self.subtrees.iter().rev().map(|&(_, root)| root);
-        match right_to_left.next() {
-            None => Hash::from_bytes(Sha256::new().finalize().into()),
-            Some(last) => {
-                right_to_left.fold(last, |right, left| self.prefixes.node_hash(left, right))
-            }
-        }
-    }
+/// The complete subtrees that a tree of `size` leaves consists of, from left to right: one for
+/// each bit that is set in `size`.
+fn peaks(size: u64) -> impl DoubleEndedIterator<Item = Subtree> {
+    (0..64_u8)
+        .rev()
+        .filter(move |level| size >> level & 1 == 1)
+        .map(move |level| Subtree { level, index: (size >> level) - 1 })
 }
 
 /// The root of the tree over these leaves.
@@ -88,7 +125,6 @@ pub fn root<L: AsRef<[u8]>>(prefixes: Prefixes, leaves: impl IntoIterator<Item =
     }
     tree.root()
 }
-
 #[cfg(test)]
 mod tests {
     use alloc::string::ToString;
