@@ -18,7 +18,7 @@ const ALLOWED: [(&str, &[&str]); 8] = [
 /// What the two pure crates may use of others: no I/O, clock, randomness or async among them.
 const PURE: [(&str, &[&str]); 2] = [
     ("domain", &["hashbrown", "rust_decimal", "thiserror", "time"]),
-    ("chain", &["crc32fast", "sha2", "thiserror"]),
+    ("chain", &["base64ct", "crc32fast", "ed25519-dalek", "sha2", "thiserror", "zeroize"]),
 ];
 
 /// The direct dependencies of each of our crates, by `cargo metadata`; the root package is `cli`.

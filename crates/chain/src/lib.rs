@@ -1,21 +1,28 @@
 //! The bytes of a ledger's log, and what they prove: records, the frames and segments that hold
-//! them, the hash chain through them, and Merkle trees.
+//! them, the hash chain through them, Merkle trees and their proofs, and what C2SP makes of those:
+//! tiles, signed notes, checkpoints, cosignatures, policies and proofs as text.
 //!
-//! Everything here is pure: it takes bytes and returns bytes or findings. `docs/format.md`
-//! describes each layout byte by byte; golden vectors under `tests/` pin them.
+//! Everything here is pure: it takes bytes and returns bytes or findings. Keys, seeds and times
+//! come in as arguments. `docs/format.md` describes each layout byte by byte; golden vectors under
+//! `tests/` pin them.
 
 #![no_std]
 #![deny(clippy::float_arithmetic)]
 
 extern crate alloc;
 
+mod base64;
 pub mod body;
 mod bytes;
+pub mod checkpoint;
 mod decimal;
 pub mod frame;
 mod hash;
 pub mod merkle;
+pub mod note;
+pub mod policy;
 mod position;
+pub mod proof;
 pub mod record;
 pub mod segment;
 pub mod tail;
