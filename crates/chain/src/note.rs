@@ -4,6 +4,7 @@
 
 mod cosignature;
 mod key;
+mod private;
 
 use alloc::borrow::ToOwned;
 use alloc::string::String;
@@ -14,10 +15,8 @@ use core::str::FromStr;
 use thiserror::Error;
 
 pub use cosignature::PosixSeconds;
-pub use key::{
-    Algorithm, CosignerKey, KEY_BYTES, KeyError, KeyId, KeyName, MAX_NAME_BYTES, SignerKey,
-    VerifierKey,
-};
+pub use key::{Algorithm, KEY_BYTES, KeyError, KeyId, KeyName, MAX_NAME_BYTES, VerifierKey};
+pub use private::{CosignerKey, SignerKey};
 
 use crate::base64;
 

@@ -1,29 +1,23 @@
-//! The keys that sign notes, and their texts.
+//! The public keys of those who sign notes, and their texts.
 
 use alloc::borrow::Cow;
-use alloc::format;
 use alloc::string::{String, ToString};
 use core::fmt;
 use core::str::FromStr;
 
-use ed25519_dalek::{Signer, SigningKey, VerifyingKey};
+use ed25519_dalek::VerifyingKey;
 use sha2::{Digest, Sha256};
 use thiserror::Error;
-use zeroize::Zeroizing;
 
-use super::cosignature::{self, PosixSeconds};
+use super::cosignature;
 use super::{Signature, Signed};
 use crate::base64;
-use crate::checkpoint::Checkpoint;
 
 /// The most bytes of a key's name; an origin, which is one, has no more either.
 pub const MAX_NAME_BYTES: usize = 255;
 
 /// Bytes of an Ed25519 public key, and of the seed of a private one.
 pub const KEY_BYTES: usize = 32;
-
-/// What the text of a signing key begins with, so that nobody takes it for a public one.
-const PRIVATE: &str = "PRIVATE+KEY+";
 
 /// The name of a key: not empty, no white space, no `+`, no control characters. The origin of a log
 /// is the name of its key; a schema-less URL is best.
@@ -116,7 +110,7 @@ impl Algorithm {
         }
     }
 
-    const fn from_byte(byte: u8) -> Option<Self> {
+    pub(super) const fn from_byte(byte: u8) -> Option<Self> {
         match byte {
             0x01 => Some(Self::Ed25519),
             0x04 => Some(Self::CosignatureV1),
@@ -263,153 +257,14 @@ impl FromStr for VerifierKey {
     }
 }
 
-/// A private key that signs notes: that of a log. Wiped from memory when dropped, and not printed.
-#[derive(Clone)]
-pub struct SignerKey(Private);
-
-/// A private key that cosigns checkpoints: that of a witness. Wiped from memory when dropped, and
-/// not printed.
-#[derive(Clone)]
-pub struct CosignerKey(Private);
-
-#[derive(Clone)]
-struct Private {
-    key: SigningKey,
-    verifier: VerifierKey,
-}
-
-impl Private {
-    fn from_seed(
-        name: KeyName,
-        algorithm: Algorithm,
-        seed: &[u8; KEY_BYTES],
-    ) -> Result<Self, KeyError> {
-        let key = SigningKey::from_bytes(seed);
-        let verifier = VerifierKey::new(name, algorithm, key.verifying_key().as_bytes())?;
-        Ok(Self { key, verifier })
-    }
-
-    fn parse(text: &str, expected: Algorithm) -> Result<Self, KeyError> {
-        let public = text.strip_prefix(PRIVATE).ok_or(KeyError::PrivateForm)?;
-        let (name, id, coded) = parts(public).ok_or(KeyError::PrivateForm)?;
-        let mut bytes = Zeroizing::new([0; 1 + KEY_BYTES]);
-        base64::decode_into(coded, &mut *bytes).ok_or(KeyError::PrivateForm)?;
-        let (byte, seed) = split_algorithm(&bytes);
-        let given = Algorithm::from_byte(byte).ok_or(KeyError::UnknownAlgorithm(byte))?;
-        if given != expected {
-            return Err(KeyError::Algorithm { expected, given });
-        }
-        let key = Self::from_seed(KeyName::new(name)?, given, seed)?;
-        same_id(id, key.verifier.id)?;
-        Ok(key)
-    }
-
-    fn to_text(&self) -> Zeroizing<String> {
-        let VerifierKey { name, id, algorithm, .. } = &self.verifier;
-        let bytes = Zeroizing::new(with_algorithm(*algorithm, self.key.as_bytes()));
-        let coded = Zeroizing::new(base64::encode(&*bytes));
-        Zeroizing::new(format!("{PRIVATE}{name}+{id}+{}", *coded))
-    }
-
-    fn sign(&self, message: &[u8]) -> [u8; 64] {
-        self.key.sign(message).to_bytes()
-    }
-
-    fn signature(&self, bytes: &[u8]) -> Signature {
-        let VerifierKey { name, id, .. } = &self.verifier;
-        Signature { name: name.clone(), key_id: *id, bytes: bytes.to_vec() }
-    }
-}
-
-impl SignerKey {
-    /// The key of a seed: 32 random bytes, which are the private key.
-    ///
-    /// # Errors
-    /// If the key cannot be used; no random seed leads to that.
-    pub fn from_seed(name: KeyName, seed: &[u8; KEY_BYTES]) -> Result<Self, KeyError> {
-        Private::from_seed(name, Algorithm::Ed25519, seed).map(Self)
-    }
-
-    /// Reads the text of a signing key, `PRIVATE+KEY+NAME+ID+BASE64`.
-    ///
-    /// # Errors
-    /// If it is none.
-    pub fn parse(text: &str) -> Result<Self, KeyError> {
-        Private::parse(text, Algorithm::Ed25519).map(Self)
-    }
-
-    /// The text that [`parse`](Self::parse) reads: a secret.
-    pub fn to_text(&self) -> Zeroizing<String> {
-        self.0.to_text()
-    }
-
-    /// The public key.
-    pub const fn verifier(&self) -> &VerifierKey {
-        &self.0.verifier
-    }
-
-    /// Signs the text of a note.
-    pub fn sign(&self, text: &str) -> Signature {
-        self.0.signature(&self.0.sign(text.as_bytes()))
-    }
-}
-
-impl CosignerKey {
-    /// The key of a seed: 32 random bytes, which are the private key. One seed serves one witness
-    /// only, since its name is not signed.
-    ///
-    /// # Errors
-    /// If the key cannot be used; no random seed leads to that.
-    pub fn from_seed(name: KeyName, seed: &[u8; KEY_BYTES]) -> Result<Self, KeyError> {
-        Private::from_seed(name, Algorithm::CosignatureV1, seed).map(Self)
-    }
-
-    /// Reads the text of a cosigning key, `PRIVATE+KEY+NAME+ID+BASE64`.
-    ///
-    /// # Errors
-    /// If it is none.
-    pub fn parse(text: &str) -> Result<Self, KeyError> {
-        Private::parse(text, Algorithm::CosignatureV1).map(Self)
-    }
-
-    /// The text that [`parse`](Self::parse) reads: a secret.
-    pub fn to_text(&self) -> Zeroizing<String> {
-        self.0.to_text()
-    }
-
-    /// The public key.
-    pub const fn verifier(&self) -> &VerifierKey {
-        &self.0.verifier
-    }
-
-    /// States that at this time, among all trees of this log that were seen, this is the largest
-    /// and continues all others. Whoever calls this has seen to that.
-    pub fn cosign(&self, checkpoint: &Checkpoint, time: PosixSeconds) -> Signature {
-        let message = cosignature::message(time, &checkpoint.text());
-        self.0.signature(&cosignature::join(time, &self.0.sign(message.as_bytes())))
-    }
-}
-
-impl fmt::Debug for SignerKey {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "SignerKey({}+{}+...)", self.verifier().name, self.verifier().id)
-    }
-}
-
-impl fmt::Debug for CosignerKey {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "CosignerKey({}+{}+...)", self.verifier().name, self.verifier().id)
-    }
-}
-
 /// Name, id and coded key. The code may have a `+` too, the others have none.
-fn parts(text: &str) -> Option<(&str, &str, &str)> {
+pub(super) fn parts(text: &str) -> Option<(&str, &str, &str)> {
     let (name, rest) = text.split_once('+')?;
     let (id, coded) = rest.split_once('+')?;
     Some((name, id, coded))
 }
 
-fn same_id(stated: &str, computed: KeyId) -> Result<(), KeyError> {
+pub(super) fn same_id(stated: &str, computed: KeyId) -> Result<(), KeyError> {
     if stated == computed.to_string() {
         return Ok(());
     }
@@ -421,13 +276,8 @@ fn same_id(stated: &str, computed: KeyId) -> Result<(), KeyError> {
     Err(KeyError::Id { stated: KeyId(stated), computed })
 }
 
-fn with_algorithm(algorithm: Algorithm, key: &[u8; KEY_BYTES]) -> [u8; 1 + KEY_BYTES] {
+pub(super) fn with_algorithm(algorithm: Algorithm, key: &[u8; KEY_BYTES]) -> [u8; 1 + KEY_BYTES] {
     let mut bytes = [algorithm.byte(); 1 + KEY_BYTES];
     bytes[1..].copy_from_slice(key);
     bytes
-}
-
-fn split_algorithm(bytes: &[u8; 1 + KEY_BYTES]) -> (u8, &[u8; KEY_BYTES]) {
-    let key = bytes.last_chunk().expect("32 of 33 bytes");
-    (bytes[0], key)
 }

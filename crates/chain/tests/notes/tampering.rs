@@ -1,7 +1,7 @@
 //! Whatever is touched in a note or a proof, it fails.
 
 use bergulir_chain::checkpoint::{Checkpoint, CheckpointError};
-use bergulir_chain::note::{Note, PosixSeconds, VerifierKey, VerifyError};
+use bergulir_chain::note::{CosignerKey, Note, PosixSeconds, SignerKey, VerifierKey, VerifyError};
 use bergulir_chain::proof::{InclusionError, LogProof};
 use bergulir_chain::{LogSize, Timestamp};
 use proptest::prelude::*;
@@ -84,7 +84,7 @@ fn a_cosignature_counts_for_its_checkpoint_and_time_only() {
 }
 
 #[test]
-fn a_signature_is_not_a_cosignature_and_no_checkpoint_of_another_log_is_taken() {
+fn no_checkpoint_of_another_log_is_taken() {
     let origin = name("other.example/log");
     let note = Note::parse(NOTE.as_bytes()).unwrap();
     let (expected, given) = (origin.clone(), name(ORIGIN));
@@ -93,10 +93,22 @@ fn a_signature_is_not_a_cosignature_and_no_checkpoint_of_another_log_is_taken() 
     let of_other = Checkpoint { origin: origin.clone(), ..golden::checkpoint() };
     let (key, unsigned) = (name(ORIGIN), of_other.sign(&log_key()));
     assert_eq!(unsigned, Err(CheckpointError::Key { origin, key }));
-    // Nor does a witness stand for the log.
-    let witness = [keys()[1].clone()];
+}
+
+#[test]
+fn only_a_key_of_the_log_stands_for_it() {
+    let text = golden::checkpoint().text();
+    let stranger = SignerKey::from_seed(name("other.example/log"), &[3; 32]).unwrap();
+    let namesake = CosignerKey::from_seed(name(ORIGIN), &[4; 32]).unwrap();
+    let cosignature = namesake.cosign(&golden::checkpoint(), time(1));
     let unknown = Err(CheckpointError::Signature(VerifyError::NoKnownKey));
-    assert_eq!(Checkpoint::open(&note, &name(ORIGIN), &witness), unknown);
+    for (signature, key) in
+        [(stranger.sign(&text), stranger.verifier()), (cosignature, namesake.verifier())]
+    {
+        let note = Note::new(text.clone(), signature).unwrap();
+        assert_eq!(note.verify([key]).unwrap().len(), 1, "the signature itself is right");
+        assert_eq!(Checkpoint::open(&note, &name(ORIGIN), [key]), unknown);
+    }
 }
 
 #[test]
