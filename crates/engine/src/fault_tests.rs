@@ -21,10 +21,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-/// A log whose next append fails once it is told to, after a moment.
+/// A log whose appends fail once it is told so, and wait while it is held.
 struct Faulty {
     inner: MemoryLog,
     fail: AtomicBool,
+    held: AtomicBool,
+    /// How many appends have begun.
+    begun: AtomicU64,
     /// Reads that reach this position find damage.
     damaged: AtomicU64,
 }
@@ -44,7 +47,10 @@ impl EventLog for Faulty {
         self.inner.read(from, ReadLimit { max_records, ..limit })
     }
     fn append(&self, expected: Head, group: &Group) -> Result<Head, AppendError> {
-        std::thread::sleep(Duration::from_millis(20));
+        self.begun.fetch_add(1, Ordering::SeqCst);
+        while self.held.load(Ordering::SeqCst) {
+            std::thread::sleep(Duration::from_millis(1));
+        }
         if self.fail.load(Ordering::SeqCst) {
             let source = std::io::Error::from_raw_os_error(5);
             return Err(AppendError::Failed { action: "sync the log", source });
@@ -98,6 +104,8 @@ fn start(folder: &std::path::Path) -> (Arc<Faulty>, Arc<Ledger>) {
     let faulty = Arc::new(Faulty {
         inner: MemoryLog::default(),
         fail: AtomicBool::new(false),
+        held: AtomicBool::new(false),
+        begun: AtomicU64::new(0),
         damaged: AtomicU64::new(u64::MAX),
     });
     faulty.inner.append(Head::EMPTY, &group).unwrap();
@@ -119,6 +127,33 @@ fn refusal(answer: Answer) -> Refusal {
     }
 }
 
+/// Has the log hold the group with the first request until the others were sent too and had time
+/// to be decided; then lets it go on. All of them are to be refused.
+async fn while_held<const N: usize>(
+    log: &Faulty,
+    ledger: &Arc<Ledger>,
+    requests: [Request; N],
+) -> Vec<Refusal> {
+    log.held.store(true, Ordering::SeqCst);
+    let begun = log.begun.load(Ordering::SeqCst);
+    let mut sent = Vec::new();
+    for request in requests {
+        let ledger = Arc::clone(ledger);
+        sent.push(tokio::spawn(async move { submit(&ledger, request).await }));
+        while log.begun.load(Ordering::SeqCst) == begun {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    }
+    // A moment is enough nearly always, and no test fails if it is not.
+    tokio::time::sleep(Duration::from_millis(20)).await;
+    log.held.store(false, Ordering::SeqCst);
+    let mut refusals = Vec::new();
+    for answer in sent {
+        refusals.push(refusal(answer.await.unwrap()));
+    }
+    refusals
+}
+
 #[tokio::test]
 async fn after_a_failed_sync_nothing_is_acknowledged_and_the_ledger_is_read_only() {
     let folder = tempfile::tempdir().unwrap();
@@ -126,16 +161,14 @@ async fn after_a_failed_sync_nothing_is_acknowledged_and_the_ledger_is_read_only
     assert!(matches!(submit(&ledger, register(1)).await, Answer::Items(_)));
     log.fail.store(true, Ordering::SeqCst);
 
-    // One in the group that fails, one decided on top of it while it is being synced, and a retry
-    // of a durable record among them.
-    let mut crowd = tokio::task::JoinSet::new();
-    for n in [2, 3, 1] {
-        let ledger = Arc::clone(&ledger);
-        crowd.spawn(async move { submit(&ledger, register(n)).await });
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
-    for answer in crowd.join_all().await {
-        assert!(matches!(refusal(answer), Refusal::OutcomeUnknown { .. }));
+    // One in the group that fails, one to be decided on top of it while it is being synced, and a
+    // retry of a durable record among them.
+    let crowd = while_held(&log, &ledger, [register(2), register(3), register(1)]).await;
+    let [first, behind @ ..] = &crowd[..] else { panic!("nobody was answered") };
+    assert!(matches!(first, Refusal::OutcomeUnknown { .. }), "{first:?}");
+    for refusal in behind {
+        let unknown = matches!(refusal, Refusal::OutcomeUnknown { .. } | Refusal::ReadOnly { .. });
+        assert!(unknown, "{refusal:?}");
     }
     assert!(matches!(&*ledger.status().borrow(), Status::ReadOnly { .. }));
     assert!(matches!(refusal(submit(&ledger, register(4)).await), Refusal::ReadOnly { .. }));
@@ -153,17 +186,9 @@ async fn no_refusal_is_answered_before_the_state_it_was_decided_on_is_durable() 
     let folder = tempfile::tempdir().unwrap();
     let (log, ledger) = start(folder.path());
     log.fail.store(true, Ordering::SeqCst);
-    let mut crowd = tokio::task::JoinSet::new();
     // The second one is refused only because of the first, which never becomes durable.
-    for id in [2_u32, 77] {
-        let ledger = Arc::clone(&ledger);
-        let mut request = register(2);
-        request.request_id = u128::from(id).to_be_bytes();
-        crowd.spawn(async move { submit(&ledger, request).await });
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
-    for answer in crowd.join_all().await {
-        let refusal = refusal(answer);
+    let again = Request { request_id: [77; 16], ..register(2) };
+    for refusal in while_held(&log, &ledger, [register(2), again]).await {
         let unknown = matches!(refusal, Refusal::OutcomeUnknown { .. } | Refusal::ReadOnly { .. });
         assert!(unknown, "{refusal:?}");
     }
@@ -232,15 +257,21 @@ async fn no_answer_as_of_an_instant_while_a_failed_group_may_yet_be_there() {
 #[tokio::test(flavor = "multi_thread")]
 async fn no_answer_as_of_an_instant_while_what_was_decided_before_it_is_on_its_way() {
     let folder = tempfile::tempdir().unwrap();
-    let (_, ledger) = start(folder.path());
+    let (log, ledger) = start(folder.path());
+    log.held.store(true, Ordering::SeqCst);
     let slow = Arc::clone(&ledger);
     let sent = tokio::spawn(async move { submit(&slow, register(1)).await });
-    tokio::time::sleep(Duration::from_millis(5)).await;
+    while log.begun.load(Ordering::SeqCst) == 0 {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
     let stopping = Arc::clone(&ledger);
     let stopped = tokio::task::spawn_blocking(move || stopping.stop());
-    tokio::time::sleep(Duration::from_millis(5)).await;
+    while ledger.inbox.sender().is_some() {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
     let instant = just_now().await;
     let asked = ledger.position_at(instant).await;
+    log.held.store(false, Ordering::SeqCst);
     assert!(matches!(sent.await.unwrap(), Answer::Items(_)));
     stopped.await.unwrap();
     assert!(matches!(asked, Err(ReadRefusal::NotFinal)), "{asked:?}");
