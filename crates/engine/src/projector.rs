@@ -70,7 +70,8 @@ impl Projector {
             let mut replica = self.published.write().unwrap_or_else(PoisonError::into_inner);
             batch.begin(replica.size());
             for one in step {
-                let lapsed = replica.follow(&chain_record(one), one.hash, &one.header, &one.event);
+                let record = chain_record(one);
+                let lapsed = replica.follow(&record, one.hash, &one.header, &one.event).lapsed;
                 add(&mut batch, one)?;
                 add_lapsed(&mut batch, &replica, &lapsed, one.touched)?;
             }

@@ -15,6 +15,8 @@ pub mod status;
 pub mod wire;
 
 #[cfg(test)]
+mod sample_ledger;
+#[cfg(test)]
 mod samples;
 
 pub use enums::{WireEnum, fund_kind};

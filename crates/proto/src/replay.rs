@@ -1,7 +1,11 @@
 //! From the bytes of records to the state of the ledger: the one path on which the server follows
 //! its log and an auditor checks it.
 
-use bergulir_chain::merkle::{self, Prefixes};
+#[cfg(test)]
+mod tests;
+
+use bergulir_chain::merkle::{self, Prefixes, Subtree, Tree, TreeError};
+use bergulir_chain::tiles::TILE_HEIGHT;
 use bergulir_chain::{Authentication, ChainCursor, ChainError, Hash, LogSize, Record};
 use bergulir_domain::command::Seal;
 use bergulir_domain::decide::Lookups;
@@ -52,6 +56,7 @@ pub struct Replica {
     state: State,
     cursor: ChainCursor,
     recorded_at: bergulir_chain::Timestamp,
+    tree: Tree,
     funds: Vec<Statement>,
     accounts: Vec<Statement>,
 }
@@ -62,6 +67,7 @@ impl Default for Replica {
             state: State::default(),
             cursor: ChainCursor::resume(bergulir_chain::Position::new(0), Hash::ZERO),
             recorded_at: bergulir_chain::Timestamp::MIN,
+            tree: Tree::new(Prefixes::RFC_6962),
             funds: Vec::new(),
             accounts: Vec::new(),
         }
@@ -128,6 +134,39 @@ pub struct Replayed<'a> {
     pub touched: Touched,
     /// Whom the proposals concerned that had lapsed by then.
     pub lapsed: Vec<Touched>,
+    /// What it added to the tiles of the log.
+    pub grown: Grown,
+}
+
+/// What applying a record changed beside what its event says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Followed {
+    /// Whom the proposals concerned that had lapsed by then.
+    pub lapsed: Vec<Touched>,
+    /// What the record added to the tiles of the log.
+    pub grown: Grown,
+}
+
+/// What a record added to the [tiles](bergulir_chain::tiles) of its log: its own hash, and the
+/// roots over the rows that it filled. Takes no memory but with every 256th record.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Grown {
+    position: u64,
+    record: Hash,
+    /// The root that it completed at each level of tiles from 1 on.
+    above: Vec<Hash>,
+}
+
+impl Grown {
+    /// The subtrees that it completed whose level is a multiple of [`TILE_HEIGHT`], from the
+    /// record's own hash upwards, with their roots. Each is the next of its level.
+    pub fn tile_hashes(&self) -> impl Iterator<Item = (Subtree, Hash)> {
+        let roots = core::iter::once(self.record).chain(self.above.iter().copied());
+        (0..)
+            .step_by(usize::from(TILE_HEIGHT))
+            .zip(roots)
+            .map(|(level, root)| (Subtree { level, index: self.position >> level }, root))
+    }
 }
 
 /// Why a record is not the next one of a ledger.
@@ -185,6 +224,10 @@ impl Replica {
     pub fn head_hash(&self) -> Hash {
         self.cursor.previous()
     }
+    /// The Merkle tree over the hashes of all records so far: its root is that of a checkpoint.
+    pub fn tree(&self) -> &Tree {
+        &self.tree
+    }
     /// When the last record was recorded.
     pub fn recorded_at(&self) -> bergulir_chain::Timestamp {
         self.recorded_at
@@ -239,8 +282,8 @@ impl Replica {
             return Err(ReplayError::OtherEvent { position });
         }
         let touched = evolve(&mut self.state, &header, &event);
-        self.step(&record, hash, touched);
-        Ok(Replayed { record, hash, event, touched, lapsed })
+        let grown = self.step(&record, hash, touched);
+        Ok(Replayed { record, hash, event, touched, lapsed, grown })
     }
 
     /// Whether a record goes on from here.
@@ -257,23 +300,28 @@ impl Replica {
         Ok(())
     }
 
-    /// Applies a record that the writer decided on this very state, and gives whom the proposals
-    /// concerned that had lapsed by then.
+    /// Applies a record that the writer decided on this very state.
     pub fn follow(
         &mut self,
         record: &Record<'_>,
         hash: Hash,
         header: &Header,
         event: &Event,
-    ) -> Vec<Touched> {
+    ) -> Followed {
         let lapsed = advance(&mut self.state, header.recorded_at);
         let touched = evolve(&mut self.state, header, event);
-        self.step(record, hash, touched);
-        lapsed
+        let grown = self.step(record, hash, touched);
+        Followed { lapsed, grown }
     }
 
-    fn step(&mut self, record: &Record<'_>, hash: Hash, touched: Touched) {
+    fn step(&mut self, record: &Record<'_>, hash: Hash, touched: Touched) -> Grown {
         self.cursor.step(record, hash);
+        let mut above = Vec::new();
+        self.tree.push_hash_with(hash, |subtree, root| {
+            if subtree.level > 0 && subtree.level.is_multiple_of(TILE_HEIGHT) {
+                above.push(root);
+            }
+        });
         self.recorded_at = record.recorded_at;
         if let Some(fund) = touched.fund {
             statement(&mut self.funds, fund.get()).extend(hash);
@@ -281,6 +329,7 @@ impl Replica {
         if let Some(account) = touched.account {
             statement(&mut self.accounts, account.get()).extend(hash);
         }
+        Grown { position: record.position.get(), record: hash, above }
     }
 
     /// What a seal through the last record says; `None` before the first.
@@ -348,6 +397,10 @@ impl Replica {
     pub fn snapshot(&self) -> Vec<u8> {
         let mut out = vec![SNAPSHOT_VERSION];
         out.extend_from_slice(self.head_hash().as_bytes());
+        put_length(self.tree.subtrees().len(), &mut out);
+        for peak in self.tree.subtrees() {
+            out.extend_from_slice(peak.as_bytes());
+        }
         out.extend_from_slice(&self.recorded_at.as_micros().to_le_bytes());
         let funds = self.state.funds().iter().map(|(index, _)| self.fund_statement(index));
         put_statements(funds, &mut out);
@@ -368,16 +421,20 @@ impl Replica {
             return Err(SnapshotError::Version(version));
         }
         let hash = Hash::from_bytes(take(from)?);
+        let peaks = (0..u32::from_le_bytes(take(from)?))
+            .map(|_| take(from).map(Hash::from_bytes))
+            .collect::<Result<_, _>>()?;
         let recorded_at = bergulir_chain::Timestamp::from_micros(i64::from_le_bytes(take(from)?));
         let funds = take_statements(from)?;
         let accounts = take_statements(from)?;
         let state = State::decode(from)?;
         let next = bergulir_chain::Position::new(state.size());
         let cursor = ChainCursor::resume(next, hash);
+        let tree = Tree::resume(Prefixes::RFC_6962, state.size(), peaks)?;
         if funds.len() != state.funds().len() || accounts.len() != state.accounts().len() {
             return Err(SnapshotError::Statements);
         }
-        Ok(Replica { state, cursor, recorded_at, funds, accounts })
+        Ok(Replica { state, cursor, recorded_at, tree, funds, accounts })
     }
 }
 
@@ -390,6 +447,9 @@ pub enum SnapshotError {
     /// They are of another version.
     #[error("version {0} of the snapshot is not known here")]
     Version(u8),
+    /// The tree over the records has not the parts that one of this size has.
+    #[error("the snapshot's tree does not fit its state: {0}")]
+    Tree(#[from] TreeError),
     /// The statements do not belong to the state.
     #[error("the snapshot's statements do not fit its state")]
     Statements,
@@ -443,9 +503,13 @@ fn put_statement(statement: Statement, out: &mut Vec<u8>) {
     out.extend_from_slice(statement.running_hash.as_bytes());
 }
 
+fn put_length(length: usize, out: &mut Vec<u8>) {
+    let length = u32::try_from(length).expect("a state has fewer than 2^32 rows of anything");
+    out.extend_from_slice(&length.to_le_bytes());
+}
+
 fn put_statements(statements: impl ExactSizeIterator<Item = Statement>, out: &mut Vec<u8>) {
-    let count = u32::try_from(statements.len()).expect("a state has fewer than 2^32 rows");
-    out.extend_from_slice(&count.to_le_bytes());
+    put_length(statements.len(), out);
     for statement in statements {
         put_statement(statement, out);
     }

@@ -1,0 +1,70 @@
+use bergulir_chain::merkle::{HashSource, Levels, Prefixes};
+use bergulir_chain::record;
+
+use super::*;
+use crate::sample_ledger::SampleLedger;
+
+fn with_a_cooperative() -> SampleLedger {
+    let mut ledger = SampleLedger::open();
+    ledger.register(1);
+    ledger
+}
+
+#[test]
+fn the_tree_is_over_the_hashes_of_all_records() {
+    let mut ledger = with_a_cooperative();
+    for _ in 0..70 {
+        ledger.confirm();
+        let root = merkle::root(Prefixes::RFC_6962, &ledger.records);
+        assert_eq!(ledger.replica.tree().root(), root);
+        assert_eq!(ledger.replica.tree().size(), ledger.replica.size().get());
+    }
+}
+
+#[test]
+fn each_record_tells_what_it_adds_to_the_tiles() {
+    let mut ledger = with_a_cooperative();
+    let mut levels = Levels::new(Prefixes::RFC_6962);
+    for bytes in &ledger.records {
+        levels.push_hash(record::hash(bytes));
+    }
+    let mut above = Vec::new();
+    while ledger.replica.size().get() < 600 {
+        let grown = ledger.confirm();
+        levels.push(ledger.records.last().unwrap());
+        let mut told = grown.tile_hashes();
+        let (leaf, hash) = told.next().unwrap();
+        assert_eq!(leaf, Subtree { level: 0, index: ledger.replica.size().get() - 1 });
+        assert_eq!(hash, ledger.replica.head_hash());
+        for (subtree, root) in told {
+            assert_eq!(levels.hash(subtree), Ok(root));
+            above.push(subtree);
+        }
+    }
+    let filled = [Subtree { level: 8, index: 0 }, Subtree { level: 8, index: 1 }];
+    assert_eq!(above, filled);
+}
+
+#[test]
+fn a_snapshot_goes_on_with_the_tree() {
+    let mut ledger = with_a_cooperative();
+    for _ in 0..9 {
+        ledger.confirm();
+        let restored = Replica::restore(&ledger.replica.snapshot()).unwrap();
+        assert_eq!(restored.tree(), ledger.replica.tree());
+        ledger.replica = restored;
+    }
+    let root = merkle::root(Prefixes::RFC_6962, &ledger.records);
+    assert_eq!(ledger.replica.tree().root(), root);
+}
+
+#[test]
+fn a_snapshot_with_the_peaks_of_another_size_is_refused() {
+    let ledger = with_a_cooperative();
+    let mut bytes = ledger.replica.snapshot();
+    assert_eq!(bytes[33..37], [1, 0, 0, 0], "two records are one subtree");
+    bytes[33] = 0;
+    bytes.drain(37..69);
+    let refused = Replica::restore(&bytes).unwrap_err();
+    assert_eq!(refused, SnapshotError::Tree(TreeError { size: 2, expected: 1, given: 0 }));
+}
