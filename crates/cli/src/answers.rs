@@ -24,6 +24,7 @@ macro_rules! receipts {
 receipts! {
     OpenLedgerResponse { ledger: ledger },
     AdoptRulesResponse { ledger: ledger },
+    RotateKeyResponse { ledger: ledger },
     OpenFundResponse { fund: fund },
     ChangeTermsResponse { fund: fund },
     AllocateFundResponse { fund: fund_money },
@@ -212,6 +213,7 @@ mod tests {
         }
         check::<pb::OpenLedgerResponse>();
         check::<pb::AdoptRulesResponse>();
+        check::<pb::RotateKeyResponse>();
         check::<pb::OpenFundResponse>();
         check::<pb::ChangeTermsResponse>();
         check::<pb::AllocateFundResponse>();

@@ -43,6 +43,7 @@ pub(crate) fn event(event: Option<&pb::Event>) -> &'static str {
         Kind::FundAllocated(_) => "Alokasi / Allocated",
         Kind::LedgerOpened(_) => "Buku besar dibuka / Ledger opened",
         Kind::RulesAdopted(_) => "Aturan diberlakukan / Rules adopted",
+        Kind::KeyRotated(_) => "Kunci diganti / Key rotated",
         Kind::FundOpened(_) => "Dana dibuka / Fund opened",
         Kind::TermsChanged(_) => "Ketentuan diubah / Terms changed",
         Kind::AllocationWithdrawalProposed(_) => {

@@ -15,6 +15,7 @@ use crate::text::{BankCode, Name, Number, Reason, Reference, VerifierKey};
 pub enum Command {
     OpenLedger(OpenLedger),
     AdoptRules(AdoptRules),
+    RotateKey(RotateKey),
     OpenFund(OpenFund),
     ChangeTerms(ChangeTerms),
     AllocateFund(AllocateFund),
@@ -66,6 +67,13 @@ pub struct OpenLedger {
 pub struct AdoptRules {
     /// The version to switch to, above the one in force.
     pub version: u32,
+}
+
+/// Names the key that signs the log's checkpoints from here on, in place of the one before.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RotateKey {
+    /// The key, as a C2SP verifier key whose name is the origin; each is named once in a log.
+    pub verifier_key: VerifierKey,
 }
 
 /// Opens a fund with its terms.

@@ -25,6 +25,7 @@ pub struct Header {
 pub enum Event {
     LedgerOpened(Box<c::OpenLedger>),
     RulesAdopted(c::AdoptRules),
+    KeyRotated(c::RotateKey),
     FundOpened(Box<c::OpenFund>),
     TermsChanged(Box<c::ChangeTerms>),
     FundAllocated(c::AllocateFund),
@@ -168,6 +169,7 @@ impl Event {
         match self {
             Event::LedgerOpened(e) => Command::OpenLedger((**e).clone()),
             Event::RulesAdopted(e) => Command::AdoptRules(e.clone()),
+            Event::KeyRotated(e) => Command::RotateKey(e.clone()),
             Event::FundOpened(e) => Command::OpenFund((**e).clone()),
             Event::TermsChanged(e) => Command::ChangeTerms((**e).clone()),
             Event::FundAllocated(e) => Command::AllocateFund(e.clone()),
@@ -209,6 +211,7 @@ impl Event {
             Event::Repaid(e) => Some(&e.command.bank_reference),
             Event::LedgerOpened(_)
             | Event::RulesAdopted(_)
+            | Event::KeyRotated(_)
             | Event::FundOpened(_)
             | Event::TermsChanged(_)
             | Event::AllocationWithdrawalProposed(_)

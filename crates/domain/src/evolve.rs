@@ -40,6 +40,9 @@ pub fn evolve(state: &mut State, header: &Header, event: &Event) -> Touched {
             state.head.rules_version = e.rules_version;
         }
         Event::RulesAdopted(e) => state.head.rules_version = e.version,
+        Event::KeyRotated(e) => {
+            state.head.rotated_keys.insert(at, e.verifier_key.clone());
+        }
         Event::FundOpened(e) => {
             state.funds.push(Fund {
                 id: e.fund,

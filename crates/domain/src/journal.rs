@@ -38,6 +38,7 @@ pub fn journal(state: &State, event: &Event) -> Option<(FundIndex, JournalEntry)
         },
         Event::LedgerOpened(_)
         | Event::RulesAdopted(_)
+        | Event::KeyRotated(_)
         | Event::FundOpened(_)
         | Event::TermsChanged(_)
         | Event::AllocationWithdrawalProposed(_)

@@ -2,7 +2,7 @@
 
 use crate::cooperative::{CooperativeKind, Office, ReadinessItem, ReadinessSet, VillageCode};
 use crate::id::{AccountId, CooperativeId, FundId, LoanId, OfficerId, PrincipalId};
-use crate::ledger::{RULES_VERSIONS, Region};
+use crate::ledger::{Origin, RULES_VERSIONS, Region};
 use crate::moment::{Date, Position, Timestamp};
 use crate::money::{Amount, Currency, to_decimal};
 use crate::terms::{MAX_PROPOSAL_VALIDITY_DAYS, TermsError};
@@ -154,6 +154,10 @@ pub enum Rejection {
     UnknownRulesVersion { version: u32 },
     #[error("rules version {version} is not newer than {in_force}, which is in force")]
     RulesNotNewer { version: u32, in_force: u32 },
+    #[error("the name of the log's key must be its origin, {}", origin.as_str())]
+    KeyNotOfOrigin { origin: Origin },
+    #[error("record {by} named this key before, and each is named once: make a new one")]
+    KeyNamedBefore { by: Position },
     #[error("the principal 'system' is the server's own: act under a name of your own")]
     ReservedPrincipal,
     #[error("only the server itself makes seals: ask it to with CreateSeal")]

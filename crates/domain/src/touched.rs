@@ -106,9 +106,10 @@ impl Touched {
     /// asked about before, by [`Touched::proposal`].
     pub(crate) fn by(state: &State, event: &Event) -> Touched {
         match event {
-            Event::LedgerOpened(_) | Event::RulesAdopted(_) | Event::Sealed(_) => {
-                Touched::default()
-            }
+            Event::LedgerOpened(_)
+            | Event::RulesAdopted(_)
+            | Event::KeyRotated(_)
+            | Event::Sealed(_) => Touched::default(),
             Event::FundOpened(e) => Touched::fund(state, e.fund),
             Event::TermsChanged(e) => Touched::fund(state, e.fund),
             Event::FundAllocated(e) => Touched::fund(state, e.fund),

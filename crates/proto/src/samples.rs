@@ -1,5 +1,6 @@
 //! Commands and events of every kind, for the tests of this crate.
 
+use bergulir_chain::note::{KeyName, SignerKey};
 use bergulir_domain::command::{self as c, Command};
 use bergulir_domain::cooperative::{CooperativeKind, Office, ReadinessItem, ReadinessSet};
 use bergulir_domain::event::{
@@ -12,7 +13,7 @@ use bergulir_domain::money::{Currency, MAX_AMOUNT_MINOR, Rate};
 use bergulir_domain::terms::{
     InterestMethod, LoanTerms, PaymentPart, Purpose, RepaymentOrder, Terms,
 };
-use bergulir_domain::text::Text;
+use bergulir_domain::text::{Text, VerifierKey};
 use bergulir_domain::{Amount, Date, Event, Money, OfficerId};
 use proptest::option;
 use proptest::prelude::*;
@@ -137,15 +138,21 @@ fn undoes() -> BoxedStrategy<Undoes> {
     .boxed()
 }
 
+/// The public key of a log's key with this seed.
+pub(crate) fn verifier_key(origin: &str, seed: [u8; 32]) -> VerifierKey {
+    let key = SignerKey::from_seed(KeyName::new(origin).unwrap(), &seed).unwrap();
+    Text::new(&key.verifier().to_string()).unwrap()
+}
+
 fn open_ledger() -> BoxedStrategy<c::OpenLedger> {
     let origin = "[a-z][a-z0-9.-]{0,20}(/[a-z0-9-]{1,9})?";
     let region = select(vec!["", "36", "36.03", "36.03.01"]);
-    let key = option::of(text());
-    (id(), origin, key, region, -840..=840_i32, any::<u32>())
-        .prop_map(|(ledger, origin, verifier_key, region, minutes, version)| c::OpenLedger {
+    let seed = option::of(any::<[u8; 32]>());
+    (id(), origin, seed, region, -840..=840_i32, any::<u32>())
+        .prop_map(|(ledger, origin, seed, region, minutes, version)| c::OpenLedger {
             ledger,
             origin: Origin::new(&origin).unwrap(),
-            verifier_key,
+            verifier_key: seed.map(|seed| verifier_key(&origin, seed)),
             region: region.parse().unwrap(),
             currency: Currency::Idr,
             utc_offset: UtcOffset::from_minutes(minutes).unwrap(),
@@ -156,6 +163,8 @@ fn open_ledger() -> BoxedStrategy<c::OpenLedger> {
 
 fn setting_up() -> BoxedStrategy<Command> {
     let adopt = (1..=u32::MAX).prop_map(|version| c::AdoptRules { version });
+    let rotate = any::<[u8; 32]>()
+        .prop_map(|seed| c::RotateKey { verifier_key: verifier_key("a.id/kab", seed) });
     let open = (id(), text(), date(), terms()).prop_map(|(fund, name, opening_date, terms)| {
         c::OpenFund { fund, name, opening_date, terms }
     });
@@ -198,6 +207,7 @@ fn setting_up() -> BoxedStrategy<Command> {
     prop_oneof![
         open_ledger().prop_map(Command::OpenLedger).boxed(),
         adopt.prop_map(Command::AdoptRules).boxed(),
+        rotate.prop_map(Command::RotateKey).boxed(),
         open.prop_map(Command::OpenFund).boxed(),
         change.prop_map(Command::ChangeTerms).boxed(),
         allocate.prop_map(Command::AllocateFund).boxed(),
@@ -373,16 +383,17 @@ fn seal() -> BoxedStrategy<Command> {
 
 /// Every command that a caller may send.
 pub(crate) fn command() -> BoxedStrategy<Command> {
-    prop_oneof![7 => setting_up(), 7 => getting_ready(), 7 => lending(), 5 => correcting()].boxed()
+    prop_oneof![8 => setting_up(), 7 => getting_ready(), 7 => lending(), 5 => correcting()].boxed()
 }
 
 /// Every event.
 pub(crate) fn event() -> BoxedStrategy<Event> {
-    let commands = prop_oneof![25 => command(), 1 => seal()];
+    let commands = prop_oneof![26 => command(), 1 => seal()];
     (commands, timestamp(), loan_terms(), paid(), amount(), undoes(), any::<bool>())
         .prop_map(|(command, expires_at, terms, paid, amount, undoes, flag)| match command {
             Command::OpenLedger(c) => Event::LedgerOpened(Box::new(c)),
             Command::AdoptRules(c) => Event::RulesAdopted(c),
+            Command::RotateKey(c) => Event::KeyRotated(c),
             Command::OpenFund(c) => Event::FundOpened(Box::new(c)),
             Command::ChangeTerms(c) => Event::TermsChanged(Box::new(c)),
             Command::AllocateFund(c) => Event::FundAllocated(c),

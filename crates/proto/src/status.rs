@@ -182,6 +182,10 @@ pub fn describe(rejection: &Rejection) -> Described {
         R::RulesNotNewer { version, in_force } => say(FailedPrecondition, "RULES_NOT_NEWER")
             .with("version", version)
             .with("in_force", in_force),
+        R::KeyNotOfOrigin { origin } => {
+            say(FailedPrecondition, "KEY_NOT_OF_ORIGIN").with("origin", origin.as_str())
+        }
+        R::KeyNamedBefore { by } => say(AlreadyExists, "KEY_NAMED_BEFORE").with("position", by),
         R::ReservedPrincipal => say(PermissionDenied, "RESERVED_PRINCIPAL"),
         R::SystemOnly => say(PermissionDenied, "SYSTEM_ONLY"),
         R::SealOutOfOrder { through } => {

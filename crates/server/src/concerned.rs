@@ -55,6 +55,7 @@ pub(crate) fn there_already(command: &Command, touched: Touched) -> Touched {
         Command::ProposeLoan(_) => Touched { loan: None, ..touched },
         Command::OpenLedger(_)
         | Command::AdoptRules(_)
+        | Command::RotateKey(_)
         | Command::ChangeTerms(_)
         | Command::AllocateFund(_)
         | Command::ProposeAllocationWithdrawal(_)

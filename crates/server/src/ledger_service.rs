@@ -55,6 +55,7 @@ macro_rules! commands {
 commands! {
     open_ledger: OpenLedgerRequest => OpenLedgerResponse,
     adopt_rules: AdoptRulesRequest => AdoptRulesResponse,
+    rotate_key: RotateKeyRequest => RotateKeyResponse,
     open_fund: OpenFundRequest => OpenFundResponse,
     change_terms: ChangeTermsRequest => ChangeTermsResponse,
     allocate_fund: AllocateFundRequest => AllocateFundResponse,

@@ -100,7 +100,7 @@ impl<'a> View<'a> {
         };
         pb::Ledger {
             origin: opened.origin.as_str().to_owned(),
-            verifier_key: opened.verifier_key.as_ref().map(ToString::to_string),
+            verifier_key: self.state.keys().next_back().map(|(_, key)| key.to_string()),
             region: opened.region.to_string(),
             currency_code: opened.currency.code().to_owned(),
             utc_offset_minutes: i32::from(opened.utc_offset.minutes()),

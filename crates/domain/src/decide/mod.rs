@@ -5,6 +5,7 @@ mod account;
 mod cooperative;
 mod correction;
 mod fund;
+mod key;
 mod loan;
 mod payment;
 mod room;
@@ -83,6 +84,7 @@ fn decide_v1(state: &State, command: &Command, context: &Context) -> Result<Even
             }
             Ok(Event::RulesAdopted(command.clone()))
         }
+        Command::RotateKey(command) => key::rotate(state, command),
         Command::OpenFund(command) => fund::open(state, command, &now),
         Command::ChangeTerms(command) => fund::change_terms(state, command, &now),
         Command::AllocateFund(command) => fund::allocate(state, command, &now),
@@ -117,6 +119,9 @@ fn decide_v1(state: &State, command: &Command, context: &Context) -> Result<Even
 
 fn open_ledger(command: &OpenLedger) -> Result<Event, Rejection> {
     known_rules(command.rules_version)?;
+    if let Some(key) = &command.verifier_key {
+        key::is_named(key, &command.origin)?;
+    }
     Ok(Event::LedgerOpened(Box::new(command.clone())))
 }
 

@@ -181,7 +181,7 @@ macro_rules! canonical_structs {
     )*};
 }
 canonical_structs! {
-    Head { opened, rules_version, size, sealed_through }
+    Head { opened, rules_version, size, sealed_through, rotated_keys }
     OpenLedger { ledger, origin, verifier_key, region, currency, utc_offset, rules_version }
     Fund { id, name, opening_date, terms, balances, allocations }
     FundBalances { books, income_apart, committed, reserved }

@@ -19,7 +19,9 @@ use crate::cooperative::VillageCode;
 use crate::id::{AccountId, CooperativeId, FundId, LoanId};
 use crate::moment::{Date, Position, Timestamp, UtcOffset};
 use crate::rejection::{Rejection, Resource};
+use crate::text::VerifierKey;
 use crate::touched::Touched;
+use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
 /// A fund's place in the state.
@@ -62,6 +64,8 @@ pub(crate) struct Head {
     pub(crate) size: u64,
     /// The last seal's `through`.
     pub(crate) sealed_through: Option<Position>,
+    /// The keys of the log after the one of position 0, by the record that named each.
+    pub(crate) rotated_keys: BTreeMap<Position, VerifierKey>,
 }
 
 impl State {
@@ -80,6 +84,13 @@ impl State {
     /// The last position that a seal covers.
     pub fn sealed_through(&self) -> Option<Position> {
         self.head.sealed_through
+    }
+    /// The keys of the log and the records that named them, in their order: the last one signs its
+    /// checkpoints from its record on. None if position 0 names none and no later record does.
+    pub fn keys(&self) -> impl DoubleEndedIterator<Item = (Position, &VerifierKey)> {
+        let first = self.opened().and_then(|opened| opened.verifier_key.as_ref());
+        let rotated = self.head.rotated_keys.iter().map(|(at, key)| (*at, key));
+        first.map(|key| (Position::new(0), key)).into_iter().chain(rotated)
     }
     /// The funds, in the order in which they were opened.
     pub fn funds(&self) -> &Table<Fund> {

@@ -9,7 +9,7 @@ use bergulir_domain::cooperative::{CooperativeKind, Office, ReadinessItem, Readi
 use bergulir_domain::ledger::Origin;
 use bergulir_domain::money::{Currency, Rate};
 use bergulir_domain::terms::{InterestMethod, LoanTerms, Purpose, Terms};
-use bergulir_domain::text::Text;
+use bergulir_domain::text::{Text, VerifierKey};
 use bergulir_domain::{Amount, Date, Money, Position, UtcOffset};
 use std::fmt::Debug;
 use std::str::FromStr;
@@ -64,10 +64,22 @@ pub(crate) fn evidence() -> Evidence {
     Evidence { reference: text("doc/1"), salted_digest: [7; 32] }
 }
 
+/// The origin of the ledger.
+pub(crate) const ORIGIN: &str = "ledger.example.go.id/tangerang";
+
+/// A verifier key of that name, each number another.
+pub(crate) fn verifier_key(name: &str, number: u8) -> VerifierKey {
+    text(&format!("{name}+0000000{}+AQ==", number % 10))
+}
+
+pub(crate) fn rotate_key(name: &str, number: u8) -> c::RotateKey {
+    c::RotateKey { verifier_key: verifier_key(name, number) }
+}
+
 pub(crate) fn open_ledger() -> c::OpenLedger {
     c::OpenLedger {
         ledger: id("tangerang"),
-        origin: Origin::new("ledger.example.go.id/tangerang").expect("an origin"),
+        origin: Origin::new(ORIGIN).expect("an origin"),
         verifier_key: None,
         region: id("36.03"),
         currency: Currency::Idr,

@@ -87,9 +87,9 @@ macro_rules! commands_can_be_asked {
     };
 }
 commands_can_be_asked! {
-    OpenLedger AdoptRules OpenFund ChangeTerms AllocateFund ProposeAllocationWithdrawal
-    ApproveAllocationWithdrawal RegisterCooperative AppointOfficer ConfirmReadiness OpenAccount
-    SuspendAccount ResumeAccount CloseAccount ProposeLoan ApproveLoan RefuseLoan WithdrawLoan
+    OpenLedger AdoptRules RotateKey OpenFund ChangeTerms AllocateFund
+    ProposeAllocationWithdrawal ApproveAllocationWithdrawal RegisterCooperative AppointOfficer
+    ConfirmReadiness OpenAccount SuspendAccount ResumeAccount CloseAccount ProposeLoan ApproveLoan RefuseLoan WithdrawLoan
     Disburse DisburseGrant ReturnDisbursement Repay ProposeReversal ApproveReversal RefuseProposal
     WithdrawProposal Seal
 }

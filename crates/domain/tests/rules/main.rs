@@ -16,6 +16,7 @@ mod cooperatives;
 mod corrections;
 mod funds;
 mod grants;
+mod keys;
 mod lending;
 mod limits;
 mod model;

@@ -21,6 +21,7 @@ pub(crate) struct Model {
     now: i64,
     size: u64,
     sealed: Option<u64>,
+    pub(crate) keys: Vec<(u64, String)>,
     pub(crate) funds: BTreeMap<FundId, Fund>,
     cooperatives: BTreeMap<CooperativeId, Cooperative>,
     pub(crate) accounts: BTreeMap<(FundId, AccountId), Account>,

@@ -105,6 +105,8 @@ impl Pair {
         assert_eq!(state.funds().len(), self.model.funds.len());
         assert_eq!(state.accounts().len(), self.model.accounts.len());
         assert_eq!(state.loans().len(), self.model.loans.len());
+        let keys = state.keys().map(|(at, key)| (at.get(), key.to_string()));
+        assert_eq!(keys.collect::<Vec<_>>(), self.model.keys);
         let pending: BTreeSet<u64> = self.model.pending.iter().map(|p| p.at).collect();
         let proposals: BTreeSet<u64> = state.proposals().iter().map(|(at, _)| at.get()).collect();
         assert_eq!(proposals, pending);

@@ -36,6 +36,9 @@ pub(super) fn event(kind: Kind) -> Read<Event> {
             rules_version: m.rules_version,
         })),
         Kind::RulesAdopted(m) => Event::RulesAdopted(c::AdoptRules { version: m.version }),
+        Kind::KeyRotated(m) => Event::KeyRotated(c::RotateKey {
+            verifier_key: parse("verifier_key", &m.verifier_key)?,
+        }),
         Kind::FundOpened(m) => Event::FundOpened(Box::new(c::OpenFund {
             fund: parse("fund", &m.fund)?,
             name: parse("display_name", &m.display_name)?,

@@ -16,6 +16,9 @@ pub(super) fn kind(event: &Event) -> Kind {
     match event {
         Event::LedgerOpened(e) => Kind::LedgerOpened(ledger_opened(e)),
         Event::RulesAdopted(e) => Kind::RulesAdopted(pb::RulesAdopted { version: e.version }),
+        Event::KeyRotated(e) => {
+            Kind::KeyRotated(pb::KeyRotated { verifier_key: e.verifier_key.to_string() })
+        }
         Event::FundOpened(e) => Kind::FundOpened(pb::FundOpened {
             fund: e.fund.to_string(),
             display_name: e.name.to_string(),

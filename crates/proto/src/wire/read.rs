@@ -1,11 +1,13 @@
 //! From a command on the wire to a command of the domain. Every field is read before the first
 //! missing one ends the reading, so that all violations are found.
 
+use bergulir_chain::note::{self, Algorithm, KeyError};
 use bergulir_domain::LedgerId;
 use bergulir_domain::command::{self as c, Command};
 use bergulir_domain::ledger::Origin;
 use bergulir_domain::moment::UtcOffset;
 use bergulir_domain::money::Currency;
+use bergulir_domain::text::VerifierKey;
 
 use super::fields::{Fields, Read};
 use super::terms::terms;
@@ -22,6 +24,9 @@ pub(super) fn command(f: &mut Fields, ledger: LedgerId, kind: Option<Kind>) -> R
         }
         Kind::AdoptRules(m) => Command::AdoptRules(c::AdoptRules {
             version: f.within("adopt_rules", |f| f.version("version", m.version))?,
+        }),
+        Kind::RotateKey(m) => Command::RotateKey(c::RotateKey {
+            verifier_key: f.within("rotate_key", |f| verifier_key(f, &m.verifier_key, None))?,
         }),
         Kind::OpenFund(m) => Command::OpenFund(f.within("open_fund", |f| open_fund(f, &m))?),
         Kind::ChangeTerms(m) => {
@@ -108,7 +113,10 @@ pub(super) fn command(f: &mut Fields, ledger: LedgerId, kind: Option<Kind>) -> R
 
 fn open_ledger(f: &mut Fields, ledger: LedgerId, m: &pb::OpenLedger) -> Read<c::OpenLedger> {
     let origin = Origin::new(&m.origin).map_err(|error| f.refuse("origin", error));
-    let verifier_key = f.optional("verifier_key", m.verifier_key.as_deref());
+    let verifier_key = match m.verifier_key.as_deref() {
+        None => Ok(None),
+        Some(key) => verifier_key(f, key, origin.as_ref().ok()).map(Some),
+    };
     let region = f.parse("region", &m.region);
     let currency = Currency::from_code(&m.currency_code).ok_or_else(|| {
         f.refuse("currency_code", "must be IDR, the only currency that ledgers keep")
@@ -127,6 +135,20 @@ fn open_ledger(f: &mut Fields, ledger: LedgerId, m: &pb::OpenLedger) -> Read<c::
         utc_offset: utc_offset?,
         rules_version: rules_version?,
     })
+}
+
+/// A key that can sign the checkpoints of a log. With `origin`, of that log.
+fn verifier_key(f: &mut Fields, text: &str, origin: Option<&Origin>) -> Read<VerifierKey> {
+    const FIELD: &str = "verifier_key";
+    let key = text.parse::<note::VerifierKey>().map_err(|error| f.refuse(FIELD, error))?;
+    if key.algorithm() != Algorithm::Ed25519 {
+        let (expected, given) = (Algorithm::Ed25519, key.algorithm());
+        return Err(f.refuse(FIELD, KeyError::Algorithm { expected, given }));
+    }
+    if origin.is_some_and(|origin| origin.as_str() != key.name().as_str()) {
+        return Err(f.refuse(FIELD, "must have the origin as its name"));
+    }
+    f.parse(FIELD, text)
 }
 
 fn open_fund(f: &mut Fields, m: &pb::OpenFund) -> Read<c::OpenFund> {

@@ -204,6 +204,7 @@ macro_rules! commands {
 commands! {
     OpenLedger OpenLedgerRequest OpenLedgerResponse open_ledger Ledger ledger;
     AdoptRules AdoptRulesRequest AdoptRulesResponse adopt_rules Ledger ledger;
+    RotateKey RotateKeyRequest RotateKeyResponse rotate_key Ledger ledger;
     OpenFund OpenFundRequest OpenFundResponse open_fund Fund fund;
     ChangeTerms ChangeTermsRequest ChangeTermsResponse change_terms Fund fund;
     AllocateFund AllocateFundRequest AllocateFundResponse allocate_fund Fund fund;

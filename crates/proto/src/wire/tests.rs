@@ -1,10 +1,11 @@
+use bergulir_chain::note::{CosignerKey, KeyName};
 use bergulir_domain::money::Currency;
 use bergulir_domain::{Command, LedgerId, Money};
 use proptest::prelude::*;
 
 use super::*;
 use crate::pb::command::Kind;
-use crate::samples::{a_disbursement, a_repayment, command};
+use crate::samples::{a_disbursement, a_repayment, command, verifier_key};
 
 const ID: &str = "0190a8f0-6f2a-7c3b-8d4e-5f60718293a4";
 
@@ -285,6 +286,35 @@ fn a_ledger_is_opened_with_everything_stated() {
         ]
         .map(field)
     );
+}
+
+#[test]
+fn a_key_of_the_log_is_one_of_its_kind_and_name() {
+    let wrong_key = |key: String| wrong(Kind::RotateKey(pb::RotateKey { verifier_key: key }));
+    let good = verifier_key("a.id/kab", [1; 32]).to_string();
+    let rotate =
+        |key| pb::Command { kind: Some(Kind::RotateKey(pb::RotateKey { verifier_key: key })) };
+    assert!(command_from_wire(kab(), Currency::Idr, rotate(good.clone())).is_ok());
+    let name = KeyName::new("a.id/kab").unwrap();
+    let witness = CosignerKey::from_seed(name, &[1; 32]).unwrap();
+    let other_id = good.replace("a.id/kab+", "a.id/kab2+");
+    for key in [String::new(), "a.id/kab".to_owned(), other_id, witness.verifier().to_string()] {
+        assert_eq!(wrong_key(key.clone()), ["rotate_key.verifier_key"], "{key}");
+    }
+
+    let open = |origin: &str| {
+        wrong(Kind::OpenLedger(pb::OpenLedger {
+            origin: origin.to_owned(),
+            verifier_key: Some(good.clone()),
+            currency_code: "IDR".to_owned(),
+            utc_offset_minutes: Some(420),
+            // What is wrong in any case, so that the rest shows.
+            rules_version: 0,
+            ..pb::OpenLedger::default()
+        }))
+    };
+    assert_eq!(open("a.id/kab"), ["open_ledger.rules_version"]);
+    assert_eq!(open("a.id/kota"), ["open_ledger.verifier_key", "open_ledger.rules_version"]);
 }
 
 #[test]

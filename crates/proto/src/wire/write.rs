@@ -27,6 +27,9 @@ pub(super) fn kind(command: &Command) -> Option<Kind> {
             rules_version: c.rules_version,
         }),
         Command::AdoptRules(c) => Kind::AdoptRules(pb::AdoptRules { version: c.version }),
+        Command::RotateKey(c) => {
+            Kind::RotateKey(pb::RotateKey { verifier_key: c.verifier_key.to_string() })
+        }
         Command::OpenFund(c) => Kind::OpenFund(pb::OpenFund {
             fund: c.fund.to_string(),
             display_name: c.name.to_string(),

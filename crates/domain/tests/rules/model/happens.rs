@@ -53,6 +53,7 @@ impl Model {
     pub(crate) fn apply(&mut self, by: PrincipalId, command: &Command) {
         match command {
             Command::OpenLedger(_) | Command::AdoptRules(_) => {}
+            Command::RotateKey(c) => self.keys.push((self.size, c.verifier_key.to_string())),
             Command::Seal(c) => self.sealed = Some(c.through.get()),
             Command::OpenFund(c) => {
                 let terms = vec![(c.opening_date, c.terms)];

@@ -27,6 +27,11 @@ impl Model {
         }
         match command {
             Command::OpenLedger(_) | Command::AdoptRules(_) => Verdict::from([Why::Ledger]),
+            Command::RotateKey(c) => {
+                let new = self.keys.iter().all(|(_, key)| key != c.verifier_key.as_str());
+                let ours = c.verifier_key.as_str().starts_with("ledger.example.go.id/tangerang+");
+                unless(new && ours, Why::Key)
+            }
             Command::Seal(c) => {
                 let through = c.through.get();
                 let after_last = self.sealed.is_none_or(|last| through > last);

@@ -6,6 +6,7 @@ use bergulir_domain::Rejection;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Why {
     Ledger,
+    Key,
     System,
     NotFound,
     Exists,
@@ -42,6 +43,7 @@ impl Why {
             | Rejection::RulesNotNewer { .. }
             | Rejection::UnknownRulesVersion { .. }
             | Rejection::SealOutOfOrder { .. } => Why::Ledger,
+            Rejection::KeyNotOfOrigin { .. } | Rejection::KeyNamedBefore { .. } => Why::Key,
             Rejection::ReservedPrincipal | Rejection::SystemOnly => Why::System,
             Rejection::NotFound(Resource::Record(_))
             | Rejection::NotADisbursement { .. }

@@ -3,9 +3,10 @@
 
 use super::Pair;
 use crate::commands::{
-    OPENING, allocate, appoint, approve_reversal, approve_withdrawal, bring_back, confirm, day, id,
-    loan_terms, open_account, open_fund, open_ledger, propose_loan, propose_reversal, refuse_loan,
-    refuse_proposal, register, rp, seal, terms, text, withdraw_loan, withdraw_proposal,
+    OPENING, ORIGIN, allocate, appoint, approve_reversal, approve_withdrawal, bring_back, confirm,
+    day, id, loan_terms, open_account, open_fund, open_ledger, propose_loan, propose_reversal,
+    refuse_loan, refuse_proposal, register, rotate_key, rp, seal, terms, text, withdraw_loan,
+    withdraw_proposal,
 };
 use bergulir_domain::command::{self as c, BankAccount, BankReference, Command};
 use bergulir_domain::cooperative::{Office, ReadinessItem, ReadinessSet};
@@ -55,6 +56,7 @@ pub(super) enum Ask {
     Resume,
     Close,
     Seal,
+    RotateKey,
     AdoptRules,
     OpenLedger,
 }
@@ -104,6 +106,7 @@ pub(super) fn steps() -> impl Strategy<Value = Vec<Step>> {
         4 => Just(Ask::Resume),
         4 => Just(Ask::Close),
         1 => Just(Ask::Seal),
+        1 => Just(Ask::RotateKey),
         1 => Just(Ask::AdoptRules),
         1 => Just(Ask::OpenLedger),
     ];
@@ -278,6 +281,10 @@ impl Pair {
                 reason: text("merged"),
             }),
             Ask::Seal => Command::Seal(seal(Position::new(u64::from(a)))),
+            Ask::RotateKey => {
+                let origin = if b % 8 == 0 { "ledger.example.go.id/tangeran" } else { ORIGIN };
+                Command::RotateKey(rotate_key(origin, a % 8))
+            }
             Ask::AdoptRules => Command::AdoptRules(c::AdoptRules { version: 1 }),
             Ask::OpenLedger => Command::OpenLedger(open_ledger()),
         }
