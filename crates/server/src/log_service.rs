@@ -64,6 +64,38 @@ impl LogService for Services {
         let deadline = Deadline::of(request.extensions());
         subscribe::records(self, request.into_inner(), deadline).map(Response::new)
     }
+
+    async fn get_checkpoint(
+        &self,
+        _: Request<pb::GetCheckpointRequest>,
+    ) -> Result<Response<pb::GetCheckpointResponse>, Status> {
+        Err(not_yet())
+    }
+
+    async fn get_inclusion_proof(
+        &self,
+        _: Request<pb::GetInclusionProofRequest>,
+    ) -> Result<Response<pb::GetInclusionProofResponse>, Status> {
+        Err(not_yet())
+    }
+
+    async fn get_consistency_proof(
+        &self,
+        _: Request<pb::GetConsistencyProofRequest>,
+    ) -> Result<Response<pb::GetConsistencyProofResponse>, Status> {
+        Err(not_yet())
+    }
+
+    async fn get_balance_proof(
+        &self,
+        _: Request<pb::GetBalanceProofRequest>,
+    ) -> Result<Response<pb::GetBalanceProofResponse>, Status> {
+        Err(not_yet())
+    }
+}
+
+fn not_yet() -> Status {
+    Status::unimplemented("this server makes no proofs yet")
 }
 
 fn head(ledger: &Ledger, head: Head) -> Result<pb::GetHeadResponse, Status> {
