@@ -8,12 +8,12 @@ use base64ct::{Base64, Encoding};
 use crate::Hash;
 
 /// The text of these bytes.
-pub(crate) fn encode(bytes: &[u8]) -> String {
+pub fn encode(bytes: &[u8]) -> String {
     Base64::encode_string(bytes)
 }
 
 /// The bytes of this text; `None` if `encode` would not write it so.
-pub(crate) fn decode(text: &str) -> Option<Vec<u8>> {
+pub fn decode(text: &str) -> Option<Vec<u8>> {
     Base64::decode_vec(text).ok()
 }
 
@@ -32,7 +32,7 @@ pub(crate) fn decode_into(text: &str, bytes: &mut [u8]) -> Option<()> {
 }
 
 /// Reads a hash.
-pub(crate) fn decode_hash(text: &str) -> Option<Hash> {
+pub fn decode_hash(text: &str) -> Option<Hash> {
     decode_exact(text).map(Hash::from_bytes)
 }
 

@@ -1,7 +1,7 @@
 //! Numbers as the texts of C2SP have them: decimal digits without leading zeros.
 
 /// Reads a number, of which there is one text only: no sign, no leading zeros.
-pub(crate) fn parse(text: &str) -> Option<u64> {
+pub fn parse(text: &str) -> Option<u64> {
     let digits = text.bytes().all(|digit| digit.is_ascii_digit());
     let shortest = text == "0" || !text.starts_with('0');
     if digits && shortest { text.parse().ok() } else { None }

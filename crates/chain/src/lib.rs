@@ -11,11 +11,11 @@
 
 extern crate alloc;
 
-mod base64;
+pub mod base64;
 pub mod body;
 mod bytes;
 pub mod checkpoint;
-mod decimal;
+pub mod decimal;
 pub mod frame;
 mod hash;
 pub mod merkle;

@@ -46,7 +46,7 @@ impl Absence {
     /// The proof for a key that would stand at number `place`, given the leaf bytes by number; or
     /// `None` if `place` is past the tree or `leaf` does not have what the tree has.
     pub fn between(
-        tree: &mut Levels,
+        tree: &Levels,
         place: u64,
         mut leaf: impl FnMut(u64) -> Option<Vec<u8>>,
     ) -> Option<Self> {

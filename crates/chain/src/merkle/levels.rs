@@ -50,12 +50,22 @@ impl Levels {
     }
 
     /// The path from a leaf to the root over all, or `None` if there is no such leaf.
-    pub fn inclusion(&mut self, index: u64) -> Option<Vec<Hash>> {
-        prove_inclusion(self.prefixes, self.tree.size(), index, self).ok()
+    pub fn inclusion(&self, index: u64) -> Option<Vec<Hash>> {
+        prove_inclusion(self.prefixes, self.tree.size(), index, &mut &*self).ok()
     }
 }
 
 impl HashSource for Levels {
+    type Error = Infallible;
+
+    /// # Panics
+    /// If the subtree is not complete.
+    fn hash(&mut self, subtree: Subtree) -> Result<Hash, Infallible> {
+        (&*self).hash(subtree)
+    }
+}
+
+impl HashSource for &Levels {
     type Error = Infallible;
 
     /// # Panics

@@ -27,7 +27,7 @@ fn tree(keys: &[u16]) -> Levels {
 
 fn prove(keys: &[u16], place: usize) -> Absence {
     let leaf = |index| keys.get(usize::try_from(index).unwrap()).copied().map(leaf_of);
-    Absence::between(&mut tree(keys), u64::try_from(place).unwrap(), leaf).unwrap()
+    Absence::between(&tree(keys), u64::try_from(place).unwrap(), leaf).unwrap()
 }
 
 fn check(head: TreeHead, key: u16, absence: &Absence) -> Result<(), AbsenceError> {
