@@ -106,10 +106,6 @@ impl Touched {
     /// asked about before, by [`Touched::proposal`].
     pub(crate) fn by(state: &State, event: &Event) -> Touched {
         match event {
-            Event::LedgerOpened(_)
-            | Event::RulesAdopted(_)
-            | Event::KeyRotated(_)
-            | Event::Sealed(_) => Touched::default(),
             Event::FundOpened(e) => Touched::fund(state, e.fund),
             Event::TermsChanged(e) => Touched::fund(state, e.fund),
             Event::FundAllocated(e) => Touched::fund(state, e.fund),
@@ -139,7 +135,11 @@ impl Touched {
             Event::DisbursementReturned(e) => Touched::paid(state, e.paid),
             Event::Repaid(e) => Touched::loan_named(state, e.command.loan),
             Event::ReversalProposed(e) => Touched::undoes(state, e.undoes),
-            Event::AllocationWithdrawn(_)
+            Event::LedgerOpened(_)
+            | Event::RulesAdopted(_)
+            | Event::KeyRotated(_)
+            | Event::Sealed(_)
+            | Event::AllocationWithdrawn(_)
             | Event::Reversed(_)
             | Event::ProposalRefused(_)
             | Event::ProposalWithdrawn(_) => Touched::default(),

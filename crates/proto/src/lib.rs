@@ -2,6 +2,8 @@
 //!
 //! The outer crates speak [`pb`]; the domain knows none of it.
 
+pub mod balance_proof;
+pub mod balances;
 mod enums;
 pub mod event;
 mod moment;
@@ -11,6 +13,7 @@ pub mod pb;
 pub mod record;
 pub mod replay;
 mod shared;
+pub mod statement;
 pub mod status;
 pub mod wire;
 

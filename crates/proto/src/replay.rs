@@ -4,7 +4,7 @@
 #[cfg(test)]
 mod tests;
 
-use bergulir_chain::merkle::{self, Prefixes, Subtree, Tree, TreeError};
+use bergulir_chain::merkle::{Prefixes, Subtree, Tree, TreeError};
 use bergulir_chain::tiles::TILE_HEIGHT;
 use bergulir_chain::{Authentication, ChainCursor, ChainError, Hash, LogSize, Record};
 use bergulir_domain::command::Seal;
@@ -17,38 +17,12 @@ use bergulir_domain::{
 use sha2::{Digest, Sha256};
 use thiserror::Error;
 
+use crate::balances;
 use crate::event::{EventError, decode_event};
-
-/// The prefixes of the balance tree; other than those of the tree over records.
-pub const BALANCE_TREE: Prefixes = Prefixes { leaf: &[0x02], node: &[0x03] };
-
-/// Before the bytes of a running hash over the records of one account or fund.
-const STATEMENT_PREFIX: [u8; 1] = [0x04];
+use crate::statement::Statement;
 
 /// The version of the snapshot encoding, its first byte.
 const SNAPSHOT_VERSION: u8 = 1;
-
-/// How many records concern an account or a fund, and a running hash over them: what makes a
-/// statement that leaves one out show.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Statement {
-    /// How many.
-    pub records: u64,
-    /// `SHA-256(0x04 ‖ running hash before ‖ record hash)`, from 32 zero bytes on.
-    pub running_hash: Hash,
-}
-
-impl Statement {
-    fn extend(&mut self, record: Hash) {
-        let digest = Sha256::new()
-            .chain_update(STATEMENT_PREFIX)
-            .chain_update(self.running_hash.as_bytes())
-            .chain_update(record.as_bytes())
-            .finalize();
-        self.records += 1;
-        self.running_hash = Hash::from_bytes(digest.into());
-    }
-}
 
 /// A ledger's state as its records make it, and where in the chain it stands.
 #[derive(Debug, Clone)]
@@ -324,10 +298,10 @@ impl Replica {
         });
         self.recorded_at = record.recorded_at;
         if let Some(fund) = touched.fund {
-            statement(&mut self.funds, fund.get()).extend(hash);
+            statement(&mut self.funds, fund.get()).add(hash);
         }
         if let Some(account) = touched.account {
-            statement(&mut self.accounts, account.get()).extend(hash);
+            statement(&mut self.accounts, account.get()).add(hash);
         }
         Grown { position: record.position.get(), record: hash, above }
     }
@@ -349,48 +323,7 @@ impl Replica {
 
     /// The Merkle root over every fund's books and every account, sorted by fund and account.
     pub fn balance_root(&self) -> Hash {
-        let mut leaves: Vec<(String, Vec<u8>)> = Vec::new();
-        for (index, fund) in self.state.funds().iter() {
-            leaves.push((fund.id.to_string(), self.fund_leaf(index)));
-        }
-        for (index, account) in self.state.accounts().iter() {
-            let fund = self.state.funds().get(account.fund).id;
-            // NUL sorts before every character of an id: a fund's books, then its accounts.
-            leaves.push((format!("{fund}\0{}", account.id), self.account_leaf(index)));
-        }
-        leaves.sort_unstable();
-        merkle::root(BALANCE_TREE, leaves.iter().map(|(_, leaf)| leaf))
-    }
-
-    fn fund_leaf(&self, index: FundIndex) -> Vec<u8> {
-        let fund = self.state.funds().get(index);
-        let b = &fund.balances;
-        let mut leaf = vec![1];
-        put_id(fund.id.as_str(), &mut leaf);
-        let own = [b.income_apart, b.committed, b.reserved];
-        put_numbers(b.books.balances().iter().chain(&own), &mut leaf);
-        put_statement(self.fund_statement(index), &mut leaf);
-        leaf
-    }
-
-    fn account_leaf(&self, index: AccountIndex) -> Vec<u8> {
-        let account = self.state.accounts().get(index);
-        let b = &account.balances;
-        let mut leaf = vec![2];
-        put_id(self.state.funds().get(account.fund).id.as_str(), &mut leaf);
-        put_id(account.id.as_str(), &mut leaf);
-        let numbers = [
-            b.pending,
-            b.committed,
-            b.disbursed,
-            b.principal_repaid,
-            b.interest_paid,
-            b.late_fees_paid,
-            b.granted,
-        ];
-        put_numbers(numbers.iter(), &mut leaf);
-        put_statement(self.account_statement(index), &mut leaf);
-        leaf
+        balances::root(self)
     }
 
     /// The bytes that a seal's state digest is over, from which [`Replica::restore`] goes on.
@@ -487,22 +420,6 @@ fn statement(statements: &mut Vec<Statement>, index: u32) -> &mut Statement {
     &mut statements[index]
 }
 
-fn put_id(id: &str, out: &mut Vec<u8>) {
-    out.push(u8::try_from(id.len()).expect("an id has at most 32 bytes"));
-    out.extend_from_slice(id.as_bytes());
-}
-
-fn put_numbers<'a>(numbers: impl Iterator<Item = &'a i64>, out: &mut Vec<u8>) {
-    for number in numbers {
-        out.extend_from_slice(&number.to_le_bytes());
-    }
-}
-
-fn put_statement(statement: Statement, out: &mut Vec<u8>) {
-    out.extend_from_slice(&statement.records.to_le_bytes());
-    out.extend_from_slice(statement.running_hash.as_bytes());
-}
-
 fn put_length(length: usize, out: &mut Vec<u8>) {
     let length = u32::try_from(length).expect("a state has fewer than 2^32 rows of anything");
     out.extend_from_slice(&length.to_le_bytes());
@@ -511,17 +428,13 @@ fn put_length(length: usize, out: &mut Vec<u8>) {
 fn put_statements(statements: impl ExactSizeIterator<Item = Statement>, out: &mut Vec<u8>) {
     put_length(statements.len(), out);
     for statement in statements {
-        put_statement(statement, out);
+        statement.encode(out);
     }
 }
 
 fn take_statements(from: &mut &[u8]) -> Result<Vec<Statement>, SnapshotError> {
     (0..u32::from_le_bytes(take(from)?))
-        .map(|_| {
-            let records = u64::from_le_bytes(take(from)?);
-            let running_hash = Hash::from_bytes(take(from)?);
-            Ok(Statement { records, running_hash })
-        })
+        .map(|_| Statement::take(from).ok_or(SnapshotError::Short))
         .collect()
 }
 

@@ -10,7 +10,7 @@ use bergulir_domain::state::advance;
 use bergulir_domain::terms::{Purpose, Terms};
 use bergulir_domain::text::Text;
 use bergulir_domain::{
-    Amount, Context, Date, Event, Position, PrincipalId, Timestamp, UtcOffset, decide,
+    Amount, Context, Date, Event, Position, PrincipalId, Timestamp, Touched, UtcOffset, decide,
 };
 
 use crate::encode_event;
@@ -28,6 +28,8 @@ fn text<const MAX: usize>(text: &str) -> Text<MAX> {
 pub(crate) struct SampleLedger {
     pub(crate) replica: Replica,
     pub(crate) records: Vec<Vec<u8>>,
+    /// Whom each record concerned.
+    pub(crate) touched: Vec<Touched>,
     past: Past,
 }
 
@@ -58,6 +60,24 @@ impl SampleLedger {
             utc_offset: UtcOffset::JAKARTA,
             rules_version: 1,
         }));
+        ledger
+    }
+
+    /// Two funds with money, and three accounts of which one has got some of it twice.
+    pub(crate) fn with_grants() -> SampleLedger {
+        let mut ledger = SampleLedger::open();
+        for fund in ["mandiri", "dana"] {
+            ledger.open_fund(fund);
+            ledger.allocate(fund, 900);
+        }
+        for (number, fund, account) in [(3, "mandiri", "a3"), (1, "dana", "b1"), (2, "dana", "a2")]
+        {
+            ledger.register(number);
+            ledger.open_account(fund, account, number);
+        }
+        ledger.grant("dana", "a2", 100);
+        ledger.grant("dana", "b1", 50);
+        ledger.grant("dana", "a2", 25);
         ledger
     }
 
@@ -169,7 +189,8 @@ impl SampleLedger {
         let mut bytes = Vec::new();
         record.encode(&mut bytes).unwrap();
         let replayed = self.replica.replay(&bytes, &self.past).unwrap();
-        let (event, grown) = (replayed.event, replayed.grown);
+        let (event, grown, touched) = (replayed.event, replayed.grown, replayed.touched);
+        self.touched.push(touched);
         self.past.0.push(event);
         self.records.push(bytes);
         grown

@@ -1,4 +1,4 @@
-use bergulir_chain::merkle::{HashSource, Levels, Prefixes};
+use bergulir_chain::merkle::{self, HashSource, Levels, Prefixes};
 use bergulir_chain::record;
 
 use super::*;
