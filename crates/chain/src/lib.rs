@@ -1,6 +1,6 @@
 //! The bytes of a ledger's log, and what they prove: records, the frames and segments that hold
 //! them, the hash chain through them, Merkle trees and their proofs, and what C2SP makes of those:
-//! tiles, signed notes, checkpoints, cosignatures, policies and proofs as text.
+//! tiles, signed notes, checkpoints, cosignatures, witnesses, policies and proofs as text.
 //!
 //! Everything here is pure: it takes bytes and returns bytes or findings. Keys, seeds and times
 //! come in as arguments. `docs/format.md` describes each layout byte by byte; golden vectors under
@@ -18,6 +18,7 @@ pub mod checkpoint;
 pub mod decimal;
 pub mod frame;
 mod hash;
+mod lines;
 pub mod merkle;
 pub mod note;
 pub mod policy;
@@ -29,6 +30,7 @@ pub mod tail;
 pub mod tiles;
 mod timestamp;
 pub mod walk;
+pub mod witness;
 
 pub use body::RecordSlices;
 pub use frame::{Frame, FrameBuilder, FrameError, FrameFault, FrameHeader};

@@ -6,6 +6,7 @@ use core::fmt;
 use thiserror::Error;
 
 use crate::checkpoint::{Checkpoint, CheckpointError};
+use crate::lines::{hashes, line};
 use crate::merkle::{MAX_PATH_HASHES, Prefixes, ProofError, verify_inclusion};
 use crate::note::{KeyName, Note, NoteError, VerifierKey};
 use crate::{Hash, Position, base64, decimal};
@@ -101,17 +102,7 @@ impl LogProof {
         }
         let index = next.strip_prefix("index ").and_then(decimal::parse);
         let position = Position::new(index.ok_or(LogProofError::Index)?);
-        let mut path = Vec::new();
-        loop {
-            let next = line(&mut rest).ok_or(LogProofError::Path)?;
-            if next.is_empty() {
-                break;
-            }
-            if path.len() == MAX_PATH_HASHES {
-                return Err(LogProofError::Path);
-            }
-            path.push(base64::decode_hash(next).ok_or(LogProofError::Path)?);
-        }
+        let path = hashes(&mut rest, MAX_PATH_HASHES).ok_or(LogProofError::Path)?;
         Ok(Self { extra, position, path, checkpoint: Note::parse(rest)? })
     }
 }
@@ -128,12 +119,4 @@ impl fmt::Display for LogProof {
         }
         write!(f, "\n{}", self.checkpoint)
     }
-}
-
-/// Takes a line off the front, without its newline; `None` if none ends there or it is not UTF-8.
-fn line<'a>(rest: &mut &'a [u8]) -> Option<&'a str> {
-    let end = rest.iter().position(|&byte| byte == b'\n')?;
-    let (line, after) = rest.split_at(end);
-    *rest = &after[1..];
-    core::str::from_utf8(line).ok()
 }

@@ -1,4 +1,4 @@
-//! Notes, checkpoints, cosignatures, policies and proofs as text, against what others made.
+//! Notes, checkpoints, cosignatures, witnesses, policies and proofs as text, against what others made.
 
 #![allow(clippy::unwrap_used, reason = "tests and what they share")]
 
@@ -7,6 +7,7 @@ mod others;
 mod policy;
 mod refusals;
 mod tampering;
+mod witness;
 
 use bergulir_chain::note::{CosignerKey, KeyName, PosixSeconds, SignerKey};
 
