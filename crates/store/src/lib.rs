@@ -1,4 +1,4 @@
-//! Durable logs behind one narrow trait, and the sled index.
+//! Durable logs behind one narrow trait, the sled index, and small files: keys and checkpoints.
 //!
 //! A log keeps the records of one ledger: [`FileLog`] in files, [`MemoryLog`] for tests. What it
 //! holds is the truth; everything else can be rebuilt from it.
@@ -9,12 +9,14 @@ pub mod file_log;
 mod folder;
 mod group;
 pub mod index;
+pub mod key_file;
 mod lock;
 mod log;
 mod memory;
 mod records;
 #[cfg(test)]
 mod sample;
+mod small_file;
 
 pub use file_log::{FileLog, FileLogOptions, OpenError, Recovery};
 pub use folder::create_folder_durably;
@@ -23,3 +25,4 @@ pub use lock::{DataLock, LockError};
 pub use log::{AppendError, EventLog, Head, ReadError, ReadLimit, Refusal};
 pub use memory::MemoryLog;
 pub use records::{Iter, Records};
+pub use small_file::replace_file_durably;

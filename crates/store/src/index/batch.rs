@@ -1,5 +1,7 @@
 //! What a run of consecutive records adds to the index.
 
+use bergulir_chain::merkle::Subtree;
+use bergulir_chain::tiles::{LEVELS, TILE_HEIGHT};
 use bergulir_chain::{Hash, LogSize, Position};
 
 use super::IndexError;
@@ -23,37 +25,42 @@ pub(super) struct Addition {
 /// Buffers are kept by [`begin`](Self::begin), so one batch can be filled again and again.
 ///
 /// ```
+/// use bergulir_chain::merkle::{Prefixes, Tree};
 /// use bergulir_chain::{Hash, LogSize, Position};
 /// use bergulir_store::index::IndexBatch;
 ///
-/// let mut batch = IndexBatch::new(LogSize::new(7));
-/// batch.request_id(Position::new(7), &[1; 16]);
-/// batch.trail(Position::new(8), 42, b"balance 100")?;
-/// let hash_of_record_8 = Hash::from_bytes([8; 32]);
-/// batch.cover(LogSize::new(9), hash_of_record_8); // records 7 and 8
+/// let mut tree = Tree::new(Prefixes::RFC_6962);
+/// let mut batch = IndexBatch::new(LogSize::EMPTY);
+/// for record in 0..2 {
+///     batch.request_id(Position::new(record), &[1; 16]);
+///     batch.trail(Position::new(record), 42, b"balance 100")?;
+///     let record_hash = Hash::from_bytes([8; 32]);
+///     tree.push_hash_with(record_hash, |subtree, root| batch.completed(subtree, root));
+/// }
+/// assert_eq!(batch.to(), LogSize::new(2));
 /// # Ok::<(), bergulir_store::index::IndexError>(())
 /// ```
 #[derive(Clone, Debug, Default)]
 pub struct IndexBatch {
     from: LogSize,
-    /// The end of the log as the last covered record left it.
-    to: Head,
     additions: [Vec<Addition>; TableId::COUNT],
     values: Vec<u8>,
+    /// What the records add to each level of the tiles; to the lowest one, their own hashes.
+    hashes: [Vec<Hash>; LEVELS as usize],
 }
 
 impl IndexBatch {
     /// An empty batch of the records from this log size on.
     pub fn new(from: LogSize) -> Self {
-        Self { from, to: uncovered(from), ..Self::default() }
+        Self { from, ..Self::default() }
     }
 
     /// Empties the batch and begins again at this log size, keeping the buffers.
     pub fn begin(&mut self, from: LogSize) {
         self.from = from;
-        self.to = uncovered(from);
         self.additions.iter_mut().for_each(Vec::clear);
         self.values.clear();
+        self.hashes.iter_mut().for_each(Vec::clear);
     }
 
     /// The log size before the first record of the batch.
@@ -63,7 +70,7 @@ impl IndexBatch {
 
     /// The log size after the last record that the batch covers.
     pub fn to(&self) -> LogSize {
-        self.to.size
+        LogSize::new(self.from.get() + self.hashes[0].len() as u64)
     }
 
     /// The record at `position` carries this request id.
@@ -97,19 +104,33 @@ impl IndexBatch {
         Ok(())
     }
 
-    /// The batch covers all records below `to`, also those that add nothing; `head` is the hash of
-    /// the last of them, by which an index is told from that of another history.
-    ///
-    /// Covering less than before changes nothing.
-    pub fn cover(&mut self, to: LogSize, head: Hash) {
-        if to > self.to.size {
-            self.to = Head { size: to, hash: head };
+    /// A record of the batch completes this subtree of the log's tree, which has this root: to be
+    /// told of each, in the order in which the tree tells it. A record itself is a subtree, of
+    /// level 0, and is covered by the batch from then on, also if it adds nothing else. Subtrees
+    /// whose roots no tile holds are passed over.
+    pub fn completed(&mut self, subtree: Subtree, root: Hash) {
+        if subtree.level.is_multiple_of(TILE_HEIGHT)
+            && let Some(row) = self.hashes.get_mut(usize::from(subtree.level / TILE_HEIGHT))
+        {
+            row.push(root);
         }
     }
 
-    /// The end of the log that the index stands at once the batch is applied.
+    /// The end of the log that the index stands at once the batch is applied. The hash of a batch
+    /// that covers no record is never looked at.
     pub(super) fn head(&self) -> Head {
-        self.to
+        let hash = self.hashes[0].last().copied().unwrap_or(Hash::ZERO);
+        Head { size: self.to(), hash }
+    }
+
+    /// What the batch adds to the tiles, level by level.
+    pub(super) const fn hashes(&self) -> &[Vec<Hash>; LEVELS as usize] {
+        &self.hashes
+    }
+
+    #[cfg(test)]
+    pub(super) const fn hashes_mut(&mut self) -> &mut [Vec<Hash>; LEVELS as usize] {
+        &mut self.hashes
     }
 
     pub(super) fn additions(&self, table: TableId) -> &[Addition] {
@@ -120,19 +141,28 @@ impl IndexBatch {
         &self.values[addition.value.0..addition.value.1]
     }
 
-    /// Every addition lies within the records covered, and in the order of the log.
+    /// Every addition lies within the records covered, and in the order of the log; and the tiles
+    /// get as many hashes as the records complete.
     pub(super) fn check(&self) -> Result<(), IndexError> {
+        let to = self.to();
         for additions in &self.additions {
             let mut least = self.from.get();
             for addition in additions {
-                if addition.position < least || addition.position >= self.to.size.get() {
+                if addition.position < least || addition.position >= to.get() {
                     return Err(IndexError::OutOfOrder {
                         position: Position::new(addition.position),
                         from: self.from,
-                        to: self.to.size,
+                        to,
                     });
                 }
                 least = addition.position;
+            }
+        }
+        for (level, given) in (0..LEVELS).zip(&self.hashes) {
+            let complete = |size: LogSize| size.get() >> (level * TILE_HEIGHT);
+            let (given, expected) = (given.len() as u64, complete(to) - complete(self.from));
+            if given != expected {
+                return Err(IndexError::TileHashes { level, given, expected });
             }
         }
         Ok(())
@@ -147,9 +177,4 @@ impl IndexBatch {
             value: (start, self.values.len()),
         });
     }
-}
-
-/// The end of a batch that covers no record yet: its hash is never looked at.
-fn uncovered(from: LogSize) -> Head {
-    Head { size: from, hash: Hash::ZERO }
 }

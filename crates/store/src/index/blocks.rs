@@ -8,6 +8,8 @@ use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use bergulir_chain::tiles::LEVELS;
+
 use super::IndexError;
 
 /// The largest value put into sled, in bytes.
@@ -47,9 +49,23 @@ pub(super) enum Section {
     Fences,
     /// The filter of a run.
     Filter,
+    /// The rows of hashes of one level of tiles.
+    Tiles(u8),
 }
 
-const SECTIONS: usize = 3;
+/// The sections of a run; then those of the tiles, one a level.
+const SECTIONS: usize = 3 + LEVELS as usize;
+
+impl Section {
+    const fn index(self) -> usize {
+        match self {
+            Self::Records => 0,
+            Self::Fences => 1,
+            Self::Filter => 2,
+            Self::Tiles(level) => 3 + level as usize,
+        }
+    }
+}
 
 impl Place {
     fn key(self) -> [u8; 5] {
@@ -60,6 +76,7 @@ impl Place {
             Self::Part(Section::Records, number) => (b'r', number),
             Self::Part(Section::Fences, number) => (b's', number),
             Self::Part(Section::Filter, number) => (b't', number),
+            Self::Part(Section::Tiles(level), number) => (b'0' + level, number),
         };
         let [a, b, c, d] = number.to_be_bytes();
         [kind, a, b, c, d]
@@ -71,6 +88,8 @@ impl Place {
 pub(super) enum Kind {
     Run,
     Snapshot,
+    /// There is one, with the number 0.
+    Tiles,
 }
 
 impl Kind {
@@ -78,6 +97,7 @@ impl Kind {
         match self {
             Self::Run => b'R',
             Self::Snapshot => b'S',
+            Self::Tiles => b'T',
         }
     }
 
@@ -199,10 +219,17 @@ impl ShelfWriter {
         Self { shelf, next: [0; SECTIONS], prepared: [0; SECTIONS] }
     }
 
+    /// The next value of a section gets this number. One that is there already stays until then.
+    pub(super) fn go_on_at(&mut self, section: Section, number: u32) {
+        self.next[section.index()] = number;
+        let prepared = &mut self.prepared[section.index()];
+        *prepared = (*prepared).max(number + 1);
+    }
+
     /// Seals and stores the next value of a section; returns the checksum.
     pub(super) fn push(&mut self, section: Section, value: Vec<u8>) -> Result<u32, IndexError> {
-        let number = self.next[section as usize];
-        let prepared = &mut self.prepared[section as usize];
+        let number = self.next[section.index()];
+        let prepared = &mut self.prepared[section.index()];
         if *prepared < number + AHEAD {
             for ahead in *prepared..number + 2 * AHEAD {
                 let key = Place::Part(section, ahead).key();
@@ -210,13 +237,13 @@ impl ShelfWriter {
             }
             *prepared = number + 2 * AHEAD;
         }
-        self.next[section as usize] += 1;
+        self.next[section.index()] += 1;
         self.shelf.put(Place::Part(section, number), value)
     }
 
     /// The number of values written to a section.
     pub(super) const fn count(&self, section: Section) -> u32 {
-        self.next[section as usize]
+        self.next[section.index()]
     }
 
     /// The shelf, filled.

@@ -7,17 +7,18 @@ use super::sorted::Sorted;
 use super::{Index, IndexError, held};
 
 /// Keeps this digest apart from every other hash.
-const DOMAIN: &[u8] = b"bergulir index content 1\n";
+const DOMAIN: &[u8] = b"bergulir index content 2\n";
 
 impl Index {
-    /// A SHA-256 over every table, key, position and value, in order. Two indexes of the same
+    /// A SHA-256 over every table, key, position and value, and every hash of the tiles, in order.
+    /// Two indexes of the same
     /// records have the same digest, however and whenever their runs were written and merged; so
     /// has one that was rebuilt. Reads all blocks; look-ups, applying and merging go on meanwhile.
     pub fn content_digest(&self) -> Result<Hash, IndexError> {
         // All tables at one log size: nothing is applied while they are captured.
-        let contents = {
+        let (contents, size) = {
             let _applier = held(&self.applier);
-            self.tables.each_ref().map(super::table::Table::contents)
+            (self.tables.each_ref().map(super::table::Table::contents), self.applied())
         };
         let mut hasher = Sha256::new();
         hasher.update(DOMAIN);
@@ -35,6 +36,7 @@ impl Index {
                 Ok(())
             })? {}
         }
+        self.tile_rows.digest(size, &mut hasher)?;
         Ok(Hash::from_bytes(hasher.finalize().into()))
     }
 }

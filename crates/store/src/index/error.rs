@@ -3,6 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
+use bergulir_chain::tiles::Tile;
 use bergulir_chain::{LogSize, Position};
 use thiserror::Error;
 
@@ -70,6 +71,27 @@ pub enum IndexError {
         bytes: usize,
         /// The longest one allowed, in bytes.
         most: usize,
+    },
+    /// A batch has not the hashes for the tiles that its records complete.
+    #[error(
+        "the batch has {given} hashes for tiles of level {level}, where its records complete \
+         {expected}; add each subtree that the tree tells of"
+    )]
+    TileHashes {
+        /// The level of the tiles.
+        level: u8,
+        /// How many hashes the batch has.
+        given: u64,
+        /// How many its records complete.
+        expected: u64,
+    },
+    /// The tree is too small to have this tile.
+    #[error("there is no {tile} in the tree of the {applied} records that are indexed")]
+    NoTile {
+        /// The tile that was asked for.
+        tile: Tile,
+        /// The number of records that the index holds.
+        applied: LogSize,
     },
 }
 

@@ -15,9 +15,10 @@
 //!   restored since.
 //! - No lock that a look-up takes is held while sled reads, writes or syncs.
 //! - Runs of one table cover stretches of the log that do not overlap, older ones first.
+//! - The tiles that a log size asks for are on disk, or in memory, before `applied` says so.
 //!
 //! A lock is taken only while holding ones before it in this order: applier, merges, manifest, the
-//! view of a table or what is applied. Snapshots have a lock of their own.
+//! view of a table, the levels of the tiles or what is applied. Snapshots have a lock of their own.
 
 mod batch;
 mod block;
@@ -35,6 +36,7 @@ mod sorted;
 mod table;
 #[cfg(test)]
 mod tests;
+mod tiles;
 mod write_out;
 
 use std::fs::File;
@@ -49,6 +51,7 @@ pub use error::IndexError;
 pub use open::Opened;
 pub use snapshot::KEPT_SNAPSHOTS;
 pub use table::Direction;
+pub use tiles::Tiles;
 
 use blocks::Blocks;
 use filter::KeyHasher;
@@ -56,6 +59,7 @@ use manifest::Manifest;
 use merge::Merges;
 use snapshot::Snapshots;
 use table::{Table, TableId};
+use tiles::TileRows;
 use write_out::Applier;
 
 use crate::log::Head;
@@ -103,6 +107,7 @@ pub struct Index {
     blocks: Blocks,
     hasher: KeyHasher,
     tables: [Table; TableId::COUNT],
+    tile_rows: TileRows,
     applied: RwLock<Head>,
     applier: Mutex<Applier>,
     manifest: Mutex<Manifest>,

@@ -7,17 +7,18 @@ use std::sync::{Arc, Mutex, RwLock};
 use bergulir_chain::Hash;
 use tracing::warn;
 
-use super::blocks::{Blocks, Kind, Place, SEAL_BYTES};
+use super::blocks::{Blocks, Kind, Place, SEAL_BYTES, ShelfWriter};
 use super::filter::KeyHasher;
 use super::manifest::Manifest;
 use super::merge::Merges;
 use super::run::Run;
 use super::snapshot::Snapshots;
 use super::table::{Table, TableId};
+use super::tiles::TileRows;
 use super::{Applier, Index, IndexError, IndexOptions};
 
 /// The version of everything stored here. Another one means: rebuild.
-const FORMAT: u32 = 2;
+const FORMAT: u32 = 3;
 
 const MARKER_BYTES: usize = 44;
 
@@ -125,6 +126,7 @@ struct Parts {
     hasher: KeyHasher,
     manifest: Manifest,
     runs: [Vec<Arc<Run>>; TableId::COUNT],
+    tiles: (TileRows, ShelfWriter),
     snapshots: Snapshots,
 }
 
@@ -135,6 +137,7 @@ impl Parts {
         manifest.store(&blocks)?;
         let snapshots = Snapshots::default();
         snapshots.store(&blocks)?;
+        let tiles = TileRows::load(&blocks, manifest.applied.size)?;
         // Last: an index without a marker is not taken for one.
         let mut marker = vec![0; SEAL_BYTES];
         marker.extend_from_slice(&FORMAT.to_le_bytes());
@@ -143,7 +146,7 @@ impl Parts {
         blocks.root().put(Place::Marker, marker)?;
         blocks.flush()?;
         let hasher = KeyHasher::new(options.hash_seed);
-        Ok(Self { blocks, hasher, manifest, runs: Default::default(), snapshots })
+        Ok(Self { blocks, hasher, manifest, runs: Default::default(), tiles, snapshots })
     }
 
     fn load(sled_folder: &Path, options: &IndexOptions) -> Result<Self, IndexError> {
@@ -165,7 +168,9 @@ impl Parts {
                 tables[table.index()].push(Arc::new(Run::load(&blocks, *row)?));
             }
         }
-        Ok(Self { blocks, hasher: KeyHasher::new(seed), manifest, runs: tables, snapshots })
+        let tiles = TileRows::load(&blocks, manifest.applied.size)?;
+        let hasher = KeyHasher::new(seed);
+        Ok(Self { blocks, hasher, manifest, runs: tables, tiles, snapshots })
     }
 
     fn into_index(self, options: &IndexOptions, lock: File) -> Index {
@@ -175,12 +180,14 @@ impl Parts {
             Table::new(table, self.hasher, room, std::mem::take(&mut runs[table.index()]))
         });
         let applied = self.manifest.applied;
+        let (tile_rows, tile_writer) = self.tiles;
         Index {
             blocks: self.blocks,
             hasher: self.hasher,
             tables,
+            tile_rows,
             applied: RwLock::new(applied),
-            applier: Mutex::new(Applier::new(applied.size)),
+            applier: Mutex::new(Applier::new(applied.size, tile_writer)),
             manifest: Mutex::new(self.manifest),
             merges: Mutex::new(Merges::default()),
             snapshots: Mutex::new(self.snapshots),

@@ -4,6 +4,7 @@ use std::sync::{Arc, PoisonError};
 
 use bergulir_chain::LogSize;
 
+use super::blocks::ShelfWriter;
 use super::manifest::RunRow;
 use super::memtable::Memtable;
 use super::run::RunWriter;
@@ -24,11 +25,12 @@ pub(super) struct Applier {
     frozen_to: Option<Head>,
     /// Emptied memtables for the next time: fresh memory is slow at its first touch.
     spare: [Option<Memtable>; TableId::COUNT],
+    pub(super) tile_writer: ShelfWriter,
 }
 
 impl Applier {
-    pub(super) fn new(applied: LogSize) -> Self {
-        Self { filled_from: applied, frozen_to: None, spare: Default::default() }
+    pub(super) fn new(applied: LogSize, tile_writer: ShelfWriter) -> Self {
+        Self { filled_from: applied, frozen_to: None, spare: Default::default(), tile_writer }
     }
 }
 
@@ -36,8 +38,9 @@ impl Index {
     /// Indexes the records of a batch, which begins at [`applied`](Self::applied). What it adds
     /// can be found at once; it is durable after some later write-out, or [`flush`](Self::flush).
     ///
-    /// A batch that is refused ([`Gap`](IndexError::Gap), [`OutOfOrder`](IndexError::OutOfOrder))
-    /// changes nothing. After any other error the index is to be rebuilt.
+    /// A batch that is refused ([`Gap`](IndexError::Gap), [`OutOfOrder`](IndexError::OutOfOrder),
+    /// [`TileHashes`](IndexError::TileHashes)) changes nothing. After any other error the index is to
+    /// be rebuilt.
     pub fn apply(&self, batch: &IndexBatch) -> Result<(), IndexError> {
         let mut applier = held(&self.applier);
         let applied = self.applied();
@@ -53,6 +56,7 @@ impl Index {
         for table in &self.tables {
             table.add(batch, batch.additions(table.id()));
         }
+        self.tile_rows.add(batch.hashes());
         if batch.to() > applied {
             *self.applied.write().unwrap_or_else(PoisonError::into_inner) = batch.head();
         }
@@ -96,7 +100,7 @@ impl Index {
         Ok(())
     }
 
-    /// Writes the memtables out as one run a table; returns the number of blocks written. Look-ups
+    /// Writes the memtables out as one run a table, and the tiles; returns the number of blocks written. Look-ups
     /// go on meanwhile.
     fn write_out(&self, applier: &mut Applier) -> Result<usize, IndexError> {
         let to = *applier.frozen_to.get_or_insert_with(|| self.applied_to());
@@ -130,6 +134,7 @@ impl Index {
             blocks += run.row().blocks as usize;
             runs[table.id().index()] = Some(Arc::new(run));
         }
+        blocks += self.tile_rows.write(&mut applier.tile_writer, to.size)?;
         self.blocks.flush()?;
 
         let mut manifest = held(&self.manifest);
@@ -142,6 +147,7 @@ impl Index {
             table.replace_frozen(run);
         }
         drop(manifest);
+        self.tile_rows.forget(to.size);
 
         applier.frozen_to = None;
         for (spare, memtable) in applier.spare.iter_mut().zip(frozen) {

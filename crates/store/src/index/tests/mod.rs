@@ -2,10 +2,13 @@
 
 mod damage;
 mod model;
+mod tiles;
 
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{LazyLock, Mutex};
 
+use bergulir_chain::merkle::{HashSource, Levels, Prefixes, Subtree};
 use bergulir_chain::{Hash, LogSize, Position};
 use tempfile::TempDir;
 
@@ -49,7 +52,31 @@ fn add_record(batch: &mut IndexBatch, number: u64) {
     batch.trail(position, 0, &number.to_le_bytes()).unwrap();
     let length = usize::try_from(number % 90).unwrap();
     batch.trail(position, 1 + u32::try_from(number % 50).unwrap(), &vec![7; length]).unwrap();
-    batch.cover(position.size_through(), made_up_hash(number + 1));
+    cover(batch, number);
+}
+
+/// The tree over made-up records, as far as it was needed.
+static TREE: LazyLock<Mutex<Levels>> =
+    LazyLock::new(|| Mutex::new(Levels::new(Prefixes::RFC_6962)));
+
+/// Looks at the tree over at least so many made-up records.
+fn with_tree<R>(size: u64, look: impl FnOnce(&mut Levels) -> R) -> R {
+    let mut tree = held(&TREE);
+    while tree.head().size < size {
+        let next = tree.head().size + 1;
+        tree.push_hash(made_up_hash(next));
+    }
+    look(&mut tree)
+}
+
+/// The batch covers the made-up record with this number.
+fn cover(batch: &mut IndexBatch, number: u64) {
+    with_tree(number + 1, |tree| {
+        for level in 0..=u8::try_from(number.trailing_ones()).unwrap() {
+            let subtree = Subtree { level, index: number >> level };
+            batch.completed(subtree, tree.hash(subtree).unwrap());
+        }
+    });
 }
 
 /// The hash of the last of so many made-up records.
@@ -145,7 +172,7 @@ fn records_that_add_nothing_are_covered_too() {
     let folder = TempDir::new().unwrap();
     let index = open(&folder, &options());
     let mut batch = IndexBatch::new(LogSize::EMPTY);
-    batch.cover(LogSize::new(100), made_up_hash(100));
+    (0..100).for_each(|number| cover(&mut batch, number));
     index.apply(&batch).unwrap();
     index.flush().unwrap();
     drop(index);
@@ -166,13 +193,11 @@ fn the_hash_of_the_last_record_is_known_for_what_is_applied_and_for_what_is_writ
         assert_eq!(index.stats().unwrap().written, LogSize::new(written));
         assert_eq!(held(&index.manifest).applied.hash, made_up_hash(written));
     }
-    // A batch that covers nothing, or less than it did, has nothing to say.
+    // A batch that covers nothing has nothing to say.
     let mut batch = IndexBatch::new(LogSize::new(90));
-    batch.cover(LogSize::new(90), Hash::ZERO);
     index.apply(&batch).unwrap();
     assert_eq!(index.applied_head(), head(90));
     add_record(&mut batch, 90);
-    batch.cover(LogSize::new(90), Hash::ZERO);
     index.apply(&batch).unwrap();
     assert_eq!(index.applied_head(), head(91));
     drop(index);
@@ -202,7 +227,7 @@ fn a_batch_that_does_not_fit_changes_nothing() {
         for position in positions {
             batch.request_id(Position::new(position), &scattered(position));
         }
-        batch.cover(LogSize::new(12), made_up_hash(12));
+        (10..12).for_each(|number| cover(&mut batch, number));
         assert!(matches!(index.apply(&batch), Err(IndexError::OutOfOrder { .. })));
     }
     let mut batch = IndexBatch::new(LogSize::new(10));
@@ -223,7 +248,7 @@ fn a_second_value_at_a_position_replaces_the_first() {
     batch.trail(position, 5, b"").unwrap();
     batch.bank_reference(position, &scattered(1));
     batch.bank_reference(position, &scattered(1));
-    batch.cover(LogSize::new(1), made_up_hash(1));
+    cover(&mut batch, 0);
     index.apply(&batch).unwrap();
     for _ in 0..2 {
         assert_eq!(index.trail_at(5, position).unwrap(), Some((position, Vec::new())));

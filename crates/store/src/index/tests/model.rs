@@ -102,15 +102,15 @@ impl Model {
             for (owner, value) in &added.trail {
                 batch.trail(position, *owner, value).unwrap();
             }
+            cover(&mut batch, position.get());
         }
-        let size = self.log.len() as u64;
-        batch.cover(LogSize::new(size), made_up_hash(size));
         index.apply(&batch).unwrap();
     }
 
     fn check(&self, index: &Index, range: std::ops::Range<u64>, limit: usize) {
         let size = self.log.len() as u64;
         assert_eq!(index.applied_head(), (LogSize::new(size), made_up_hash(size)));
+        tiles::check_root(index, size);
         for number in 0..=u8::MAX {
             assert_eq!(index.request_id(&key(number)).unwrap(), self.request_id(number));
         }

@@ -1,0 +1,79 @@
+//! Small files that are there whole or not at all, also after a power cut.
+
+use std::ffi::OsString;
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use crate::folder::sync_folder;
+
+/// Puts these bytes in the place of a file, or makes it: whoever reads it, also after a power cut,
+/// finds the old content or the new one, and after the return the new one.
+///
+/// One at a time for each file.
+///
+/// # Errors
+/// What the operating system says. The file then has its old content or the new one.
+pub fn replace_file_durably(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let beside = beside(path, ".new");
+    let mut file = File::create(&beside)?;
+    let written = file.write_all(bytes).and_then(|()| file.sync_all());
+    let replaced = written.and_then(|()| fs::rename(&beside, path));
+    if replaced.is_err() {
+        // What is left over does no harm: the next attempt begins with it.
+        let _ = fs::remove_file(&beside);
+    }
+    replaced?;
+    sync_folder(folder_of(path))
+}
+
+/// The path of a file of the same folder: this one's name with something behind it.
+pub(crate) fn beside(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.file_name().map_or_else(OsString::new, OsString::from);
+    name.push(suffix);
+    path.with_file_name(name)
+}
+
+/// The folder that a file is in.
+pub(crate) fn folder_of(path: &Path) -> &Path {
+    match path.parent() {
+        Some(parent) if parent != Path::new("") => parent,
+        _ => Path::new("."),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_is_made_and_replaced_and_nothing_is_left_beside_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("checkpoint");
+        for content in ["first", "", "a longer one"] {
+            replace_file_durably(&path, content.as_bytes()).unwrap();
+            assert_eq!(fs::read_to_string(&path).unwrap(), content);
+        }
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn what_an_earlier_attempt_left_over_does_not_matter() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("checkpoint");
+        fs::write(beside(&path, ".new"), "half of something much longer").unwrap();
+        replace_file_durably(&path, b"new").unwrap();
+        assert_eq!(fs::read_to_string(&path).unwrap(), "new");
+    }
+
+    #[test]
+    fn if_it_cannot_be_replaced_the_old_content_stays() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("in the way");
+        fs::create_dir_all(path.join("a folder")).unwrap();
+        replace_file_durably(&path, b"new").unwrap_err();
+        assert!(path.join("a folder").is_dir());
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+        replace_file_durably(&folder.path().join("missing/checkpoint"), b"new").unwrap_err();
+    }
+}
