@@ -2,10 +2,13 @@
 
 use crate::clock::{Clock, SystemClock};
 use crate::health::{Health, Status};
-use crate::ledger::{Ledger, LedgerOptions};
+use crate::keyring::Keyring;
+use crate::ledger::{Ledger, LedgerOptions, Shared};
 use crate::open;
 use crate::reads::ReadRefusal;
+use crate::scrub::Trusted;
 use crate::submission::{Answer, Caller, Refusal, Request, Terms, Work};
+use bergulir_chain::merkle::{Prefixes, Tree};
 use bergulir_chain::{Authentication, Hash, Position, Record};
 use bergulir_domain::command::{AdoptRules, OpenLedger, RegisterCooperative};
 use bergulir_domain::cooperative::CooperativeKind;
@@ -74,6 +77,11 @@ fn register(n: u32) -> Request {
     Request { request_id: u128::from(n).to_be_bytes(), command }
 }
 
+fn shared(folder: &std::path::Path, clock: Arc<dyn Clock>) -> Shared {
+    let keyring = Arc::new(Keyring::open(folder.join("keys")).unwrap());
+    Shared { clock, options: LedgerOptions::default(), keyring, witnesses: None }
+}
+
 fn start(folder: &std::path::Path) -> (Arc<Faulty>, Arc<Ledger>) {
     let opened = Event::LedgerOpened(Box::new(OpenLedger {
         ledger: "pilot".parse().unwrap(),
@@ -111,8 +119,8 @@ fn start(folder: &std::path::Path) -> (Arc<Faulty>, Arc<Ledger>) {
     faulty.inner.append(Head::EMPTY, &group).unwrap();
     let log: Arc<dyn EventLog> = Arc::<Faulty>::clone(&faulty);
     let id = "pilot".parse().unwrap();
-    let opened = open::open(folder, id, &log, &|_, _| {}).unwrap();
-    let ledger = Ledger::start(id, folder, opened, clock, LedgerOptions::default());
+    let opened = open::open(folder, id, &log, &[], &|_, _| {}).unwrap();
+    let ledger = Ledger::start(id, folder, opened, shared(folder, clock));
     (faulty, Arc::new(ledger))
 }
 
@@ -211,19 +219,32 @@ async fn the_scrub_makes_a_ledger_read_only_whose_older_records_do_not_chain() {
     for n in 1..20 {
         submit(&ledger, register(n)).await;
     }
-    let (whole, stop) = (log.head(), AtomicBool::new(false));
+    let stop = AtomicBool::new(false);
+    let mut tree = Tree::new(Prefixes::RFC_6962);
+    for (_, record) in &log.read(Position::new(0), ReadLimit::records(20)).unwrap() {
+        tree.push_hash(bergulir_chain::record::hash(record));
+    }
+    let whole = Trusted { hash: log.head().hash, tree };
 
     let health = Health::new(folder.path().to_owned());
-    crate::scrub::run(log.as_ref(), whole.size, whole.hash, &health, &stop);
+    crate::scrub::run(log.as_ref(), &whole, &health, &stop);
     assert_eq!(health.failure(), None);
 
     // The snapshot stands for other records than these.
-    crate::scrub::run(log.as_ref(), whole.size, Hash::ZERO, &health, &stop);
+    crate::scrub::run(log.as_ref(), &Trusted { hash: Hash::ZERO, ..whole.clone() }, &health, &stop);
+    assert!(health.failure().unwrap().contains("CHAIN_BROKEN at position 19"));
+
+    // Or it hides them behind a forged tree, and a later record restores the chain.
+    let health = Health::new(folder.path().to_owned());
+    let mut peaks = whole.tree.subtrees().to_vec();
+    peaks[0] = Hash::ZERO;
+    let tree = Tree::resume(Prefixes::RFC_6962, whole.size(), peaks).unwrap();
+    crate::scrub::run(log.as_ref(), &Trusted { tree, ..whole.clone() }, &health, &stop);
     assert!(health.failure().unwrap().contains("CHAIN_BROKEN at position 19"));
 
     let health = Health::new(folder.path().to_owned());
     log.damaged.store(7, Ordering::SeqCst);
-    crate::scrub::run(log.as_ref(), whole.size, whole.hash, &health, &stop);
+    crate::scrub::run(log.as_ref(), &whole, &health, &stop);
     let why = health.failure().unwrap();
     assert!(why.contains("position 7"), "{why}");
 }
@@ -233,8 +254,8 @@ fn start_with(folder: &std::path::Path, clock: Arc<dyn Clock>) -> (Arc<Faulty>, 
     let (faulty, _) = start(&folder.join("first"));
     let log: Arc<dyn EventLog> = Arc::<Faulty>::clone(&faulty);
     let (id, folder) = ("pilot".parse().unwrap(), folder.join("second"));
-    let opened = open::open(&folder, id, &log, &|_, _| {}).unwrap();
-    let ledger = Ledger::start(id, &folder, opened, clock, LedgerOptions::default());
+    let opened = open::open(&folder, id, &log, &[], &|_, _| {}).unwrap();
+    let ledger = Ledger::start(id, &folder, opened, shared(&folder, clock));
     (faulty, Arc::new(ledger))
 }
 

@@ -1,17 +1,25 @@
 //! One ledger, as the services use it: work goes in, records and balances come out.
 
+use crate::anchor::{Anchor, AnchorStatus};
+use crate::balance_proofs::NewestSeal;
+use crate::checkpointer::{self, Checkpointer};
+use crate::checkpoints::{Checkpoints, SignedCheckpoint};
 use crate::clock::{Clock, Stamper};
 use crate::facts::Recent;
 use crate::health::{Health, Status};
 use crate::inbox::Inbox;
+use crate::keyring::Keyring;
 use crate::open::Opened;
 use crate::persister::Persister;
 use crate::projector::{self, Projector};
+use crate::proofs::ProofRefusal;
 use crate::scrub;
 use crate::submission::{Answer, Caller, Refusal, Request, Terms, Work};
+use crate::witnesses::{Submitter, WitnessStatus, Witnesses};
 use crate::writer::{Bundle, Writer};
 use bergulir_chain::{Authentication, LogSize};
 use bergulir_domain::command::Seal;
+use bergulir_domain::ledger::Origin;
 use bergulir_domain::{Command, LedgerId, PrincipalId, Timestamp};
 use bergulir_proto::replay::Replica;
 use bergulir_store::index::Index;
@@ -60,26 +68,45 @@ pub struct Ledger {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) inbox: Arc<Inbox>,
     projector: Mutex<Option<Sender<projector::Message>>>,
+    pub(crate) sealed: Arc<NewestSeal>,
+    pub(crate) checkpoints: Arc<Checkpoints>,
+    anchors: Arc<[Anchor]>,
+    witnesses: Option<Arc<Witnesses>>,
+    checkpointer: Mutex<Option<Signing>>,
     stopping: Arc<AtomicBool>,
     threads: Mutex<Vec<JoinHandle<()>>>,
     options: LedgerOptions,
     replayed: u64,
 }
 
+/// The thread that signs, the way to ask it, and the thread that passes on what it signed.
+struct Signing {
+    requests: Sender<checkpointer::Request>,
+    thread: JoinHandle<()>,
+    submitter: Option<JoinHandle<()>>,
+}
+
+/// What a ledger has from its node.
+pub(crate) struct Shared {
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) options: LedgerOptions,
+    pub(crate) keyring: Arc<Keyring>,
+    pub(crate) witnesses: Option<Arc<Witnesses>>,
+}
+
 impl Ledger {
     /// Starts the threads of a ledger.
-    pub(crate) fn start(
-        id: LedgerId,
-        folder: &Path,
-        opened: Opened,
-        clock: Arc<dyn Clock>,
-        options: LedgerOptions,
-    ) -> Ledger {
-        let Opened { log, index, replica, trusted, trusted_hash } = opened;
+    pub(crate) fn start(id: LedgerId, folder: &Path, opened: Opened, shared: Shared) -> Ledger {
+        let Shared { clock, options, keyring, witnesses } = shared;
+        let Opened { log, index, replica, trusted, anchors, known } = opened;
         let health = Arc::new(Health::new(folder.to_owned()));
+        if let Some(why) = known.trouble {
+            health.fail(why);
+        }
+        let checkpoints = Arc::new(Checkpoints::new(folder, known.newest, known.witnessed));
         let last = Timestamp::from_micros(replica.recorded_at().as_micros());
         let durable = log.head();
-        let replayed = durable.size.get() - trusted.get();
+        let replayed = durable.size.get() - trusted.size();
         // What was replayed counts too: after a rebuild of the index a snapshot is wanted soon.
         let since_seal = replayed;
         let writer = Writer {
@@ -90,6 +117,7 @@ impl Ledger {
             index: Arc::clone(&index),
             log: Arc::clone(&log),
             health: Arc::clone(&health),
+            keyring: Arc::clone(&keyring),
             bundle: Bundle::new(durable),
         };
         let published = Arc::new(RwLock::new(replica));
@@ -108,6 +136,7 @@ impl Ledger {
             health: Arc::clone(&health),
         };
         let seal_inbox = Arc::clone(&inbox);
+        let sealed = Arc::new(NewestSeal::default());
         let follower = Projector {
             published: Arc::clone(&published),
             index: Arc::clone(&index),
@@ -117,6 +146,26 @@ impl Ledger {
             record_seal: Box::new(move |seal| submit_seal(&seal_inbox, seal).is_ok()),
             since_seal,
             pending: Vec::new(),
+            newest_seal: Arc::clone(&sealed),
+        };
+        let (news, news_of_checkpoints) = bounded(1);
+        let submitter = witnesses.as_ref().map(|witnesses| Submitter {
+            witnesses: Arc::clone(witnesses),
+            index: Arc::clone(&index),
+            checkpoints: Arc::clone(&checkpoints),
+            health: Arc::clone(&health),
+        });
+        let signer = Checkpointer {
+            ledger: id,
+            published: Arc::clone(&published),
+            index: Arc::clone(&index),
+            keyring,
+            health: Arc::clone(&health),
+            checkpoints: Arc::clone(&checkpoints),
+            anchors: Arc::clone(&anchors),
+            witnesses: submitter.as_ref().map(|_| news),
+            warned: false,
+            attempts: 0,
         };
         let stopping = Arc::new(AtomicBool::new(false));
         let merger = (Arc::clone(&index), Arc::clone(&health), Arc::clone(&stopping));
@@ -132,9 +181,15 @@ impl Ledger {
             }),
             guarded.spawn("scrub", move || {
                 let (log, health, stopping) = scrub;
-                scrub::run(log.as_ref(), trusted, trusted_hash, &health, &stopping);
+                scrub::run(log.as_ref(), &trusted, &health, &stopping);
             }),
         ];
+        let (requests, asked) = unbounded();
+        let thread = guarded.spawn("checkpointer", move || signer.run(&asked));
+        let submitter = submitter.map(|submitter| {
+            guarded.spawn("witnesses", move || submitter.run(&news_of_checkpoints))
+        });
+        let checkpointer = Mutex::new(Some(Signing { requests, thread, submitter }));
         Ledger {
             id,
             log,
@@ -146,6 +201,11 @@ impl Ledger {
             clock,
             inbox,
             projector: Mutex::new(Some(projector)),
+            sealed,
+            checkpoints,
+            anchors,
+            witnesses,
+            checkpointer,
             stopping,
             threads: Mutex::new(threads),
             options,
@@ -156,6 +216,11 @@ impl Ledger {
     /// The ledger's name on its node.
     pub fn id(&self) -> LedgerId {
         self.id
+    }
+    /// The ledger's name everywhere; its checkpoints are signed under it.
+    pub fn origin(&self) -> Option<Origin> {
+        let replica = self.published.read().unwrap_or_else(PoisonError::into_inner);
+        replica.state().opened().map(|opened| opened.origin.clone())
     }
     /// How many records were checked and decided again when the ledger was opened: those since the
     /// last snapshot that a seal vouches for.
@@ -197,6 +262,32 @@ impl Ledger {
         let sender = held(&self.projector).clone()?;
         sender.send(projector::Message::Seal(reply)).ok()?;
         Some(seal)
+    }
+
+    /// Follows the newest checkpoint.
+    pub fn watch_checkpoint(&self) -> watch::Receiver<Option<Arc<SignedCheckpoint>>> {
+        self.checkpoints.watch()
+    }
+
+    /// What became of the newest checkpoint at each anchor.
+    pub fn anchors(&self) -> Vec<AnchorStatus> {
+        self.anchors.iter().map(Anchor::status).collect()
+    }
+
+    /// What each witness of the policy that can be reached last had to say.
+    pub fn witnesses(&self) -> Vec<WitnessStatus> {
+        self.witnesses.as_ref().map(|witnesses| witnesses.status()).unwrap_or_default()
+    }
+
+    /// Has a checkpoint signed that covers so many records, all of them published.
+    pub(crate) async fn sign(&self, covering: LogSize) -> checkpointer::Signed {
+        let (reply, signed) = oneshot::channel();
+        let request = checkpointer::Request { covering, reply };
+        let asked = held(&self.checkpointer).as_ref().map(|signing| signing.requests.send(request));
+        match asked {
+            Some(Ok(())) => signed.await.unwrap_or(Err(ProofRefusal::Stopping)),
+            Some(Err(_)) | None => Err(ProofRefusal::Stopping),
+        }
     }
 
     /// What is said when a piece of work got no answer: only a stop or a failure drops one.
@@ -245,6 +336,15 @@ impl Ledger {
             thread.thread().unpark();
             if thread.join().is_err() {
                 tracing::error!(ledger = %self.id, "a thread of the ledger panicked");
+            }
+        }
+        // Last, since it signs what the others left behind.
+        if let Some(Signing { requests, thread, submitter }) = held(&self.checkpointer).take() {
+            drop(requests);
+            for thread in [Some(thread), submitter].into_iter().flatten() {
+                if thread.join().is_err() {
+                    tracing::error!(ledger = %self.id, "a thread that signs panicked");
+                }
             }
         }
     }

@@ -1,33 +1,50 @@
 //! The engine: one writer a ledger, group commit, projections, and what the services read.
 //!
 //! Work goes into a ledger's bounded queue. The writer decides and seals it, the persister makes
-//! it durable and answers, the projector follows with the state and the index that reads see.
+//! it durable and answers, the projector follows with the state and the index that reads see, the
+//! checkpointer signs what was published.
 
+mod anchor;
+mod balance_proofs;
+mod checkpointer;
+mod checkpoints;
 pub mod clock;
 mod facts;
 #[cfg(test)]
 mod fault_tests;
 mod health;
 mod inbox;
+mod keyring;
+mod known;
 mod ledger;
 mod node;
 mod open;
 mod persister;
 mod projector;
+mod proofs;
 mod reads;
 mod scrub;
 mod submission;
 mod trail;
+mod tree;
+mod witness;
+mod witnesses;
 mod writer;
 
+pub use anchor::{AnchorError, AnchorStatus};
 pub use bergulir_store::index::Direction;
 pub use bergulir_store::{Head, ReadError, ReadLimit, Records};
+pub use checkpoints::{CHECKPOINT_FILE, SignedCheckpoint, WITNESSED_FILE};
 pub use health::Status;
+pub use keyring::{KEY_SUFFIX, KEYS_FOLDER, KeyError};
+pub use known::ROLLED_BACK;
 pub use ledger::{Ledger, LedgerOptions};
-pub use node::{LEDGERS_FOLDER, Node, NodeError, Slot};
+pub use node::{LEDGERS_FOLDER, Node, NodeError, NodeOptions, Slot};
 pub use open::OpenError;
+pub use proofs::{Consistency, Inclusion, ProofRefusal};
 pub use reads::{AsOf, ReadRefusal};
 pub use submission::{
     Accepted, Answer, Balances, Caller, Receipt, Refusal, Request, RequestId, Terms, Work,
 };
 pub use trail::{Owner, Running};
+pub use witnesses::WitnessStatus;

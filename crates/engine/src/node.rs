@@ -1,15 +1,22 @@
 //! All ledgers of one data directory, which belongs to one process at a time.
 
+use crate::anchor::{self, AnchorError};
+use crate::checkpoints::SignedCheckpoint;
 use crate::clock::Clock;
-use crate::ledger::{Ledger, LedgerOptions};
+use crate::keyring::{KEYS_FOLDER, KeyError, Keyring};
+use crate::ledger::{Ledger, LedgerOptions, Shared};
 use crate::open::{self, OpenError};
 use crate::submission::{
     Accepted, Answer, Balances, Caller, Receipt, Refusal, Request, Terms, Work,
 };
+use crate::witnesses::Witnesses;
+use bergulir_chain::note::VerifierKey;
+use bergulir_chain::policy::Policy;
 use bergulir_chain::{Hash, Position, Record};
 use bergulir_domain::command::BankReference;
 use bergulir_domain::decide::{LookupFailed, Lookups};
-use bergulir_domain::{Context, Event, LedgerId, State, Touched, decide};
+use bergulir_domain::ledger::Origin;
+use bergulir_domain::{Command, Context, Event, LedgerId, State, Touched, decide};
 use bergulir_proto::event::encode_event;
 use bergulir_store::{DataLock, EventLog, Group, LockError, create_folder_durably};
 use std::collections::BTreeMap;
@@ -26,6 +33,12 @@ pub enum NodeError {
     /// Another process uses it.
     #[error(transparent)]
     Lock(#[from] LockError),
+    /// A private key cannot be used.
+    #[error(transparent)]
+    Key(#[from] KeyError),
+    /// An anchor cannot be used.
+    #[error(transparent)]
+    Anchor(#[from] AnchorError),
     /// It cannot be read.
     #[error("could not read {}: {source}", path.display())]
     Io {
@@ -45,12 +58,33 @@ pub enum Slot {
     Broken(Arc<OpenError>),
 }
 
+/// How a node runs its ledgers.
+#[derive(Debug, Clone, Default)]
+pub struct NodeOptions {
+    /// How each of them runs.
+    pub ledger: LedgerOptions,
+    /// The folder of the private keys; `None`: [`KEYS_FOLDER`] in the data directory.
+    pub keys: Option<PathBuf>,
+    /// Folders outside the data directory, best on other disks, that keep the newest checkpoint of
+    /// each ledger.
+    pub anchors: Vec<PathBuf>,
+    /// The witnesses to which checkpoints are submitted, and how many of them are a quorum.
+    pub policy: Option<Policy>,
+}
+
+impl From<LedgerOptions> for NodeOptions {
+    fn from(ledger: LedgerOptions) -> NodeOptions {
+        NodeOptions { ledger, ..NodeOptions::default() }
+    }
+}
+
 /// All ledgers of one data directory.
 pub struct Node {
     folder: PathBuf,
     ledgers: Mutex<BTreeMap<LedgerId, Slot>>,
     clock: Arc<dyn Clock>,
-    options: LedgerOptions,
+    options: NodeOptions,
+    keyring: Arc<Keyring>,
     _lock: DataLock,
 }
 
@@ -60,14 +94,22 @@ impl Node {
     /// many of how many records are replayed.
     ///
     /// # Errors
-    /// If the directory is in use or cannot be read.
+    /// If the directory is in use or cannot be read, or a key or an anchor cannot be used.
     pub fn open(
         folder: &Path,
         clock: Arc<dyn Clock>,
-        options: LedgerOptions,
+        options: impl Into<NodeOptions>,
         progress: &dyn Fn(LedgerId, u64, u64),
     ) -> Result<Node, NodeError> {
+        let options = options.into();
         let lock = DataLock::acquire(folder)?;
+        for anchor in &options.anchors {
+            anchor::check(anchor, folder)?;
+        }
+        let keys = options.keys.clone().unwrap_or_else(|| folder.join(KEYS_FOLDER));
+        let keyring = Arc::new(Keyring::open(keys)?);
+        let opening =
+            Opening { clock: &clock, options: &options, keyring: &keyring, ask_witnesses: true };
         let ledgers_folder = folder.join(LEDGERS_FOLDER);
         let io = |source| NodeError::Io { path: ledgers_folder.clone(), source };
         create_folder_durably(&ledgers_folder).map_err(io)?;
@@ -80,7 +122,7 @@ impl Node {
             };
             let folder = ledgers_folder.join(id.as_str());
             let told = |done, all| progress(id, done, all);
-            match open_ledger(&folder, id, &clock, options, &told) {
+            match opening.ledger(&folder, id, &told) {
                 Ok(Some(ledger)) => {
                     ledgers.insert(id, Slot::Open(Arc::new(ledger)));
                 }
@@ -97,6 +139,7 @@ impl Node {
             ledgers: Mutex::new(ledgers),
             clock,
             options,
+            keyring,
             _lock: lock,
         })
     }
@@ -109,6 +152,15 @@ impl Node {
     /// Every ledger, by name.
     pub fn ledgers(&self) -> Vec<(LedgerId, Slot)> {
         self.held().iter().map(|(id, slot)| (*id, slot.clone())).collect()
+    }
+
+    /// The key for a new ledger with this origin: the one of that name in the key folder, or a new
+    /// one that is made there.
+    ///
+    /// # Errors
+    /// If there are several of that name, or the folder cannot be read or written.
+    pub fn verifier_key(&self, origin: &Origin, id: LedgerId) -> Result<VerifierKey, KeyError> {
+        self.keyring.verifier_key(origin, id)
     }
 
     /// Opens a new ledger: its first record is `OpenLedger`. If the ledger is there already, the
@@ -147,6 +199,11 @@ impl Node {
             }
             None => {}
         }
+        if let Command::OpenLedger(open) = &request.command
+            && let Some(ledger) = with_origin(&ledgers, &open.origin)
+        {
+            return Created::Answer(refused(Refusal::OriginTaken { ledger }));
+        }
         let accepted = match self.first_record(id, caller, request, terms) {
             Ok(accepted) => accepted,
             Err(refusal) => return Created::Answer(refused(refusal)),
@@ -174,7 +231,13 @@ impl Node {
         id: LedgerId,
     ) -> Result<Option<Arc<Ledger>>, String> {
         let folder = self.folder.join(LEDGERS_FOLDER).join(id.as_str());
-        match open_ledger(&folder, id, &self.clock, self.options, &|_, _| {}) {
+        let opening = Opening {
+            clock: &self.clock,
+            options: &self.options,
+            keyring: &self.keyring,
+            ask_witnesses: false,
+        };
+        match opening.ledger(&folder, id, &|_, _| {}) {
             Ok(Some(ledger)) => {
                 let ledger = Arc::new(ledger);
                 ledgers.insert(id, Slot::Open(Arc::clone(&ledger)));
@@ -269,6 +332,16 @@ impl Node {
     }
 }
 
+/// The ledger that has this origin.
+fn with_origin(ledgers: &BTreeMap<LedgerId, Slot>, origin: &Origin) -> Option<LedgerId> {
+    let has = |slot: &Slot| match slot {
+        Slot::Open(ledger) => ledger.origin().as_ref() == Some(origin),
+        // Nobody can tell; its key is not used either.
+        Slot::Broken(_) => false,
+    };
+    ledgers.iter().find(|(_, slot)| has(slot)).map(|(id, _)| *id)
+}
+
 enum Created {
     Answer(Answer),
     There(Arc<Ledger>),
@@ -278,21 +351,47 @@ fn refused(refusal: Refusal) -> Answer {
     Answer::Refused { item: None, refusal }
 }
 
-/// Opens a ledger; `None` if its log has no record yet.
-fn open_ledger(
-    folder: &Path,
-    id: LedgerId,
-    clock: &Arc<dyn Clock>,
-    options: LedgerOptions,
-    progress: &dyn Fn(u64, u64),
-) -> Result<Option<Ledger>, OpenError> {
-    let (log, _) = open::open_log(folder)?;
-    if log.head().size.get() == 0 {
-        return open::check_never_opened(folder).map(|()| None);
+/// What every ledger of a node is opened with.
+struct Opening<'a> {
+    clock: &'a Arc<dyn Clock>,
+    options: &'a NodeOptions,
+    keyring: &'a Arc<Keyring>,
+    /// Not for a ledger that was made just now: all others would wait for the witnesses, who are
+    /// soon asked anyway.
+    ask_witnesses: bool,
+}
+
+impl Opening<'_> {
+    /// Opens a ledger; `None` if its log has no record yet.
+    fn ledger(
+        &self,
+        folder: &Path,
+        id: LedgerId,
+        progress: &dyn Fn(u64, u64),
+    ) -> Result<Option<Ledger>, OpenError> {
+        let (log, _) = open::open_log(folder)?;
+        if log.head().size.get() == 0 {
+            return open::check_never_opened(folder).map(|()| None);
+        }
+        let log: Arc<dyn EventLog> = Arc::new(log);
+        let witnesses = self.options.policy.as_ref().and_then(Witnesses::of);
+        let mut opened = open::open(folder, id, &log, &self.options.anchors, progress)?;
+        // Whom the policy trusts by now is asked, not whom it trusted then.
+        let policy = self.options.policy.as_ref().filter(|policy| policy.wants_witnesses());
+        let stands =
+            |signed: &SignedCheckpoint| policy.is_some_and(|it| it.witnessed(&signed.note).is_ok());
+        opened.known.witnessed = opened.known.witnessed.filter(stands);
+        if let Some(witnesses) = witnesses.as_ref().filter(|_| self.ask_witnesses) {
+            open::ask(witnesses, &mut opened, self.keyring, folder)?;
+        }
+        let shared = Shared {
+            clock: Arc::clone(self.clock),
+            options: self.options.ledger,
+            keyring: Arc::clone(self.keyring),
+            witnesses,
+        };
+        Ok(Some(Ledger::start(id, folder, opened, shared)))
     }
-    let log: Arc<dyn EventLog> = Arc::new(log);
-    let opened = open::open(folder, id, &log, progress)?;
-    Ok(Some(Ledger::start(id, folder, opened, Arc::clone(clock), options)))
 }
 
 /// Position 0 has nothing to look up.

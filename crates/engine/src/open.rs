@@ -1,8 +1,16 @@
 //! Opening a ledger: the log, the index, and the replay of everything since the last snapshot that
 //! a seal vouches for. Each record on the way is checked and decided again.
 
+use crate::anchor::{self, Anchor};
+use crate::checkpoints::{CHECKPOINT_FILE, log_keys, log_name};
 use crate::facts::{Facts, Recent, Sealed};
-use crate::projector::{Added, add_lapsed, describe};
+use crate::health::Health;
+use crate::keyring::Keyring;
+use crate::known::{self, Known};
+use crate::projector::{Added, add_lapsed, add_tiles, describe};
+use crate::scrub::Trusted;
+use crate::tree;
+use crate::witnesses::Witnesses;
 use crate::writer::balances_of;
 use bergulir_chain::{Hash, LogSize, Position, Record};
 use bergulir_domain::{Event, LedgerId};
@@ -40,8 +48,9 @@ pub enum OpenError {
     /// The index has seen records that the log does not have.
     #[error(
         "records are missing from the log: it holds {log}, and the index beside it has seen {index} \
-         that were acknowledged; restore the log from a backup (or, if they are lost for good, say \
-         so by deleting {})", folder.display()
+         that were acknowledged; restore the log from a backup (or, if they are lost for good, \
+         delete {}: the ledger can be read then, and written to if no checkpoint covers what is \
+         lost)", folder.display()
     )]
     RecordsMissing {
         /// How many records the log holds.
@@ -50,6 +59,15 @@ pub enum OpenError {
         index: LogSize,
         /// The folder of the index.
         folder: PathBuf,
+    },
+    /// There is a checkpoint of the log, and no log.
+    #[error(
+        "the log of the ledger is gone, and {} says that there was one: restore the log from a \
+         backup, or move the ledger's folder away", checkpoint.display()
+    )]
+    LogMissing {
+        /// The file with the checkpoint.
+        checkpoint: PathBuf,
     },
     /// The log is another ledger's.
     #[error("the folder of ledger {folder} holds the log of ledger {found}: move it back")]
@@ -83,6 +101,7 @@ impl OpenError {
                 | ReplayError::OtherEvent { position } => position.get(),
             }),
             OpenError::RecordsMissing { log, .. } => Some(log.get()),
+            OpenError::LogMissing { .. } => Some(0),
             OpenError::Log(_)
             | OpenError::Read(_)
             | OpenError::Index(_)
@@ -97,10 +116,12 @@ pub(crate) struct Opened {
     pub(crate) log: Arc<dyn EventLog>,
     pub(crate) index: Arc<Index>,
     pub(crate) replica: Replica,
-    /// Records below were not replayed: a snapshot stands for them.
-    pub(crate) trusted: LogSize,
-    /// The hash of the last of those, as the snapshot says.
-    pub(crate) trusted_hash: Hash,
+    /// The records that were not replayed, since a snapshot stands for them.
+    pub(crate) trusted: Trusted,
+    /// The files of this log in the anchors.
+    pub(crate) anchors: Arc<[Anchor]>,
+    /// The checkpoints that are known of it.
+    pub(crate) known: Known,
 }
 
 /// Opens the log of a ledger and says what that took.
@@ -116,12 +137,14 @@ pub(crate) fn open_log(folder: &Path) -> Result<(FileLog, Recovery), OpenError> 
     Ok((log, recovery))
 }
 
-/// Opens a ledger whose log has at least one record. `progress` is told how many records of how
-/// many are replayed.
+/// Opens a ledger whose log has at least one record, and compares it with the checkpoints that are
+/// known in its folder and in these anchors. `progress` is told how many records of how many are
+/// replayed.
 pub(crate) fn open(
     folder: &Path,
     id: LedgerId,
     log: &Arc<dyn EventLog>,
+    anchors: &[PathBuf],
     progress: &dyn Fn(u64, u64),
 ) -> Result<Opened, OpenError> {
     let condemned = folder.join(CONDEMNED_INDEX);
@@ -131,13 +154,13 @@ pub(crate) fn open(
         let io = |source| OpenError::Io { path: condemned.clone(), source };
         std::fs::remove_file(&condemned).map_err(io)?;
     }
-    match open_with_index(folder, id, log, progress) {
+    match open_with_index(folder, id, log, anchors, progress) {
         // What can be rebuilt is not worth an operator's morning; and before the log is called
         // broken, the index must not have misled the decisions.
         Err(error @ (OpenError::Index(_) | OpenError::Replay(_))) => {
             tracing::warn!(error = %describe(&error), "the index is made anew");
             Index::discard(&folder.join(INDEX_FOLDER))?;
-            open_with_index(folder, id, log, progress)
+            open_with_index(folder, id, log, anchors, progress)
         }
         other => other,
     }
@@ -147,6 +170,7 @@ fn open_with_index(
     folder: &Path,
     id: LedgerId,
     log: &Arc<dyn EventLog>,
+    anchors: &[PathBuf],
     progress: &dyn Fn(u64, u64),
 ) -> Result<Opened, OpenError> {
     let identity = hash_before(log.as_ref(), LogSize::new(1))?;
@@ -168,14 +192,70 @@ fn open_with_index(
         index = Index::open(&folder.join(INDEX_FOLDER), &options(identity))?.index;
     }
     let index = Arc::new(index);
-    let mut replica = newest_trusted(log.as_ref(), &index).unwrap_or_default();
-    let (trusted, trusted_hash) = (replica.size(), replica.head_hash());
+    let mut replica =
+        newest_trusted(log.as_ref(), &index).map(|(replica, _)| replica).unwrap_or_default();
+    let trusted = Trusted { hash: replica.head_hash(), tree: replica.tree().clone() };
     replay(log.as_ref(), &index, &mut replica, progress)?;
     let found = replica.state().opened().map(|opened| opened.ledger);
     if let Some(found) = found.filter(|found| *found != id) {
         return Err(OpenError::OtherLedger { folder: id, found });
     }
-    Ok(Opened { log: Arc::clone(log), index, replica, trusted, trusted_hash })
+    check_tiles(&index, &replica)?;
+    let (anchors, known) = known(folder, anchors, &index, &replica)?;
+    Ok(Opened { log: Arc::clone(log), index, replica, trusted, anchors, known })
+}
+
+/// Compares the log with the checkpoints that are known of it.
+fn known(
+    folder: &Path,
+    anchors: &[PathBuf],
+    index: &Index,
+    replica: &Replica,
+) -> Result<(Arc<[Anchor]>, Known), IndexError> {
+    // Without a name that a key can have, nothing was ever signed.
+    let Some(origin) = log_name(replica.state()) else { return Ok(Default::default()) };
+    let anchors = anchor::files(anchors, origin.as_str());
+    let keys = log_keys(replica.state());
+    let log = known::Log { origin: &origin, keys: &keys, head: replica.tree().head(), index };
+    let known = known::check(folder, &anchors, &log)?;
+    Ok((anchors, known))
+}
+
+/// Asks the witnesses what they know of a log that was opened, unless it is in trouble already.
+pub(crate) fn ask(
+    witnesses: &Witnesses,
+    opened: &mut Opened,
+    keyring: &Keyring,
+    folder: &Path,
+) -> Result<(), OpenError> {
+    let replica = &opened.replica;
+    let Some(origin) = log_name(replica.state()).filter(|_| opened.known.trouble.is_none()) else {
+        return Ok(());
+    };
+    let (keys, head) = (log_keys(replica.state()), replica.tree().head());
+    let log = known::Log { origin: &origin, keys: &keys, head, index: &opened.index };
+    match witnesses.check(&log, &opened.known, keyring) {
+        Ok(trouble) => {
+            opened.known.trouble = trouble;
+            Ok(())
+        }
+        Err(error) => {
+            // The next start makes it anew.
+            Health::new(folder.to_owned()).index_failed(&error);
+            Err(error.into())
+        }
+    }
+}
+
+/// Proofs are made from the tiles: they must be of the tree that the records led to.
+fn check_tiles(index: &Index, replica: &Replica) -> Result<(), IndexError> {
+    let (stored, own) = (tree::head(index, replica.tree().size())?, replica.tree().head());
+    if stored == own {
+        return Ok(());
+    }
+    Err(IndexError::Damaged {
+        what: format!("its tiles give the root {}, and the log has {}", stored.root, own.root),
+    })
 }
 
 /// Merging is left to a thread of its own: it may take longer than a reader should wait.
@@ -183,9 +263,13 @@ fn options(identity: Hash) -> IndexOptions {
     IndexOptions { merge_inline: false, ..IndexOptions::new(identity) }
 }
 
-/// Checks that a ledger without a record never had one: its index is made only after its first
-/// record is durable.
+/// Checks that a ledger without a record never had one: its index and its checkpoint are made only
+/// after its first record is durable.
 pub(crate) fn check_never_opened(folder: &Path) -> Result<(), OpenError> {
+    let checkpoint = folder.join(CHECKPOINT_FILE);
+    if checkpoint.exists() {
+        return Err(OpenError::LogMissing { checkpoint });
+    }
     let folder = folder.join(INDEX_FOLDER);
     if folder.exists() {
         let (log, index) = (LogSize::EMPTY, LogSize::new(1));
@@ -202,8 +286,9 @@ fn hash_before(log: &dyn EventLog, size: LogSize) -> Result<Hash, ReadError> {
     Ok(last.map_or(Hash::ZERO, |(_, bytes)| bergulir_chain::record::hash(bytes)))
 }
 
-/// The newest snapshot whose digest is that of a seal in the log, and that the index reaches.
-fn newest_trusted(log: &dyn EventLog, index: &Index) -> Option<Replica> {
+/// The newest snapshot whose digest is that of a seal in the log, and that the index reaches; and
+/// where the seal is.
+pub(crate) fn newest_trusted(log: &dyn EventLog, index: &Index) -> Option<(Replica, Position)> {
     index.snapshots().into_iter().rev().find_map(|size| {
         if size > index.applied() {
             return None;
@@ -217,7 +302,7 @@ fn newest_trusted(log: &dyn EventLog, index: &Index) -> Option<Replica> {
     })
 }
 
-fn trusted(log: &dyn EventLog, size: LogSize, bytes: &[u8]) -> Option<Replica> {
+fn trusted(log: &dyn EventLog, size: LogSize, bytes: &[u8]) -> Option<(Replica, Position)> {
     let (sealed_at, snapshot) = bytes.split_first_chunk::<8>()?;
     let sealed_at = Position::new(u64::from_le_bytes(*sealed_at));
     let records = log.read(sealed_at, ReadLimit::ONE).ok()?;
@@ -229,7 +314,7 @@ fn trusted(log: &dyn EventLog, size: LogSize, bytes: &[u8]) -> Option<Replica> {
     let vouched =
         seal.through.get() + 1 == size.get() && seal.state_digest == *digest(snapshot).as_bytes();
     let replica = vouched.then(|| Replica::restore(snapshot).ok())??;
-    (replica.size() == size).then_some(replica)
+    (replica.size() == size).then_some((replica, sealed_at))
 }
 
 /// Replays the log from where the replica stands to its head, and feeds the index what it lacks.
@@ -266,6 +351,7 @@ fn replay(
             };
             added.to(&mut batch)?;
             add_lapsed(&mut batch, replica, &replayed.lapsed, replayed.touched)?;
+            add_tiles(&mut batch, &replayed.grown);
             recent.push(Arc::new(Sealed {
                 header: header(&replayed.record)?,
                 authentication: replayed.record.authentication,
@@ -279,7 +365,6 @@ fn replay(
             }));
         }
         if replica.size() > index.applied() {
-            batch.cover(replica.size(), replica.head_hash());
             index.apply(&batch)?;
         }
         progress(replica.size().get(), head.get());

@@ -1,6 +1,7 @@
 //! The projector: the one thread of a ledger that follows what is durable. It keeps the state that
 //! reads see, feeds the index, computes seals and keeps the snapshots that a seal vouches for.
 
+use crate::balance_proofs::{NewestSeal, SealedBalances};
 use crate::facts::{Sealed, fingerprint};
 use crate::health::Health;
 use crate::submission::RequestId;
@@ -8,7 +9,8 @@ use crate::trail::{Owner, Running};
 use bergulir_chain::{LogSize, Position, Record};
 use bergulir_domain::command::Seal;
 use bergulir_domain::{Event, Touched};
-use bergulir_proto::replay::Replica;
+use bergulir_proto::balances::BalanceTree;
+use bergulir_proto::replay::{Grown, Replica, digest};
 use bergulir_store::index::{Index, IndexBatch, IndexError};
 use crossbeam_channel::Receiver;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -36,8 +38,17 @@ pub(crate) struct Projector {
     /// Asks the writer to record a seal; says whether the queue took it.
     pub(crate) record_seal: Box<dyn Fn(Seal) -> bool + Send>,
     pub(crate) since_seal: u64,
-    /// The snapshots of seals that were computed, until their records come by.
-    pub(crate) pending: Vec<(Seal, Vec<u8>)>,
+    /// The seals that were computed, until their records come by.
+    pub(crate) pending: Vec<Pending>,
+    /// Where the balance tree of the newest seal is kept.
+    pub(crate) newest_seal: Arc<NewestSeal>,
+}
+
+/// A seal on its way into the log.
+pub(crate) struct Pending {
+    seal: Seal,
+    snapshot: Vec<u8>,
+    tree: Arc<BalanceTree>,
 }
 
 impl Projector {
@@ -65,17 +76,20 @@ impl Projector {
     }
 
     fn follow(&mut self, sealed: &[Arc<Sealed>]) -> Result<(), IndexError> {
+        for one in sealed {
+            self.keep_balances(one);
+        }
         let mut batch = IndexBatch::default();
         for step in steps(sealed) {
             let mut replica = self.published.write().unwrap_or_else(PoisonError::into_inner);
             batch.begin(replica.size());
             for one in step {
                 let record = chain_record(one);
-                let lapsed = replica.follow(&record, one.hash, &one.header, &one.event).lapsed;
+                let followed = replica.follow(&record, one.hash, &one.header, &one.event);
                 add(&mut batch, one)?;
-                add_lapsed(&mut batch, &replica, &lapsed, one.touched)?;
+                add_lapsed(&mut batch, &replica, &followed.lapsed, one.touched)?;
+                add_tiles(&mut batch, &followed.grown);
             }
-            batch.cover(replica.size(), replica.head_hash());
             drop(replica);
             self.index.apply(&batch)?;
             self.projected.send_replace(batch.to());
@@ -102,21 +116,38 @@ impl Projector {
 
     fn compute_seal(&mut self) -> Option<Seal> {
         let replica = self.published.read().unwrap_or_else(PoisonError::into_inner);
+        let through = replica.size().last()?;
         let snapshot = replica.snapshot();
-        let seal = replica.seal_over(&snapshot)?;
+        let tree = Arc::new(BalanceTree::of(&replica));
         drop(replica);
-        self.pending.push((seal.clone(), snapshot));
+        let seal = Seal {
+            through: bergulir_domain::Position::new(through.get()),
+            balance_root: *tree.root().as_bytes(),
+            state_digest: *digest(&snapshot).as_bytes(),
+        };
+        self.pending.push(Pending { seal: seal.clone(), snapshot, tree });
         let surplus = self.pending.len().saturating_sub(MAX_PENDING_SEALS);
         self.pending.drain(..surplus);
         Some(seal)
     }
 
+    /// If a record is a seal, balances can be proved from it. First of all, so that whoever sees
+    /// the record finds them.
+    fn keep_balances(&self, one: &Sealed) {
+        if let Event::Sealed(seal) = &one.event
+            && let Some(pending) = self.pending.iter().find(|pending| pending.seal == *seal)
+        {
+            let sealed_at = Position::new(one.header.position.get());
+            self.newest_seal.put(SealedBalances { tree: Arc::clone(&pending.tree), sealed_at });
+        }
+    }
+
     /// The seal is in the log: its snapshot can be trusted, and is kept beside the index.
     fn keep_snapshot(&mut self, seal: &Seal, sealed_at: u64) -> Result<(), IndexError> {
-        let found = self.pending.iter().position(|(pending, _)| pending == seal);
-        let snapshot = found.map(|found| self.pending.swap_remove(found).1);
+        let found = self.pending.iter().position(|pending| pending.seal == *seal);
+        let snapshot = found.map(|found| self.pending.swap_remove(found).snapshot);
         // A seal is refused once a later one is recorded.
-        self.pending.retain(|(pending, _)| pending.through > seal.through);
+        self.pending.retain(|pending| pending.seal.through > seal.through);
         let Some(snapshot) = snapshot else {
             return Ok(());
         };
@@ -181,6 +212,11 @@ pub(crate) fn add_lapsed(
         }
     }
     Ok(())
+}
+
+/// What a record adds to the tiles, with which the batch covers it.
+pub(crate) fn add_tiles(batch: &mut IndexBatch, grown: &Grown) {
+    grown.tile_hashes().for_each(|(subtree, root)| batch.completed(subtree, root));
 }
 
 /// What one record adds to the index.

@@ -3,7 +3,7 @@
 use crate::inbox::Room;
 use bergulir_chain::{Authentication, Hash, LogSize, Position, Timestamp};
 use bergulir_domain::state::{AccountBalances, FundBalances, LoanBalances};
-use bergulir_domain::{Command, PrincipalId, Rejection, Touched};
+use bergulir_domain::{Command, LedgerId, PrincipalId, Rejection, Touched};
 use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 
@@ -169,6 +169,24 @@ pub enum Refusal {
     ReadOnly {
         /// Why, and what to do.
         why: String,
+    },
+    /// Another ledger of the node has the origin of the one that was to be opened.
+    #[error(
+        "the ledger {ledger} has this origin: two of one origin would sign as one log, so choose \
+         another"
+    )]
+    OriginTaken {
+        /// Which.
+        ledger: LedgerId,
+    },
+    /// The node does not hold the private key that the log was to go on with.
+    #[error(
+        "the private key of {key} is not in the server's key folder: put its file there first, or \
+         nothing could be signed any more"
+    )]
+    KeyNotHeld {
+        /// The name and id of the key.
+        key: String,
     },
     /// The server is going down.
     #[error("the server is shutting down; nothing was recorded: try again later")]

@@ -5,6 +5,7 @@
 use crate::clock::{Clock, ClockSuspect, Stamper};
 use crate::facts::{Facts, Recent, Sealed};
 use crate::health::Health;
+use crate::keyring::Keyring;
 use crate::submission::{
     Accepted, Answer, Balances, Caller, Receipt, Refusal, Request, Submission, Terms, Work,
 };
@@ -81,6 +82,7 @@ pub(crate) struct Writer {
     pub(crate) index: Arc<Index>,
     pub(crate) log: Arc<dyn EventLog>,
     pub(crate) health: Arc<Health>,
+    pub(crate) keyring: Arc<Keyring>,
     pub(crate) bundle: Bundle,
 }
 
@@ -460,7 +462,11 @@ impl Writer {
     fn decide(&self, caller: Caller, request: &Request, now: Timestamp) -> Result<Event, Refusal> {
         let facts = self.facts();
         let context = Context { time: now, principal: caller.principal, lookups: &facts };
-        Ok(decide(&self.state, &request.command, &context)?)
+        let event = decide(&self.state, &request.command, &context)?;
+        if let Event::KeyRotated(rotated) = &event {
+            self.keyring.require(&rotated.verifier_key)?;
+        }
+        Ok(event)
     }
 
     fn header(&self, caller: Caller, now: Timestamp) -> Header {

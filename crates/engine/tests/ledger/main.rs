@@ -2,10 +2,17 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+mod balance_proofs;
 mod batches;
 mod behind;
+mod checkpoints;
 mod crowd;
+mod keys;
+mod proofs;
 mod reads;
 mod reopen;
 mod requests;
+mod rollback;
 mod support;
+mod witness_server;
+mod witnesses;

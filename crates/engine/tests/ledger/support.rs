@@ -1,5 +1,6 @@
 //! A node on a folder of its own, and the pilot's commands.
 
+use bergulir_chain::note::VerifierKey;
 use bergulir_chain::{Authentication, Position, Record};
 use bergulir_domain::command::*;
 use bergulir_domain::cooperative::{CooperativeKind, Office, ReadinessSet};
@@ -12,8 +13,8 @@ use bergulir_domain::{
 };
 use bergulir_engine::clock::Clock;
 use bergulir_engine::{
-    Accepted, Answer, Caller, Ledger, LedgerOptions, Node, ReadLimit, Refusal, Request, Slot,
-    Terms, Work,
+    Accepted, Answer, Caller, Ledger, LedgerOptions, Node, NodeOptions, ReadLimit, Refusal,
+    Request, Slot, Terms, Work,
 };
 use std::path::Path;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -209,6 +210,7 @@ pub fn approve_reversal(proposal: u64) -> Command {
 
 /// A node with one ledger `pilot`, and the next request id to give.
 pub struct Desk {
+    pub folder: std::path::PathBuf,
     pub node: Arc<Node>,
     pub clock: Arc<TestClock>,
     next_id: Mutex<u64>,
@@ -216,18 +218,19 @@ pub struct Desk {
 
 impl Desk {
     /// Opens the node on a folder, with whatever lies there.
-    pub fn at(folder: &Path, options: LedgerOptions) -> Desk {
+    pub fn at(folder: &Path, options: impl Into<NodeOptions>) -> Desk {
         Desk::at_time(folder, options, NINE)
     }
 
-    pub fn at_time(folder: &Path, options: LedgerOptions, micros: i64) -> Desk {
+    pub fn at_time(folder: &Path, options: impl Into<NodeOptions>, micros: i64) -> Desk {
         let clock = Arc::new(TestClock(AtomicI64::new(micros)));
         let node = Node::open(folder, Arc::clone(&clock) as _, options, &|_, _, _| {}).unwrap();
-        Desk { node: Arc::new(node), clock, next_id: Mutex::new(1) }
+        let folder = folder.to_owned();
+        Desk { folder, node: Arc::new(node), clock, next_id: Mutex::new(1) }
     }
 
     /// A fresh ledger with a fund of Rp5,800,000,000 and one cooperative.
-    pub async fn pilot(folder: &Path, options: LedgerOptions) -> Desk {
+    pub async fn pilot(folder: &Path, options: impl Into<NodeOptions>) -> Desk {
         let desk = Desk::at(folder, options);
         desk.create("pilot").await;
         desk.post("maker", open_fund()).await.unwrap();
@@ -238,9 +241,19 @@ impl Desk {
         desk
     }
 
+    /// Opens a ledger with a key of the node's.
     pub async fn create(&self, ledger: &str) {
-        let request = Request { request_id: self.fresh(), command: open_ledger(ledger) };
         let id = LedgerId::new(ledger).unwrap();
+        let Command::OpenLedger(mut open) = open_ledger(ledger) else { unreachable!() };
+        let key = self.node.verifier_key(&open.origin, id).unwrap();
+        open.verifier_key = Some(Text::new(&key.to_string()).unwrap());
+        self.create_as(Command::OpenLedger(open)).await;
+    }
+
+    pub async fn create_as(&self, command: Command) {
+        let Command::OpenLedger(open) = &command else { panic!("opens no ledger: {command:?}") };
+        let id = open.ledger;
+        let request = Request { request_id: self.fresh(), command };
         let answer = self.node.create(id, caller("operator"), request, Terms::PLAIN).await;
         assert!(matches!(answer, Answer::Items(_)), "{answer:?}");
     }
@@ -303,6 +316,32 @@ impl Desk {
         let node = Arc::clone(&self.node);
         tokio::task::spawn_blocking(move || node.stop()).await.unwrap();
     }
+}
+
+/// No seal comes between, so that an index is all that a start goes on from.
+pub fn never() -> LedgerOptions {
+    LedgerOptions { seal_at_stop: u64::MAX, ..LedgerOptions::default() }
+}
+
+/// Copies a folder with all that is in it.
+pub fn copy(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for found in std::fs::read_dir(from).unwrap() {
+        let (path, name) = found.map(|f| (f.path(), f.file_name())).unwrap();
+        if path.is_dir() {
+            copy(&path, &to.join(name));
+        } else {
+            std::fs::copy(&path, to.join(name)).unwrap();
+        }
+    }
+}
+
+/// The keys that a ledger's log names, in order.
+pub async fn named_keys(ledger: &Ledger) -> Vec<VerifierKey> {
+    let named = |state: &bergulir_domain::State, _| {
+        state.keys().map(|(_, key)| key.as_str().parse().unwrap()).collect()
+    };
+    ledger.read(None, named).await.unwrap()
 }
 
 /// Every event of a ledger, with its request id and whether its batch goes on.

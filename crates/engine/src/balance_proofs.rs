@@ -1,0 +1,122 @@
+//! Proofs of balances, from the balance tree of the newest seal, which is kept in memory. After a
+//! start it is made again from the snapshot of that seal, by the first who asks.
+
+use crate::ledger::{Ledger, held};
+use crate::open;
+use crate::proofs::ProofRefusal;
+use crate::submission::{Answer, Refusal};
+use bergulir_chain::proof::LogProof;
+use bergulir_chain::{LogSize, Position};
+use bergulir_proto::balance_proof::BalanceProof;
+use bergulir_proto::balances::{BalanceKey, BalanceTree};
+use bergulir_store::index::Index;
+use bergulir_store::{EventLog, ReadLimit};
+use std::sync::{Arc, Mutex};
+
+/// The balance tree of a seal that is in the log.
+#[derive(Debug)]
+pub(crate) struct SealedBalances {
+    pub(crate) tree: Arc<BalanceTree>,
+    pub(crate) sealed_at: Position,
+}
+
+/// The balance tree of the newest seal.
+#[derive(Debug, Default)]
+pub(crate) struct NewestSeal {
+    sealed: Mutex<Option<Arc<SealedBalances>>>,
+    /// Held while the tree is made again: by one, the others wait.
+    making: Mutex<()>,
+}
+
+impl NewestSeal {
+    pub(crate) fn get(&self) -> Option<Arc<SealedBalances>> {
+        held(&self.sealed).clone()
+    }
+
+    /// A newer seal takes the place of an older one.
+    pub(crate) fn put(&self, sealed: SealedBalances) {
+        let mut newest = held(&self.sealed);
+        if newest.as_ref().is_none_or(|newest| newest.sealed_at < sealed.sealed_at) {
+            *newest = Some(Arc::new(sealed));
+        }
+    }
+
+    /// The tree of the newest seal, made again from its snapshot if need be; `None` if there is no
+    /// snapshot. Takes a while: not for an async task.
+    fn get_or_make(&self, log: &dyn EventLog, index: &Index) -> Option<Arc<SealedBalances>> {
+        let _making = held(&self.making);
+        if self.get().is_none()
+            && let Some((replica, sealed_at)) = open::newest_trusted(log, index)
+        {
+            self.put(SealedBalances { tree: Arc::new(BalanceTree::of(&replica)), sealed_at });
+        }
+        self.get()
+    }
+}
+
+impl Ledger {
+    /// Proves the balances of a fund or an account, or that there is none of that name, as of the
+    /// newest seal; as of now, if it is to be `fresh`, for which a seal is recorded unless the log
+    /// ends with one. One is also recorded if there is none.
+    ///
+    /// # Errors
+    /// If no seal can be recorded, no checkpoint be signed, or the log or the index fails.
+    pub async fn balance_proof(
+        &self,
+        key: BalanceKey,
+        fresh: bool,
+    ) -> Result<BalanceProof, ProofRefusal> {
+        let needed = self.head().size;
+        let mut sealed = self.newest_seal().await;
+        let covers = |sealed: &SealedBalances| sealed.sealed_at.size_through() >= needed;
+        if sealed.as_ref().is_none_or(|sealed| fresh && !covers(sealed)) {
+            self.seal_now(needed).await?;
+            sealed = self.sealed.get();
+        }
+        let stopping = ProofRefusal::Stopping;
+        let SealedBalances { tree, sealed_at } = &*sealed.ok_or(stopping)?;
+        let seal = self.prove_seal(*sealed_at).await?;
+        Ok(BalanceProof::new(key, tree.head().size, tree.prove(&key), seal))
+    }
+
+    async fn newest_seal(&self) -> Option<Arc<SealedBalances>> {
+        if let Some(sealed) = self.sealed.get() {
+            return Some(sealed);
+        }
+        let sealed = Arc::clone(&self.sealed);
+        let (log, index) = (Arc::clone(&self.log), Arc::clone(&self.index));
+        let make = move || sealed.get_or_make(log.as_ref(), &index);
+        tokio::task::spawn_blocking(make).await.ok()?
+    }
+
+    /// Records a seal. It is as well if somebody else does at the same time.
+    async fn seal_now(&self, needed: LogSize) -> Result<(), ProofRefusal> {
+        let answer = self.seal().await.ok_or(ProofRefusal::Stopping)?;
+        let refusal = match answer {
+            Answer::Items(items) => items.into_iter().find_map(Result::err),
+            Answer::Refused { refusal, .. } => Some(refusal),
+        };
+        self.projected_through(self.head().size).await?;
+        let by_another = self.sealed.get().is_some_and(|s| s.sealed_at.size_through() >= needed);
+        match refusal {
+            None => Ok(()),
+            Some(Refusal::Rule(_)) if by_another => Ok(()),
+            Some(refusal) => Err(ProofRefusal::NotSealed(refusal)),
+        }
+    }
+
+    /// Proves that the record of a seal is in the log, under a checkpoint that witnesses stand for
+    /// if there is one.
+    async fn prove_seal(&self, sealed_at: Position) -> Result<LogProof, ProofRefusal> {
+        let needed = sealed_at.size_through();
+        let witnessed = self.witnessed_checkpoint().filter(|w| w.checkpoint.size >= needed);
+        let signed = match witnessed {
+            Some(witnessed) => witnessed,
+            None => self.checkpoint(Some(needed)).await?,
+        };
+        let path = self.inclusion_proof(sealed_at, signed.checkpoint.size)?.path;
+        let records = self.records(sealed_at, ReadLimit::ONE)?;
+        let record = records.iter().next().map(|(_, bytes)| bytes.to_vec());
+        Ok(LogProof { extra: record, position: sealed_at, path, checkpoint: signed.note.clone() })
+    }
+}

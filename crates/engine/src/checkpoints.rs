@@ -1,0 +1,115 @@
+//! The newest checkpoints of a ledger: in memory for those who ask, and in its folder.
+
+use bergulir_chain::Position;
+use bergulir_chain::checkpoint::Checkpoint;
+use bergulir_chain::note::{KeyName, Note, VerifierKey};
+use bergulir_domain::State;
+use bergulir_store::replace_file_durably;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, PoisonError, RwLock};
+use tokio::sync::watch;
+
+/// The newest signed checkpoint, in the folder of its ledger.
+pub const CHECKPOINT_FILE: &str = "checkpoint";
+
+/// The newest checkpoint that a quorum of the policy's witnesses cosigned, beside the other.
+pub const WITNESSED_FILE: &str = "checkpoint.witnessed";
+
+/// A checkpoint and the note that it was signed in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SignedCheckpoint {
+    /// What it states.
+    pub checkpoint: Checkpoint,
+    /// The signed note, with the cosignatures that came so far.
+    pub note: Note,
+}
+
+/// The newest checkpoints of one ledger.
+#[derive(Debug)]
+pub(crate) struct Checkpoints {
+    folder: PathBuf,
+    newest: watch::Sender<Option<Arc<SignedCheckpoint>>>,
+    witnessed: RwLock<Option<Arc<SignedCheckpoint>>>,
+}
+
+impl Checkpoints {
+    /// Those of the ledger in this folder, as they were found there.
+    pub(crate) fn new(
+        folder: &Path,
+        newest: Option<SignedCheckpoint>,
+        witnessed: Option<SignedCheckpoint>,
+    ) -> Checkpoints {
+        Checkpoints {
+            folder: folder.to_owned(),
+            newest: watch::Sender::new(newest.map(Arc::new)),
+            witnessed: RwLock::new(witnessed.map(Arc::new)),
+        }
+    }
+
+    pub(crate) fn newest(&self) -> Option<Arc<SignedCheckpoint>> {
+        self.newest.borrow().clone()
+    }
+
+    pub(crate) fn watch(&self) -> watch::Receiver<Option<Arc<SignedCheckpoint>>> {
+        self.newest.subscribe()
+    }
+
+    pub(crate) fn witnessed(&self) -> Option<Arc<SignedCheckpoint>> {
+        self.witnessed.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Writes a new checkpoint to its file and then lets it be seen.
+    pub(crate) fn put(&self, signed: SignedCheckpoint) -> std::io::Result<Arc<SignedCheckpoint>> {
+        let bytes = signed.note.to_string();
+        replace_file_durably(&self.folder.join(CHECKPOINT_FILE), bytes.as_bytes())?;
+        let signed = Arc::new(signed);
+        self.newest.send_replace(Some(Arc::clone(&signed)));
+        Ok(signed)
+    }
+
+    /// The note of the newest one has got more signatures, if it is still that one.
+    pub(crate) fn cosigned(&self, signed: &Arc<SignedCheckpoint>) {
+        self.newest.send_if_modified(|newest| {
+            let same = newest.as_ref().is_some_and(|held| held.checkpoint == signed.checkpoint);
+            if same {
+                *newest = Some(Arc::clone(signed));
+            }
+            same
+        });
+    }
+
+    /// A quorum cosigned this one: writes it to its file and lets it be seen.
+    pub(crate) fn put_witnessed(&self, signed: Arc<SignedCheckpoint>) -> std::io::Result<()> {
+        let bytes = signed.note.to_string();
+        replace_file_durably(&self.folder.join(WITNESSED_FILE), bytes.as_bytes())?;
+        *self.witnessed.write().unwrap_or_else(PoisonError::into_inner) = Some(signed);
+        Ok(())
+    }
+}
+
+/// A key that the log names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct LogKey {
+    /// Where it is named: checkpoints of logs that have this record are signed by it, until the
+    /// next one is named.
+    pub(crate) named_at: Position,
+    pub(crate) key: VerifierKey,
+}
+
+/// The keys that a log names, in order; the last one is in force.
+pub(crate) fn log_keys(state: &State) -> Vec<LogKey> {
+    // What cannot be read as a key was refused on its way into the log.
+    let parse =
+        |(named_at, key): (bergulir_domain::Position, &bergulir_domain::text::VerifierKey)| {
+            Some(LogKey {
+                named_at: Position::new(named_at.get()),
+                key: key.as_str().parse().ok()?,
+            })
+        };
+    state.keys().filter_map(parse).collect()
+}
+
+/// The name under which a log signs: its origin.
+pub(crate) fn log_name(state: &State) -> Option<KeyName> {
+    KeyName::new(state.opened()?.origin.as_str()).ok()
+}

@@ -1,0 +1,251 @@
+//! The private keys of a node: files in a folder, by which its ledgers sign their checkpoints.
+
+use crate::submission::Refusal;
+use bergulir_chain::note::{self, KEY_BYTES, KeyName, SignerKey, VerifierKey};
+use bergulir_domain::LedgerId;
+use bergulir_domain::ledger::Origin;
+use bergulir_domain::text;
+use bergulir_store::create_folder_durably;
+use bergulir_store::key_file::{KeyFileError, create_signer, read_signer};
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError, RwLock};
+use thiserror::Error;
+use zeroize::Zeroizing;
+
+/// The folder of the keys in a data directory, unless another is given.
+pub const KEYS_FOLDER: &str = "keys";
+
+/// How the names of key files end.
+pub const KEY_SUFFIX: &str = "key";
+
+/// Why a key cannot be had.
+#[derive(Debug, Error)]
+pub enum KeyError {
+    /// A key file cannot be used.
+    #[error(transparent)]
+    File(#[from] KeyFileError),
+    /// The folder of the keys cannot be made or read.
+    #[error("could not use the key folder {}: {source}", path.display())]
+    Folder {
+        /// The folder.
+        path: PathBuf,
+        /// What the operating system said.
+        source: std::io::Error,
+    },
+    /// There are several keys of the name.
+    #[error(
+        "{} has {keys} keys of the name {origin}: name the one that the new ledger is to have",
+        folder.display()
+    )]
+    Several {
+        /// The name.
+        origin: String,
+        /// How many there are.
+        keys: usize,
+        /// The folder.
+        folder: PathBuf,
+    },
+    /// No key can be made of that name.
+    #[error("no key can be made for {origin}: {source}")]
+    Name {
+        /// The name.
+        origin: String,
+        /// Why.
+        source: note::KeyError,
+    },
+    /// The system gives no random bytes.
+    #[error("the system gives no random bytes for a key: {0}")]
+    Random(getrandom::Error),
+}
+
+/// The private keys that lie in one folder, in files that end with `.key`.
+#[derive(Debug)]
+pub(crate) struct Keyring {
+    folder: PathBuf,
+    keys: RwLock<Vec<SignerKey>>,
+    /// Held while a key is looked for and made: two ledgers of one origin get one.
+    making: Mutex<()>,
+}
+
+impl Keyring {
+    /// Reads all keys of a folder; none if it is missing.
+    ///
+    /// # Errors
+    /// If a key file cannot be used: one that others can read is not passed over in silence.
+    pub(crate) fn open(folder: PathBuf) -> Result<Keyring, KeyError> {
+        let mut keys = Vec::new();
+        for path in key_files(&folder)? {
+            keys.push(read_signer(&path)?);
+        }
+        Ok(Keyring { folder, keys: RwLock::new(keys), making: Mutex::new(()) })
+    }
+
+    /// The private key of a verifier key, if it is here. Keys whose files came in the meantime are
+    /// found, if `look` says to look.
+    pub(crate) fn signer(&self, key: &VerifierKey, look: bool) -> Option<SignerKey> {
+        let known = || self.keys().iter().find(|signer| signer.verifier() == key).cloned();
+        known().or_else(|| {
+            if look {
+                self.look_again();
+            }
+            known()
+        })
+    }
+
+    /// A log does not go on with a key that the node cannot sign with.
+    pub(crate) fn require(&self, key: &text::VerifierKey) -> Result<(), Refusal> {
+        let found: Option<VerifierKey> = key.as_str().parse().ok();
+        match found {
+            Some(key) if self.signer(&key, true).is_some() => Ok(()),
+            Some(key) => Err(Refusal::KeyNotHeld { key: format!("{} ({})", key.name(), key.id()) }),
+            None => Err(Refusal::KeyNotHeld { key: key.to_string() }),
+        }
+    }
+
+    /// Where the keys lie.
+    pub(crate) fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// The key for a new ledger: the one of its origin, or a new one.
+    pub(crate) fn verifier_key(
+        &self,
+        origin: &Origin,
+        ledger: LedgerId,
+    ) -> Result<VerifierKey, KeyError> {
+        let _making = self.making.lock().unwrap_or_else(PoisonError::into_inner);
+        self.look_again();
+        let named = || KeyError::Several {
+            origin: origin.as_str().to_owned(),
+            keys: self.named(origin).len(),
+            folder: self.folder.clone(),
+        };
+        match self.named(origin).as_slice() {
+            [key] => return Ok(key.clone()),
+            [] => {}
+            _ => return Err(named()),
+        }
+        let of_origin = |source| KeyError::Name { origin: origin.as_str().to_owned(), source };
+        let mut seed = Zeroizing::new([0; KEY_BYTES]);
+        getrandom::fill(&mut *seed).map_err(KeyError::Random)?;
+        let name = KeyName::new(origin.as_str()).map_err(of_origin)?;
+        let key = SignerKey::from_seed(name, &seed).map_err(of_origin)?;
+        let io = |source| KeyError::Folder { path: self.folder.clone(), source };
+        create_folder_durably(&self.folder).map_err(io)?;
+        let mut path = self.folder.join(format!("{ledger}.{KEY_SUFFIX}"));
+        if path.exists() {
+            // A key of another origin.
+            path = self.folder.join(format!("{ledger}-{}.{KEY_SUFFIX}", key.verifier().id()));
+        }
+        create_signer(&path, &key)?;
+        tracing::info!(ledger = %ledger, file = %path.display(), "a key was made: keep a copy of it");
+        let verifier = key.verifier().clone();
+        self.keys.write().unwrap_or_else(PoisonError::into_inner).push(key);
+        Ok(verifier)
+    }
+
+    fn named(&self, origin: &Origin) -> Vec<VerifierKey> {
+        let named = |key: &&SignerKey| key.verifier().name().as_str() == origin.as_str();
+        self.keys().iter().filter(named).map(|key| key.verifier().clone()).collect()
+    }
+
+    /// Reads the keys that came since. What cannot be read now is told, and passed over.
+    fn look_again(&self) {
+        let files = key_files(&self.folder).unwrap_or_else(|error| {
+            tracing::warn!(%error, "no new keys can be found");
+            Vec::new()
+        });
+        for path in files {
+            match read_signer(&path) {
+                Ok(key) => {
+                    let mut keys = self.keys.write().unwrap_or_else(PoisonError::into_inner);
+                    if keys.iter().all(|known| known.verifier() != key.verifier()) {
+                        tracing::info!(file = %path.display(), "a key was found");
+                        keys.push(key);
+                    }
+                }
+                Err(error) => tracing::warn!(%error, "a key is passed over"),
+            }
+        }
+    }
+
+    fn keys(&self) -> std::sync::RwLockReadGuard<'_, Vec<SignerKey>> {
+        self.keys.read().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The key files of a folder, by name.
+fn key_files(folder: &Path) -> Result<Vec<PathBuf>, KeyError> {
+    let io = |source| KeyError::Folder { path: folder.to_owned(), source };
+    let listed = match std::fs::read_dir(folder) {
+        Ok(listed) => listed,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(io(error)),
+    };
+    let mut files = Vec::new();
+    for found in listed {
+        let path = found.map_err(io)?.path();
+        if path.extension().is_some_and(|suffix| suffix == KEY_SUFFIX) {
+            files.push(path);
+        }
+    }
+    files.sort();
+    Ok(files)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::PermissionsExt;
+
+    fn origin(text: &str) -> Origin {
+        Origin::new(text).unwrap()
+    }
+
+    fn key(name: &str, seed: u8) -> SignerKey {
+        SignerKey::from_seed(KeyName::new(name).unwrap(), &[seed; 32]).unwrap()
+    }
+
+    #[test]
+    fn a_key_is_made_once_and_found_from_then_on() {
+        let folder = tempfile::tempdir().unwrap();
+        let keys = folder.path().join("keys");
+        let ring = Keyring::open(keys.clone()).unwrap();
+        let pilot = "pilot".parse().unwrap();
+        let made = ring.verifier_key(&origin("example.org/a"), pilot).unwrap();
+        assert_eq!(made.name().as_str(), "example.org/a");
+        assert!(ring.signer(&made, false).is_some());
+        assert_eq!(ring.verifier_key(&origin("example.org/a"), pilot).unwrap(), made);
+        // Another origin under the same name of a ledger, as on another node: a key of its own.
+        let other = ring.verifier_key(&origin("example.org/b"), pilot).unwrap();
+        assert_ne!(other.as_bytes(), made.as_bytes());
+        assert_eq!(std::fs::read_dir(&keys).unwrap().count(), 2);
+        let again = Keyring::open(keys).unwrap();
+        assert_eq!(again.verifier_key(&origin("example.org/a"), pilot).unwrap(), made);
+    }
+
+    #[test]
+    fn keys_that_come_later_are_found_and_several_of_one_name_are_ambiguous() {
+        let folder = tempfile::tempdir().unwrap();
+        let ring = Keyring::open(folder.path().to_owned()).unwrap();
+        let [first, second] = [1, 2].map(|seed| key("example.org/a", seed));
+        assert!(ring.signer(first.verifier(), true).is_none());
+        create_signer(&folder.path().join("first.key"), &first).unwrap();
+        std::fs::write(folder.path().join("README"), "not a key").unwrap();
+        assert!(ring.signer(first.verifier(), false).is_none());
+        assert!(ring.signer(first.verifier(), true).is_some());
+        create_signer(&folder.path().join("second.key"), &second).unwrap();
+        let asked = ring.verifier_key(&origin("example.org/a"), "pilot".parse().unwrap());
+        assert!(matches!(asked, Err(KeyError::Several { keys: 2, .. })), "{asked:?}");
+    }
+
+    #[test]
+    fn a_key_that_others_can_read_is_refused_at_start() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.key");
+        create_signer(&path, &key("example.org/a", 1)).unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o644)).unwrap();
+        let refused = Keyring::open(folder.path().to_owned()).unwrap_err().to_string();
+        assert!(refused.contains("chmod 600"), "{refused}");
+    }
+}

@@ -1,0 +1,255 @@
+//! What a ledger proves: that a record is in it, that it was only extended, what its tiles are.
+
+use crate::checkpoints::SignedCheckpoint;
+use crate::ledger::Ledger;
+use crate::projector::describe;
+use crate::reads::ReadRefusal;
+use crate::submission::Refusal;
+use crate::tree;
+use bergulir_chain::merkle::{Prefixes, TreeHead, inclusion_root};
+use bergulir_chain::tiles::{Bundle, Tile, TileSource as _};
+use bergulir_chain::{Hash, LogSize, Position, body};
+use bergulir_store::index::IndexError;
+use bergulir_store::{ReadError, ReadLimit};
+use std::sync::Arc;
+use thiserror::Error;
+
+/// Why something was not proved.
+#[derive(Debug, Error)]
+pub enum ProofRefusal {
+    /// The ledger has not so many records.
+    #[error("the ledger has {size} records: there is nothing to prove of {asked} yet")]
+    NotReached {
+        /// How many records were asked about.
+        asked: LogSize,
+        /// How many there are.
+        size: LogSize,
+    },
+    /// The record is not in a tree of that size.
+    #[error("a tree of {size} records has no record at {position}: ask for a larger one")]
+    NotInTree {
+        /// The position that was asked for.
+        position: Position,
+        /// The size of the tree.
+        size: LogSize,
+    },
+    /// The older size is the larger one.
+    #[error("a log of {to} records does not go on from one of {from}: swap the sizes")]
+    Shrinks {
+        /// The size to begin from.
+        from: LogSize,
+        /// The size to go on to.
+        to: LogSize,
+    },
+    /// Checkpoints cannot be signed.
+    #[error("no checkpoint can be signed: {why}")]
+    NoKey {
+        /// Which key is missing, and what to do.
+        why: String,
+    },
+    /// The ledger takes no writes, and so signs nothing new.
+    #[error("the ledger is read-only and signs nothing new: {why}")]
+    ReadOnly {
+        /// Why, and what to do.
+        why: String,
+    },
+    /// A new checkpoint could not be stored, and so is not given out.
+    #[error("a new checkpoint could not be stored ({why}): see to the disk")]
+    NotStored {
+        /// What failed.
+        why: String,
+    },
+    /// No seal could be recorded.
+    #[error("no seal could be recorded: {0}")]
+    NotSealed(Refusal),
+    /// The ledger stops.
+    #[error("the ledger is stopping: ask again later")]
+    Stopping,
+    /// The log cannot be read.
+    #[error(transparent)]
+    Log(#[from] ReadError),
+    /// The projections cannot be read.
+    #[error("the projections cannot be read ({why}): restart the server")]
+    Projections {
+        /// What failed.
+        why: String,
+    },
+}
+
+impl From<ReadRefusal> for ProofRefusal {
+    fn from(refusal: ReadRefusal) -> ProofRefusal {
+        match refusal {
+            ReadRefusal::Log(error) => ProofRefusal::Log(error),
+            other => ProofRefusal::Projections { why: other.to_string() },
+        }
+    }
+}
+
+/// That a record is in the log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Inclusion {
+    /// The hash of the record: its leaf in the tree.
+    pub record_hash: Hash,
+    /// The path from its sibling up to the root.
+    pub path: Vec<Hash>,
+    /// The root at the size that was asked for.
+    pub root: Hash,
+}
+
+/// That a log goes on from an earlier one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Consistency {
+    /// The root at the earlier size.
+    pub from_root: Hash,
+    /// The root at the later size.
+    pub to_root: Hash,
+    /// The proof.
+    pub path: Vec<Hash>,
+}
+
+impl Ledger {
+    /// The newest checkpoint. If one that covers so many records is asked for, it is made now where
+    /// there is none.
+    ///
+    /// # Errors
+    /// If there are not so many records, or no checkpoint can be signed.
+    pub async fn checkpoint(
+        &self,
+        covering: Option<LogSize>,
+    ) -> Result<Arc<SignedCheckpoint>, ProofRefusal> {
+        let newest = self.checkpoints.newest();
+        let needed = covering.unwrap_or(LogSize::new(1));
+        if let Some(newest) = newest.filter(|newest| newest.checkpoint.size >= needed) {
+            return Ok(newest);
+        }
+        self.reached(needed)?;
+        self.projected_through(needed).await?;
+        self.sign(needed).await
+    }
+
+    /// The newest checkpoint that a quorum of the policy's witnesses cosigned.
+    pub fn witnessed_checkpoint(&self) -> Option<Arc<SignedCheckpoint>> {
+        self.checkpoints.witnessed()
+    }
+
+    /// Proves that the record at a position is among the first `size`.
+    ///
+    /// # Errors
+    /// If it is not, there are not so many yet, or the index fails.
+    pub fn inclusion_proof(
+        &self,
+        position: Position,
+        size: LogSize,
+    ) -> Result<Inclusion, ProofRefusal> {
+        if !size.holds(position) {
+            return Err(ProofRefusal::NotInTree { position, size });
+        }
+        self.indexed(size)?;
+        let path = tree::inclusion(&self.index, size.get(), position.get());
+        let path = path.map_err(|error| self.failed(&error))?;
+        let records = self.records(position, ReadLimit::ONE)?;
+        let record = records.iter().next().map(|(_, bytes)| bergulir_chain::record::hash(bytes));
+        let record_hash = record.ok_or(ProofRefusal::NotReached { asked: size, size })?;
+        let root = self.root_by(record_hash, &path, position, size)?;
+        Ok(Inclusion { record_hash, path, root })
+    }
+
+    /// The root that a path leads to: where it is known, it must be that one.
+    fn root_by(
+        &self,
+        record: Hash,
+        path: &[Hash],
+        position: Position,
+        size: LogSize,
+    ) -> Result<Hash, ProofRefusal> {
+        let root = inclusion_root(Prefixes::RFC_6962, size.get(), position.get(), record, path);
+        let newest = self.checkpoints.newest().filter(|newest| newest.checkpoint.size == size);
+        match root {
+            Ok(root) if newest.is_none_or(|newest| newest.checkpoint.root == root) => Ok(root),
+            Ok(_) | Err(_) => {
+                let what =
+                    format!("its tiles do not lead from record {position} to {size} records");
+                Err(self.failed(&IndexError::Damaged { what }))
+            }
+        }
+    }
+
+    /// Proves that the log of `to` records goes on from that of `from`.
+    ///
+    /// # Errors
+    /// If it is the smaller one, there are not so many yet, or the index fails.
+    pub fn consistency_proof(
+        &self,
+        from: LogSize,
+        to: LogSize,
+    ) -> Result<Consistency, ProofRefusal> {
+        if from > to {
+            return Err(ProofRefusal::Shrinks { from, to });
+        }
+        let (from_root, to_root) = (self.tree_head(from)?.root, self.tree_head(to)?.root);
+        let path = tree::consistency(&self.index, from.get(), to.get());
+        let path = path.map_err(|error| self.failed(&error))?;
+        Ok(Consistency { from_root, to_root, path })
+    }
+
+    /// A tile of the log; `None` if the log is too small to have it.
+    ///
+    /// # Errors
+    /// If the index fails.
+    pub fn tile(&self, tile: Tile) -> Result<Option<Vec<u8>>, ProofRefusal> {
+        match self.index.tiles().tile(tile) {
+            Ok(bytes) => Ok(Some(bytes)),
+            Err(IndexError::NoTile { .. }) => Ok(None),
+            Err(error) => Err(self.failed(&error)),
+        }
+    }
+
+    /// A bundle of records, each as its length (2 bytes, big-endian) and its bytes; `None` if the
+    /// log is too small to have it.
+    ///
+    /// # Errors
+    /// If the log cannot be read.
+    pub fn bundle(&self, bundle: Bundle) -> Result<Option<Vec<u8>>, ProofRefusal> {
+        // Records that are not indexed yet are in no tile either.
+        let width = usize::from(bundle.width);
+        let end = bundle.index.checked_mul(256).and_then(|first| first.checked_add(width as u64));
+        if end.is_none_or(|end| end > self.index.applied().get()) || width == 0 {
+            return Ok(None);
+        }
+        let (mut bytes, mut at) = (Vec::new(), Position::new(bundle.first()));
+        let mut left = width;
+        while left > 0 {
+            let records = self.records(at, ReadLimit::records(left))?;
+            if records.is_empty() {
+                return Ok(None);
+            }
+            for (_, record) in &records {
+                body::push_encoded(&mut bytes, record);
+            }
+            left -= records.len();
+            at = records.next();
+        }
+        Ok(Some(bytes))
+    }
+
+    fn reached(&self, asked: LogSize) -> Result<(), ProofRefusal> {
+        let size = self.head().size;
+        if asked > size { Err(ProofRefusal::NotReached { asked, size }) } else { Ok(()) }
+    }
+
+    fn indexed(&self, asked: LogSize) -> Result<(), ProofRefusal> {
+        let size = self.index.applied();
+        if asked > size { Err(ProofRefusal::NotReached { asked, size }) } else { Ok(()) }
+    }
+
+    fn tree_head(&self, size: LogSize) -> Result<TreeHead, ProofRefusal> {
+        self.indexed(size)?;
+        tree::head(&self.index, size.get()).map_err(|error| self.failed(&error))
+    }
+
+    /// The index failed, which the ledger's status tells from then on.
+    pub(crate) fn failed(&self, error: &IndexError) -> ProofRefusal {
+        self.health.index_failed(error);
+        ProofRefusal::Projections { why: describe(error) }
+    }
+}

@@ -1,0 +1,224 @@
+//! Witnesses: asked at start what they know, and sent every checkpoint.
+
+use crate::support::*;
+use crate::witness_server::{WitnessServer, policy};
+use bergulir_chain::LogSize;
+use bergulir_chain::merkle::TreeHead;
+use bergulir_chain::note::Note;
+use bergulir_chain::policy::Policy;
+use bergulir_engine::{Ledger, NodeOptions, ROLLED_BACK, Status};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+fn witnessed_by(policy: &Policy) -> NodeOptions {
+    NodeOptions { policy: Some(policy.clone()), ..NodeOptions::from(never()) }
+}
+
+/// A ledger whose keys the witnesses know.
+async fn introduced(folder: &Path, witnesses: &[&WitnessServer], policy: &Policy) -> Desk {
+    let desk = Desk::pilot(folder, never()).await;
+    let keys = named_keys(&desk.ledger()).await;
+    desk.stop().await;
+    for witness in witnesses {
+        witness.change(|it| it.trusted.clone_from(&keys));
+    }
+    let desk = Desk::at(folder, witnessed_by(policy));
+    desk.skip_ids(1_000);
+    desk
+}
+
+/// Waits until something holds.
+async fn until(what: &str, mut holds: impl FnMut() -> bool) {
+    let began = Instant::now();
+    while !holds() {
+        assert!(began.elapsed() < Duration::from_secs(20), "never: {what}");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+fn is_witnessed(ledger: &Ledger, size: LogSize) -> bool {
+    ledger.witnessed_checkpoint().is_some_and(|signed| signed.checkpoint.size >= size)
+}
+
+#[tokio::test]
+async fn each_checkpoint_is_cosigned_and_a_quorum_is_kept() {
+    let folder = tempfile::tempdir().unwrap();
+    let (one, two) = (WitnessServer::start(1), WitnessServer::start(2));
+    let policy = policy(&[&one, &two], 2);
+    let desk = introduced(folder.path(), &[&one, &two], &policy).await;
+    let ledger = desk.ledger();
+    for n in 0..3 {
+        desk.post("maker", allocate(1, &format!("A{n}"))).await.unwrap();
+        let size = ledger.head().size;
+        ledger.checkpoint(Some(size)).await.unwrap();
+        until("a quorum", || is_witnessed(&ledger, size)).await;
+    }
+    let size = ledger.head().size;
+    let signed = ledger.witnessed_checkpoint().unwrap();
+    assert_eq!(policy.witnessed(&signed.note).unwrap().len(), 2);
+    assert_eq!(ledger.checkpoint(None).await.unwrap(), signed, "the newest has them too");
+    let file = folder.path().join("ledgers/pilot/checkpoint.witnessed");
+    assert_eq!(Note::parse(&std::fs::read(file).unwrap()).unwrap(), signed.note);
+    let known =
+        |size| bergulir_engine::WitnessStatus { name: String::new(), known: size, failure: None };
+    for status in ledger.witnesses() {
+        assert_eq!(bergulir_engine::WitnessStatus { name: String::new(), ..status }, known(size));
+    }
+    drop(ledger);
+    desk.stop().await;
+
+    // It is there after a start.
+    let desk = Desk::at(folder.path(), witnessed_by(&policy));
+    let again = desk.ledger().witnessed_checkpoint().unwrap();
+    assert_eq!(again.checkpoint, signed.checkpoint);
+    assert_eq!(*desk.ledger().status().borrow(), Status::Serving);
+    desk.stop().await;
+
+    // Under another policy it is not a quorum.
+    let other = WitnessServer::start(3);
+    let desk = Desk::at(folder.path(), witnessed_by(&crate::witness_server::policy(&[&other], 1)));
+    assert_eq!(desk.ledger().witnessed_checkpoint(), None);
+}
+
+#[tokio::test]
+async fn one_witness_that_does_not_answer_keeps_nobody_waiting() {
+    let folder = tempfile::tempdir().unwrap();
+    let (good, bad) = (WitnessServer::start(1), WitnessServer::start(2));
+    let policy = policy(&[&good, &bad], 1);
+    bad.change(|it| it.only = Some(503));
+    let desk = introduced(folder.path(), &[&good, &bad], &policy).await;
+    let ledger = desk.ledger();
+    desk.post("maker", allocate(1, "A1")).await.unwrap();
+    let size = ledger.head().size;
+    ledger.checkpoint(Some(size)).await.unwrap();
+    until("a quorum of one", || is_witnessed(&ledger, size)).await;
+    let failed = || ledger.witnesses().into_iter().find(|witness| witness.failure.is_some());
+    until("a failure", || failed().is_some()).await;
+    assert!(failed().unwrap().failure.unwrap().contains("503"));
+    assert_eq!(*ledger.status().borrow(), Status::Serving);
+    // Once it answers again, it is tried again by itself.
+    bad.change(|it| it.only = None);
+    until("it cosigns again", || failed().is_none()).await;
+    assert_eq!(bad.known_size(), size.get());
+}
+
+#[tokio::test]
+async fn a_signature_of_another_key_is_not_taken() {
+    let folder = tempfile::tempdir().unwrap();
+    let forger = WitnessServer::start(1);
+    let policy = policy(&[&forger], 1);
+    forger.change(|it| it.forges = true);
+    let desk = introduced(folder.path(), &[&forger], &policy).await;
+    let ledger = desk.ledger();
+    let failed = || ledger.witnesses().into_iter().any(|witness| witness.failure.is_some());
+    until("a failure", failed).await;
+    assert_eq!(ledger.witnessed_checkpoint(), None);
+    assert_eq!(ledger.checkpoint(None).await.unwrap().note.signatures().len(), 1);
+}
+
+/// Takes away what a directory knows of its own log.
+fn forget_checkpoints(folder: &Path) {
+    for file in ["checkpoint", "checkpoint.witnessed"] {
+        let file = folder.join("ledgers/pilot").join(file);
+        if file.exists() {
+            std::fs::remove_file(file).unwrap();
+        }
+    }
+}
+
+/// Why a ledger takes no writes.
+fn trouble(ledger: &Ledger) -> String {
+    match ledger.status().borrow().clone() {
+        Status::ReadOnly { why } => why,
+        Status::Serving => panic!("it takes writes"),
+    }
+}
+
+#[tokio::test]
+async fn an_older_copy_of_the_whole_directory_is_found_by_a_witness() {
+    let above = tempfile::tempdir().unwrap();
+    let (data, older) = (above.path().join("data"), above.path().join("older"));
+    let (dead, witness) = (WitnessServer::start(1), WitnessServer::start(2));
+    let policy = policy(&[&dead, &witness], 1);
+    dead.change(|it| it.only = Some(500));
+    let desk = introduced(&data, &[&witness], &policy).await;
+    desk.stop().await;
+    copy(&data, &older);
+    let desk = Desk::at(&data, witnessed_by(&policy));
+    desk.skip_ids(2_000);
+    desk.post("maker", allocate(1, "A1")).await.unwrap();
+    let newest = desk.size();
+    desk.ledger().checkpoint(Some(LogSize::new(newest))).await.unwrap();
+    until("the witness saw it", || witness.known_size() == newest).await;
+    desk.stop().await;
+
+    let desk = Desk::at(&older, witnessed_by(&policy));
+    let why = trouble(&desk.ledger());
+    assert!(why.starts_with(ROLLED_BACK) && why.contains("the witness w1"), "{why}");
+    assert!(why.contains(&newest.to_string()), "{why}");
+    desk.stop().await;
+    // So it is without any checkpoint of its own.
+    forget_checkpoints(&older);
+    let desk = Desk::at(&older, witnessed_by(&policy));
+    assert!(trouble(&desk.ledger()).starts_with(ROLLED_BACK));
+    desk.stop().await;
+    // The newest copy goes on.
+    let desk = Desk::at(&data, witnessed_by(&policy));
+    assert_eq!(*desk.ledger().status().borrow(), Status::Serving);
+}
+
+#[tokio::test]
+async fn another_history_is_found_by_a_witness_at_any_size() {
+    for own_checkpoint in [true, false] {
+        let folder = tempfile::tempdir().unwrap();
+        let witness = WitnessServer::start(1);
+        let policy = policy(&[&witness], 1);
+        let desk = introduced(folder.path(), &[&witness], &policy).await;
+        desk.stop().await;
+        for size in [2, 3, 5] {
+            witness.change(|it| {
+                it.known = Some(TreeHead { size, root: bergulir_chain::Hash::ZERO });
+            });
+            if !own_checkpoint {
+                forget_checkpoints(folder.path());
+            }
+            let desk = Desk::at(folder.path(), witnessed_by(&policy));
+            let why = trouble(&desk.ledger());
+            assert!(why.starts_with(ROLLED_BACK) && why.contains("another history"), "{why}");
+            desk.stop().await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_second_server_on_a_copy_is_found_while_it_runs() {
+    let folder = tempfile::tempdir().unwrap();
+    let witness = WitnessServer::start(1);
+    let policy = policy(&[&witness], 1);
+    let desk = introduced(folder.path(), &[&witness], &policy).await;
+    let ledger = desk.ledger();
+    let size = ledger.head().size;
+    until("the witness saw it", || witness.known_size() == size.get()).await;
+    // Somebody else, with the same key, has gone on from here.
+    let other = TreeHead { size: size.get() + 100, root: bergulir_chain::Hash::ZERO };
+    witness.change(|it| it.known = Some(other));
+    // With the next checkpoint at the latest.
+    let _ = desk.post("maker", allocate(1, "A1")).await;
+    until("it is found", || *ledger.status().borrow() != Status::Serving).await;
+    assert!(trouble(&ledger).starts_with(ROLLED_BACK));
+}
+
+#[tokio::test]
+async fn a_witness_that_is_away_at_start_does_not_keep_the_ledger_from_being_served() {
+    let folder = tempfile::tempdir().unwrap();
+    let witness = WitnessServer::start(1);
+    let policy = policy(&[&witness], 1);
+    let desk = introduced(folder.path(), &[&witness], &policy).await;
+    desk.stop().await;
+    witness.change(|it| it.only = Some(502));
+    let desk = Desk::at(folder.path(), witnessed_by(&policy));
+    assert_eq!(*desk.ledger().status().borrow(), Status::Serving);
+    let ledger = Arc::clone(&desk.ledger());
+    assert!(ledger.checkpoint(None).await.is_ok());
+}
