@@ -66,6 +66,16 @@ impl Sums {
 }
 
 impl Balances {
+    /// Those of a state that is taken as it is.
+    pub(crate) fn of(state: &State) -> Balances {
+        let mut balances = Balances::default();
+        for (index, account) in state.accounts().iter() {
+            *at(&mut balances.accounts, index.get()) = account.balances;
+            at(&mut balances.funds, account.fund.get()).add(&account.balances, 1);
+        }
+        balances
+    }
+
     /// Checks whom the last record concerned.
     pub(crate) fn step(&mut self, state: &State, touched: &Touched) -> Checked {
         if let Some(index) = touched.account {

@@ -29,6 +29,8 @@ pub(crate) enum FetchError {
     Io { file: String, source: io::Error },
     #[error("the record at position {0} is not where it was: the log changed while it was read")]
     Changed(Position),
+    #[error("the record at position {0} is looked up and not in the bundle: export it again")]
+    NotInBundle(Position),
 }
 
 /// Where a record's bytes are in its file.
@@ -74,7 +76,7 @@ impl<'a> Fetch<'a> {
     }
 
     fn find(&mut self, position: Position) -> Result<Option<Found>, FetchError> {
-        if position.get() >= self.survey.records {
+        if position.get() >= self.survey.end {
             return Ok(None);
         }
         let marks = &self.survey.marks;

@@ -6,6 +6,7 @@ use std::{fs, io};
 use bergulir_chain::segment;
 use bergulir_domain::LedgerId;
 
+use crate::claims::CHECKPOINT;
 use crate::{CannotTell, PassedOver, WhyPassedOver};
 
 /// The folder of the index, beside that of the log.
@@ -17,6 +18,8 @@ pub(crate) struct LogFolder {
     pub(crate) path: PathBuf,
     /// The name that position 0 must give the ledger, if anything says so.
     pub(crate) ledger: Option<String>,
+    /// The folder in which checkpoints lie beside the log.
+    pub(crate) beside: Option<PathBuf>,
     /// Whether an index lay beside the log before the log was read. It is made only after the
     /// first record is durable, so a log without records has lost them.
     pub(crate) has_index: bool,
@@ -35,8 +38,8 @@ pub(crate) struct Found {
 }
 
 impl Found {
-    fn one(path: PathBuf, ledger: Option<String>, has_index: bool) -> Found {
-        Found { logs: vec![LogFolder { path, ledger, has_index }], ..Found::default() }
+    fn one(log: LogFolder) -> Found {
+        Found { logs: vec![log], ..Found::default() }
     }
 }
 
@@ -49,11 +52,13 @@ pub(crate) fn log_folders(path: &Path, wanted: Option<&LedgerId>) -> Result<Foun
     let ledger = wanted.map(LedgerId::to_string);
     let log = path.join("log");
     if log.is_dir() {
-        return Ok(Found::one(log, ledger, is_there(&path.join(INDEX))));
+        let (beside, has_index) = (Some(path.to_owned()), is_there(&path.join(INDEX)));
+        return Ok(Found::one(LogFolder { path: log, ledger, beside, has_index }));
     }
     let names = names(path)?;
     if names.iter().any(|name| name.ends_with(segment::SUFFIX)) {
-        return Ok(Found::one(path.to_owned(), ledger, false));
+        let path = path.to_owned();
+        return Ok(Found::one(LogFolder { path, ledger, beside: None, has_index: false }));
     }
     Err(CannotTell::NoLog { path: path.to_owned() })
 }
@@ -85,10 +90,11 @@ fn look_into(folder: &Path, name: String) -> Result<Result<LogFolder, WhyPassedO
     // The index first: whoever creates the ledger just now makes it last.
     let has_index = is_there(&folder.join(INDEX));
     let path = folder.join("log");
-    if !has_index && !is_there(&path) {
+    if !has_index && !is_there(&path) && !is_there(&folder.join(CHECKPOINT)) {
         return Ok(Err(WhyPassedOver::NoLog));
     }
-    Ok(Ok(LogFolder { path, ledger: Some(name), has_index }))
+    let beside = Some(folder.to_owned());
+    Ok(Ok(LogFolder { path, ledger: Some(name), beside, has_index }))
 }
 
 /// Whether something lies at a path. What cannot be looked at is there: it must not pass for

@@ -6,20 +6,29 @@
 //! It reads only, takes no lock, and works on a data directory whether or not a server runs on it:
 //! where a log ends is settled once, at the start.
 //!
-//! What it cannot see without a checkpoint: whole frames cut off the end of the log.
+//! The checkpoints beside a log are held against it: the root over its records, the signature of
+//! the key that its records name, the cosignatures of witnesses. A [`Trust`] brings what does not
+//! come with the log: keys, a policy, a checkpoint of an earlier visit. Without any checkpoint,
+//! whole frames cut off the end do not show; each report says [what was checked](Checked) and
+//! [what was not](NotChecked).
 
 mod balances;
+mod bundle;
+mod claims;
 mod counts;
 mod diagnosis;
+mod export;
 mod fetch;
 mod find;
 mod past;
 mod reader;
 mod reason;
 mod report;
+mod scope;
 mod sightings;
 mod survey;
 mod tail;
+mod trust;
 mod verifier;
 mod window;
 
@@ -31,11 +40,17 @@ use bergulir_domain::LedgerId;
 use thiserror::Error;
 
 pub use balances::Imbalance;
+pub use bundle::{Kind, ManifestError};
+pub use export::{BundleWriter, ExportError, Exported, Part, TilesWriter, export};
 pub use reason::Reason;
 pub use report::{
-    Finding, FundReport, LedgerReport, PassedOver, Place, Totals, Verdict, Verification,
-    WhyPassedOver,
+    AccountReport, Finding, FundReport, LedgerReport, PassedOver, Place, Totals, Unproven, Verdict,
+    Verification, WhyPassedOver,
 };
+pub use scope::{Checked, NotChecked};
+pub use trust::{CheckpointSource, SignatureFault, Trust};
+
+use verifier::Start;
 
 /// What to verify, and how.
 #[derive(Debug, Clone)]
@@ -46,11 +61,13 @@ pub struct Options {
     /// How long the end of a log must stand still before an unfinished frame there counts as torn:
     /// a server that is running may be writing it.
     pub patience: Duration,
+    /// Whom to trust, and what the auditor saw before.
+    pub trust: Trust,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Options { ledger: None, patience: Duration::from_millis(500) }
+        Options { ledger: None, patience: Duration::from_millis(500), trust: Trust::default() }
     }
 }
 
@@ -74,6 +91,8 @@ pub enum Stage {
     Survey,
     /// Every record is checked and decided again; in records.
     Verify,
+    /// Records are written elsewhere; in records.
+    Export,
 }
 
 /// Nothing could be verified.
@@ -101,6 +120,15 @@ pub enum CannotTell {
         /// What lies there and is none.
         passed_over: Vec<PassedOver>,
     },
+    /// A checkpoint to compare with was given, and several ledgers.
+    #[error(
+        "the checkpoint seen earlier is of one ledger, and there are {ledgers} here: say which one \
+         (--ledger)"
+    )]
+    WhichLedger {
+        /// How many there are.
+        ledgers: usize,
+    },
     /// The operating system failed.
     #[error("could not read {}: {source}", path.display())]
     Io {
@@ -120,8 +148,8 @@ fn listed(passed_over: &[PassedOver]) -> String {
     if listed.is_empty() { String::new() } else { format!("; passed over: {}", listed.join(", ")) }
 }
 
-/// Verifies the log or logs at `path`: a data directory (with `ledgers/`), the folder of one
-/// ledger (with `log/`), or a log folder itself (with `.seg` files). One report a ledger, in the
+/// Verifies what is at `path`: a bundle (with a file `bundle`), a data directory (with `ledgers/`),
+/// the folder of one ledger (with `log/`), or a log folder itself (with `.seg` files). One report a ledger, in the
 /// order of their names; `progress` is called now and then on the way.
 ///
 /// A log that is damaged, forged, torn or cannot be read is a [`Finding`] of its report. In a data
@@ -134,11 +162,18 @@ pub fn verify(
     options: &Options,
     progress: &mut dyn FnMut(Progress<'_>),
 ) -> Result<Verification, CannotTell> {
+    if path.join(bundle::MANIFEST).is_file() {
+        let ledgers = vec![bundle::verify(path, options, progress)];
+        return Ok(Verification { ledgers, passed_over: Vec::new() });
+    }
     let found = find::log_folders(path, options.ledger.as_ref())?;
+    if options.trust.since.is_some() && found.logs.len() > 1 {
+        return Err(CannotTell::WhichLedger { ledgers: found.logs.len() });
+    }
     let mut ledgers = Vec::new();
     let mut passed_over = found.passed_over;
     for log in &found.logs {
-        let report = verifier::verify(log, options, progress);
+        let report = verifier::verify(Start::of(log, options), options, progress);
         if found.is_data_directory && report.finding.is_unborn() {
             let folder = log.path.parent().unwrap_or(&log.path).to_owned();
             passed_over.push(PassedOver { path: folder, why: WhyPassedOver::NoRecord });

@@ -1,6 +1,7 @@
 //! What a decision looks up in the records before it, built from the log itself.
 
 use std::cell::RefCell;
+use std::collections::BTreeMap;
 
 use bergulir_chain::Record;
 use bergulir_domain::command::BankReference;
@@ -15,7 +16,12 @@ use crate::survey::Survey;
 /// The records that were verified so far.
 #[derive(Debug)]
 pub(crate) struct Past<'a> {
+    /// The first of them that is there.
+    first: u64,
+    /// The position after the last of them.
     size: u64,
+    /// Records from before the first one that is there.
+    earlier: BTreeMap<u64, Event>,
     references: Sightings,
     fetch: RefCell<Fetch<'a>>,
     /// Why the last look-up failed, if one did.
@@ -23,10 +29,12 @@ pub(crate) struct Past<'a> {
 }
 
 impl<'a> Past<'a> {
-    pub(crate) fn new(survey: &'a Survey) -> Past<'a> {
+    pub(crate) fn new(survey: &'a Survey, earlier: BTreeMap<u64, Event>) -> Past<'a> {
         Past {
-            size: 0,
-            references: Sightings::new(survey.records),
+            earlier,
+            first: survey.first,
+            size: survey.first,
+            references: Sightings::new(survey.records()),
             fetch: RefCell::new(Fetch::new(survey)),
             failure: RefCell::default(),
         }
@@ -48,11 +56,13 @@ impl<'a> Past<'a> {
         failure.as_ref().map(ToString::to_string)
     }
 
+    /// The event of a record that is there.
     fn event(&self, position: u64) -> Result<Event, LookupFailed> {
         let at = bergulir_chain::Position::new(position);
         let mut fetch = self.fetch.borrow_mut();
         let event = match fetch.record(at) {
             Ok(Some(bytes)) => event_of(bytes, at),
+            Ok(None) if position < self.first => Err(FetchError::NotInBundle(at)),
             Ok(None) => Err(FetchError::Changed(at)),
             Err(error) => Err(error),
         };
@@ -87,6 +97,9 @@ impl Lookups for Past<'_> {
     fn record(&self, position: Position) -> Result<Option<Event>, LookupFailed> {
         if position.get() >= self.size {
             return Ok(None);
+        }
+        if let Some(earlier) = self.earlier.get(&position.get()) {
+            return Ok(Some(earlier.clone()));
         }
         self.event(position.get()).map(Some)
     }

@@ -121,15 +121,17 @@ pub(crate) struct Reader<'a> {
 struct Done;
 
 impl<'a> Reader<'a> {
+    /// A reader that goes on after a record of the hash `previous`.
     pub(crate) fn new(
         survey: &'a Survey,
+        previous: Hash,
         pieces: SyncSender<Piece>,
         spare: Receiver<Stretch>,
     ) -> Reader<'a> {
         Reader {
             survey,
-            request_ids: Sightings::new(survey.records),
-            cursor: Some(ChainCursor::origin()),
+            request_ids: Sightings::new(survey.records()),
+            cursor: Some(ChainCursor::resume(Position::new(survey.first), previous)),
             fetch: Fetch::new(survey),
             pieces,
             spare,

@@ -1,15 +1,21 @@
 //! Why a log is invalid: a code for programs, a message for people.
 
+use bergulir_chain::checkpoint::CheckpointError;
+use bergulir_chain::merkle::ProofError;
+use bergulir_chain::note::VerifyError;
 use bergulir_chain::{
-    ChainError, ChainFault, FrameError, FrameFault, Hash, Position, RecordError, SegmentError,
+    ChainError, ChainFault, FrameError, FrameFault, Hash, LogSize, Position, RecordError,
+    SegmentError,
 };
 use bergulir_domain::Rejection;
+use bergulir_proto::balance_proof::BalanceProofError;
 use bergulir_proto::describe;
 use bergulir_proto::event::EventError;
 use bergulir_proto::replay::ReplayError;
 use thiserror::Error;
 
 use crate::balances::Imbalance;
+use crate::trust::{CheckpointSource, SignatureFault};
 
 /// What is wrong at the first bad position of a log.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -162,6 +168,132 @@ pub enum Reason {
         /// What the records give.
         found: Hash,
     },
+    /// A checkpoint cannot be read.
+    #[error("{which} cannot be read: {error}")]
+    CheckpointDamaged {
+        /// Which.
+        which: CheckpointSource,
+        /// What is wrong with it.
+        error: CheckpointError,
+    },
+    /// A checkpoint is of another log.
+    #[error("{which} is of the log {found}, but position 0 names this one {expected}")]
+    CheckpointOfOther {
+        /// Which.
+        which: CheckpointSource,
+        /// The origin that position 0 names.
+        expected: String,
+        /// The origin in the checkpoint.
+        found: String,
+    },
+    /// The key in force did not sign a checkpoint.
+    #[error("{which}, of {size} records, is not signed by the log: {fault}")]
+    CheckpointSignature {
+        /// Which.
+        which: CheckpointSource,
+        /// How many records it covers.
+        size: LogSize,
+        /// Why.
+        fault: Box<SignatureFault>,
+    },
+    /// The records are not those that a checkpoint was signed over.
+    #[error(
+        "the root over the first {size} records is {found}, but {which} says {stated}: one of \
+         the records from position {from} on is not the one that was signed"
+    )]
+    CheckpointRoot {
+        /// Which.
+        which: CheckpointSource,
+        /// How many records it covers.
+        size: LogSize,
+        /// The first record that no smaller checkpoint vouches for.
+        from: Position,
+        /// The root that it states.
+        stated: Hash,
+        /// The root that the records give.
+        found: Hash,
+    },
+    /// Records are missing that a checkpoint covers.
+    #[error(
+        "records are missing that a checkpoint covers: {which} is of {size} records; the end was \
+         cut off, or an older copy was put in place"
+    )]
+    RecordsMissing {
+        /// Which.
+        which: CheckpointSource,
+        /// How many records it covers.
+        size: LogSize,
+    },
+    /// A log does not go on from an older checkpoint.
+    #[error("the log does not go on from the checkpoint of {size} records seen earlier: {error}")]
+    NotExtended {
+        /// How many records that covers.
+        size: LogSize,
+        /// Why.
+        error: ProofError,
+    },
+    /// A file of a bundle is not what it must be.
+    #[error("the file {file} of the bundle: {why}")]
+    BundleDamaged {
+        /// Its name.
+        file: String,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// Balances do not follow from the proof that is given.
+    #[error("the balances in {file} are not proved: {error}")]
+    BalanceNotProved {
+        /// The file with the proof.
+        file: String,
+        /// Why.
+        error: Box<BalanceProofError>,
+    },
+    /// A statement does not have the records that the balances were made of.
+    #[error(
+        "the statement of {whose} has {given} records, and the balances under the seal were made of \
+         {counted}: a line was left out, added or changed"
+    )]
+    StatementForged {
+        /// The account.
+        whose: String,
+        /// How many records are given.
+        given: u64,
+        /// How many there are.
+        counted: u64,
+    },
+    /// The state that a range begins with is not that of the seal.
+    #[error("the state before the range has the digest {found}, but its seal says {stated}")]
+    StateForged {
+        /// The digest in the seal.
+        stated: Hash,
+        /// That of the state.
+        found: Hash,
+    },
+    /// No seal in a range is of the state that it begins with.
+    #[error("no seal among the records is of the state that they begin with")]
+    StateNotSealed,
+    /// A bundle has records that its checkpoint does not cover.
+    #[error("the bundle is of {size} records, and this one is beyond them")]
+    BeyondBundle {
+        /// How many it should have.
+        size: LogSize,
+    },
+    /// A known witness's cosignature on a checkpoint is forged, or was taken from another.
+    #[error("{which}, of {size} records, has a cosignature that is not its own: {error}")]
+    CosignatureForged {
+        /// Which.
+        which: CheckpointSource,
+        /// How many records it covers.
+        size: LogSize,
+        /// Whose.
+        error: VerifyError,
+    },
+    /// The first key that the log names is not one of those that are trusted.
+    #[error("the log names the key {named} first, which is not among the keys given")]
+    KeyNotTrusted {
+        /// The key.
+        named: String,
+    },
     /// The log is another ledger's.
     #[error("this is the log of ledger {found}, not of {expected}")]
     OtherLedger {
@@ -200,6 +332,20 @@ impl Reason {
             Reason::SealInsideBatch { .. } => "SEAL_INSIDE_BATCH",
             Reason::SealRoot { .. } => "SEAL_ROOT_FORGED",
             Reason::SealDigest { .. } => "SEAL_DIGEST_FORGED",
+            Reason::CheckpointDamaged { .. } => "CHECKPOINT_DAMAGED",
+            Reason::CheckpointOfOther { .. } => "CHECKPOINT_OF_OTHER_LOG",
+            Reason::CheckpointSignature { .. } => "CHECKPOINT_NOT_SIGNED",
+            Reason::CheckpointRoot { .. } => "CHECKPOINT_CONTRADICTED",
+            Reason::RecordsMissing { .. } => "RECORDS_MISSING",
+            Reason::NotExtended { .. } => "NOT_EXTENDED",
+            Reason::BundleDamaged { .. } => "BUNDLE_DAMAGED",
+            Reason::BalanceNotProved { .. } => "BALANCE_NOT_PROVED",
+            Reason::StatementForged { .. } => "STATEMENT_FORGED",
+            Reason::StateForged { .. } => "STATE_FORGED",
+            Reason::StateNotSealed => "STATE_NOT_SEALED",
+            Reason::BeyondBundle { .. } => "BUNDLE_TOO_LONG",
+            Reason::CosignatureForged { .. } => "COSIGNATURE_FORGED",
+            Reason::KeyNotTrusted { .. } => "KEY_NOT_TRUSTED",
             Reason::OtherLedger { .. } => "OTHER_LEDGER",
         }
     }

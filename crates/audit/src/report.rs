@@ -1,15 +1,17 @@
 //! What a verification found.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use bergulir_chain::merkle::empty_root;
+use bergulir_chain::policy::Refusal;
 use bergulir_chain::{Hash, LogSize, Position, Timestamp};
 use bergulir_domain::postings::Book;
-use bergulir_domain::state::FundBalances;
-use bergulir_domain::{FundId, LedgerId, State};
+use bergulir_domain::state::{AccountBalances, FundBalances};
+use bergulir_domain::{AccountId, FundId, LedgerId, State};
 
-use crate::Reason;
+use crate::{Checked, Kind, NotChecked, Reason};
 
 /// What a verification found.
 #[derive(Debug, Clone)]
@@ -64,18 +66,37 @@ impl std::fmt::Display for WhyPassedOver {
 /// What the verification of one log found.
 #[derive(Debug, Clone)]
 pub struct LedgerReport {
-    /// The folder of the log.
+    /// The folder of the log; of a bundle, its own if nothing in it could be read.
     pub folder: PathBuf,
+    /// What kind of bundle it is; absent if it is none.
+    pub bundle: Option<Kind>,
     /// The ledger's name, as position 0 says it; absent if that could not be read.
     pub ledger: Option<LedgerId>,
     /// The ledger's origin, as position 0 says it.
     pub origin: Option<String>,
     /// The result.
     pub finding: Finding,
-    /// How many records were found right, from position 0 on: all of them if the log is valid.
+    /// The first record that was looked at: position 0, but in a range.
+    pub first: Position,
+    /// How many records were found right, from position 0 on: all of them if the log is valid. Of
+    /// a range: those before it included, whose result a seal states. Of a cooperative's view: the
+    /// single records in it.
     pub records: LogSize,
     /// The hash of the last of these; [`Hash::ZERO`] if there is none.
     pub head_hash: Hash,
+    /// How many records the root is over: those that were applied, one of them perhaps wrong.
+    pub tree_size: LogSize,
+    /// The root over them.
+    pub root_hash: Hash,
+    /// The size of the newest checkpoint of the log that it agrees with.
+    pub checkpoint: Option<LogSize>,
+    /// The witnesses of the policy that cosigned it or, if they were no quorum, the newest that a
+    /// quorum cosigned.
+    pub witnesses: Vec<String>,
+    /// What was checked and is right.
+    pub checked: Vec<Checked>,
+    /// What could not be checked with what was given.
+    pub not_checked: Vec<NotChecked>,
     /// When the first record was recorded.
     pub first_recorded_at: Option<Timestamp>,
     /// When the last record that was read was recorded.
@@ -89,6 +110,8 @@ pub struct LedgerReport {
     pub totals: Totals,
     /// Each fund's balances, in the order in which the funds were opened.
     pub funds: Vec<FundReport>,
+    /// The accounts of a cooperative's view, in the order of fund and account.
+    pub accounts: Vec<AccountReport>,
     /// Files of the folder that are not part of a log and were not read.
     pub not_read: Vec<String>,
     /// How long it took.
@@ -96,10 +119,40 @@ pub struct LedgerReport {
 }
 
 impl LedgerReport {
+    /// Of something of which nothing could be read.
+    pub(crate) fn of_none(folder: &Path, finding: Finding) -> LedgerReport {
+        LedgerReport {
+            folder: folder.to_owned(),
+            bundle: None,
+            ledger: None,
+            origin: None,
+            finding,
+            first: Position::ZERO,
+            records: LogSize::EMPTY,
+            head_hash: Hash::ZERO,
+            tree_size: LogSize::EMPTY,
+            root_hash: empty_root(),
+            checkpoint: None,
+            witnesses: Vec::new(),
+            checked: Vec::new(),
+            not_checked: Vec::new(),
+            first_recorded_at: None,
+            last_recorded_at: None,
+            events: BTreeMap::new(),
+            seals: 0,
+            totals: Totals::default(),
+            funds: Vec::new(),
+            accounts: Vec::new(),
+            not_read: Vec::new(),
+            elapsed: Duration::ZERO,
+        }
+    }
+
     /// Records verified in a second of time; 0 if it took none.
     pub fn records_per_second(&self) -> u64 {
         let nanos = self.elapsed.as_nanos().max(1);
-        let rate = u128::from(self.records.get()) * 1_000_000_000 / nanos;
+        let records = self.records.get().saturating_sub(self.first.get());
+        let rate = u128::from(records) * 1_000_000_000 / nanos;
         u64::try_from(rate).unwrap_or(u64::MAX)
     }
 }
@@ -138,6 +191,33 @@ pub enum Finding {
         /// Why.
         why: String,
     },
+    /// Everything that was checked is right, but what was asked for could not be shown.
+    Unproven(Unproven),
+}
+
+/// What was asked for and could not be shown.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Unproven {
+    /// Keys or a policy were given, and there is no checkpoint that they could be used on.
+    #[error("there is no checkpoint that the keys or the policy could be used on")]
+    NoCheckpoint,
+    /// The log begins after the older checkpoint, and no proof leads there.
+    #[error(
+        "the bundle begins after the {old} records of the checkpoint seen earlier and has no proof \
+         that it goes on from there: export it with --since"
+    )]
+    NoExtension {
+        /// How many records it covers.
+        old: LogSize,
+    },
+    /// No quorum of the policy's witnesses cosigned.
+    #[error("the checkpoint of {size} records is not witnessed: {refusal}")]
+    NoQuorum {
+        /// The size of the newest checkpoint.
+        size: LogSize,
+        /// Why its cosignatures do not suffice.
+        refusal: Refusal,
+    },
 }
 
 impl Finding {
@@ -146,7 +226,10 @@ impl Finding {
         match self {
             Finding::Empty => true,
             Finding::Torn { position, .. } => *position == Position::ZERO,
-            Finding::Valid | Finding::Invalid { .. } | Finding::Unreadable { .. } => false,
+            Finding::Valid
+            | Finding::Invalid { .. }
+            | Finding::Unreadable { .. }
+            | Finding::Unproven(_) => false,
         }
     }
 
@@ -155,9 +238,10 @@ impl Finding {
         match self {
             Finding::Valid => Verdict::Valid,
             Finding::Invalid { .. } => Verdict::Invalid,
-            Finding::Torn { .. } | Finding::Empty | Finding::Unreadable { .. } => {
-                Verdict::CannotTell
-            }
+            Finding::Torn { .. }
+            | Finding::Empty
+            | Finding::Unreadable { .. }
+            | Finding::Unproven(_) => Verdict::CannotTell,
         }
     }
 }
@@ -195,6 +279,19 @@ pub struct FundReport {
     pub fund: FundId,
     /// Its books, and what is promised.
     pub balances: FundBalances,
+}
+
+/// One account of a cooperative's view.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AccountReport {
+    /// Its fund.
+    pub fund: FundId,
+    /// The account.
+    pub account: AccountId,
+    /// Its balances, as a seal states them.
+    pub balances: AccountBalances,
+    /// How many records made them: all that concern it.
+    pub records: u64,
 }
 
 /// What the records of a ledger add up to, over all its funds. Money is in minor units and net of
@@ -247,15 +344,31 @@ impl Totals {
             add(&mut totals.cash, balances.books.amount(Book::Cash));
         }
         for (_, account) in state.accounts().iter() {
-            let balances = &account.balances;
-            add(&mut totals.disbursed, balances.disbursed);
-            add(&mut totals.granted, balances.granted);
-            add(&mut totals.principal_repaid, balances.principal_repaid);
-            add(&mut totals.interest_received, balances.interest_paid);
-            add(&mut totals.late_fees_received, balances.late_fees_paid);
-            add(&mut totals.outstanding, balances.outstanding());
+            totals.take(&account.balances);
         }
         totals
+    }
+}
+
+impl Totals {
+    /// Those of accounts alone.
+    pub(crate) fn of_accounts<'a>(accounts: impl Iterator<Item = &'a AccountBalances>) -> Totals {
+        let mut totals = Totals::default();
+        for balances in accounts {
+            totals.accounts += 1;
+            totals.take(balances);
+            add(&mut totals.committed, balances.committed);
+        }
+        totals
+    }
+
+    fn take(&mut self, balances: &AccountBalances) {
+        add(&mut self.disbursed, balances.disbursed);
+        add(&mut self.granted, balances.granted);
+        add(&mut self.principal_repaid, balances.principal_repaid);
+        add(&mut self.interest_received, balances.interest_paid);
+        add(&mut self.late_fees_received, balances.late_fees_paid);
+        add(&mut self.outstanding, balances.disbursed.saturating_sub(balances.principal_repaid));
     }
 }
 

@@ -5,7 +5,7 @@
 //! It decides nothing: it stops at the first thing that is out of place, and leaves that to the
 //! verifier, which comes to the same place with everything before it checked.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -16,6 +16,7 @@ use bergulir_chain::{
     segment,
 };
 use bergulir_domain::Event;
+use bergulir_domain::command::Seal;
 use bergulir_proto::decode_event;
 
 use crate::tail::{End, last_written, settle};
@@ -33,12 +34,14 @@ const MARK_BYTES: u64 = 64 << 10;
 pub(crate) struct Survey {
     /// In the order of their names.
     pub(crate) segments: Vec<Segment>,
-    /// How many records were found.
-    pub(crate) records: u64,
+    /// The position at which the log must begin: 0 but in a part of one.
+    pub(crate) first: u64,
+    /// The position after the last record that was found.
+    pub(crate) end: u64,
     /// How many records there are of a frame after these that does not hold as many as it says.
     partial: u64,
-    /// The positions that seals cover.
-    pub(crate) sealed: BTreeSet<u64>,
+    /// The positions that seals cover, each with that of its first seal.
+    pub(crate) sealed: BTreeMap<u64, u64>,
     /// Places of records, in their order.
     pub(crate) marks: Vec<Mark>,
     /// The frame that the log ends inside of.
@@ -93,26 +96,28 @@ impl From<io::Error> for Stop {
     }
 }
 
-/// Looks over the log in a folder. `progress` is told how many bytes of how many were seen.
+/// Looks over the log in a folder, which begins at `first`. `progress` is told how many bytes of
+/// how many were seen.
 pub(crate) fn survey(
     folder: &Path,
+    first: u64,
     patience: Duration,
     progress: &mut dyn FnMut(u64, u64),
 ) -> Result<Survey, CannotTell> {
-    let mut survey = list(folder)?;
+    let mut survey = Survey { first, end: first, ..list(folder)? };
     let total = survey.segments.iter().map(|segment| segment.end).sum();
     let mut done = 0;
     let mut index = 0;
     while index < survey.segments.len() {
         survey.pass_over_strays(index);
         let seen = done;
-        let first = survey.records;
+        let first = survey.end;
         done += survey.segments[index].end;
         let mut told = |offset: u64| progress(seen + offset, total);
         match survey.segment(index, patience, &mut told) {
             Ok(()) => {}
             Err(Stop::Here) => {
-                survey.records += survey.partial;
+                survey.end += survey.partial;
                 break;
             }
             Err(Stop::Io(error)) => {
@@ -165,11 +170,21 @@ fn is_left_over(name: &str) -> bool {
 }
 
 impl Survey {
+    /// Of a log that cannot be looked over.
+    pub(crate) fn nothing(first: u64) -> Survey {
+        Survey { first, end: first, ..Survey::default() }
+    }
+
+    /// How many records were found.
+    pub(crate) fn records(&self) -> u64 {
+        self.end - self.first
+    }
+
     /// If the segment that must come now is there, takes out those that are named in between:
     /// they belong elsewhere.
     fn pass_over_strays(&mut self, index: usize) {
         let rest = &self.segments[index..];
-        let due = |segment: &Segment| segment.first.get() == self.records;
+        let due = |segment: &Segment| segment.first.get() == self.end;
         if let Some(strays) = rest.iter().position(due) {
             let strays = self.segments.drain(index..index + strays);
             let names = strays.map(|stray| segment::file_name(stray.first));
@@ -188,13 +203,13 @@ impl Survey {
         let mut window = Window::open(&self.segments[index].path, STEP_BYTES)?;
         let header = window.bytes(0, segment::HEADER_BYTES, end)?;
         let named = SegmentHeader::parse(header).is_ok_and(|header| header.first == first);
-        if !named || first.get() != self.records {
+        if !named || first.get() != self.end {
             return Err(Stop::Here);
         }
         let mut offset = segment::HEADER_BYTES as u64;
         let mut last = None;
         loop {
-            let records = self.records;
+            let records = self.end;
             let Some(next) = self.frame(index, &mut window, offset, end)? else {
                 break;
             };
@@ -227,7 +242,7 @@ impl Survey {
         };
         let length = header.frame_length();
         let next = offset + length as u64;
-        if header.first.get() != self.records || next > end {
+        if header.first.get() != self.end || next > end {
             return Ok(None);
         }
         let bytes = window.bytes(offset, length, end)?;
@@ -238,9 +253,11 @@ impl Survey {
         let mut left = header.records;
         for record in RecordSlices::new(body).take(header.records as usize) {
             let place = u64::from(header.records - left);
-            let mark = Mark { position: self.records + place, segment: index, offset: at, left };
+            let mark = Mark { position: self.end + place, segment: index, offset: at, left };
             self.mark(mark);
-            self.sealed.extend(sealed_by(record));
+            if let Some(seal) = seal_of(record) {
+                self.sealed.entry(seal.through.get()).or_insert(mark.position);
+            }
             at += (LENGTH_BYTES + record.len()) as u64;
             left -= 1;
         }
@@ -249,7 +266,7 @@ impl Survey {
             self.partial = u64::from(header.records - left);
             return Ok(None);
         }
-        self.records = header.next().get();
+        self.end = header.next().get();
         Ok(Some(next))
     }
 
@@ -274,7 +291,7 @@ impl Survey {
         // Only headers were looked at, and the body of the last frame may be torn.
         let (from, records) = match last {
             Some(last) if !is_whole(window, last.offset, offset)? => (last.offset, last.records),
-            Some(_) | None => (offset, self.records),
+            Some(_) | None => (offset, self.end),
         };
         let end = settle(window, from, Position::new(records), patience)?;
         match end {
@@ -301,11 +318,11 @@ impl Survey {
         Ok(())
     }
 
-    /// Forgets all but the first so many records.
-    fn keep(&mut self, records: u64) {
-        self.records = records;
+    /// Forgets the records from this position on.
+    fn keep(&mut self, end: u64) {
+        self.end = end;
         self.partial = 0;
-        self.marks.retain(|mark| mark.position < records);
+        self.marks.retain(|mark| mark.position < end);
     }
 }
 
@@ -323,14 +340,14 @@ fn is_whole(window: &mut Window, offset: u64, end: u64) -> io::Result<bool> {
     Ok(Frame::parse(bytes, offset).is_ok())
 }
 
-/// The position that a record seals, if it is a seal.
-fn sealed_by(bytes: &[u8]) -> Option<u64> {
+/// What a record says, if it is a seal.
+pub(crate) fn seal_of(bytes: &[u8]) -> Option<Seal> {
     let record = Record::parse(bytes).ok()?;
     if record.authentication != Authentication::System {
         return None;
     }
     match decode_event(record.event) {
-        Ok(Event::Sealed(seal)) => Some(seal.through.get()),
+        Ok(Event::Sealed(seal)) => Some(seal),
         Ok(_) | Err(_) => None,
     }
 }

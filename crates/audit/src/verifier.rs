@@ -16,6 +16,7 @@ use bergulir_domain::{Event, Rejection};
 use bergulir_proto::replay::{ReplayError, Replica};
 
 use crate::balances::Balances;
+use crate::claims::{Claims, Contradiction};
 use crate::counts::Counts;
 use crate::diagnosis::{broken_link, broken_segment, link};
 use crate::fetch::Fetch;
@@ -24,37 +25,88 @@ use crate::past::Past;
 use crate::reader::{Piece, Read, Reader, RequestIds, Span, Stretch};
 use crate::reason::Reason;
 use crate::report::{Finding, FundReport, LedgerReport, Place, Totals};
-use crate::survey::{Survey, Torn, survey};
-use crate::{CannotTell, Options, Progress, Stage};
+use crate::survey::{Survey, Torn, seal_of, survey};
+use crate::{CannotTell, Checked, Kind, NotChecked, Options, Progress, Stage};
 
 /// How many pieces the reader may be ahead.
 const AHEAD: usize = 4;
 
+/// Where a verification begins, and what it knows beforehand.
+pub(crate) struct Start<'a> {
+    pub(crate) folder: &'a LogFolder,
+    /// What checkpoints say about the log; read before anything else.
+    pub(crate) claims: Result<Claims<'a>, CannotTell>,
+    /// The state after the records that are not there.
+    pub(crate) replica: Replica,
+    /// Those of them that later ones look up.
+    pub(crate) earlier: BTreeMap<u64, Event>,
+    /// What bundle the log is of, and the size that it must have.
+    pub(crate) bundle: Option<(Kind, LogSize)>,
+    /// What the seal must say that is of the state.
+    pub(crate) state: Option<Seal>,
+}
+
+impl<'a> Start<'a> {
+    /// At position 0 of a log as it lies there.
+    pub(crate) fn of(folder: &'a LogFolder, options: &'a Options) -> Start<'a> {
+        Start {
+            folder,
+            claims: Claims::read(folder.beside.as_deref(), &options.trust),
+            replica: Replica::default(),
+            earlier: BTreeMap::new(),
+            bundle: None,
+            state: None,
+        }
+    }
+}
+
 /// Verifies the log in a folder.
 pub(crate) fn verify(
-    folder: &LogFolder,
+    start: Start<'_>,
     options: &Options,
     progress: &mut dyn FnMut(Progress<'_>),
 ) -> LedgerReport {
     let began = Instant::now();
-    let path = folder.path.as_path();
+    let path = start.folder.path.as_path();
+    let first = start.replica.size().get();
     let mut told = |done, total| {
         progress(Progress { folder: path, stage: Stage::Survey, done, total });
     };
-    let (survey, unlisted) = match survey(path, options.patience, &mut told) {
-        Ok(survey) => (survey, None),
-        Err(error) => (Survey::default(), Some(error)),
+    let surveyed = survey(path, first, options.patience, &mut told);
+    let nothing = || Survey::nothing(first);
+    let (claims, survey, unread) = match (start.claims, surveyed) {
+        (Ok(claims), Ok(survey)) => (claims, survey, None),
+        (Ok(claims), Err(error)) => (claims, nothing(), Some(error)),
+        (Err(error), _) => (Claims::none(&options.trust), nothing(), Some(error)),
     };
-    let mut verifier = Verifier::new(folder, &survey);
+    let total = survey.records();
+    let proven = start.earlier.len() as u64;
+    let mut verifier = Verifier {
+        folder: start.folder,
+        survey: &survey,
+        past: Past::new(&survey, start.earlier),
+        balances: Balances::of(start.replica.state()),
+        counts: Counts::default(),
+        seals: BTreeMap::new(),
+        seals_checked: 0,
+        first_recorded_at: None,
+        before: Hash::ZERO,
+        place: None,
+        bundle: start.bundle,
+        state: start.state,
+        proven,
+        claims,
+        replica: start.replica,
+    };
     let mut told = |done| {
-        progress(Progress { folder: path, stage: Stage::Verify, done, total: survey.records });
+        progress(Progress { folder: path, stage: Stage::Verify, done: done - first, total });
     };
-    let stop = match unlisted {
-        Some(error) => Err(unreadable(Position::ZERO, &error)),
+    let stop = match unread {
+        Some(error) => Err(unreadable(Position::new(first), &error)),
         None => verifier.run(&mut told),
     };
     let finding = verifier.finding(stop.err());
-    let mut report = verifier.report(folder, finding);
+    let mut report = verifier.report(finding);
     report.elapsed = began.elapsed();
     report
 }
@@ -66,6 +118,12 @@ enum Stop {
     Unreadable { position: Position, why: String },
 }
 
+impl From<Contradiction> for Stop {
+    fn from((position, reason): Contradiction) -> Stop {
+        Stop::Bad { position, reason }
+    }
+}
+
 fn unreadable(position: Position, error: &CannotTell) -> Stop {
     let why = error.to_string();
     Stop::Unreadable { position, why }
@@ -75,6 +133,12 @@ struct Verifier<'a> {
     folder: &'a LogFolder,
     survey: &'a Survey,
     replica: Replica,
+    claims: Claims<'a>,
+    bundle: Option<(Kind, LogSize)>,
+    /// What the seal says that is of the state at the start, until it is found.
+    state: Option<Seal>,
+    /// How many records came with proofs of their own.
+    proven: u64,
     past: Past<'a>,
     balances: Balances,
     counts: Counts,
@@ -89,23 +153,7 @@ struct Verifier<'a> {
     place: Option<(usize, u64)>,
 }
 
-impl<'a> Verifier<'a> {
-    fn new(folder: &'a LogFolder, survey: &'a Survey) -> Verifier<'a> {
-        Verifier {
-            folder,
-            survey,
-            replica: Replica::default(),
-            past: Past::new(survey),
-            balances: Balances::default(),
-            counts: Counts::default(),
-            seals: BTreeMap::new(),
-            seals_checked: 0,
-            first_recorded_at: None,
-            before: Hash::ZERO,
-            place: None,
-        }
-    }
-
+impl Verifier<'_> {
     fn next(&self) -> Position {
         self.replica.size().next_position()
     }
@@ -117,10 +165,15 @@ impl<'a> Verifier<'a> {
 
     /// Verifies all that is there.
     fn run(&mut self, progress: &mut dyn FnMut(u64)) -> Result<(), Stop> {
+        if !self.replica.size().is_empty() {
+            self.begin()?;
+        }
+        self.agree()?;
+        let previous = self.replica.head_hash();
         thread::scope(|scope| {
             let (pieces, from_reader) = sync_channel(AHEAD);
             let (back, spare) = sync_channel(AHEAD + 2);
-            let reader = Reader::new(self.survey, pieces, spare);
+            let reader = Reader::new(self.survey, previous, pieces, spare);
             scope.spawn(move || reader.run());
             for piece in from_reader {
                 match piece {
@@ -283,16 +336,55 @@ impl<'a> Verifier<'a> {
                     let (expected, found) = (expected.to_owned(), found.to_owned());
                     return Err(bad(Reason::OtherLedger { expected, found }));
                 }
+                self.claims.opened(opened.origin.as_str())?;
+                if let Some(key) = &opened.verifier_key {
+                    self.claims.key_named(position, key.as_str())?;
+                }
+            }
+            Event::KeyRotated(rotated) => {
+                self.claims.key_named(position, rotated.verifier_key.as_str())?;
             }
             Event::Sealed(seal) => self.compare(position, seal)?,
             _ => {}
         }
-        if self.survey.sealed.contains(&position.get()) {
+        if self.survey.sealed.contains_key(&position.get()) {
             self.balances
                 .whole(self.replica.state())
                 .map_err(|imbalance| bad(Reason::NotConserved(imbalance)))?;
             let given = (self.replica.seal(), self.replica.ends_batch());
             self.seals.insert(position.get(), given);
+        }
+        self.agree()
+    }
+
+    /// Takes the state that the records go on from as it is, if a seal among them is of it.
+    fn begin(&mut self) -> Result<(), Stop> {
+        let state = self.replica.state();
+        let last = Position::new(self.survey.first.saturating_sub(1));
+        let bad = |reason| Stop::Bad { position: last, reason };
+        let Some(given) = &self.state else {
+            return Ok(());
+        };
+        let at = self.survey.sealed.get(&last.get());
+        let at = Position::new(*at.ok_or_else(|| bad(Reason::StateNotSealed))?);
+        let mut fetch = Fetch::new(self.survey);
+        let seal = fetch.record(at).ok().flatten().and_then(seal_of);
+        let stated =
+            Hash::from_bytes(seal.ok_or_else(|| bad(Reason::StateNotSealed))?.state_digest);
+        let found = Hash::from_bytes(given.state_digest);
+        if stated != found {
+            return Err(bad(Reason::StateForged { stated, found }));
+        }
+        self.balances.whole(state).map_err(|imbalance| bad(Reason::NotConserved(imbalance)))?;
+        self.claims.begin(state)?;
+        self.seals.insert(last.get(), (self.state.take(), true));
+        Ok(())
+    }
+
+    /// Holds the checkpoints of just this size against the records.
+    fn agree(&mut self) -> Result<(), Stop> {
+        if self.claims.is_due(self.replica.size()) {
+            self.claims.check(self.replica.tree().head())?;
         }
         Ok(())
     }
@@ -364,7 +456,7 @@ impl<'a> Verifier<'a> {
             let name = name.clone();
             return Err(self.bad(Reason::SegmentName { name }));
         }
-        if self.replica.size().get() != self.survey.records {
+        if self.replica.size().get() != self.survey.end {
             let why = "the log changed while it was read: verify it again".to_owned();
             return Err(Stop::Unreadable { position, why });
         }
@@ -386,6 +478,10 @@ impl<'a> Verifier<'a> {
                 Finding::Invalid { position, reason, place }
             }
             (Some(Stop::Unreadable { position, why }), _) => Finding::Unreadable { position, why },
+            (None, torn) if let Err((position, reason)) = self.ending() => {
+                let place = torn.map(|torn| self.torn_at(torn));
+                Finding::Invalid { position, reason, place }
+            }
             (None, torn) if self.folder.has_index && self.replica.size().is_empty() => {
                 Finding::Invalid {
                     position: self.next(),
@@ -399,7 +495,19 @@ impl<'a> Verifier<'a> {
                 place: self.torn_at(torn),
             },
             (None, None) if self.replica.size().is_empty() => Finding::Empty,
-            (None, None) => Finding::Valid,
+            (None, None) => self.claims.unproven().map_or(Finding::Valid, Finding::Unproven),
+        }
+    }
+
+    /// Whether the log ends where checkpoints say that it does, or later.
+    fn ending(&self) -> Result<(), Contradiction> {
+        let size = self.replica.size();
+        self.claims.end(size)?;
+        match self.bundle {
+            Some((_, stated)) if stated < size => {
+                Err((stated.next_position(), Reason::BeyondBundle { size: stated }))
+            }
+            Some(_) | None => Ok(()),
         }
     }
 
@@ -418,29 +526,64 @@ impl<'a> Verifier<'a> {
         }
     }
 
-    fn report(&self, folder: &LogFolder, finding: Finding) -> LedgerReport {
+    fn report(&self, finding: Finding) -> LedgerReport {
         let state = self.replica.state();
         let opened = state.opened();
         let (records, head_hash) = self.right(&finding);
+        let (checkpoint, witnesses) = self.claims.summary();
+        let mut checked = self.checked(records);
+        let mut not_checked = Vec::new();
+        if self.survey.first > 0 {
+            let from = Position::new(self.survey.first);
+            not_checked.push(NotChecked::EarlierDecisions { from });
+            not_checked.push(NotChecked::EarlierUses { from });
+        }
+        self.claims.scope(self.replica.size(), &mut checked, &mut not_checked);
         let funds = state
             .funds()
             .iter()
             .map(|(_, fund)| FundReport { fund: fund.id, balances: fund.balances });
         LedgerReport {
-            folder: folder.path.clone(),
+            folder: self.folder.path.clone(),
+            bundle: self.bundle.map(|(kind, _)| kind),
+            first: Position::new(self.survey.first),
             ledger: opened.map(|opened| opened.ledger),
             origin: opened.map(|opened| opened.origin.as_str().to_owned()),
             finding,
             records,
             head_hash,
+            tree_size: LogSize::new(self.replica.tree().size()),
+            root_hash: self.replica.tree().root(),
+            checkpoint,
+            witnesses,
+            checked,
+            not_checked,
             first_recorded_at: self.first_recorded_at,
             last_recorded_at: self.first_recorded_at.map(|_| self.replica.recorded_at()),
             events: self.counts.by_name(),
             seals: self.seals_checked,
             totals: Totals::of(state),
             funds: funds.collect(),
+            accounts: Vec::new(),
             not_read: self.survey.not_read.clone(),
             elapsed: std::time::Duration::ZERO,
         }
+    }
+
+    fn checked(&self, records: LogSize) -> Vec<Checked> {
+        let records = records.get().saturating_sub(self.survey.first);
+        let mut checked = vec![Checked::Chain { records }, Checked::Decisions { records }];
+        if let Some(through) = self.survey.first.checked_sub(1).map(Position::new)
+            && self.seals_checked > 0
+        {
+            checked.push(Checked::State { through });
+        }
+        if self.proven > 0 {
+            checked.push(Checked::Inclusion { records: self.proven });
+        }
+        if self.seals_checked > 0 {
+            checked.push(Checked::Seals { seals: self.seals_checked });
+        }
+        checked
     }
 }

@@ -4,6 +4,7 @@
 use std::fmt::Debug;
 use std::str::FromStr;
 
+use bergulir_chain::note::{KeyName, SignerKey};
 use bergulir_domain::command::{
     self as c, AllocationSource, BankAccount, BankReference, Command, Evidence,
 };
@@ -35,11 +36,21 @@ pub(crate) fn bank(reference: &str) -> BankReference {
     BankReference { bank: text("BPD"), reference: text(reference), line: None }
 }
 
+/// The name of a log everywhere.
+pub(crate) fn origin(ledger: &str) -> String {
+    format!("ledger.example.go.id/{ledger}")
+}
+
+/// The key that a ledger is opened with.
+pub(crate) fn key(ledger: &str) -> SignerKey {
+    SignerKey::from_seed(KeyName::new(&origin(ledger)).unwrap(), &[7; 32]).unwrap()
+}
+
 pub(crate) fn open_ledger(ledger: &str) -> Command {
     Command::OpenLedger(c::OpenLedger {
         ledger: id(ledger),
-        origin: Origin::new(&format!("ledger.example.go.id/{ledger}")).unwrap(),
-        verifier_key: None,
+        origin: Origin::new(&origin(ledger)).unwrap(),
+        verifier_key: Some(text(&key(ledger).verifier().to_string())),
         region: id("36.03"),
         currency: Currency::Idr,
         utc_offset: UtcOffset::JAKARTA,

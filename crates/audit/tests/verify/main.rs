@@ -14,6 +14,7 @@ mod programme;
 mod damage;
 mod endings;
 mod forgery;
+mod golden;
 mod places;
 mod seals;
 mod valid;

@@ -1,0 +1,292 @@
+//! Bundles: right ones, and ones that lie.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use bergulir_audit::{
+    Checked, ExportError, Finding, Kind, LedgerReport, NotChecked, Part, Trust, Unproven, export,
+};
+use bergulir_chain::merkle::{HashSource, Levels, Prefixes, Subtree};
+use bergulir_chain::note::Note;
+use bergulir_chain::tiles::{Bundle, Resource, tiles_added};
+use bergulir_chain::{LogSize, Position, record};
+
+use crate::commands::{key, repay};
+use crate::files::{Log, SMALL};
+use crate::ledger::{Draft, chained};
+use crate::programme::{programme, small};
+use crate::scene::{Scene, checkpoint, found, report};
+
+/// A bundle of a scene, and what is said about it to those who know the key.
+fn bundle(scene: &Scene, name: &str, part: Part, since: Option<&Note>) -> PathBuf {
+    let out = scene.beside(name);
+    let exported = export(scene.path(), None, part, since, &out, &mut |_| {}).unwrap();
+    assert_eq!(exported.path, out);
+    assert_eq!(fs::read_dir(scene.path()).unwrap().count(), 3, "nothing is left over");
+    out
+}
+
+fn trusting(since: Option<Note>) -> Trust {
+    Trust { keys: vec![key("tangerang").verifier().clone()], since, ..Trust::default() }
+}
+
+#[track_caller]
+fn valid(path: &Path, trust: Trust) -> LedgerReport {
+    let report = report(path, trust);
+    assert_eq!(report.finding, Finding::Valid);
+    report
+}
+
+#[test]
+fn every_record_in_a_bundle() {
+    let drafts = small().drafts;
+    let scene = Scene::signed(&drafts);
+    // The log goes on after its checkpoint.
+    scene.sign(&checkpoint(&drafts[..30]));
+    let path = bundle(&scene, "all", Part::Log, None);
+    let report = valid(&path, trusting(None));
+    let size = LogSize::new(30);
+    assert_eq!(report.bundle, Some(Kind::Log));
+    assert_eq!((report.records, report.tree_size, report.checkpoint), (size, size, Some(size)));
+    assert!(report.checked.contains(&Checked::Root { size }));
+    assert!(report.checked.contains(&Checked::TrustedKey));
+
+    let again = export(scene.path(), None, Part::Log, None, &path, &mut |_| {});
+    assert!(matches!(again, Err(ExportError::Exists { .. })), "{again:?}");
+}
+
+#[test]
+fn a_bundle_of_a_bundle_is_the_same() {
+    let scene = Scene::signed(&programme(3).drafts);
+    let path = bundle(&scene, "all", Part::Log, None);
+    let again = path.with_file_name("again");
+    export(&path, None, Part::Log, None, &again, &mut |_| {}).unwrap();
+    for file in ["bundle", "checkpoint", "log/00000000000000000000.seg"] {
+        assert_eq!(fs::read(path.join(file)).unwrap(), fs::read(again.join(file)).unwrap());
+    }
+}
+
+#[test]
+fn a_log_that_is_not_right_is_not_exported() {
+    let drafts = small().drafts;
+    let scene = Scene::signed(&drafts);
+    let mut log = Log::of(&drafts, SMALL);
+    log.remove(20);
+    scene.write(&log);
+    let out = scene.beside("all");
+    for part in [Part::Log, Part::Tiles, Part::Range { through: None }] {
+        assert!(export(scene.path(), None, part, None, &out, &mut |_| {}).is_err());
+        assert_eq!(fs::read_dir(scene.path()).unwrap().count(), 2, "nothing is left over");
+    }
+}
+
+#[test]
+fn the_records_since_a_seal() {
+    let drafts = small().drafts;
+    let scene = Scene::signed(&drafts);
+    let path = bundle(&scene, "since", Part::Range { through: Some(Position::new(18)) }, None);
+    let report = valid(&path, trusting(None));
+    let from = Position::new(19);
+    assert_eq!(report.bundle, Some(Kind::Range { from }));
+    assert_eq!((report.first, report.records), (from, LogSize::new(drafts.len() as u64)));
+    let all = valid(scene.path(), trusting(None));
+    assert_eq!((report.totals, report.funds), (all.totals, all.funds));
+    assert_eq!((report.head_hash, report.root_hash), (all.head_hash, all.root_hash));
+    assert!(report.checked.contains(&Checked::State { through: Position::new(18) }));
+    assert!(report.not_checked.contains(&NotChecked::EarlierDecisions { from }));
+}
+
+#[test]
+fn the_newest_seal_is_where_a_range_begins_unless_it_is_said() {
+    let drafts = small().drafts;
+    let scene = Scene::signed(&drafts);
+    let path = bundle(&scene, "newest", Part::Range { through: None }, None);
+    let report = valid(&path, Trust::default());
+    assert_eq!(report.first.get(), drafts.len() as u64 - 2);
+    let missing = Part::Range { through: Some(Position::new(7)) };
+    let out = scene.beside("none");
+    let refused = export(scene.path(), None, missing, None, &out, &mut |_| {});
+    assert!(matches!(refused, Err(ExportError::NoSeal { .. })), "{refused:?}");
+}
+
+/// A ledger that undoes, after its first seal, what happened before it.
+fn undone() -> Vec<Draft> {
+    let mut ledger = programme(2);
+    let wrong = ledger.submit("maker", &repay("l1", [1_000_000, 0, 0], "r9"));
+    ledger.append_seal(ledger.seal());
+    let proposal = ledger.submit("maker", &crate::commands::propose_reversal(wrong));
+    ledger.submit("checker", &crate::commands::approve_reversal(proposal));
+    ledger.submit("maker", &repay("l1", [1_000_000, 0, 0], "r9"));
+    ledger.drafts
+}
+
+#[test]
+fn records_from_before_a_range_come_with_proofs() {
+    let drafts = undone();
+    let scene = Scene::signed(&drafts);
+    let path = bundle(&scene, "since", Part::Range { through: None }, None);
+    let report = valid(&path, trusting(None));
+    assert!(report.checked.contains(&Checked::Inclusion { records: 1 }), "{:?}", report.checked);
+    let wrong = report.first.get() - 1;
+    let file = path.join(format!("records/{wrong:020}.tlog-proof"));
+    let text = fs::read_to_string(&file).unwrap();
+
+    // Another record in its place.
+    let bytes = &chained(&drafts)[1];
+    let other = LogProofText::of(&text).with(bytes);
+    fs::write(&file, other).unwrap();
+    assert_eq!(found(&crate::scene::report(&path, Trust::default())).1, "BUNDLE_DAMAGED");
+    fs::remove_file(&file).unwrap();
+    let report = crate::scene::report(&path, Trust::default());
+    assert!(matches!(report.finding, Finding::Unreadable { .. }), "{:?}", report.finding);
+}
+
+/// A proof as text, of which the record can be changed.
+struct LogProofText<'a>(&'a str);
+
+impl<'a> LogProofText<'a> {
+    fn of(text: &'a str) -> Self {
+        LogProofText(text)
+    }
+
+    fn with(&self, record: &[u8]) -> String {
+        let mut proof = bergulir_chain::proof::LogProof::parse(self.0.as_bytes()).unwrap();
+        proof.extra = Some(record.to_vec());
+        proof.to_string()
+    }
+}
+
+#[test]
+fn a_snapshot_forged() {
+    let scene = Scene::signed(&small().drafts);
+    let path = bundle(&scene, "since", Part::Range { through: Some(Position::new(18)) }, None);
+    let file = path.join("state");
+    let bytes = fs::read(&file).unwrap();
+    let mut found_at = std::collections::BTreeMap::new();
+    for place in 0..bytes.len() {
+        let mut forged = bytes.clone();
+        forged[place] ^= 1;
+        fs::write(&file, forged).unwrap();
+        let (position, code, _) = found(&report(&path, Trust::default()));
+        assert!(position <= 18, "{code} at {position}");
+        *found_at.entry(code).or_insert(0) += 1;
+    }
+    assert!(found_at["STATE_FORGED"] > found_at["BUNDLE_DAMAGED"], "{found_at:?}");
+    assert_eq!(found_at.len(), 2, "{found_at:?}");
+}
+
+#[test]
+fn a_bundle_shows_that_the_log_goes_on_from_last_months_checkpoint() {
+    let drafts = small().drafts;
+    let scene = Scene::signed(&drafts);
+    let part = Part::Range { through: Some(Position::new(18)) };
+    let old = checkpoint(&drafts[..11]);
+    let path = bundle(&scene, "since", part, Some(&old));
+    let report = valid(&path, trusting(Some(old.clone())));
+    assert!(report.checked.contains(&Checked::Extension { from: LogSize::new(11) }));
+    // A checkpoint that lies in the range needs no proof.
+    let later = checkpoint(&drafts[..25]);
+    let report = valid(&path, trusting(Some(later)));
+    assert!(report.checked.contains(&Checked::Extension { from: LogSize::new(25) }));
+    // From elsewhere there is none.
+    let report = crate::scene::report(&path, trusting(Some(checkpoint(&drafts[..12]))));
+    let old_size = LogSize::new(12);
+    assert_eq!(report.finding, Finding::Unproven(Unproven::NoExtension { old: old_size }));
+    // History that was rewritten since.
+    let mut other = drafts.clone();
+    other[5].request_id = [0xee; 16];
+    let report = crate::scene::report(&path, trusting(Some(checkpoint(&other[..11]))));
+    let (position, code, _) = found(&report);
+    assert_eq!((position, code), (10, "NOT_EXTENDED"));
+    let refused = export(
+        scene.path(),
+        None,
+        part,
+        Some(&checkpoint(&programme(10).drafts)),
+        &scene.beside("none"),
+        &mut |_| {},
+    );
+    assert!(matches!(refused, Err(ExportError::Shrank { .. })), "{refused:?}");
+}
+
+#[test]
+fn a_bundle_that_is_not_whole_or_says_something_else_is_found() {
+    let drafts = small().drafts;
+    let scene = Scene::signed(&drafts);
+    let path = bundle(&scene, "all", Part::Log, None);
+    let rewrite = |file: &str, from: &str, to: &str| {
+        let text = fs::read_to_string(path.join(file)).unwrap();
+        fs::write(path.join(file), text.replacen(from, to, 1)).unwrap();
+        let result = found(&report(&path, Trust::default()));
+        fs::write(path.join(file), text).unwrap();
+        result.1
+    };
+    let size = format!("size {}\n", drafts.len());
+    assert_eq!(rewrite("bundle", &size, "size 30\n"), "BUNDLE_DAMAGED");
+    assert_eq!(rewrite("bundle", "go.id/tangerang", "go.id/other"), "BUNDLE_DAMAGED");
+    assert_eq!(rewrite("bundle", "kind log", "kind all"), "BUNDLE_DAMAGED");
+    assert_eq!(rewrite("checkpoint", "tangerang\n", "other\n"), "BUNDLE_DAMAGED");
+    fs::remove_file(path.join("checkpoint")).unwrap();
+    assert_eq!(found(&report(&path, Trust::default())).1, "BUNDLE_DAMAGED");
+    fs::write(path.join("checkpoint"), checkpoint(&drafts[..30]).to_string()).unwrap();
+    fs::write(
+        path.join("bundle"),
+        fs::read_to_string(path.join("bundle")).unwrap().replace(&size, "size 30\n"),
+    )
+    .unwrap();
+    let (position, code, _) = found(&report(&path, Trust::default()));
+    assert_eq!((position, code), (30, "BUNDLE_TOO_LONG"));
+    fs::write(
+        path.join("bundle"),
+        fs::read_to_string(path.join("bundle")).unwrap().replace("bundle 1", "bundle 2"),
+    )
+    .unwrap();
+    let report = report(&path, Trust::default());
+    assert!(matches!(report.finding, Finding::Unreadable { .. }), "{:?}", report.finding);
+}
+
+#[test]
+fn static_files_have_the_hashes_and_records_of_the_log() {
+    let drafts = programme(70).drafts;
+    let scene = Scene::signed(&drafts);
+    let path = bundle(&scene, "tiles", Part::Tiles, None);
+    let records = chained(&drafts);
+    let mut levels = Levels::new(Prefixes::RFC_6962);
+    for bytes in &records {
+        levels.push_hash(record::hash(bytes));
+    }
+    let size = records.len() as u64;
+    assert!(size > 512, "more than one full tile");
+    let mut files = 1;
+    for tile in tiles_added(0, size) {
+        let bytes = fs::read(path.join(Resource::Tile(tile).to_string())).unwrap();
+        let hashes: Vec<u8> = tile
+            .subtrees()
+            .flat_map(|Subtree { level, index }| {
+                *levels.hash(Subtree { level, index }).unwrap().as_bytes()
+            })
+            .collect();
+        assert_eq!(bytes, hashes, "{tile}");
+        files += 1;
+        if tile.level == 0 {
+            let bundle = Bundle { index: tile.index, width: tile.width };
+            let bytes = fs::read(path.join(bundle.to_string())).unwrap();
+            let first = usize::try_from(bundle.first()).unwrap();
+            for (place, bytes) in bundle.parse(&bytes).unwrap().enumerate() {
+                assert_eq!(bytes, records[first + place]);
+            }
+            files += 1;
+        }
+    }
+    assert_eq!(count(&path), files);
+    let note = fs::read(path.join("checkpoint")).unwrap();
+    assert_eq!(Note::parse(&note).unwrap(), checkpoint(&drafts));
+}
+
+fn count(path: &Path) -> usize {
+    let counted = fs::read_dir(path).unwrap().map(|found| {
+        let path = found.unwrap().path();
+        if path.is_dir() { count(&path) } else { 1 }
+    });
+    counted.sum()
+}

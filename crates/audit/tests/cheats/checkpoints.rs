@@ -1,0 +1,193 @@
+//! History made anew, with the signing key and without it; checkpoints and cosignatures of others.
+
+use bergulir_audit::{Checked, Finding, NotChecked, Trust, Unproven, Verdict};
+use bergulir_chain::checkpoint::Checkpoint;
+use bergulir_chain::note::{KeyName, Note};
+use bergulir_chain::{LogSize, Position};
+use bergulir_domain::Event;
+use bergulir_domain::command::Command;
+
+use crate::commands::{allocate, key, origin, rp};
+use crate::ledger::Draft;
+use crate::programme::small;
+use crate::scene::{Scene, checkpoint, cosigned, other_key, rotate, statement, two_of_three};
+
+/// History with something else at a position, and all that follows chained anew.
+fn rewritten(drafts: &[Draft], position: usize) -> Vec<Draft> {
+    let mut drafts = drafts.to_vec();
+    drafts[position].request_id = [0xee; 16];
+    drafts
+}
+
+/// History with more money put into the fund than was.
+fn richer(drafts: &[Draft]) -> Vec<Draft> {
+    let mut drafts = drafts.to_vec();
+    let Command::AllocateFund(more) = allocate("pilot", rp(2_000_000_000), "alloc") else {
+        unreachable!("it allocates");
+    };
+    drafts[2].set_event(&Event::FundAllocated(more));
+    drafts
+}
+
+/// Records of `small` without its second seal, so that what is rewritten keeps every rule.
+fn unsealed() -> Vec<Draft> {
+    let drafts = small().drafts;
+    let first_seal = drafts.iter().position(|draft| draft.principal == "system").unwrap();
+    drafts[..first_seal].to_vec()
+}
+
+fn trusting() -> Trust {
+    Trust { keys: vec![key("tangerang").verifier().clone()], ..Trust::default() }
+}
+
+#[test]
+fn the_whole_chain_rebuilt_after_an_edit_without_the_key() {
+    let drafts = unsealed();
+    let scene = Scene::signed(&drafts);
+    scene.assert_valid(trusting());
+    let last = drafts.len() as u64 - 1;
+    let forged = richer(&drafts);
+    scene.replace(&forged);
+    let (position, code, message) = scene.found(Trust::default());
+    assert_eq!((position, code), (last, "CHECKPOINT_CONTRADICTED"));
+    assert!(message.contains("from position 0 on"), "{message}");
+
+    // The checkpoint's text made right too, under the old signature or that of another key.
+    let right = statement(&forged);
+    let old = checkpoint(&drafts);
+    scene.sign(&Note::new(right.text(), old.signatures()[0].clone()).unwrap());
+    assert_eq!(scene.found_by_anyone(), (last, "CHECKPOINT_NOT_SIGNED"));
+    scene.sign(&right.sign(&other_key()).unwrap());
+    assert_eq!(scene.found_by_anyone(), (last, "CHECKPOINT_NOT_SIGNED"));
+}
+
+#[test]
+fn a_smaller_checkpoint_that_still_holds_narrows_the_place() {
+    let drafts = unsealed();
+    let scene = Scene::signed(&drafts);
+    scene.replace(&rewritten(&drafts, 12));
+    let since = Some(checkpoint(&drafts[..10]));
+    let (position, code, message) = scene.found(Trust { since, ..Trust::default() });
+    assert_eq!((position, code), (drafts.len() as u64 - 1, "CHECKPOINT_CONTRADICTED"));
+    assert!(message.contains("from position 10 on"), "{message}");
+}
+
+#[test]
+fn history_rewritten_with_the_key_against_last_months_checkpoint() {
+    let drafts = unsealed();
+    let since = checkpoint(&drafts[..10]);
+    let trust = || Trust { since: Some(since.clone()), ..trusting() };
+    Scene::signed(&drafts).assert_valid(trust());
+    let forged = richer(&drafts);
+    let scene = Scene::signed(&forged);
+    // Signed anew, it looks right to whoever comes for the first time, and the report says so.
+    scene.assert_valid(trusting());
+    assert!(scene.report(trusting()).not_checked.contains(&NotChecked::Extension));
+    let (position, code, message) = scene.found(trust());
+    assert_eq!((position, code), (9, "CHECKPOINT_CONTRADICTED"));
+    assert!(message.contains("seen earlier"), "{message}");
+
+    // Cut to what it was before last month.
+    let scene = Scene::signed(&drafts[..8]);
+    let (position, code, _) = scene.found(trust());
+    assert_eq!((position, code), (8, "RECORDS_MISSING"));
+}
+
+#[test]
+fn a_log_made_anew_under_another_key_of_its_name() {
+    let drafts = unsealed();
+    let scene = Scene::signed(&drafts);
+    let trust = Trust { keys: vec![other_key().verifier().clone()], ..Trust::default() };
+    let (position, code, _) = scene.found(trust);
+    assert_eq!((position, code), (0, "KEY_NOT_TRUSTED"));
+}
+
+#[test]
+fn the_checkpoint_of_another_ledger() {
+    let drafts = unsealed();
+    let scene = Scene::signed(&drafts);
+    let name = KeyName::new(&origin("other")).unwrap();
+    let other = Checkpoint { origin: name, ..statement(&drafts) };
+    scene.sign(&other.sign(&key("other")).unwrap());
+    let (position, code, message) = scene.found(Trust::default());
+    assert_eq!((position, code), (0, "CHECKPOINT_OF_OTHER_LOG"));
+    assert!(message.contains("ledger.example.go.id/other"), "{message}");
+}
+
+#[test]
+fn a_checkpoint_that_is_none() {
+    let drafts = unsealed();
+    let scene = Scene::signed(&drafts);
+    std::fs::write(scene.beside("checkpoint"), "no note\n").unwrap();
+    assert_eq!(scene.found_by_anyone(), (drafts.len() as u64, "CHECKPOINT_DAMAGED"));
+}
+
+#[test]
+fn a_witness_cosignature_reused() {
+    let drafts = unsealed();
+    let scene = Scene::of(&drafts);
+    scene.sign(&cosigned(cosigned(checkpoint(&drafts), 1), 3));
+    scene.assert_valid(two_of_three());
+    let report = scene.report(two_of_three());
+    let names = ["w1", "w3"].map(str::to_owned).to_vec();
+    assert_eq!(report.witnesses, names);
+    let size = LogSize::new(drafts.len() as u64);
+    assert!(report.checked.contains(&Checked::Witnesses { size, witnesses: names }));
+
+    // The second witness's cosignature is of an older checkpoint.
+    let mut note = cosigned(checkpoint(&drafts), 1);
+    let older = cosigned(checkpoint(&drafts[..15]), 2);
+    note.add(older.signatures()[1].clone()).unwrap();
+    scene.sign(&note);
+    let (position, code, message) = scene.found(two_of_three());
+    assert_eq!((position, code), (drafts.len() as u64 - 1, "COSIGNATURE_FORGED"));
+    assert!(message.contains("witness-2.example.id"), "{message}");
+}
+
+#[test]
+fn too_few_witnesses_are_no_proof_either_way() {
+    let drafts = unsealed();
+    let scene = Scene::of(&drafts);
+    scene.sign(&cosigned(checkpoint(&drafts), 1));
+    let report = scene.report(two_of_three());
+    assert_eq!(report.finding.verdict(), Verdict::CannotTell);
+    assert!(matches!(report.finding, Finding::Unproven(Unproven::NoQuorum { .. })));
+
+    // An older one with a quorum lies beside it.
+    let older = cosigned(cosigned(checkpoint(&drafts[..15]), 2), 3);
+    std::fs::write(scene.beside("checkpoint.witnessed"), older.to_string()).unwrap();
+    let report = scene.report(two_of_three());
+    assert_eq!(report.finding, Finding::Valid);
+    let from = Position::new(15);
+    assert!(report.not_checked.contains(&NotChecked::Unwitnessed { from }));
+}
+
+#[test]
+fn the_checkpoint_taken_away() {
+    let drafts = unsealed();
+    let scene = Scene::of(&drafts);
+    let report = scene.report(Trust::default());
+    assert_eq!(report.finding, Finding::Valid);
+    assert!(report.not_checked.contains(&NotChecked::NoCheckpoint));
+    let report = scene.report(trusting());
+    assert_eq!(report.finding, Finding::Unproven(Unproven::NoCheckpoint));
+}
+
+#[test]
+fn a_key_that_was_given_up_does_not_speak_for_the_log() {
+    let mut ledger = small();
+    let rotated = other_key();
+    ledger.submit("maker", &rotate(&rotated));
+    let drafts = ledger.drafts;
+    let last = drafts.len() as u64 - 1;
+    let scene = Scene::signed(&drafts);
+    assert_eq!(scene.found_by_anyone(), (last, "CHECKPOINT_NOT_SIGNED"));
+    scene.sign(&statement(&drafts).sign(&rotated).unwrap());
+    scene.assert_valid(trusting());
+    // A checkpoint from before the rotation stands by the key of its time.
+    let since = Some(checkpoint(&drafts[..10]));
+    scene.assert_valid(Trust { since, ..trusting() });
+    let since = Some(statement(&drafts[..10]).sign(&rotated).unwrap());
+    let (position, code, _) = scene.found(Trust { since, ..trusting() });
+    assert_eq!((position, code), (9, "CHECKPOINT_NOT_SIGNED"));
+}
