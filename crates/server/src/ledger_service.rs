@@ -7,11 +7,14 @@ use crate::refusal;
 use crate::resources::View;
 use crate::services::{CURRENCY, Services, parse_ledger};
 use crate::{query, seal};
-use bergulir_domain::{Command, Position, Touched};
+use bergulir_domain::ledger::Origin;
+use bergulir_domain::text::VerifierKey;
+use bergulir_domain::{Command, LedgerId, Position, Touched};
 use bergulir_engine::{Accepted, Answer, Balances, Caller, Ledger, Refusal, Slot, Terms, Work};
 use bergulir_proto::pb::ledger_service_server::LedgerService;
 use bergulir_proto::wire::{CommandRequest, Envelope, Reply, Resource, ResourceKind};
 use bergulir_proto::{pb, record};
+use std::sync::Arc;
 use std::time::Instant;
 use tonic::{Request, Response, Status, async_trait};
 use uuid::Uuid;
@@ -104,7 +107,12 @@ impl Services {
         deadline: Option<Instant>,
         resource: ResourceKind,
     ) -> Result<Reply, Status> {
-        let Envelope { ledger: id, request_id, validate_only, expected, command } = envelope;
+        let Envelope { ledger: id, request_id, validate_only, expected, mut command } = envelope;
+        if let Command::OpenLedger(opening) = &mut command
+            && opening.verifier_key.is_none()
+        {
+            opening.verifier_key = self.first_key(id, &opening.origin, validate_only).await?;
+        }
         let terms = Terms { validate_only, expected_position: expected, deadline };
         let request = bergulir_engine::Request { request_id: *request_id.as_bytes(), command };
         let command = validate_only.then(|| request.command.clone());
@@ -138,6 +146,35 @@ impl Services {
             }
             // Only `validate_only` accepts without a ledger that is open.
             Some(Slot::Broken(_)) | None => Ok(Reply::default()),
+        }
+    }
+
+    /// The key that a new ledger begins with where its caller names none: that of the node. For a
+    /// ledger that is there it is the one that it began with, so that the request sent again is the
+    /// same. A ledger that is only tried needs none.
+    async fn first_key(
+        &self,
+        id: LedgerId,
+        origin: &Origin,
+        validate_only: bool,
+    ) -> Result<Option<VerifierKey>, Status> {
+        match self.node.ledger(id) {
+            Some(Slot::Open(ledger)) => {
+                let opened = |view: &View<'_>| Ok(view.state.opened().cloned());
+                let (opened, _) = self.look(&ledger, Some(0), opened).await?;
+                Ok(opened.and_then(|opened| opened.verifier_key))
+            }
+            // Refused below.
+            Some(Slot::Broken(_)) => Ok(None),
+            None if validate_only => Ok(None),
+            None => {
+                let (node, origin) = (Arc::clone(&self.node), origin.clone());
+                let made = tokio::task::spawn_blocking(move || node.verifier_key(&origin, id));
+                let key = made.await.map_err(|error| Status::internal(error.to_string()))?;
+                let key = key.map_err(|error| refusal::no_key(id, &error))?.to_string();
+                let key = VerifierKey::new(&key);
+                key.map(Some).map_err(|error| Status::internal(error.to_string()))
+            }
         }
     }
 

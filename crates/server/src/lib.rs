@@ -1,7 +1,8 @@
 //! The gRPC services over the ledgers of one node.
 //!
 //! [`start`] opens a data directory and binds an address; [`Running::serve_until`] serves it:
-//! `LedgerService`, `QueryService` and `LogService` of `bergulir.v1`, gRPC health and reflection.
+//! `LedgerService`, `QueryService` and `LogService` of `bergulir.v1`, gRPC health and reflection;
+//! and over HTTP, if asked, each log as static files.
 
 mod batch;
 mod calls;
@@ -19,6 +20,7 @@ mod resources;
 mod seal;
 mod services;
 mod start;
+mod static_log;
 
 pub use identity::PRINCIPAL_KEY;
 pub use start::{Running, ServeError, ServerOptions, StartError, start};

@@ -36,3 +36,6 @@ pub const STOP_GRACE: Duration = Duration::from_secs(10);
 pub const KEEPALIVE_EVERY: Duration = Duration::from_secs(30);
 /// See [`KEEPALIVE_EVERY`].
 pub const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(20);
+/// Tiles and bundles that are read at a time for callers over HTTP; more wait. A bundle has up to
+/// 16 MiB.
+pub const MAX_FILES_READ: usize = 16;

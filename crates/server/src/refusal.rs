@@ -3,7 +3,7 @@
 use bergulir_chain::Position;
 use bergulir_domain::rejection::Resource;
 use bergulir_domain::{LedgerId, Rejection};
-use bergulir_engine::{OpenError, ReadError, ReadRefusal, Refusal};
+use bergulir_engine::{KeyError, OpenError, ReadError, ReadRefusal, Refusal};
 use bergulir_proto::{Described, describe};
 use std::time::Duration;
 use tonic::{Code, Status};
@@ -29,6 +29,8 @@ pub(crate) fn of_command(refusal: &Refusal, id: Option<Uuid>) -> Described {
         Refusal::ShuttingDown => say(Code::Unavailable, "SHUTTING_DOWN"),
         Refusal::OutcomeUnknown { .. } => say(Code::Unavailable, "OUTCOME_UNKNOWN"),
         Refusal::TooLong => say(Code::InvalidArgument, "RECORD_TOO_LONG"),
+        Refusal::OriginTaken { .. } => say(Code::AlreadyExists, "ORIGIN_TAKEN"),
+        Refusal::KeyNotHeld { .. } => say(Code::FailedPrecondition, "KEY_NOT_HELD"),
     }
 }
 
@@ -88,7 +90,9 @@ fn status(refusal: &Refusal, described: &Described) -> Status {
         | Refusal::DeadlineExceeded
         | Refusal::ReadOnly { .. }
         | Refusal::OutcomeUnknown { .. }
-        | Refusal::TooLong => described.status(),
+        | Refusal::TooLong
+        | Refusal::OriginTaken { .. }
+        | Refusal::KeyNotHeld { .. } => described.status(),
     }
 }
 
@@ -162,6 +166,14 @@ pub(crate) fn not_open(ledger: LedgerId, error: &OpenError) -> Status {
 pub(crate) fn no_ledger(ledger: LedgerId) -> Status {
     let message = format!("there is no ledger {ledger} on this server: open it first");
     Described::new(Code::NotFound, "LEDGER_NOT_FOUND", message).with("ledger", ledger).status()
+}
+
+/// A new ledger has no key to begin with.
+pub(crate) fn no_key(ledger: LedgerId, error: &KeyError) -> Status {
+    let message = format!("ledger {ledger} has no key to sign with: {}", with_sources(error));
+    Described::new(Code::FailedPrecondition, "NO_SIGNING_KEY", message)
+        .with("ledger", ledger)
+        .status()
 }
 
 /// The ledger has no such fund, account, ...

@@ -6,9 +6,11 @@ use crate::limits::{
     KEEPALIVE_EVERY, KEEPALIVE_TIMEOUT, MAX_CALLS_PER_CONNECTION, MAX_MESSAGE_BYTES, STOP_GRACE,
 };
 use crate::services::Services;
+use crate::static_log::{self, StaticLogs};
+use bergulir_chain::policy::Policy;
 use bergulir_domain::LedgerId;
 use bergulir_engine::clock::{Clock, SystemClock};
-use bergulir_engine::{LedgerOptions, Node, NodeError};
+use bergulir_engine::{Node, NodeError, NodeOptions};
 use bergulir_proto::pb::FILE_DESCRIPTOR_SET;
 use bergulir_proto::pb::ledger_service_server::{LedgerServiceServer, SERVICE_NAME as LEDGER};
 use bergulir_proto::pb::log_service_server::{LogServiceServer, SERVICE_NAME as LOG};
@@ -30,14 +32,16 @@ pub struct ServerOptions {
     pub data: PathBuf,
     /// Where to listen: a loopback address. Port 0 takes any that is free.
     pub listen: SocketAddr,
-    /// How each ledger runs.
-    pub ledger: LedgerOptions,
+    /// How the ledgers run: the keys that they sign with, anchors, witnesses.
+    pub node: NodeOptions,
+    /// Where to serve the logs as static files over HTTP: a loopback address. `None`: nowhere.
+    pub http: Option<SocketAddr>,
 }
 
 impl ServerOptions {
     /// The defaults for everything but where.
     pub fn new(data: impl Into<PathBuf>, listen: SocketAddr) -> ServerOptions {
-        ServerOptions { data: data.into(), listen, ledger: LedgerOptions::default() }
+        ServerOptions { data: data.into(), listen, node: NodeOptions::default(), http: None }
     }
 }
 
@@ -75,6 +79,9 @@ pub enum ServeError {
     /// The transport failed.
     #[error("the server failed: {0}")]
     Transport(#[from] tonic::transport::Error),
+    /// HTTP failed.
+    #[error("the static logs cannot be served: {0}")]
+    Http(std::io::Error),
     /// The thread that stopped the ledgers panicked.
     #[error("stopping the ledgers failed: {0}")]
     Panicked(#[from] tokio::task::JoinError),
@@ -85,31 +92,33 @@ pub enum ServeError {
 pub struct Running {
     listener: TcpListener,
     address: SocketAddr,
+    http: Option<(TcpListener, SocketAddr, StaticLogs)>,
     services: Services,
     stop: watch::Sender<bool>,
 }
 
-/// Binds the address and opens every ledger. `progress` is told the ledger, and how many of how
+/// Binds the addresses and opens every ledger. `progress` is told the ledger, and how many of how
 /// many records are replayed.
 ///
 /// # Errors
-/// If the address is not loopback or in use, or the data directory cannot be used.
+/// If an address is not loopback or in use, or the data directory cannot be used.
 pub async fn start(
     options: ServerOptions,
     progress: impl Fn(LedgerId, u64, u64) + Send + 'static,
 ) -> Result<Running, StartError> {
-    let ServerOptions { data, listen, ledger } = options;
-    if !listen.ip().to_canonical().is_loopback() {
-        return Err(StartError::NotLoopback { address: listen });
-    }
-    let failed = |source| StartError::Listen { address: listen, source };
-    let listener = TcpListener::bind(listen).await.map_err(failed)?;
-    let address = listener.local_addr().map_err(failed)?;
+    let ServerOptions { data, listen, node, http } = options;
+    let (listener, address) = bind(listen).await?;
+    let http = match http {
+        Some(http) => Some(bind(http).await?),
+        None => None,
+    };
+    // Where witnesses are asked for, what is published is what they stand for.
+    let witnessed_only = node.policy.as_ref().is_some_and(Policy::wants_witnesses);
 
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
     let node_clock = Arc::clone(&clock);
     let opening =
-        tokio::task::spawn_blocking(move || Node::open(&data, node_clock, ledger, &progress));
+        tokio::task::spawn_blocking(move || Node::open(&data, node_clock, node, &progress));
     let node = Arc::new(opening.await??);
 
     let (stop, stopping) = watch::channel(false);
@@ -120,13 +129,33 @@ pub async fn start(
     for name in [LEDGER, QUERY, LOG] {
         health.add_service(name).await;
     }
-    Ok(Running { listener, address, services: Services::new(node, clock, health, stopping), stop })
+    let http = http.map(|(listener, address)| {
+        (listener, address, StaticLogs::new(Arc::clone(&node), witnessed_only))
+    });
+    let services = Services::new(node, clock, health, stopping);
+    Ok(Running { listener, address, http, services, stop })
+}
+
+/// Listens on a loopback address, and says which one it got.
+async fn bind(address: SocketAddr) -> Result<(TcpListener, SocketAddr), StartError> {
+    if !address.ip().to_canonical().is_loopback() {
+        return Err(StartError::NotLoopback { address });
+    }
+    let failed = |source| StartError::Listen { address, source };
+    let listener = TcpListener::bind(address).await.map_err(failed)?;
+    let bound = listener.local_addr().map_err(failed)?;
+    Ok((listener, bound))
 }
 
 impl Running {
     /// Where the server listens, with the port that it got.
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Where the logs are served over HTTP, if they are.
+    pub fn http_address(&self) -> Option<SocketAddr> {
+        self.http.as_ref().map(|(_, address, _)| *address)
     }
 
     /// Serves until `shutdown` is ready. Then no more calls are taken, subscriptions end, calls in
@@ -139,9 +168,10 @@ impl Running {
         self,
         shutdown: impl Future<Output = ()> + Send,
     ) -> Result<(), ServeError> {
-        let Running { listener, services, stop, .. } = self;
+        let Running { listener, http, services, stop, .. } = self;
         let node = Arc::clone(&services.node);
         let mut stopping = services.stopping.clone();
+        let services_stopping = stopping.clone();
         let health = services.health.clone();
         let signal = async {
             shutdown.await;
@@ -152,6 +182,21 @@ impl Running {
             TcpIncoming::from(listener).with_nodelay(Some(true)),
             signal,
         );
+        let http_stopping = services_stopping.clone();
+        let files = async {
+            match http {
+                Some((listener, _, logs)) => {
+                    let served = static_log::serve(listener, logs, http_stopping).await;
+                    served.map_err(ServeError::Http)
+                }
+                None => Ok(()),
+            }
+        };
+        let serving = async {
+            let (served, files) = tokio::join!(serving, files);
+            served?;
+            files
+        };
         let grace = async {
             // Cannot fail: the sender lives in `signal`, or is gone once it has sent.
             let _ = stopping.wait_for(|stopping| *stopping).await;
@@ -165,7 +210,7 @@ impl Running {
             }
         };
         tokio::task::spawn_blocking(move || node.stop()).await?;
-        Ok(served?)
+        served
     }
 }
 

@@ -7,6 +7,8 @@ mod commands;
 mod lifecycle;
 mod log;
 mod pilot;
+mod proofs;
 mod queries;
 mod refusals;
+mod static_log;
 mod support;

@@ -1,6 +1,6 @@
 //! A server on a fresh directory, callers of it, and the commands of a small programme.
 
-use bergulir_engine::LedgerOptions;
+use bergulir_engine::{LedgerOptions, NodeOptions};
 use bergulir_proto::pb;
 use bergulir_proto::pb::command::Kind;
 use bergulir_proto::pb::ledger_service_client::LedgerServiceClient;
@@ -26,6 +26,7 @@ pub(crate) const FUND: &str = "ledgers/kab/funds/dana";
 /// A server that runs.
 pub(crate) struct Server {
     pub(crate) address: SocketAddr,
+    pub(crate) http: Option<SocketAddr>,
     pub(crate) channel: Channel,
     pub(crate) folder: PathBuf,
     stop: oneshot::Sender<()>,
@@ -38,15 +39,27 @@ impl Server {
     }
 
     pub(crate) async fn with(folder: &Path, ledger: LedgerOptions) -> Server {
-        let options =
-            ServerOptions { ledger, ..ServerOptions::new(folder, "127.0.0.1:0".parse().unwrap()) };
+        let listen = "127.0.0.1:0".parse().unwrap();
+        Server::run(ServerOptions { node: ledger.into(), ..ServerOptions::new(folder, listen) })
+            .await
+    }
+
+    /// One that serves its logs over HTTP too.
+    pub(crate) async fn with_http(folder: &Path, node: NodeOptions) -> Server {
+        let listen: SocketAddr = "127.0.0.1:0".parse().unwrap();
+        let http = Some(listen);
+        Server::run(ServerOptions { node, http, ..ServerOptions::new(folder, listen) }).await
+    }
+
+    async fn run(options: ServerOptions) -> Server {
+        let folder = options.data.clone();
         let running = start(options, |_, _, _| {}).await.unwrap();
-        let address = running.address();
+        let (address, http) = (running.address(), running.http_address());
         let (stop, stopped) = oneshot::channel();
         let task = tokio::spawn(running.serve_until(async {
             let _ = stopped.await;
         }));
-        Server { address, channel: connect(address).await, folder: folder.to_owned(), stop, task }
+        Server { address, http, channel: connect(address).await, folder, stop, task }
     }
 
     /// Asks the server to stop; it does so in the task that is returned.

@@ -1,0 +1,161 @@
+//! Each log as static files over HTTP, after C2SP `tlog-tiles`: what clients that others wrote read.
+//!
+//! The prefix of a log is its origin. The files are made from the index and the log when they are
+//! asked for; that they never change is why they can be kept.
+
+use crate::limits::MAX_FILES_READ;
+use axum::Router;
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use axum::response::{IntoResponse as _, Response};
+use axum::routing::get;
+use bergulir_chain::tiles::Resource;
+use bergulir_domain::LedgerId;
+use bergulir_engine::{Ledger, Node, ProofRefusal, SignedCheckpoint, Slot};
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::future::IntoFuture as _;
+use std::sync::{Arc, Mutex, PoisonError};
+use tokio::net::TcpListener;
+use tokio::sync::{Semaphore, watch};
+
+const TEXT: &str = "text/plain; charset=utf-8";
+const BYTES: &str = "application/octet-stream";
+/// For what never changes: a tile or a bundle of this name.
+const FOR_EVER: &str = "public, max-age=31536000, immutable";
+/// For what may be there soon, or be another soon.
+const NOT_KEPT: &str = "no-cache";
+
+/// The logs of a node.
+#[derive(Clone)]
+pub(crate) struct StaticLogs {
+    node: Arc<Node>,
+    /// Show the newest checkpoint that a quorum of witnesses cosigned, and no newer one.
+    witnessed_only: bool,
+    /// Origins never change, and so are asked for once.
+    origins: Arc<Mutex<BTreeMap<LedgerId, Arc<str>>>>,
+    /// Room to read files in.
+    room: Arc<Semaphore>,
+}
+
+impl StaticLogs {
+    pub(crate) fn new(node: Arc<Node>, witnessed_only: bool) -> StaticLogs {
+        let room = Arc::new(Semaphore::new(MAX_FILES_READ));
+        StaticLogs { node, witnessed_only, origins: Arc::default(), room }
+    }
+
+    /// Every log that is open, by its ledger's name.
+    async fn logs(&self) -> Vec<(Arc<str>, Arc<Ledger>)> {
+        let mut logs = Vec::new();
+        for (_, slot) in self.node.ledgers() {
+            let Slot::Open(ledger) = slot else { continue };
+            if let Some(origin) = self.origin(&ledger).await {
+                logs.push((origin, ledger));
+            }
+        }
+        logs
+    }
+
+    async fn origin(&self, ledger: &Ledger) -> Option<Arc<str>> {
+        let known = || self.origins.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(origin) = known().get(&ledger.id()) {
+            return Some(Arc::clone(origin));
+        }
+        let opened = ledger
+            .read(None, |state, _| state.opened().map(|opened| Arc::from(opened.origin.as_str())))
+            .await;
+        let origin: Arc<str> = opened.ok()??;
+        known().insert(ledger.id(), Arc::clone(&origin));
+        Some(origin)
+    }
+
+    /// The log and the file in it that a path leads to.
+    async fn find(&self, path: &str) -> Option<(Arc<Ledger>, Resource)> {
+        self.logs().await.into_iter().find_map(|(origin, ledger)| {
+            let file = path.strip_prefix(&*origin)?.strip_prefix('/')?;
+            Some((ledger, file.parse().ok()?))
+        })
+    }
+
+    /// The checkpoint to show.
+    async fn checkpoint(
+        &self,
+        ledger: &Ledger,
+    ) -> Result<Option<Arc<SignedCheckpoint>>, ProofRefusal> {
+        if self.witnessed_only {
+            return Ok(ledger.witnessed_checkpoint());
+        }
+        ledger.checkpoint(None).await.map(Some)
+    }
+}
+
+/// Serves the logs until the server stops.
+pub(crate) async fn serve(
+    listener: TcpListener,
+    logs: StaticLogs,
+    mut stopping: watch::Receiver<bool>,
+) -> std::io::Result<()> {
+    let router = Router::new().route("/", get(list)).route("/{*path}", get(file)).with_state(logs);
+    let stopped = async move {
+        // If the sender is gone the server is, too.
+        let _ = stopping.wait_for(|stopping| *stopping).await;
+    };
+    axum::serve(listener, router).with_graceful_shutdown(stopped).into_future().await
+}
+
+/// A line for each log: its origin, and the size of its checkpoint.
+async fn list(State(logs): State<StaticLogs>) -> Response {
+    let mut lines = String::new();
+    for (origin, ledger) in logs.logs().await {
+        let _ = match logs.checkpoint(&ledger).await {
+            Ok(Some(signed)) => writeln!(lines, "{origin} {}", signed.checkpoint.size),
+            Ok(None) | Err(_) => writeln!(lines, "{origin} -"),
+        };
+    }
+    answer(StatusCode::OK, TEXT, NOT_KEPT, lines)
+}
+
+async fn file(State(logs): State<StaticLogs>, Path(path): Path<String>) -> Response {
+    let Some((ledger, resource)) = logs.find(&path).await else {
+        return missing("there is no such file; / lists the logs\n");
+    };
+    if resource == Resource::Checkpoint {
+        return match logs.checkpoint(&ledger).await {
+            Ok(Some(signed)) => answer(StatusCode::OK, TEXT, NOT_KEPT, signed.note.to_string()),
+            Ok(None) => missing("no checkpoint is cosigned by a quorum of witnesses yet\n"),
+            Err(refusal) => failed(&refusal),
+        };
+    }
+    // The semaphore is never closed.
+    let _room = logs.room.acquire().await;
+    let read = tokio::task::spawn_blocking(move || match resource {
+        Resource::Tile(tile) => ledger.tile(tile),
+        Resource::Bundle(bundle) => ledger.bundle(bundle),
+        Resource::Checkpoint => Ok(None),
+    });
+    match read.await {
+        Ok(Ok(Some(bytes))) => answer(StatusCode::OK, BYTES, FOR_EVER, bytes),
+        Ok(Ok(None)) => missing("the log does not reach so far\n"),
+        Ok(Err(refusal)) => failed(&refusal),
+        Err(panicked) => failed(&panicked),
+    }
+}
+
+fn missing(why: &'static str) -> Response {
+    answer(StatusCode::NOT_FOUND, TEXT, NOT_KEPT, why)
+}
+
+fn failed(why: &dyn std::error::Error) -> Response {
+    tracing::warn!(%why, "a file of a log cannot be served");
+    answer(StatusCode::SERVICE_UNAVAILABLE, TEXT, NOT_KEPT, format!("{why}\n"))
+}
+
+fn answer(
+    status: StatusCode,
+    kind: &'static str,
+    kept: &'static str,
+    body: impl Into<axum::body::Body>,
+) -> Response {
+    (status, [(CONTENT_TYPE, kind), (CACHE_CONTROL, kept)], body.into()).into_response()
+}

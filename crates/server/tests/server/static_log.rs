@@ -1,0 +1,222 @@
+//! The logs over HTTP, as clients that others wrote read them.
+
+use crate::proofs::{records, tree};
+use crate::support::*;
+use bergulir_chain::checkpoint::Checkpoint;
+use bergulir_chain::merkle::Levels;
+use bergulir_chain::note::{CosignerKey, KeyName, Note};
+use bergulir_chain::policy::Policy;
+use bergulir_chain::tiles::{Bundle, Tile, bundles_added, tiles_added};
+use bergulir_engine::NodeOptions;
+use bergulir_proto::pb;
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+
+const ORIGIN: &str = "ledger.example.go.id/kab";
+
+struct File {
+    status: u16,
+    headers: BTreeMap<String, String>,
+    body: Vec<u8>,
+}
+
+async fn get(address: SocketAddr, path: &str) -> File {
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    let request = format!("GET {path} HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).await.unwrap();
+    let end = answer.windows(4).position(|four| four == b"\r\n\r\n").unwrap();
+    let head = String::from_utf8(answer[..end].to_vec()).unwrap();
+    let mut lines = head.split("\r\n");
+    let status = lines.next().unwrap().split(' ').nth(1).unwrap().parse().unwrap();
+    let headers = lines.map(|line| {
+        let (name, value) = line.split_once(": ").unwrap();
+        (name.to_ascii_lowercase(), value.to_owned())
+    });
+    File { status, headers: headers.collect(), body: answer[end + 4..].to_vec() }
+}
+
+/// A log of exactly so many records.
+async fn log_of(server: &Server, size: u32) {
+    server.post("maker", open_ledger("kab")).await.unwrap();
+    let items = (1..size).map(|n| item(register(n))).collect();
+    server.batch("maker", batch(pb::BatchMode::Independent, items)).await.unwrap();
+    assert_eq!(server.size().await, u64::from(size));
+    covering(server, size.into()).await;
+}
+
+async fn covering(server: &Server, size: u64) {
+    let request = pb::GetCheckpointRequest { ledger: KAB.to_owned(), min_log_size: Some(size) };
+    server.logs().get_checkpoint(request).await.unwrap();
+}
+
+/// A file of the log, which must be there, and may be kept for ever.
+async fn there(address: SocketAddr, path: impl std::fmt::Display) -> Vec<u8> {
+    let file = get(address, &format!("/{ORIGIN}/{path}")).await;
+    assert_eq!(file.status, 200, "{path}");
+    assert_eq!(file.headers["content-type"], "application/octet-stream");
+    assert!(file.headers["cache-control"].contains("immutable"));
+    file.body
+}
+
+async fn checkpoint(address: SocketAddr) -> Note {
+    let file = get(address, &format!("/{ORIGIN}/checkpoint")).await;
+    assert_eq!(file.status, 200);
+    assert_eq!(file.headers["content-type"], "text/plain; charset=utf-8");
+    assert_eq!(file.headers["cache-control"], "no-cache");
+    Note::parse(&file.body).unwrap()
+}
+
+fn expected(tile: Tile, tree: &mut Levels) -> Vec<u8> {
+    tile.read(tree).unwrap()
+}
+
+#[tokio::test]
+async fn every_tile_and_bundle_of_a_log_is_served() {
+    const SIZE: u64 = 700;
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::with_http(folder.path(), NodeOptions::default()).await;
+    log_of(&server, 700).await;
+    let http = server.http.unwrap();
+    let records = records(&server).await;
+    let mut tree = tree(&records);
+    let head = Checkpoint::parse_unverified(checkpoint(http).await.text()).unwrap().head();
+    assert_eq!(head, tree.head());
+
+    for tile in tiles_added(0, SIZE) {
+        assert_eq!(there(http, tile).await, expected(tile, &mut tree), "{tile}");
+    }
+    let whole = |bundle: Bundle, bytes: &[u8]| {
+        let first = usize::try_from(bundle.first()).unwrap();
+        let expected = &records[first..first + usize::from(bundle.width)];
+        assert!(bundle.parse(bytes).unwrap().eq(expected.iter().map(Vec::as_slice)), "{bundle}");
+    };
+    for bundle in bundles_added(0, SIZE) {
+        whole(bundle, &there(http, bundle).await);
+    }
+    // Of older sizes too, as they were.
+    for size in [1, 2, 255, 256, 257, 511, 699] {
+        for tile in tiles_added(0, size) {
+            assert_eq!(there(http, tile).await, expected(tile, &mut tree), "{tile}");
+        }
+        for bundle in bundles_added(0, size) {
+            whole(bundle, &there(http, bundle).await);
+        }
+    }
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn what_is_not_there_is_not_found() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::with_http(folder.path(), NodeOptions::default()).await;
+    let http = server.http.unwrap();
+    assert_eq!(get(http, "/").await.body, b"");
+    log_of(&server, 300).await;
+    let list = get(http, "/").await;
+    assert_eq!(String::from_utf8(list.body).unwrap(), format!("{ORIGIN} 300\n"));
+    for path in [
+        "tile/0/001",
+        "tile/0/001.p/45",
+        "tile/0/002.p/1",
+        "tile/1/000",
+        "tile/1/000.p/2",
+        "tile/2/000.p/1",
+        "tile/7/000.p/1",
+        "tile/8/000.p/1",
+        "tile/0/000.p/0",
+        "tile/0/000.p/256",
+        "tile/0/0",
+        "tile/entries/001",
+        "tile/entries/001.p/45",
+        "tile/entries/x001/000",
+        "tile/entries/../checkpoint",
+        "Checkpoint",
+        "checkpoint/",
+        "",
+    ] {
+        let file = get(http, &format!("/{ORIGIN}/{path}")).await;
+        assert_eq!(file.status, 404, "{path}");
+        assert_eq!(file.headers["cache-control"], "no-cache", "{path}");
+    }
+    for path in ["/checkpoint", "/ledger.example.go.id/other/checkpoint", "/kab/checkpoint"] {
+        assert_eq!(get(http, path).await.status, 404, "{path}");
+    }
+    assert_eq!(there(http, "tile/0/001.p/44").await.len(), 44 * 32);
+    server.stop().await;
+}
+
+/// Their reader authenticates each tile that it reads against the root.
+#[tokio::test]
+async fn a_client_that_others_wrote_reads_and_proves_the_log() {
+    struct Served(BTreeMap<String, Vec<u8>>);
+    impl tlog_tiles::TileReader for Served {
+        fn height(&self) -> u8 {
+            8
+        }
+        fn read_tiles(
+            &self,
+            tiles: &[tlog_tiles::Tile],
+        ) -> Result<Vec<Vec<u8>>, tlog_tiles::Error> {
+            Ok(tiles.iter().map(|tile| self.0[&tile.path()].clone()).collect())
+        }
+        fn save_tiles(&self, _: &[tlog_tiles::Tile], _: &[Vec<u8>]) {}
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::with_http(folder.path(), NodeOptions::default()).await;
+    log_of(&server, 600).await;
+    let http = server.http.unwrap();
+    let note = checkpoint(http).await;
+    let head = tlog_tiles::Checkpoint::from_bytes(note.text().as_bytes()).unwrap();
+    assert_eq!((head.origin(), head.size()), (ORIGIN, 600));
+    let mut served = BTreeMap::new();
+    for tile in tiles_added(0, head.size()) {
+        let path = tile.to_string().replacen("tile/", "tile/8/", 1);
+        served.insert(path, there(http, tile).await);
+    }
+    let served = Served(served);
+    let reader = tlog_tiles::TileHashReader::new(head.size(), *head.hash(), &served);
+    let records = records(&server).await;
+    for index in [0, 255, 256, 511, 512, 599] {
+        let path = tlog_tiles::prove_record(head.size(), index, &reader).unwrap();
+        let leaf = tlog_tiles::record_hash(&records[usize::try_from(index).unwrap()]);
+        tlog_tiles::check_record(&path, head.size(), *head.hash(), index, leaf).unwrap();
+    }
+    server.stop().await;
+}
+
+/// Where witnesses are asked for, nothing is shown that they do not stand for.
+#[tokio::test]
+async fn a_policy_holds_back_what_is_not_witnessed() {
+    let witness = CosignerKey::from_seed(KeyName::new("auditor.example/w1").unwrap(), &[5; 32]);
+    let witness = witness.unwrap().verifier().to_string();
+    // It has no address, and so is never asked.
+    let policy = format!("witness w1 {witness}\nquorum w1\n");
+    let policy = Policy::parse(policy.as_bytes()).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let node = NodeOptions { policy: Some(policy), ..NodeOptions::default() };
+    let server = Server::with_http(folder.path(), node).await;
+    log_of(&server, 3).await;
+    let http = server.http.unwrap();
+    let file = get(http, &format!("/{ORIGIN}/checkpoint")).await;
+    assert_eq!(file.status, 404);
+    assert!(String::from_utf8_lossy(&file.body).contains("quorum"));
+    assert_eq!(get(http, "/").await.body, format!("{ORIGIN} -\n").into_bytes());
+    assert_eq!(there(http, "tile/0/000.p/3").await.len(), 96);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_stop_ends_http_too() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::with_http(folder.path(), NodeOptions::default()).await;
+    let http = server.http.unwrap();
+    // A connection that says nothing does not keep the server.
+    let idle = TcpStream::connect(http).await.unwrap();
+    tokio::time::timeout(std::time::Duration::from_secs(8), server.stop()).await.unwrap();
+    assert!(TcpStream::connect(http).await.is_err());
+    drop(idle);
+}
