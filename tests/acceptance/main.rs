@@ -2,11 +2,14 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+mod bundle;
 mod damage;
 mod demo;
 mod index;
 mod kill;
 mod layering;
 mod pilot;
+mod proofs;
 mod readme;
 mod support;
+mod witness;

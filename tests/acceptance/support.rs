@@ -5,7 +5,8 @@ use bergulir_proto::pb::ledger_service_client::LedgerServiceClient;
 use bergulir_proto::pb::log_service_client::LogServiceClient;
 use bergulir_proto::pb::{self, Receipt};
 use bergulir_proto::wire::{self, RequestParts};
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
 use std::path::Path;
 use std::process::{Child, ChildStdout, Output, Stdio};
 use tonic::metadata::MetadataValue;
@@ -38,10 +39,12 @@ pub fn last_json(output: &Output) -> serde_json::Value {
     })
 }
 
-/// A running server; killed when dropped.
+/// A running server or witness; killed when dropped.
 pub struct Server {
     child: Child,
     pub address: String,
+    /// What it printed before it was ready.
+    pub printed: Vec<String>,
     // Kept open: a server whose output nobody can read may stumble over it.
     _stdout: BufReader<ChildStdout>,
 }
@@ -49,19 +52,25 @@ pub struct Server {
 impl Server {
     /// Starts a server on a data directory and waits until it is ready.
     pub fn start(data: &Path) -> Server {
-        let mut child = bergulir(["serve", "--listen", "127.0.0.1:0", "--data"])
-            .arg(data)
+        Server::run(["serve", "--data", data.to_str().unwrap()])
+    }
+
+    /// Starts something that listens and waits until it is ready.
+    pub fn run<'a>(args: impl IntoIterator<Item = &'a str>) -> Server {
+        let mut child = bergulir(args)
+            .args(["--listen", "127.0.0.1:0"])
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
             .spawn()
             .unwrap();
         let mut stdout = BufReader::new(child.stdout.take().unwrap());
-        let mut line = String::new();
+        let (mut line, mut printed) = (String::new(), Vec::new());
         while stdout.read_line(&mut line).unwrap() > 0 {
             if let Some(address) = line.trim().strip_prefix("listening on ") {
                 let address = address.to_owned();
-                return Server { child, address, _stdout: stdout };
+                return Server { child, address, printed, _stdout: stdout };
             }
+            printed.push(line.trim().to_owned());
             line.clear();
         }
         panic!("the server ended before it was ready: {:?}", child.wait());
@@ -73,6 +82,18 @@ impl Server {
         self.child.wait().unwrap();
     }
 
+    /// SIGTERM, and how it ended.
+    pub fn stop(mut self) -> std::process::ExitStatus {
+        let id = rustix::process::Pid::from_child(&self.child);
+        rustix::process::kill_process(id, rustix::process::Signal::TERM).unwrap();
+        self.child.wait().unwrap()
+    }
+
+    /// One request over HTTP/1.1, with its answer.
+    pub fn http(&self, method: &str, path: &str, body: &[u8]) -> HttpAnswer {
+        http(&self.address, method, path, body)
+    }
+
     pub async fn client(&self, principal: &str) -> Client {
         let endpoint = Endpoint::from_shared(format!("http://{}", self.address)).unwrap();
         let channel = endpoint.connect().await.unwrap();
@@ -81,6 +102,39 @@ impl Server {
             ledger: LedgerServiceClient::with_interceptor(channel.clone(), principal.clone()),
             log: LogServiceClient::with_interceptor(channel, principal),
         }
+    }
+}
+
+/// One request over HTTP/1.1, with its answer.
+pub fn http(address: &str, method: &str, path: &str, body: &[u8]) -> HttpAnswer {
+    let mut stream = TcpStream::connect(address).unwrap();
+    let length = body.len();
+    let head = format!(
+        "{method} {path} HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\
+         Content-Length: {length}\r\n\r\n"
+    );
+    stream.write_all(head.as_bytes()).unwrap();
+    // What is too long may be refused before it is read.
+    let _ = stream.write_all(body);
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).unwrap();
+    let end = answer.windows(4).position(|four| four == b"\r\n\r\n").unwrap();
+    let head = String::from_utf8(answer[..end].to_vec()).unwrap().to_ascii_lowercase();
+    let status = head.split(' ').nth(1).unwrap().parse().unwrap();
+    HttpAnswer { status, head, body: answer[end + 4..].to_vec() }
+}
+
+/// What came back over HTTP.
+pub struct HttpAnswer {
+    pub status: u16,
+    /// The status line and the headers, in lower case.
+    pub head: String,
+    pub body: Vec<u8>,
+}
+
+impl HttpAnswer {
+    pub fn text(&self) -> &str {
+        std::str::from_utf8(&self.body).unwrap()
     }
 }
 

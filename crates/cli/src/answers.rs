@@ -170,6 +170,98 @@ impl Answer for pb::GetRecordResponse {
     }
 }
 
+impl Answer for pb::GetCheckpointResponse {
+    const MESSAGE: &'static str = "GetCheckpointResponse";
+    fn show(&self, page: &mut Page) {
+        if let Some(checkpoint) = &self.checkpoint {
+            page.facts("Titik periksa / Checkpoint", &checkpoint_facts(checkpoint));
+        }
+        match &self.witnessed {
+            Some(witnessed) => {
+                page.facts("Disaksikan / Witnessed", &checkpoint_facts(witnessed));
+            }
+            None => page.line("Disaksikan / Witnessed: belum ada / none yet"),
+        }
+        for checkpoint in [&self.checkpoint, &self.witnessed].into_iter().flatten() {
+            page.line(format_args!("\n{}", checkpoint.note.trim_end()));
+        }
+    }
+}
+
+fn checkpoint_facts(checkpoint: &pb::Checkpoint) -> [(&'static str, String); 3] {
+    [
+        ("Log / Origin", checkpoint.origin.clone()),
+        ("Jumlah catatan / Records", count(checkpoint.log_size)),
+        ("Akar / Root hash", hex(&checkpoint.root_hash)),
+    ]
+}
+
+/// Under which checkpoint a proof is.
+fn under(checkpoint: Option<&pb::Checkpoint>) -> String {
+    checkpoint.map_or_else(
+        || "tidak ada / none of this size".to_owned(),
+        |checkpoint| format!("{} ({})", count(checkpoint.log_size), checkpoint.origin),
+    )
+}
+
+fn path(page: &mut Page, hashes: &[Vec<u8>]) {
+    let rows = (0_usize..).zip(hashes).map(|(number, hash)| vec![number.to_string(), hex(hash)]);
+    page.rows(&["No.", "Jalur / Path"], 2, rows);
+}
+
+impl Answer for pb::GetInclusionProofResponse {
+    const MESSAGE: &'static str = "GetInclusionProofResponse";
+    fn show(&self, page: &mut Page) {
+        page.facts(
+            "Bukti catatan / Proof of a record",
+            &[
+                ("Posisi / Position", self.position.to_string()),
+                ("Sidik catatan / Record hash", hex(&self.record_hash)),
+                ("Jumlah catatan / Log size", count(self.log_size)),
+                ("Akar / Root hash", hex(&self.root_hash)),
+                ("Titik periksa / Checkpoint", under(self.checkpoint.as_ref())),
+            ],
+        );
+        path(page, &self.path);
+    }
+}
+
+impl Answer for pb::GetConsistencyProofResponse {
+    const MESSAGE: &'static str = "GetConsistencyProofResponse";
+    fn show(&self, page: &mut Page) {
+        page.facts(
+            "Bukti hanya bertambah / Proof of extension",
+            &[
+                ("Dari jumlah / From log size", count(self.from_log_size)),
+                ("Dari akar / From root hash", hex(&self.from_root_hash)),
+                ("Ke jumlah / To log size", count(self.to_log_size)),
+                ("Ke akar / To root hash", hex(&self.to_root_hash)),
+                ("Titik periksa / Checkpoint", under(self.checkpoint.as_ref())),
+            ],
+        );
+        path(page, &self.path);
+    }
+}
+
+impl Answer for pb::GetBalanceProofResponse {
+    const MESSAGE: &'static str = "GetBalanceProofResponse";
+    fn show(&self, page: &mut Page) {
+        let present = if self.present { "ada / present" } else { "tidak ada / absent" };
+        page.facts(
+            "Bukti saldo / Proof of balances",
+            &[
+                ("Saldo / Balances", present.to_owned()),
+                ("Sampai posisi / Through position", self.through.to_string()),
+                ("Disegel di / Sealed at", self.sealed_at.to_string()),
+                ("Akar saldo / Balance root", hex(&self.balance_root)),
+                ("Jumlah daun / Leaves", count(self.leaves)),
+                ("Titik periksa / Checkpoint", under(self.checkpoint.as_ref())),
+            ],
+        );
+        page.line("Periksa dengan / Check it with: bergulir proof verify FILE --key VKEY");
+    }
+}
+
 impl Answer for pb::SubmitBatchResponse {
     const MESSAGE: &'static str = "SubmitBatchResponse";
     fn show(&self, page: &mut Page) {
@@ -257,5 +349,9 @@ mod tests {
         check::<pb::GetTrialBalanceResponse>();
         check::<pb::GetHeadResponse>();
         check::<pb::GetRecordResponse>();
+        check::<pb::GetCheckpointResponse>();
+        check::<pb::GetInclusionProofResponse>();
+        check::<pb::GetConsistencyProofResponse>();
+        check::<pb::GetBalanceProofResponse>();
     }
 }

@@ -1,20 +1,21 @@
-//! `bergulir audit`: verifies a log offline, without the server and without trusting it.
+//! `bergulir audit`: verifies a log offline, without the server and without trusting it, and takes
+//! along what that needs.
 
-use std::path::{Path, PathBuf};
+mod export;
+mod files;
+mod verify;
 
-use bergulir_audit::{
-    CannotTell, Finding, LedgerReport, Options, PassedOver, Stage, Verdict, Verification,
-};
-use bergulir_domain::LedgerId;
+use bergulir_audit::Stage;
 use clap::{Args, Subcommand};
-use serde::Serialize;
-use serde_json::json;
 
 use crate::failure::Failure;
-use crate::output::{self, Page, count, exact, rupiah};
-use crate::progress::Bar;
+use crate::witness::{self, WitnessArgs};
+use export::ExportArgs;
+use verify::VerifyArgs;
 
-/// Verify a ledger offline
+pub(crate) use verify::{show, verify};
+
+/// Verify a ledger offline, and take along what that needs
 #[derive(Debug, Args)]
 pub(crate) struct AuditArgs {
     #[command(subcommand)]
@@ -23,230 +24,47 @@ pub(crate) struct AuditArgs {
 
 #[derive(Debug, Subcommand)]
 enum AuditCommand {
-    /// Read a log as bytes and check everything again: frames, the chain, every decision, every
-    /// balance, every seal
+    /// Read a log or a bundle as bytes and check everything again: frames, the chain, the tree,
+    /// signatures, every decision, every balance, every seal
     ///
     /// Needs no server, no index and no network, takes no lock, and changes nothing; a server may
-    /// run meanwhile. Ends with 0: valid; 1: invalid, with the first bad position and why;
-    /// 2: could not tell, as with a torn last frame.
+    /// run meanwhile. It says what it checked and what it could not. Ends with 0: valid; 1: invalid,
+    /// with the first bad position and why; 2: could not tell, as with a torn last frame or too few
+    /// witnesses.
     ///
-    /// Example:
+    /// Examples:
     ///   bergulir audit verify ./data
+    ///   bergulir audit verify ./bundle --key KEY --policy witnesses.txt --since last.checkpoint
     #[command(verbatim_doc_comment)]
-    Verify {
-        /// A data directory, a ledger's folder or a log folder
-        #[arg(value_name = "DIR")]
-        path: PathBuf,
-        /// Only this ledger
-        #[arg(long, value_parser = bergulir_proto::name::ledger_id)]
-        ledger: Option<LedgerId>,
-    },
-}
-
-/// What a verification found, for programs. Amounts are exact decimals; totals are net of
-/// reversals and returns.
-#[derive(Debug, Serialize)]
-struct Found {
-    ledger: Option<String>,
-    origin: Option<String>,
-    valid: bool,
-    verified: bool,
-    verdict: &'static str,
-    records: u64,
-    head_hash: String,
-    seals: u64,
-    cooperatives: u64,
-    accounts: u64,
-    loans: u64,
-    allocated: String,
-    disbursed: String,
-    granted: String,
-    principal_repaid: String,
-    interest_received: String,
-    late_fees_received: String,
-    available: String,
-    committed: String,
-    outstanding: String,
-    cash: String,
-    position: Option<u64>,
-    reason: Option<String>,
-    place: Option<String>,
-    elapsed_seconds: f64,
+    Verify(VerifyArgs),
+    /// Write a bundle that an auditor can take along, or the log as static files
+    ///
+    /// It goes up to the ledger's newest checkpoint, and appears under its name only when it is
+    /// whole. `bergulir audit verify` checks it, and so does anyone who read docs/format.md.
+    ///
+    /// Examples:
+    ///   bergulir audit export --data ./data --out ./bundle
+    ///   bergulir audit export --address 127.0.0.1:7447 --ledger tangerang --out ./bundle
+    ///   bergulir audit export --data ./data --out ./this-month --from-seal --since last.checkpoint
+    ///   bergulir audit export --data ./data --out ./sukamaju --cooperative sukamaju
+    #[command(verbatim_doc_comment)]
+    Export(ExportArgs),
+    Witness(WitnessArgs),
 }
 
 pub(crate) fn run(args: AuditArgs, json: bool) -> Result<(), Failure> {
-    let AuditCommand::Verify { path, ledger } = args.command;
-    let Verification { ledgers: reports, passed_over } =
-        verify(&path, ledger).map_err(Failure::could_not)?;
-    let mut worst = Verdict::Valid;
-    for report in &reports {
-        worst = worst.max(report.finding.verdict());
-        if json {
-            let found = serde_json::to_string(&found(report))
-                .expect("a struct of texts and numbers is always JSON");
-            output::line(found)?;
-        } else {
-            let mut page = Page::default();
-            show(&mut page, report);
-            page.print()?;
-        }
-    }
-    show_passed_over(&passed_over, json)?;
-    match worst {
-        Verdict::Valid => Ok(()),
-        Verdict::Invalid => Err(Failure::Invalid),
-        Verdict::CannotTell => Err(Failure::CouldNotTell(
-            "it could not be told whether the ledger is valid; see above".to_owned(),
-        )),
+    match args.command {
+        AuditCommand::Verify(args) => verify::run(&args, json),
+        AuditCommand::Export(args) => export::run(&args, json),
+        AuditCommand::Witness(args) => witness::run(args),
     }
 }
 
-/// Verifies what lies at that path, with a bar if it takes long.
-pub(crate) fn verify(path: &Path, ledger: Option<LedgerId>) -> Result<Verification, CannotTell> {
-    let options = Options { ledger, ..Options::default() };
-    let mut bar = Bar::patient();
-    let found = bergulir_audit::verify(path, &options, &mut |progress| {
-        let what = match progress.stage {
-            Stage::Survey => "mencari / surveying (bytes)",
-            Stage::Verify => "memeriksa / verifying (records)",
-        };
-        bar.tell(what, progress.done, progress.total);
-    });
-    bar.done();
-    found
-}
-
-/// Says what lies among the ledgers and is none: to programs in one line beside the answer.
-fn show_passed_over(passed_over: &[PassedOver], json: bool) -> Result<(), Failure> {
-    if passed_over.is_empty() {
-        return Ok(());
-    }
-    if json {
-        let each = passed_over
-            .iter()
-            .map(|one| json!({"path": one.path.display().to_string(), "why": one.why.to_string()}));
-        eprintln!("{}", json!({"passed_over": each.collect::<Vec<_>>()}));
-        return Ok(());
-    }
-    let mut page = Page::default();
-    for one in passed_over {
-        page.line(format_args!("Dilewati / Passed over: {one}"));
-    }
-    page.print()
-}
-
-/// Whether a finding is bad, where, why, and in which file.
-fn bad(finding: &Finding) -> (Option<u64>, Option<String>, Option<String>) {
-    match finding {
-        Finding::Valid => (None, None, None),
-        Finding::Invalid { position, reason, place } => (
-            Some(position.get()),
-            Some(reason.to_string()),
-            place.as_ref().map(ToString::to_string),
-        ),
-        Finding::Torn { position, bytes, place } => (
-            Some(position.get()),
-            Some(format!(
-                "the last frame is not whole: {bytes} bytes of it are there. A crash tore it, or \
-                 the end was cut off"
-            )),
-            Some(place.to_string()),
-        ),
-        Finding::Empty => (None, Some("there is no record at all".to_owned()), None),
-        Finding::Unreadable { position, why } => (Some(position.get()), Some(why.clone()), None),
-    }
-}
-
-fn found(report: &LedgerReport) -> Found {
-    let totals = &report.totals;
-    let (position, reason, place) = bad(&report.finding);
-    let valid = report.finding.verdict() == Verdict::Valid;
-    Found {
-        ledger: report.ledger.map(|ledger| ledger.to_string()),
-        origin: report.origin.clone(),
-        valid,
-        verified: valid,
-        verdict: match report.finding.verdict() {
-            Verdict::Valid => "valid",
-            Verdict::Invalid => "invalid",
-            Verdict::CannotTell => "cannot_tell",
-        },
-        records: report.records.get(),
-        head_hash: report.head_hash.to_string(),
-        seals: report.seals,
-        cooperatives: totals.cooperatives,
-        accounts: totals.accounts,
-        loans: totals.loans,
-        allocated: exact(totals.allocated),
-        disbursed: exact(totals.disbursed),
-        granted: exact(totals.granted),
-        principal_repaid: exact(totals.principal_repaid),
-        interest_received: exact(totals.interest_received),
-        late_fees_received: exact(totals.late_fees_received),
-        available: exact(totals.available),
-        committed: exact(totals.committed),
-        outstanding: exact(totals.outstanding),
-        cash: exact(totals.cash),
-        position,
-        reason,
-        place,
-        elapsed_seconds: report.elapsed.as_secs_f64(),
-    }
-}
-
-/// Shows a report to people.
-pub(crate) fn show(page: &mut Page, report: &LedgerReport) {
-    let verdict = match report.finding.verdict() {
-        Verdict::Valid => "SAH / VALID",
-        Verdict::Invalid => "TIDAK SAH / INVALID",
-        Verdict::CannotTell => "TIDAK DAPAT DIPASTIKAN / COULD NOT TELL",
-    };
-    let ledger = report
-        .ledger
-        .map_or_else(|| report.folder.display().to_string(), |ledger| ledger.to_string());
-    let (position, reason, place) = bad(&report.finding);
-    let mut facts = vec![("Hasil / Result", verdict.to_owned())];
-    if let Some(position) = position {
-        facts.push(("Posisi pertama yang salah / First bad position", position.to_string()));
-    }
-    if let Some(reason) = reason {
-        facts.push(("Sebab / Why", reason));
-    }
-    if let Some(place) = place {
-        facts.push(("Tempat / Where", place));
-    }
-    facts.extend([
-        ("Catatan benar / Records found right", count(report.records.get())),
-        ("Sidik kepala / Head hash", report.head_hash.to_string()),
-        ("Segel dibandingkan / Seals compared", count(report.seals)),
-        ("Catatan per detik / Records a second", count(report.records_per_second())),
-    ]);
-    page.facts(&format!("Verifikasi / Verification: {ledger}"), &facts);
-
-    let totals = &report.totals;
-    page.rows(
-        &["Dihitung ulang dari log / Recomputed from the log", "Rp"],
-        1,
-        [
-            ("Alokasi / Allocated", totals.allocated),
-            ("Pencairan / Disbursed", totals.disbursed),
-            ("Hibah / Granted", totals.granted),
-            ("Pokok kembali / Principal repaid", totals.principal_repaid),
-            ("Jasa diterima / Interest received", totals.interest_received),
-            ("Denda diterima / Late fees received", totals.late_fees_received),
-            ("Tersedia / Available", totals.available),
-            ("Sisa pokok / Outstanding", totals.outstanding),
-        ]
-        .into_iter()
-        .map(|(name, minor)| vec![name.to_owned(), rupiah(minor)]),
-    );
-    page.line(format_args!(
-        "Koperasi / Cooperatives: {} · Rekening / Accounts: {} · Pinjaman / Loans: {}",
-        count(totals.cooperatives),
-        count(totals.accounts),
-        count(totals.loans)
-    ));
-    if !report.not_read.is_empty() {
-        page.line(format_args!("Tidak dibaca / Not read: {}", report.not_read.join(", ")));
+/// What is being done, and in which unit it is told.
+fn stage(stage: Stage) -> &'static str {
+    match stage {
+        Stage::Survey => "mencari / surveying (bytes)",
+        Stage::Verify => "memeriksa / verifying (records)",
+        Stage::Export => "menulis / writing (records)",
     }
 }

@@ -1,9 +1,10 @@
 //! The connection to a server, and what every command and every question has in common.
 
 use std::future::Future;
+use std::path::Path;
 use std::time::Duration;
 
-use bergulir_domain::{PrincipalId, Timestamp};
+use bergulir_domain::{LedgerId, PrincipalId, Timestamp};
 use bergulir_proto::pb::ledger_service_client::LedgerServiceClient;
 use bergulir_proto::pb::log_service_client::LogServiceClient;
 use bergulir_proto::pb::query_service_client::QueryServiceClient;
@@ -60,6 +61,20 @@ pub(crate) struct ClientArgs {
         value_parser = clap::value_parser!(u64).range(1..=3600)
     )]
     timeout: u64,
+}
+
+impl ClientArgs {
+    /// The same, about this ledger.
+    pub(crate) fn about(mut self, ledger: String) -> ClientArgs {
+        self.ledger = Some(ledger);
+        self
+    }
+
+    /// The ledger, if one was named.
+    pub(crate) fn ledger_id(&self) -> Result<Option<LedgerId>, Failure> {
+        let id = self.ledger.as_deref().map(name::ledger_id).transpose();
+        id.map_err(|error| Failure::Usage(format!("--ledger: {error}")))
+    }
 }
 
 /// What may be said with every command.
@@ -256,6 +271,22 @@ impl Client {
         answer: impl Future<Output = Result<Response<A>, Status>>,
     ) -> Result<(), Failure> {
         let answer = answer.await.map_err(|status| Failure::of_command(&status, request_id))?;
+        output::answer(answer.get_ref(), self.json)
+    }
+
+    /// Waits for the answer to a question, puts a part of it into a file, and shows the rest.
+    pub(crate) async fn answer_into<A: Answer>(
+        &self,
+        out: Option<&Path>,
+        answer: impl Future<Output = Result<Response<A>, Status>>,
+        file: impl FnOnce(&A) -> Result<String, Failure>,
+    ) -> Result<(), Failure> {
+        let answer = answer.await.map_err(|status| Failure::of_query(&status))?;
+        if let Some(out) = out {
+            std::fs::write(out, file(answer.get_ref())?).map_err(|error| {
+                Failure::CouldNotTell(format!("could not write {}: {error}", out.display()))
+            })?;
+        }
         output::answer(answer.get_ref(), self.json)
     }
 

@@ -17,6 +17,7 @@ mod exit;
 mod failure;
 mod fund;
 mod index;
+mod key;
 mod ledger;
 mod lists;
 mod loan;
@@ -25,11 +26,13 @@ mod output;
 mod papers;
 mod parse;
 mod progress;
+mod proof;
 mod repay;
 mod reversal;
 mod serve;
 mod show;
 mod trail;
+mod witness;
 mod words;
 
 use std::process::ExitCode;
@@ -56,6 +59,7 @@ enum Command {
     Audit(audit::AuditArgs),
     Index(index::IndexArgs),
     Bench(bench::BenchArgs),
+    Key(key::KeyArgs),
     Ledger(ledger::LedgerArgs),
     Fund(fund::FundArgs),
     Coop(coop::CoopArgs),
@@ -72,6 +76,7 @@ enum Command {
     TrialBalance(balance::TrialBalanceArgs),
     Trail(trail::TrailArgs),
     Log(log::LogArgs),
+    Proof(proof::ProofArgs),
     Completions(completions::CompletionsArgs),
 }
 
@@ -105,12 +110,6 @@ pub fn run() -> ExitCode {
 
 fn dispatch(cli: Cli) -> Result<(), Failure> {
     let json = cli.json;
-    let runtime = || {
-        tokio::runtime::Builder::new_multi_thread()
-            .enable_all()
-            .build()
-            .map_err(|error| Failure::CouldNotTell(format!("no threads could be started: {error}")))
-    };
     match cli.command {
         Command::Demo(args) => runtime()?.block_on(demo::run(args, json)),
         Command::Serve(args) => runtime()?.block_on(serve::run(args)),
@@ -118,6 +117,7 @@ fn dispatch(cli: Cli) -> Result<(), Failure> {
         Command::Index(args) => index::run(args, json),
         Command::Bench(args) => runtime()?.block_on(bench::run(args, json)),
         Command::Completions(args) => completions::run(&args),
+        Command::Key(args) => key::run(args, json),
         Command::Ledger(args) => runtime()?.block_on(ledger::run(args, json)),
         Command::Fund(args) => runtime()?.block_on(fund::run(args, json)),
         Command::Coop(args) => runtime()?.block_on(coop::run(args, json)),
@@ -134,7 +134,16 @@ fn dispatch(cli: Cli) -> Result<(), Failure> {
         Command::TrialBalance(args) => runtime()?.block_on(balance::trial(args, json)),
         Command::Trail(args) => runtime()?.block_on(trail::run(args, json)),
         Command::Log(args) => runtime()?.block_on(log::run(args, json)),
+        Command::Proof(args) => proof::run(args, json),
     }
+}
+
+/// The threads that wait for servers and files.
+pub(crate) fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
+    tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::CouldNotTell(format!("no threads could be started: {error}")))
 }
 
 #[cfg(test)]

@@ -1,5 +1,10 @@
-//! `bergulir log`: the records as they are stored and hashed.
+//! `bergulir log`: the records as they are stored and hashed, and proofs of them.
 
+use std::path::PathBuf;
+
+use bergulir_chain::note::Note;
+use bergulir_chain::witness::AddCheckpoint;
+use bergulir_chain::{Hash, LogSize};
 use bergulir_proto::pb;
 use clap::{Args, Subcommand};
 use tonic::{Status, Streaming};
@@ -9,7 +14,7 @@ use crate::failure::Failure;
 use crate::output::{self, hex, instant};
 use crate::{parse, words};
 
-/// Read the log: its head, one record, a range, or everything as it comes
+/// Read the log and prove it: its head, records, checkpoints, and proofs of them
 #[derive(Debug, Args)]
 pub(crate) struct LogArgs {
     #[command(flatten)]
@@ -39,6 +44,48 @@ enum LogCommand {
         /// Only position, hash and bytes
         #[arg(long)]
         verbatim: bool,
+    },
+    /// Show the newest signed checkpoint, and the newest that witnesses stand for
+    Checkpoint {
+        /// How many records it must cover; if it covers fewer, one is signed now
+        #[arg(long, value_name = "RECORDS", value_parser = parse::whole)]
+        min_size: Option<u64>,
+        /// Write the one that witnesses stand for, not the newest
+        #[arg(long, requires = "out")]
+        witnessed: bool,
+        /// Write the signed note to this file
+        #[arg(long, value_name = "FILE")]
+        out: Option<PathBuf>,
+    },
+    /// Prove that a record is in the log
+    ///
+    /// Example:
+    ///   bergulir log inclusion 42 --out 42.tlog-proof
+    ///   bergulir proof verify 42.tlog-proof --key VKEY
+    #[command(verbatim_doc_comment)]
+    Inclusion {
+        /// Its place
+        #[arg(value_parser = parse::whole)]
+        position: u64,
+        /// Prove it in the log as it was with so many records [default: in one with a checkpoint]
+        #[arg(long, value_name = "RECORDS", value_parser = parse::whole)]
+        size: Option<u64>,
+        /// Write the proof to this file (C2SP tlog-proof), with the record in it
+        #[arg(long, value_name = "FILE")]
+        out: Option<PathBuf>,
+    },
+    /// Prove that the log was only extended
+    Consistency {
+        /// The older number of records
+        #[arg(value_parser = parse::whole)]
+        from: u64,
+        /// The newer one [default: that of the newest checkpoint]
+        #[arg(value_parser = parse::whole)]
+        to: Option<u64>,
+        /// Write the proof and the newer checkpoint to this file, as a witness is asked (C2SP
+        /// tlog-witness)
+        #[arg(long, value_name = "FILE")]
+        out: Option<PathBuf>,
     },
     /// Show every record from a position on, and then each new one; stop with Ctrl-C
     Subscribe {
@@ -86,6 +133,36 @@ pub(crate) async fn run(args: LogArgs, json: bool) -> Result<(), Failure> {
             }
             Ok(())
         }
+        LogCommand::Checkpoint { min_size, witnessed, out } => {
+            let request = pb::GetCheckpointRequest { ledger, min_log_size: min_size };
+            let mut log = client.log();
+            let answer = log.get_checkpoint(client.question(request));
+            let note = |answer: &pb::GetCheckpointResponse| {
+                let of = if witnessed { &answer.witnessed } else { &answer.checkpoint };
+                let none = "no quorum of witnesses stands for a checkpoint yet";
+                of.as_ref()
+                    .map(|checkpoint| checkpoint.note.clone())
+                    .ok_or_else(|| Failure::CouldNotTell(none.to_owned()))
+            };
+            client.answer_into(out.as_deref(), answer, note).await
+        }
+        LogCommand::Inclusion { position, size, out } => {
+            let request = pb::GetInclusionProofRequest { ledger, position, log_size: size };
+            let mut log = client.log();
+            let answer = log.get_inclusion_proof(client.question(request));
+            let proof = |answer: &pb::GetInclusionProofResponse| match answer.proof.as_str() {
+                "" => Err(no_checkpoint(answer.log_size)),
+                proof => Ok(proof.to_owned()),
+            };
+            client.answer_into(out.as_deref(), answer, proof).await
+        }
+        LogCommand::Consistency { from, to, out } => {
+            let request =
+                pb::GetConsistencyProofRequest { ledger, from_log_size: from, to_log_size: to };
+            let mut log = client.log();
+            let answer = log.get_consistency_proof(client.question(request));
+            client.answer_into(out.as_deref(), answer, extension).await
+        }
         LogCommand::Subscribe { from, verbatim, funds, accounts, cooperatives, kinds } => {
             let full = |names: Vec<String>| -> Result<Vec<String>, Failure> {
                 names.iter().map(|name| client.name(name)).collect()
@@ -109,6 +186,32 @@ pub(crate) async fn run(args: LogArgs, json: bool) -> Result<(), Failure> {
             Ok(())
         }
     }
+}
+
+/// The proof and the newer checkpoint as a witness is asked.
+fn extension(answer: &pb::GetConsistencyProofResponse) -> Result<String, Failure> {
+    let checkpoint = answer.checkpoint.as_ref();
+    let checkpoint = checkpoint.ok_or_else(|| no_checkpoint(answer.to_log_size))?;
+    let strange = |why: &dyn std::fmt::Display| {
+        Failure::CouldNotTell(format!("the answer of the server cannot be read: {why}"))
+    };
+    let hash = |bytes: &Vec<u8>| {
+        let bytes: [u8; 32] = bytes.as_slice().try_into().map_err(|error| strange(&error))?;
+        Ok(Hash::from_bytes(bytes))
+    };
+    let request = AddCheckpoint {
+        old: LogSize::new(answer.from_log_size),
+        proof: answer.path.iter().map(hash).collect::<Result<_, Failure>>()?,
+        checkpoint: Note::parse(checkpoint.note.as_bytes()).map_err(|error| strange(&error))?,
+    };
+    Ok(request.to_string())
+}
+
+fn no_checkpoint(size: u64) -> Failure {
+    Failure::CouldNotTell(format!(
+        "there is no checkpoint of {size} records, and nothing is written: leave the size out to \
+         have the proof under a checkpoint that there is"
+    ))
 }
 
 fn messages<M>(

@@ -8,7 +8,9 @@ use bergulir_domain::id::{FundKind, Id};
 use bergulir_domain::ledger::Origin;
 use bergulir_domain::money::{Currency, Money, Rate};
 use bergulir_domain::{Amount, Date, Timestamp};
-use bergulir_proto::name::{self, AccountName, CooperativeName, FundName, OwnerName, TrailName};
+use bergulir_proto::name::{
+    self, AccountName, CooperativeName, FundName, LenderName, OwnerName, TrailName,
+};
 use rust_decimal::Decimal;
 use time::format_description::well_known::Rfc3339;
 use time::{Month, OffsetDateTime};
@@ -136,6 +138,11 @@ fn named<N: FromStr>(text: &str, forms: &[&str]) -> Result<String, String> {
 /// What has balances: a fund, an account or a loan.
 pub(crate) fn owner(text: &str) -> Result<String, String> {
     named::<OwnerName>(text, &["funds/F", "funds/F/accounts/A", "loans/L"])
+}
+
+/// What lends or borrows: a fund or an account.
+pub(crate) fn lender(text: &str) -> Result<String, String> {
+    named::<LenderName>(text, &["funds/F", "funds/F/accounts/A"])
 }
 
 /// What has a trail: a fund, an account, a loan or a cooperative.

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::sync::Mutex;
 use std::sync::PoisonError;
 
+use bergulir_engine::NodeOptions;
 use bergulir_server::ServerOptions;
 use clap::Args;
 use tracing_subscriber::EnvFilter;
@@ -14,6 +15,7 @@ use tracing_subscriber::EnvFilter;
 use crate::failure::Failure;
 use crate::output;
 use crate::progress::Bar;
+use crate::witness;
 
 /// Serve the ledgers of a data directory
 ///
@@ -31,6 +33,29 @@ pub(crate) struct ServeArgs {
     /// Where to listen: a loopback address; port 0 takes any that is free
     #[arg(long, default_value = "127.0.0.1:7447", value_name = "ADDRESS")]
     listen: SocketAddr,
+    /// The folder of the private keys that the ledgers sign with [default: keys in --data]
+    #[arg(long, value_name = "DIR")]
+    keys: Option<PathBuf>,
+    /// A folder, best on another disk or machine, that keeps the newest checkpoint of each ledger,
+    /// so that an older copy of --data is found out; may be given again
+    #[arg(long = "anchor", value_name = "DIR")]
+    anchors: Vec<PathBuf>,
+    /// A policy (C2SP tlog-policy): the witnesses to ask for cosignatures, and how many of them it
+    /// takes
+    #[arg(long, value_name = "FILE")]
+    policy: Option<PathBuf>,
+    /// Where to serve each log as static files (C2SP tlog-tiles) over HTTP: a loopback address
+    #[arg(long, value_name = "ADDRESS")]
+    http: Option<SocketAddr>,
+}
+
+impl ServeArgs {
+    fn options(self) -> Result<ServerOptions, Failure> {
+        let ServeArgs { data, listen, keys, anchors, policy, http } = self;
+        let policy = policy.as_deref().map(witness::policy).transpose()?;
+        let node = NodeOptions { keys, anchors, policy, ..NodeOptions::default() };
+        Ok(ServerOptions { node, http, ..ServerOptions::new(data, listen) })
+    }
 }
 
 pub(crate) async fn run(args: ServeArgs) -> Result<(), Failure> {
@@ -44,9 +69,11 @@ pub(crate) async fn run(args: ServeArgs) -> Result<(), Failure> {
             bar.done();
         }
     };
-    let running = bergulir_server::start(ServerOptions::new(args.data, args.listen), progress)
-        .await
-        .map_err(Failure::could_not)?;
+    let running =
+        bergulir_server::start(args.options()?, progress).await.map_err(Failure::could_not)?;
+    if let Some(http) = running.http_address() {
+        output::line(format_args!("serving logs on http://{http}/"))?;
+    }
     output::line(format_args!("listening on {}", running.address()))?;
     running.serve_until(stop).await.map_err(Failure::could_not)
 }

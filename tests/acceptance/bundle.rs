@@ -1,0 +1,140 @@
+//! Bundles that an auditor takes along: exported and verified by the program, and what it says.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use crate::support::{Server, last_json, run};
+
+/// A ledger of 66 records, kept as a bundle with every one of them.
+fn golden() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("crates/audit/tests/golden/rules-1/log")
+}
+
+/// Runs `audit` with these words and gives its exit code and what it says.
+fn audit(words: &[&str]) -> (Option<i32>, serde_json::Value) {
+    let output = run(["--json", "audit"].into_iter().chain(words.iter().copied()));
+    (output.status.code(), last_json(&output))
+}
+
+/// The key that position 0 of the golden ledger names.
+fn key() -> String {
+    let segment = fs::read(golden().join("log/00000000000000000000.seg")).unwrap();
+    let text = String::from_utf8_lossy(&segment);
+    let start = text.find("ledger.example.go.id/tangerang+").unwrap();
+    // Name and id, then 33 bytes in Base64.
+    let length = "ledger.example.go.id/tangerang+00000000+".len() + 44;
+    text[start..start + length].to_owned()
+}
+
+#[test]
+fn each_part_of_a_ledger_is_exported_and_verified() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = golden();
+    let data = data.to_str().unwrap();
+    let key = key();
+    for (part, kind, records) in [
+        (&[][..], "log", 66),
+        (&["--from-seal"][..], "range", 66),
+        (&["--from-seal", "18"][..], "range", 66),
+        (&["--cooperative", "c2"][..], "cooperative", 31),
+    ] {
+        let out = folder.path().join(part.join(""));
+        let out = out.join("bundle");
+        fs::create_dir_all(out.parent().unwrap()).unwrap();
+        let out = out.to_str().unwrap();
+        let words = [&["export", "--data", data, "--out", out][..], part].concat();
+        let (code, exported) = audit(&words);
+        assert_eq!((code, exported["kind"].as_str()), (Some(0), Some(kind)), "{exported}");
+        let (code, report) = audit(&["verify", out, "--key", &key]);
+        assert_eq!(code, Some(0), "{report}");
+        assert_eq!(report["valid"], true);
+        assert_eq!(report["kind"], kind);
+        assert_eq!(report["records"], records);
+        assert_eq!(report["tree_size"], 66);
+        assert_eq!(report["checkpoint"], 66);
+        assert_eq!(report["root_hash"].as_str().map(str::len), Some(64));
+        assert!(!report["checked"].as_array().unwrap().is_empty());
+        assert!(!report["not_checked"].as_array().unwrap().is_empty());
+        // Nothing is overwritten.
+        assert_eq!(run(["audit", "export", "--data", data, "--out", out]).status.code(), Some(1));
+    }
+    let out = folder.path().join("tiles");
+    let out = out.to_str().unwrap();
+    let (code, exported) = audit(&["export", "--data", data, "--out", out, "--tiles"]);
+    assert_eq!((code, exported["size"].as_u64()), (Some(0), Some(66)));
+    assert!(Path::new(out).join("tile/entries/000.p/66").is_file());
+}
+
+#[test]
+fn a_server_gives_what_its_directory_gives() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    assert!(run(["demo", "--data", data.to_str().unwrap()]).status.success());
+    let server = Server::start(&data);
+    let from_disk = ["--data", data.to_str().unwrap()];
+    let from_server = ["--address", &server.address, "--ledger", "demo"];
+    for part in [&[][..], &["--from-seal"], &["--cooperative", "kop-99.01.01.1001"], &["--tiles"]] {
+        let mut made = Vec::new();
+        for (source, name) in [(&from_disk[..], "disk"), (&from_server[..], "server")] {
+            let out = folder.path().join(format!("{name}{}", part.join("")));
+            let words = [&["export", "--out", out.to_str().unwrap()][..], source, part].concat();
+            let (code, exported) = audit(&words);
+            assert_eq!(code, Some(0), "{exported}");
+            if part != ["--tiles"] {
+                let (code, report) = audit(&["verify", out.to_str().unwrap()]);
+                assert_eq!((code, &report["valid"]), (Some(0), &true.into()), "{report}");
+            }
+            made.push(files(&out));
+        }
+        assert!(made[0] == made[1], "{part:?}");
+    }
+}
+
+/// The files of a folder and their bytes.
+fn files(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
+    let mut all = BTreeMap::new();
+    for found in fs::read_dir(folder).unwrap() {
+        let path = found.unwrap().path();
+        let name = PathBuf::from(path.file_name().unwrap());
+        if path.is_dir() {
+            all.extend(files(&path).into_iter().map(|(inner, bytes)| (name.join(inner), bytes)));
+        } else {
+            all.insert(name, fs::read(&path).unwrap());
+        }
+    }
+    all
+}
+
+#[test]
+fn what_is_asked_of_a_verification_decides_how_it_ends() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = golden();
+    let data = data.to_str().unwrap();
+    let ends = |more: &[&str]| {
+        let words = [&["verify", data][..], more].concat();
+        let (code, report) = audit(&words);
+        (code, report["verdict"].as_str().unwrap().to_owned())
+    };
+    assert_eq!(ends(&[]), (Some(0), "valid".to_owned()));
+    // The log's own checkpoint, kept from last time.
+    let checkpoint = golden().join("checkpoint");
+    let checkpoint = checkpoint.to_str().unwrap();
+    assert_eq!(ends(&["--since", checkpoint]), (Some(0), "valid".to_owned()));
+    // A witness that never cosigned.
+    let policy = folder.path().join("policy");
+    let witness = "remora.n621.de+da77ade7+BOvN63jn/bLvkieywe8R6UYAtVtNbZpXh34x7onlmtw2";
+    fs::write(&policy, format!("witness w {witness}\nquorum w\n")).unwrap();
+    let policy = policy.to_str().unwrap();
+    assert_eq!(ends(&["--policy", policy]), (Some(2), "cannot_tell".to_owned()));
+    // A file that is not there, one that is no checkpoint, and a key that is none.
+    let code = |more: &[&str]| {
+        run(["audit", "verify", data].into_iter().chain(more.iter().copied())).status.code()
+    };
+    assert_eq!(code(&["--since", "nowhere"]), Some(2));
+    assert_eq!(code(&["--since", policy]), Some(1));
+    assert_eq!(code(&["--key", "nobody"]), Some(2));
+    // Another key of that name is not the log's.
+    let other = key().replace("+A", "+B");
+    assert_eq!(code(&["--key", &other]), Some(2), "the id does not fit");
+}
