@@ -1,6 +1,7 @@
 //! Short texts that people wrote: names, references, reasons.
 
 use alloc::boxed::Box;
+use core::cmp::Ordering;
 use core::fmt;
 use core::str::FromStr;
 
@@ -33,8 +34,33 @@ pub enum TextError {
 ///
 /// Control characters are kept out for good reason: a text in a record must not be able to break
 /// a line in a report, and no run of zero bytes may look like a hole in the log.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Text<const MAX: usize>(Box<str>);
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct Text<const MAX: usize>(Stored);
+
+/// How many bytes of a text are kept in place: enough for most references of banks. Then a text
+/// takes as much room as a pointer, a length and what else there is to an enum.
+const IN_PLACE: usize = 22;
+
+#[derive(Clone, PartialEq, Eq, Hash)]
+enum Stored {
+    /// At most [`IN_PLACE`] bytes, always, and zeros after them.
+    Short { length: u8, bytes: [u8; IN_PLACE] },
+    /// More bytes than that.
+    Long(Box<str>),
+}
+
+impl Stored {
+    fn new(text: &str) -> Stored {
+        let mut bytes = [0; IN_PLACE];
+        match (bytes.get_mut(..text.len()), u8::try_from(text.len())) {
+            (Some(start), Ok(length)) => {
+                start.copy_from_slice(text.as_bytes());
+                Stored::Short { length, bytes }
+            }
+            _ => Stored::Long(text.into()),
+        }
+    }
+}
 
 /// The name of a fund, a cooperative or a holder of a bank account.
 pub type Name = Text<128>;
@@ -58,24 +84,64 @@ impl<const MAX: usize> Text<MAX> {
         if text.len() > MAX {
             return Err(TextError::TooLong { length: text.len(), max: MAX });
         }
-        if let Some(found) = text.chars().find(|c| c.is_control()) {
-            return Err(TextError::Control { found });
+        if !is_plain(text.as_bytes()) {
+            if let Some(found) = text.chars().find(|c| c.is_control()) {
+                return Err(TextError::Control { found });
+            }
+            if text.trim() != text {
+                return Err(TextError::SurroundingSpace);
+            }
         }
-        if text.trim() != text {
-            return Err(TextError::SurroundingSpace);
-        }
-        Ok(Text(text.into()))
+        Ok(Text(Stored::new(text)))
     }
 
     /// The text as it was given.
     pub fn as_str(&self) -> &str {
-        &self.0
+        match &self.0 {
+            Stored::Short { .. } => {
+                core::str::from_utf8(self.as_bytes()).expect("it was made from a text")
+            }
+            Stored::Long(text) => text,
+        }
+    }
+
+    /// The bytes of the text, at less cost than the text.
+    pub fn as_bytes(&self) -> &[u8] {
+        match &self.0 {
+            Stored::Short { length, bytes } => &bytes[..usize::from(*length)],
+            Stored::Long(text) => text.as_bytes(),
+        }
+    }
+}
+
+/// Whether all of it is printable ASCII, without a space at an end. Nearly every text is.
+fn is_plain(bytes: &[u8]) -> bool {
+    bytes.iter().fold(true, |plain, byte| plain & matches!(byte, b' '..=b'~'))
+        && bytes.first() != Some(&b' ')
+        && bytes.last() != Some(&b' ')
+}
+
+impl<const MAX: usize> Ord for Text<MAX> {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.as_bytes().cmp(other.as_bytes())
+    }
+}
+
+impl<const MAX: usize> PartialOrd for Text<MAX> {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl<const MAX: usize> fmt::Debug for Text<MAX> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Text").field(&self.as_str()).finish()
     }
 }
 
 impl<const MAX: usize> fmt::Display for Text<MAX> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(&self.0)
+        f.pad(self.as_str())
     }
 }
 
@@ -89,6 +155,7 @@ impl<const MAX: usize> FromStr for Text<MAX> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use alloc::format;
 
     #[test]
     fn a_text_is_short_printable_and_trimmed() {
@@ -98,5 +165,20 @@ mod tests {
         assert_eq!(Text::<5>::new("a\nb"), Err(TextError::Control { found: '\n' }));
         assert_eq!(Text::<5>::new(" a"), Err(TextError::SurroundingSpace));
         assert_eq!(Text::<5>::new("a\u{a0}"), Err(TextError::SurroundingSpace));
+        assert_eq!(Text::<5>::new("a\u{9f}"), Err(TextError::Control { found: '\u{9f}' }));
+        assert_eq!(Text::<5>::new("a\u{7f}"), Err(TextError::Control { found: '\u{7f}' }));
+    }
+
+    #[test]
+    fn texts_of_every_length_are_kept_and_sort_as_they_are() {
+        for length in 1..=2 * IN_PLACE {
+            let (a, b) = ("é".repeat(length), "z".repeat(length));
+            let [text_a, text_b] = [&a, &b].map(|text| Text::<128>::new(text).unwrap());
+            assert_eq!((text_a.as_str(), text_b.as_str()), (a.as_str(), b.as_str()));
+            assert_eq!(text_a.cmp(&text_b), a.cmp(&b));
+            assert_eq!(text_a, text_a.clone());
+            let longer = Text::<128>::new(&format!("{b}z")).unwrap();
+            assert_eq!((text_b.cmp(&longer), text_b == longer), (Ordering::Less, false));
+        }
     }
 }

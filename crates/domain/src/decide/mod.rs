@@ -58,8 +58,7 @@ pub trait Lookups {
 /// Decides a command. The state must have been [advanced](crate::state::advance) to the context's
 /// time. Accepting it changes nothing: [`evolve`](crate::evolve::evolve) does.
 pub fn decide(state: &State, command: &Command, context: &Context) -> Result<Event, Rejection> {
-    let system = context.principal.as_str() == PrincipalId::SYSTEM;
-    match (command, system) {
+    match (command, context.principal.is_system()) {
         (Command::Seal(_), false) => return Err(Rejection::SystemOnly),
         (Command::Seal(_), true) | (_, false) => {}
         (_, true) => return Err(Rejection::ReservedPrincipal),
