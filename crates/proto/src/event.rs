@@ -4,6 +4,7 @@
 //! encoder could write differently (order, repetition, explicit defaults, long varints, unknown
 //! fields) is refused, so a record cannot say more than its event does.
 
+mod frequent;
 mod read;
 mod write;
 
@@ -46,6 +47,12 @@ pub enum EventError {
 
 /// Appends the bytes of an event to `out`.
 pub fn encode_event(event: &Event, out: &mut Vec<u8>) {
+    if !frequent::encode(event, out) {
+        encode_any(event, out);
+    }
+}
+
+fn encode_any(event: &Event, out: &mut Vec<u8>) {
     let message = event_to_wire(event);
     out.reserve(message.encoded_len());
     message.encode(out).expect("a Vec has room");
@@ -56,6 +63,10 @@ pub fn encode_event(event: &Event, out: &mut Vec<u8>) {
 /// # Errors
 /// If the bytes are anything but what [`encode_event`] writes for the event.
 pub fn decode_event(bytes: &[u8]) -> Result<Event, EventError> {
+    frequent::decode(bytes).map_or_else(|| decode_any(bytes), Ok)
+}
+
+fn decode_any(bytes: &[u8]) -> Result<Event, EventError> {
     let message = pb::Event::decode(bytes)?;
     // What cannot be seen in the message (unknown fields, order, long varints) shows here; what
     // the domain does not keep of the message would show below, and there is nothing of that:

@@ -405,7 +405,7 @@ pub fn header(record: &Record<'_>) -> Result<Header, ReplayError> {
     let invalid = || ReplayError::Principal { position, principal: record.principal.to_owned() };
     let principal = PrincipalId::new(record.principal).map_err(|_| invalid())?;
     let system = record.authentication == Authentication::System;
-    if system != (record.principal == PrincipalId::SYSTEM) {
+    if system != principal.is_system() {
         return Err(invalid());
     }
     let recorded_at = Timestamp::from_micros(record.recorded_at.as_micros());

@@ -130,6 +130,43 @@ fn readiness_items_are_written_ascending_and_once() {
     assert!(matches!(decoded(&[0]), Err(EventError::Invalid { .. })));
 }
 
+/// Without the events that nothing is done about in a hurry.
+fn frequent_event() -> impl Strategy<Value = Event> {
+    event().prop_filter("frequent", |event| matches!(event, Event::Disbursed(_) | Event::Repaid(_)))
+}
+
+fn slowly(event: &Event) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    encode_any(event, &mut bytes);
+    bytes
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { max_local_rejects: 10_000_000, ..ProptestConfig::default() })]
+
+    #[test]
+    fn frequent_events_are_written_and_read_as_all_others_are(event in frequent_event()) {
+        let bytes = slowly(&event);
+        prop_assert_eq!(&bytes_of(&event), &bytes);
+        prop_assert_eq!(frequent::decode(&bytes), Some(event.clone()));
+        prop_assert_eq!(decode_any(&bytes), Ok(event));
+    }
+
+    #[test]
+    fn frequent_events_are_read_from_no_other_bytes(
+        event in frequent_event(),
+        at in any::<prop::sample::Index>(),
+        by in prop::collection::vec(any::<u8>(), 0..3),
+    ) {
+        let mut bytes = slowly(&event);
+        let at = at.index(bytes.len());
+        bytes.splice(at..=at, by);
+        let expected = decode_any(&bytes).ok();
+        let is_frequent = |e: &Event| matches!(e, Event::Disbursed(_) | Event::Repaid(_));
+        prop_assert_eq!(frequent::decode(&bytes), expected.filter(is_frequent));
+    }
+}
+
 proptest! {
     #[test]
     fn every_event_comes_back_from_its_bytes(event in event()) {

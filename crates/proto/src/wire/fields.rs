@@ -1,6 +1,6 @@
 //! Collects what is wrong with a request while it is read.
 
-use core::fmt::{Display, Write as _};
+use core::fmt::Display;
 use core::str::FromStr;
 
 use bergulir_chain::LogSize;
@@ -29,13 +29,13 @@ pub(super) type Read<T> = Result<T, Refused>;
 /// Reads fields.
 pub(super) struct Fields {
     pub(super) currency: Currency,
-    path: String,
+    /// Each under the path from where the reading stands now.
     found: Vec<pb::FieldViolation>,
 }
 
 impl Fields {
     pub(super) fn new(currency: Currency) -> Fields {
-        Fields { currency, path: String::new(), found: Vec::new() }
+        Fields { currency, found: Vec::new() }
     }
 
     /// What was read, if nothing is wrong.
@@ -58,12 +58,8 @@ impl Fields {
 
     /// Writes down what is wrong with a field.
     pub(super) fn refuse(&mut self, field: &str, description: impl Display) -> Refused {
-        let field = match (self.path.as_str(), field) {
-            ("", field) => field.to_owned(),
-            (path, "") => path.to_owned(),
-            (path, field) => format!("{path}.{field}"),
-        };
-        self.found.push(pb::FieldViolation { field, description: description.to_string() });
+        let (field, description) = (field.to_owned(), description.to_string());
+        self.found.push(pb::FieldViolation { field, description });
         Refused
     }
 
@@ -73,11 +69,13 @@ impl Fields {
         field: impl Display,
         read: impl FnOnce(&mut Fields) -> T,
     ) -> T {
-        let length = self.path.len();
-        let dot = if length == 0 { "" } else { "." };
-        write!(self.path, "{dot}{field}").expect("a String takes all that is written");
+        let before = self.found.len();
         let value = read(self);
-        self.path.truncate(length);
+        // Only here is the path written: nearly always nothing is wrong.
+        for violation in self.found.iter_mut().skip(before) {
+            let dot = if violation.field.is_empty() { "" } else { "." };
+            violation.field = format!("{field}{dot}{}", violation.field);
+        }
         value
     }
 

@@ -1,0 +1,289 @@
+//! The two events that nearly every record holds, straight from and to their bytes. What is said
+//! here in other words than [`read`](super::read) and [`write`](super::write) must be the same;
+//! tests compare them.
+
+use bergulir_domain::command::{BankReference, Disburse, Repay};
+use bergulir_domain::event::Repaid;
+use bergulir_domain::id::Id;
+use bergulir_domain::text::Text;
+use bergulir_domain::{Amount, Date, Event, Money};
+
+use crate::moment::{date_from_days, date_to_days};
+
+/// The wire type of a varint and of bytes behind their length, as a tag has them.
+const VARINT: u8 = 0;
+const BYTES: u8 = 2;
+
+const DISBURSED: u8 = tag(1, BYTES);
+const REPAID: u8 = tag(2, BYTES);
+
+const fn tag(field: u8, wire_type: u8) -> u8 {
+    field << 3 | wire_type
+}
+
+/// The event, if it is a frequent one and the bytes are just what is written for it. `None` says
+/// nothing: the slow way finds out what the bytes are.
+pub(super) fn decode(bytes: &[u8]) -> Option<Event> {
+    let mut event = Fields(bytes);
+    match *bytes.first()? {
+        DISBURSED => {
+            let mut m = event.message(1)?;
+            let disburse = Disburse {
+                loan: m.id(1)?,
+                amount: m.amount(2)?,
+                bank_reference: m.bank_reference(3)?,
+                value_date: m.date(4)?,
+            };
+            (m.is_empty() && event.is_empty()).then_some(Event::Disbursed(disburse))
+        }
+        REPAID => {
+            let mut m = event.message(2)?;
+            let command = Repay {
+                loan: m.id(1)?,
+                amount: m.amount(2)?,
+                principal: m.part(3).ok()?,
+                interest: m.part(4).ok()?,
+                late_fee: m.part(5).ok()?,
+                bank_reference: m.bank_reference(6)?,
+                value_date: m.date(7)?,
+            };
+            let relend_income = m.flag(8)?;
+            let repaid = Repaid { command, relend_income };
+            (m.is_empty() && event.is_empty()).then_some(Event::Repaid(repaid))
+        }
+        _ => None,
+    }
+}
+
+/// These are other bytes.
+struct NotFrequent;
+
+/// The fields of a message, taken off the front in the order of their numbers.
+struct Fields<'a>(&'a [u8]);
+
+impl<'a> Fields<'a> {
+    fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Whether this field comes next; steps over its tag then.
+    fn has(&mut self, field: u8, wire_type: u8) -> bool {
+        match self.0.split_first() {
+            Some((first, rest)) if *first == tag(field, wire_type) => {
+                self.0 = rest;
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// A varint in as few bytes as it takes.
+    fn varint(&mut self) -> Option<u64> {
+        let mut value = 0;
+        for (at, byte) in self.0.iter().enumerate().take(9) {
+            value |= u64::from(byte & 0x7f) << (7 * at);
+            if byte & 0x80 == 0 {
+                self.0 = &self.0[at + 1..];
+                return (at == 0 || *byte != 0).then_some(value);
+            }
+        }
+        None
+    }
+
+    fn bytes(&mut self, field: u8) -> Option<&'a [u8]> {
+        if !self.has(field, BYTES) {
+            return None;
+        }
+        let length = usize::try_from(self.varint()?).ok()?;
+        let (bytes, rest) = self.0.split_at_checked(length)?;
+        self.0 = rest;
+        Some(bytes)
+    }
+
+    fn text(&mut self, field: u8) -> Option<&'a str> {
+        core::str::from_utf8(self.bytes(field)?).ok()
+    }
+
+    fn message(&mut self, field: u8) -> Option<Fields<'a>> {
+        self.bytes(field).map(Fields)
+    }
+
+    fn id<K>(&mut self, field: u8) -> Option<Id<K>> {
+        Id::new(self.text(field)?).ok()
+    }
+
+    fn amount(&mut self, field: u8) -> Option<Amount> {
+        if !self.has(field, VARINT) {
+            return None;
+        }
+        Amount::from_minor(i64::try_from(self.varint()?).ok()?).ok()
+    }
+
+    /// Absent is absent, and zero is zero.
+    fn part(&mut self, field: u8) -> Result<Option<Money>, NotFrequent> {
+        if !self.has(field, VARINT) {
+            return Ok(None);
+        }
+        let minor = self.varint().and_then(|number| i64::try_from(number).ok());
+        minor.and_then(|minor| Money::from_minor(minor).ok()).map(Some).ok_or(NotFrequent)
+    }
+
+    fn bank_reference(&mut self, field: u8) -> Option<BankReference> {
+        let mut m = self.message(field)?;
+        let bank = Text::new(m.text(1)?).ok()?;
+        let reference = Text::new(m.text(2)?).ok()?;
+        let line = if m.has(3, VARINT) { Some(u32::try_from(m.varint()?).ok()?) } else { None };
+        m.is_empty().then_some(BankReference { bank, reference, line })
+    }
+
+    /// Zero is never written.
+    fn date(&mut self, field: u8) -> Option<Date> {
+        if !self.has(field, VARINT) {
+            return date_from_days(0);
+        }
+        match u32::try_from(self.varint()?).ok()? {
+            0 => None,
+            zigzag => date_from_days((zigzag >> 1).cast_signed() ^ -(zigzag & 1).cast_signed()),
+        }
+    }
+
+    /// False is never written.
+    fn flag(&mut self, field: u8) -> Option<bool> {
+        if !self.has(field, VARINT) {
+            return Some(false);
+        }
+        (self.varint()? == 1).then_some(true)
+    }
+}
+
+/// Appends the bytes of an event if it is a frequent one, and says whether it did.
+pub(super) fn encode(event: &Event, out: &mut Vec<u8>) -> bool {
+    match event {
+        Event::Disbursed(e) => {
+            let length = text_length(e.loan.as_bytes())
+                + number_length(amount_number(e.amount))
+                + bank_reference_length(&e.bank_reference)
+                + date_length(e.value_date);
+            begin(DISBURSED, length, out);
+            put_text(1, e.loan.as_bytes(), out);
+            put_number(2, amount_number(e.amount), out);
+            put_bank_reference(3, &e.bank_reference, out);
+            put_date(4, e.value_date, out);
+        }
+        Event::Repaid(Repaid { command: e, relend_income }) => {
+            let parts = [e.principal, e.interest, e.late_fee];
+            let of_parts =
+                parts.into_iter().flatten().map(|part| number_length(money_number(part)));
+            let length = text_length(e.loan.as_bytes())
+                + number_length(amount_number(e.amount))
+                + of_parts.sum::<usize>()
+                + bank_reference_length(&e.bank_reference)
+                + date_length(e.value_date)
+                + if *relend_income { number_length(1) } else { 0 };
+            begin(REPAID, length, out);
+            put_text(1, e.loan.as_bytes(), out);
+            put_number(2, amount_number(e.amount), out);
+            for (field, part) in (3..).zip(parts) {
+                if let Some(part) = part {
+                    put_number(field, money_number(part), out);
+                }
+            }
+            put_bank_reference(6, &e.bank_reference, out);
+            put_date(7, e.value_date, out);
+            if *relend_income {
+                put_number(8, 1, out);
+            }
+        }
+        _ => return false,
+    }
+    true
+}
+
+fn begin(tag: u8, length: usize, out: &mut Vec<u8>) {
+    out.reserve(1 + varint_length(length as u64) + length);
+    out.push(tag);
+    put_varint(length as u64, out);
+}
+
+fn amount_number(amount: Amount) -> u64 {
+    amount.minor().cast_unsigned()
+}
+
+fn money_number(money: Money) -> u64 {
+    money.minor().cast_unsigned()
+}
+
+/// The number of a date with its sign in the lowest bit.
+fn date_number(date: Date) -> u64 {
+    let days = date_to_days(date);
+    u64::from((days << 1 ^ days >> 31).cast_unsigned())
+}
+
+fn varint_length(value: u64) -> usize {
+    (64 - (value | 1).leading_zeros()).div_ceil(7) as usize
+}
+
+/// With the tag, as the lengths below.
+fn number_length(value: u64) -> usize {
+    1 + varint_length(value)
+}
+
+fn text_length(text: &[u8]) -> usize {
+    number_length(text.len() as u64) + text.len()
+}
+
+fn date_length(date: Date) -> usize {
+    match date_number(date) {
+        0 => 0,
+        number => number_length(number),
+    }
+}
+
+fn bank_reference_inner_length(reference: &BankReference) -> usize {
+    text_length(reference.bank.as_bytes())
+        + text_length(reference.reference.as_bytes())
+        + reference.line.map_or(0, |line| number_length(line.into()))
+}
+
+fn bank_reference_length(reference: &BankReference) -> usize {
+    let length = bank_reference_inner_length(reference);
+    number_length(length as u64) + length
+}
+
+fn put_varint(mut value: u64, out: &mut Vec<u8>) {
+    while value >= 0x80 {
+        let [low, ..] = value.to_le_bytes();
+        out.push(low | 0x80);
+        value >>= 7;
+    }
+    let [low, ..] = value.to_le_bytes();
+    out.push(low);
+}
+
+fn put_number(field: u8, value: u64, out: &mut Vec<u8>) {
+    out.push(tag(field, VARINT));
+    put_varint(value, out);
+}
+
+fn put_text(field: u8, text: &[u8], out: &mut Vec<u8>) {
+    out.push(tag(field, BYTES));
+    put_varint(text.len() as u64, out);
+    out.extend_from_slice(text);
+}
+
+fn put_date(field: u8, date: Date, out: &mut Vec<u8>) {
+    match date_number(date) {
+        0 => {}
+        number => put_number(field, number, out),
+    }
+}
+
+fn put_bank_reference(field: u8, reference: &BankReference, out: &mut Vec<u8>) {
+    out.push(tag(field, BYTES));
+    put_varint(bank_reference_inner_length(reference) as u64, out);
+    put_text(1, reference.bank.as_bytes(), out);
+    put_text(2, reference.reference.as_bytes(), out);
+    if let Some(line) = reference.line {
+        put_number(3, line.into(), out);
+    }
+}
