@@ -385,6 +385,13 @@ pub struct Repay {
     pub value_date: Date,
 }
 
+impl Repay {
+    /// Principal, interest and late fee in minor units; zero for what was left out.
+    pub(crate) fn parts(&self) -> [i64; 3] {
+        [self.principal, self.interest, self.late_fee].map(|part| part.unwrap_or_default().minor())
+    }
+}
+
 /// Proposes to undo a wrong money event by a new one that names it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ProposeReversal {

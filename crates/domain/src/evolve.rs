@@ -1,11 +1,11 @@
 //! What an accepted event changes. Total: a decision made sure that it can happen.
 
-use crate::command::{AppointOfficer, OpenAccount, RegisterCooperative, Repay};
+use crate::command::{AppointOfficer, OpenAccount, RegisterCooperative};
 use crate::cooperative::Office;
 use crate::decide::{loan_reserves, reversal_reserves, withdrawal_reserves};
-use crate::event::{DisbursementReturned, Event, Header, Paid, Repaid, Undoes};
+use crate::event::{DisbursementReturned, Event, Header, Paid, Undoes};
 use crate::id::{AccountId, FundId, LoanId};
-use crate::journal::journal;
+use crate::journal::{disbursement, journal, payment_received};
 use crate::moment::{Date, Position};
 use crate::money::Amount;
 use crate::rejection::AccountStatus;
@@ -28,8 +28,13 @@ const DECIDED: &str = "decide accepted the event on this very state";
 /// a disk are decided again before they are applied.
 pub fn evolve(state: &mut State, header: &Header, event: &Event) -> Touched {
     advance(state, header.recorded_at);
-    let closes = closed_proposal(event).map(|proposal| Touched::proposal(state, proposal));
-    if let Some((fund, entry)) = journal(state, event) {
+    let known = known(state, event);
+    let entry = match (known.and_then(|known| known.fund), event) {
+        (Some(fund), Event::Disbursed(e)) => Some((fund, disbursement(e))),
+        (Some(fund), Event::Repaid(e)) => Some((fund, payment_received(&e.command))),
+        _ => journal(state, event),
+    };
+    if let Some((fund, entry)) = entry {
         let books = &mut state.funds.get_mut(fund).balances.books;
         *books = books.with(&entry).expect(DECIDED);
     }
@@ -137,14 +142,17 @@ pub fn evolve(state: &mut State, header: &Header, event: &Event) -> Touched {
         }
         Event::Disbursed(e) => {
             let tranche = Tranche { position: at, value_date: e.value_date, amount: e.amount };
-            state.pay_out(Paid::Loan(e.loan), tranche);
+            state.pay_out_of(known.and_then(|known| known.loan).expect(DECIDED), tranche);
         }
         Event::GrantDisbursed(e) => {
             let tranche = Tranche { position: at, value_date: e.value_date, amount: e.amount };
             state.pay_out(Paid::Grant(e.fund, e.account), tranche);
         }
         Event::DisbursementReturned(e) => state.come_back(e, at),
-        Event::Repaid(e) => state.repay(e),
+        Event::Repaid(e) => {
+            let loan = known.and_then(|known| known.loan).expect(DECIDED);
+            state.receive(loan, e.command.parts(), e.relend_income);
+        }
         Event::ReversalProposed(e) => {
             let (fund, _) = crate::journal::reversal(state, e.undoes).expect(DECIDED);
             let reverses = e.command.reverses;
@@ -166,7 +174,17 @@ pub fn evolve(state: &mut State, header: &Header, event: &Event) -> Touched {
         Event::Sealed(e) => state.head.sealed_through = Some(e.through),
     }
     state.head.size = at.get() + 1;
-    closes.unwrap_or_else(|| Touched::by(state, event))
+    known.unwrap_or_else(|| Touched::by(state, event))
+}
+
+/// Whom an event concerns, where that has to be asked before it, or can be once for all: finding
+/// a loan is what costs most in a payment.
+fn known(state: &State, event: &Event) -> Option<Touched> {
+    match event {
+        Event::Disbursed(e) => Some(Touched::loan_named(state, e.loan)),
+        Event::Repaid(e) => Some(Touched::loan_named(state, e.command.loan)),
+        _ => closed_proposal(event).map(|proposal| Touched::proposal(state, proposal)),
+    }
 }
 
 impl State {
@@ -185,8 +203,11 @@ impl State {
         self.accounts.find(&(fund, id)).expect(DECIDED)
     }
 
-    fn active_mut(&mut self, id: LoanId) -> (AccountIndex, &mut ActiveLoan) {
-        let index = self.loans.find(&id).expect(DECIDED);
+    fn loan_index(&self, id: LoanId) -> LoanIndex {
+        self.loans.find(&id).expect(DECIDED)
+    }
+
+    fn active_mut(&mut self, index: LoanIndex) -> (AccountIndex, &mut ActiveLoan) {
         let loan = self.loans.get_mut(index);
         match &mut loan.state {
             LoanState::Approved(active) => (loan.account, active),
@@ -264,13 +285,7 @@ impl State {
     fn pay_out(&mut self, paid: Paid, tranche: Tranche) {
         let minor = tranche.amount.minor();
         match paid {
-            Paid::Loan(loan) => {
-                let (account, active) = self.active_mut(loan);
-                active.balances.disbursed += minor;
-                active.tranches.push(tranche);
-                self.accounts.get_mut(account).balances.disbursed += minor;
-                self.commit(account, -minor);
-            }
+            Paid::Loan(loan) => self.pay_out_of(self.loan_index(loan), tranche),
             Paid::Grant(fund, account) => {
                 let account = self.account_mut(fund, account);
                 account.balances.granted += minor;
@@ -279,12 +294,21 @@ impl State {
         }
     }
 
+    fn pay_out_of(&mut self, loan: LoanIndex, tranche: Tranche) {
+        let minor = tranche.amount.minor();
+        let (account, active) = self.active_mut(loan);
+        active.balances.disbursed += minor;
+        active.tranches.push(tranche);
+        self.accounts.get_mut(account).balances.disbursed += minor;
+        self.commit(account, -minor);
+    }
+
     /// Undoes [`State::pay_out`]: the tranche stands no more, and the loan may be paid anew.
     fn take_back(&mut self, paid: Paid, position: Position, amount: Amount) {
         let minor = amount.minor();
         match paid {
             Paid::Loan(loan) => {
-                let (account, active) = self.active_mut(loan);
+                let (account, active) = self.active_mut(self.loan_index(loan));
                 active.balances.disbursed -= minor;
                 active.tranches.retain(|tranche| tranche.position != position);
                 self.accounts.get_mut(account).balances.disbursed -= minor;
@@ -304,15 +328,8 @@ impl State {
         self.undone.insert(disbursement, Undone::Returned(at));
     }
 
-    fn repay(&mut self, e: &Repaid) {
-        let Repay { loan, principal, interest, late_fee, .. } = &e.command;
-        let [principal, interest, late_fee] =
-            [principal, interest, late_fee].map(|part| part.unwrap_or_default().minor());
-        self.receive(*loan, [principal, interest, late_fee], e.relend_income);
-    }
-
     /// Books the parts of a payment on its loan, account and fund; negative parts undo it.
-    fn receive(&mut self, loan: LoanId, parts: [i64; 3], relend_income: bool) {
+    fn receive(&mut self, loan: LoanIndex, parts: [i64; 3], relend_income: bool) {
         let [principal, interest, late_fee] = parts;
         let (account, active) = self.active_mut(loan);
         active.balances.principal_repaid += principal;
@@ -343,7 +360,7 @@ impl State {
             }
             Undoes::Repayment { loan, principal, interest, late_fee, relend_income } => {
                 let parts = [principal, interest, late_fee].map(|part| -part.minor());
-                self.receive(loan, parts, relend_income);
+                self.receive(self.loan_index(loan), parts, relend_income);
             }
         }
         self.undone.insert(position, Undone::Reversed(by));

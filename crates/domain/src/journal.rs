@@ -1,5 +1,6 @@
 //! Which event moves what: the postings of each event on the books of its fund.
 
+use crate::command::{Disburse, Repay};
 use crate::event::{Event, Paid, Undoes};
 use crate::postings::{Book, JournalEntry};
 use crate::state::{FundIndex, State, Subject};
@@ -15,22 +16,14 @@ pub fn journal(state: &State, event: &Event) -> Option<(FundIndex, JournalEntry)
             }
             Subject::Loan(_) | Subject::Reversal { .. } => None,
         },
-        Event::Disbursed(e) => {
-            Some((fund_of(state, Paid::Loan(e.loan))?, tranche(e.amount.minor())))
-        }
+        Event::Disbursed(e) => Some((fund_of(state, Paid::Loan(e.loan))?, disbursement(e))),
         Event::GrantDisbursed(e) => Some((state.funds.find(&e.fund)?, grant(e.amount.minor()))),
         Event::DisbursementReturned(e) => {
             Some((fund_of(state, e.paid)?, -payment(e.paid, e.amount.minor())))
         }
         Event::Repaid(e) => {
-            let minor = |part: Option<crate::Money>| part.unwrap_or_default().minor();
             let command = &e.command;
-            let entry = repayment(
-                minor(command.principal),
-                minor(command.interest),
-                minor(command.late_fee),
-            );
-            Some((fund_of(state, Paid::Loan(command.loan))?, entry))
+            Some((fund_of(state, Paid::Loan(command.loan))?, payment_received(command)))
         }
         Event::Reversed(e) => match state.proposals.get(&e.proposal)?.subject {
             Subject::Reversal { undoes, .. } => reversal(state, undoes),
@@ -58,6 +51,17 @@ pub fn journal(state: &State, event: &Event) -> Option<(FundIndex, JournalEntry)
         | Event::ProposalWithdrawn(_)
         | Event::Sealed(_) => None,
     }
+}
+
+/// The postings of a tranche, on the books of its loan's fund.
+pub(crate) fn disbursement(command: &Disburse) -> JournalEntry {
+    tranche(command.amount.minor())
+}
+
+/// The postings of a borrower's payment, on the books of its loan's fund.
+pub(crate) fn payment_received(command: &Repay) -> JournalEntry {
+    let [principal, interest, late_fee] = command.parts();
+    repayment(principal, interest, late_fee)
 }
 
 /// The postings that undo what a record did.

@@ -113,10 +113,15 @@ impl Books {
     /// positive side, on which [`Books::amount`] must be able to show it.)
     #[must_use]
     pub fn with(mut self, entry: &JournalEntry) -> Option<Books> {
+        // All of them without a branch in between.
+        let mut passed = false;
         for (balance, minor) in self.0.iter_mut().zip(entry.0) {
-            *balance = balance.checked_add(minor).filter(|b| *b != i64::MIN)?;
+            let (sum, overflows) = balance.overflowing_add(minor);
+            *balance = sum;
+            passed |= overflows;
+            passed |= sum == i64::MIN;
         }
-        Some(self)
+        (!passed).then_some(self)
     }
     /// Everything, in the order of [`Book::ALL`].
     pub const fn balances(&self) -> &[i64; Book::ALL.len()] {

@@ -66,7 +66,7 @@ impl Touched {
         Touched { loan: Some(loan), ..Touched::account(state, account) }
     }
 
-    fn loan_named(state: &State, loan: LoanId) -> Touched {
+    pub(crate) fn loan_named(state: &State, loan: LoanId) -> Touched {
         let index = state.loans().find(&loan);
         index.map_or_else(Touched::default, |loan| Touched::loan(state, loan))
     }

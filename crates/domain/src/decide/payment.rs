@@ -5,8 +5,9 @@ use super::account::{is_not_closed, is_open};
 use super::room::Room;
 use crate::command::{Disburse, DisburseGrant, Repay, ReturnDisbursement};
 use crate::event::{DisbursementReturned, Event, Paid, Repaid};
-use crate::journal::journal;
+use crate::journal::{disbursement, journal, payment_received};
 use crate::money::Amount;
+use crate::postings::JournalEntry;
 use crate::rejection::{NeedsFund, Purse, Rejection, Resource};
 use crate::state::{ActiveLoan, Fund, Loan, LoanIndex, State};
 use crate::terms::Purpose;
@@ -21,7 +22,8 @@ pub(super) fn disburse(state: &State, command: &Disburse, now: &Now) -> Result<E
     is_available(fund, command.amount)?;
     grows(account.balances.disbursed, command.amount.minor())?;
     now.bank_reference_is_free(state, &command.bank_reference)?;
-    posts(state, Event::Disbursed(command.clone()))
+    fits(fund, &disbursement(command))?;
+    Ok(Event::Disbursed(command.clone()))
 }
 
 pub(super) fn disburse_grant(
@@ -73,16 +75,19 @@ pub(super) fn repay(state: &State, command: &Repay, now: &Now) -> Result<Event, 
     let account = state.accounts.get(loan.account);
     let fund = state.funds.get(account.fund);
     is_not_closed(account)?;
-    let [principal, interest, late_fee] = [command.principal, command.interest, command.late_fee]
-        .map(|part| part.unwrap_or_default().minor());
+    let [principal, interest, late_fee] = command.parts();
     let parts = principal + interest + late_fee;
     if parts != command.amount.minor() {
         return Err(Rejection::PartsDoNotSum { amount: command.amount, parts });
     }
-    let Some(first) = active.tranches.iter().map(|tranche| tranche.value_date).min() else {
+    let Some(first) = active.tranches.first() else {
         return Err(Rejection::NothingDisbursed { loan: loan.id });
     };
-    now.value_date(command.value_date, first)?;
+    // Mostly the first tranche came first; the others are read only if that is not enough.
+    if !(first.value_date..=now.date).contains(&command.value_date) {
+        let days = active.tranches.iter().map(|tranche| tranche.value_date);
+        now.value_date(command.value_date, days.fold(first.value_date, Ord::min))?;
+    }
     let outstanding = active.balances.outstanding();
     if principal > outstanding {
         return Err(Rejection::OutstandingExceeded { outstanding, principal });
@@ -96,7 +101,8 @@ pub(super) fn repay(state: &State, command: &Repay, now: &Now) -> Result<Event, 
         Purpose::Loan(terms) => terms.relend_income,
         Purpose::Grant => false,
     };
-    posts(state, Event::Repaid(Repaid { command: command.clone(), relend_income }))
+    fits(fund, &payment_received(command))?;
+    Ok(Event::Repaid(Repaid { command: command.clone(), relend_income }))
 }
 
 /// A payment can be undone as long as it was not repaid.
@@ -118,8 +124,8 @@ pub(super) fn approved(
     id: crate::LoanId,
 ) -> Result<(LoanIndex, &Loan, &ActiveLoan), Rejection> {
     let (index, loan) = state.find_loan(id)?;
-    let not_approved = Rejection::LoanNotApproved { loan: id, status: loan.status() };
-    Ok((index, loan, loan.active().ok_or(not_approved)?))
+    let not_approved = || Rejection::LoanNotApproved { loan: id, status: loan.status() };
+    Ok((index, loan, loan.active().ok_or_else(not_approved)?))
 }
 
 fn is_available(fund: &Fund, requested: Amount) -> Result<(), Rejection> {
@@ -138,8 +144,14 @@ fn grows(total: i64, minor: i64) -> Result<i64, Rejection> {
 /// Accepts an event that moves money, if the books of its fund can hold the result.
 pub(super) fn posts(state: &State, event: Event) -> Result<Event, Rejection> {
     if let Some((fund, entry)) = journal(state, &event) {
-        let books = state.funds.get(fund).balances.books;
-        books.with(&entry).ok_or(Rejection::BalanceLimitExceeded)?;
+        fits(state.funds.get(fund), &entry)?;
     }
     Ok(event)
+}
+
+fn fits(fund: &Fund, entry: &JournalEntry) -> Result<(), Rejection> {
+    match fund.balances.books.with(entry) {
+        Some(_) => Ok(()),
+        None => Err(Rejection::BalanceLimitExceeded),
+    }
 }

@@ -135,20 +135,24 @@ impl Row for Cooperative {
 }
 
 /// A cooperative's account in a fund.
+///
+/// The order in memory is the one below, from the start of a cache line on: what a payment reads
+/// and changes is the first line. With a nation's accounts it comes from far away.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[repr(C, align(64))]
 pub struct Account {
-    /// Its id.
-    pub id: AccountId,
     /// Its fund.
     pub fund: FundIndex,
-    /// Whose it is.
-    pub cooperative: CooperativeIndex,
-    /// The bank account that it is tied to.
-    pub bank_account: BankAccount,
     /// Open, suspended or closed.
     pub status: AccountStatus,
     /// What it owes and what it may yet get.
     pub balances: AccountBalances,
+    /// Its id.
+    pub id: AccountId,
+    /// Whose it is.
+    pub cooperative: CooperativeIndex,
+    /// The bank account that it is tied to.
+    pub bank_account: BankAccount,
     /// The grants that were paid to it and stand.
     pub grants: Vec<Tranche>,
 }
@@ -191,7 +195,11 @@ impl AccountBalances {
 }
 
 /// A loan.
+///
+/// The order in memory is the one below, from the start of a cache line on: what a payment reads
+/// and changes is in the first two lines, as [`Account`]'s is in its first.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[repr(C, align(64))]
 pub struct Loan {
     /// Its id.
     pub id: LoanId,
@@ -199,6 +207,8 @@ pub struct Loan {
     pub account: AccountIndex,
     /// How much was proposed.
     pub principal: Amount,
+    /// Where it stands.
+    pub state: LoanState,
     /// The contract.
     pub contract_reference: Reference,
     /// The chair who signed.
@@ -209,8 +219,6 @@ pub struct Loan {
     pub maker: PrincipalId,
     /// The record that proposed it.
     pub proposed_at: Position,
-    /// Where it stands.
-    pub state: LoanState,
 }
 
 impl Row for Loan {
@@ -238,19 +246,20 @@ pub enum LoanState {
     Approved(ActiveLoan),
 }
 
-/// A loan that was approved.
+/// A loan that was approved. Its order in memory is the one below, see [`Loan`].
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[repr(C)]
 pub struct ActiveLoan {
-    /// Who approved it.
-    pub checker: PrincipalId,
-    /// The terms of the day on which it was approved.
-    pub terms: LoanTerms,
     /// Its numbers.
     pub balances: LoanBalances,
     /// Headroom that pending corrections would use.
     pub reserved: i64,
     /// The tranches that were paid out and stand.
     pub tranches: Vec<Tranche>,
+    /// Who approved it.
+    pub checker: PrincipalId,
+    /// The terms of the day on which it was approved.
+    pub terms: LoanTerms,
 }
 
 /// The numbers of an approved loan, in minor units, net of returns and reversals.

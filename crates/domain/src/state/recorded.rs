@@ -4,9 +4,9 @@
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 use core::fmt;
-use core::hash::Hash;
+use core::hash::{BuildHasher, Hash};
 use core::marker::PhantomData;
-use hashbrown::HashMap;
+use hashbrown::{DefaultHashBuilder, HashMap, HashTable};
 
 /// The place of a row in its table, dense from zero in the order in which rows were added. The
 /// order is the log's, so an index means the same on every machine.
@@ -69,11 +69,14 @@ pub trait Row {
 
 /// Rows in the order in which they were added, found by index or key.
 ///
-/// The map behind the keys is unordered, and stays in here: nothing can see its order.
-#[derive(Debug, Clone)]
+/// The map behind the keys is unordered, and stays in here: nothing can see its order. It has only
+/// the number of each row, five bytes a row, so that it stays in the processor's cache; the key is
+/// compared in the row, which whoever looks for it reads next.
+#[derive(Clone)]
 pub struct Table<T: Row> {
     rows: Vec<T>,
-    by_key: HashMap<T::Key, u32>,
+    by_key: HashTable<u32>,
+    hasher: DefaultHashBuilder,
     mark: Option<TableMark<T>>,
 }
 
@@ -85,16 +88,32 @@ struct TableMark<T> {
     before: HashMap<usize, T>,
 }
 
+/// Without the hasher, which is another one in each process.
+impl<T: Row<Key: fmt::Debug> + fmt::Debug> fmt::Debug for Table<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Table { rows, by_key, mark, hasher: _ } = self;
+        let keys: BTreeMap<u32, _> =
+            by_key.iter().map(|n| (*n, rows.get(*n as usize).map(Row::key))).collect();
+        f.debug_struct("Table")
+            .field("rows", rows)
+            .field("by_key", &keys)
+            .field("mark", mark)
+            .finish_non_exhaustive()
+    }
+}
+
 impl<T: Row> Default for Table<T> {
     fn default() -> Self {
-        Table { rows: Vec::new(), by_key: HashMap::new(), mark: None }
+        let hasher = DefaultHashBuilder::default();
+        Table { rows: Vec::new(), by_key: HashTable::new(), hasher, mark: None }
     }
 }
 
 impl<T: Row + Clone> Table<T> {
     /// The row of that key.
     pub fn find(&self, key: &T::Key) -> Option<Index<T>> {
-        self.by_key.get(key).map(|n| Index::new(*n))
+        let is_of_key = |n: &u32| self.rows[*n as usize].key() == *key;
+        self.by_key.find(self.hasher.hash_one(key), is_of_key).map(|n| Index::new(*n))
     }
     /// The row at an index that this table gave out.
     pub fn get(&self, index: Index<T>) -> &T {
@@ -124,10 +143,13 @@ impl<T: Row + Clone> Table<T> {
     }
 
     pub(crate) fn push(&mut self, row: T) -> Index<T> {
+        let key = row.key();
+        assert!(self.find(&key).is_none(), "decide lets no key be used twice");
         let index = to_u32(self.rows.len());
-        let previous = self.by_key.insert(row.key(), index);
-        assert!(previous.is_none(), "decide lets no key be used twice");
         self.rows.push(row);
+        let Table { rows, by_key, hasher, .. } = self;
+        let hash_of = |n: &u32| hasher.hash_one(rows[*n as usize].key());
+        by_key.insert_unique(hasher.hash_one(key), index, hash_of);
         Index::new(index)
     }
 }
@@ -202,8 +224,12 @@ impl<T: Row + Clone> Recorded for Table<T> {
     }
     fn roll_back(&mut self) {
         let Some(mark) = self.mark.take() else { return };
-        for row in self.rows.drain(mark.length..) {
-            self.by_key.remove(&row.key());
+        for (n, row) in self.rows.drain(mark.length..).enumerate() {
+            let number = to_u32(mark.length + n);
+            let hash = self.hasher.hash_one(row.key());
+            if let Ok(found) = self.by_key.find_entry(hash, |n| *n == number) {
+                found.remove();
+            }
         }
         for (at, row) in mark.before {
             self.rows[at] = row;
