@@ -44,18 +44,18 @@ impl Prefixes {
 
     /// The hash of a leaf.
     pub fn leaf_hash(&self, leaf: &[u8]) -> Hash {
-        let digest = Sha256::new().chain_update(self.leaf).chain_update(leaf).finalize();
-        Hash::from_bytes(digest.into())
+        match *self.leaf {
+            [prefix] => Hash::prefixed(prefix, leaf),
+            _ => digest(&[self.leaf, leaf]),
+        }
     }
 
     /// The hash of a node over its children.
     pub fn node_hash(&self, left: Hash, right: Hash) -> Hash {
-        let digest = Sha256::new()
-            .chain_update(self.node)
-            .chain_update(left.as_bytes())
-            .chain_update(right.as_bytes())
-            .finalize();
-        Hash::from_bytes(digest.into())
+        match *self.node {
+            [prefix] => Hash::of_pair(prefix, left, right),
+            _ => digest(&[self.node, left.as_bytes(), right.as_bytes()]),
+        }
     }
 
     /// The root of the tree over these leaf hashes, a number that is a power of two.
@@ -67,6 +67,14 @@ impl Prefixes {
         }
         row[0]
     }
+}
+
+fn digest(parts: &[&[u8]]) -> Hash {
+    let mut digest = Sha256::new();
+    for part in parts {
+        digest.update(part);
+    }
+    Hash::from_bytes(digest.finalize().into())
 }
 
 /// The root of a tree without leaves: SHA-256 of nothing, under any prefixes.

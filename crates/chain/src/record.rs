@@ -7,7 +7,6 @@
 use alloc::vec::Vec;
 use core::str;
 
-use sha2::{Digest, Sha256};
 use thiserror::Error;
 
 use crate::bytes::{take, take_i64, take_u8, take_u16, take_u32, take_u64};
@@ -29,7 +28,7 @@ pub const MIN_RECORD_BYTES: usize = FIXED_BYTES + 2;
 const VERSION: u8 = 1;
 
 /// Domain separation of RFC 6962: a leaf hash starts with this byte, a node hash with 0x01.
-const LEAF_PREFIX: [u8; 1] = [0x00];
+const LEAF_PREFIX: u8 = 0x00;
 
 /// One accepted command: who, when, under which request id, and the event that it became.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -128,8 +127,7 @@ pub enum RecordError {
 
 /// The hash of a record's bytes: SHA-256 of `0x00 ‖ bytes`.
 pub fn hash(bytes: &[u8]) -> Hash {
-    let digest = Sha256::new().chain_update(LEAF_PREFIX).chain_update(bytes).finalize();
-    Hash::from_bytes(digest.into())
+    Hash::prefixed(LEAF_PREFIX, bytes)
 }
 
 impl<'a> Record<'a> {
@@ -247,8 +245,9 @@ struct Fixed {
     signature_length: u16,
 }
 
-fn parse_fixed(mut bytes: &[u8]) -> Option<Fixed> {
-    let bytes = &mut bytes;
+fn parse_fixed(bytes: &[u8]) -> Option<Fixed> {
+    // Cut to a length that the compiler knows, so that it is checked once.
+    let bytes = &mut bytes.first_chunk::<FIXED_BYTES>()?.as_slice();
     let _version = take_u8(bytes)?;
     Some(Fixed {
         authentication: take_u8(bytes)?,

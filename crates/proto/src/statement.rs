@@ -2,10 +2,9 @@
 //! one that was left out, added or changed shows.
 
 use bergulir_chain::Hash;
-use sha2::{Digest, Sha256};
 
 /// Before the bytes of a running hash.
-const PREFIX: [u8; 1] = [0x04];
+const PREFIX: u8 = 0x04;
 
 /// The bytes of an encoded statement.
 pub(crate) const STATEMENT_BYTES: usize = 8 + 32;
@@ -30,13 +29,8 @@ impl Statement {
 
     /// One record more, given by its hash.
     pub fn add(&mut self, record: Hash) {
-        let digest = Sha256::new()
-            .chain_update(PREFIX)
-            .chain_update(self.running_hash.as_bytes())
-            .chain_update(record.as_bytes())
-            .finalize();
         self.records += 1;
-        self.running_hash = Hash::from_bytes(digest.into());
+        self.running_hash = Hash::of_pair(PREFIX, self.running_hash, record);
     }
 
     /// Appends its bytes, as snapshots and balance leaves have them.
