@@ -10,11 +10,6 @@ pub const MAX_ID_BYTES: usize = 32;
 /// The most bytes of a principal or an officer.
 pub const MAX_PRINCIPAL_BYTES: usize = 64;
 
-/// So many bytes of an id are checked at once; what an id may have is a multiple of it.
-const PIECE_BYTES: usize = 16;
-const _: () = assert!(MAX_ID_BYTES.is_multiple_of(PIECE_BYTES));
-const _: () = assert!(MAX_PRINCIPAL_BYTES.is_multiple_of(PIECE_BYTES));
-
 /// Why a text is not an id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum IdError {
@@ -47,32 +42,55 @@ struct Inline<const N: usize> {
     length: u8,
 }
 
+/// Which bytes a kind of name may hold, and how people are told.
+struct Alphabet {
+    has: [bool; 256],
+    name: &'static str,
+}
+
+impl Alphabet {
+    const fn of(bytes: &[u8], name: &'static str) -> Alphabet {
+        let mut has = [false; 256];
+        let mut at = 0;
+        while at < bytes.len() {
+            has[bytes[at] as usize] = true;
+            at += 1;
+        }
+        Alphabet { has, name }
+    }
+
+    fn has_all(&self, bytes: &[u8]) -> bool {
+        bytes.iter().all(|byte| self.has[usize::from(*byte)])
+    }
+}
+
+static IDS: Alphabet =
+    Alphabet::of(b"abcdefghijklmnopqrstuvwxyz0123456789.-", "a-z, 0-9, '.' and '-'");
+static PRINCIPALS: Alphabet = Alphabet::of(
+    b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._:@/-",
+    "letters, digits and '.', '_', ':', '@', '/', '-'",
+);
+
 impl<const N: usize> Inline<N> {
-    fn new(
-        text: &str,
-        allowed: impl Fn(u8) -> bool,
-        alphabet: &'static str,
-    ) -> Result<Inline<N>, IdError> {
+    fn new(text: &str, alphabet: &'static Alphabet) -> Result<Inline<N>, IdError> {
+        if let Some(inline) = Inline::from_bytes(text.as_bytes(), alphabet) {
+            return Ok(inline);
+        }
         if text.is_empty() {
             return Err(IdError::Empty);
         }
-        let mut bytes = [0; N];
-        if let (Some(start), Ok(length)) = (bytes.get_mut(..text.len()), u8::try_from(text.len())) {
-            start.copy_from_slice(text.as_bytes());
-            // By pieces of a known length: then each takes a few vector instructions.
-            let (pieces, _) = bytes.as_chunks::<PIECE_BYTES>();
-            let in_piece = |piece: &[u8; PIECE_BYTES]| -> u8 {
-                piece.iter().map(|byte| u8::from(allowed(*byte))).sum()
-            };
-            let pieces = pieces.iter().take(text.len().div_ceil(PIECE_BYTES));
-            if pieces.map(in_piece).sum::<u8>() == length {
-                return Ok(Inline { bytes, length });
-            }
-        }
-        match text.chars().find(|c| !u8::try_from(*c).is_ok_and(&allowed)) {
-            Some(found) => Err(IdError::Character { found, alphabet }),
+        match text.chars().find(|c| !u8::try_from(*c).is_ok_and(|b| alphabet.has_all(&[b]))) {
+            Some(found) => Err(IdError::Character { found, alphabet: alphabet.name }),
             None => Err(IdError::TooLong { length: text.len(), max: N }),
         }
+    }
+
+    /// All bytes of an alphabet are ASCII, and so text.
+    fn from_bytes(text: &[u8], alphabet: &Alphabet) -> Option<Inline<N>> {
+        let mut bytes = [0; N];
+        bytes.get_mut(..text.len())?.copy_from_slice(text);
+        let length = u8::try_from(text.len()).ok().filter(|length| *length > 0)?;
+        alphabet.has_all(text).then_some(Inline { bytes, length })
     }
 
     fn as_bytes(&self) -> &[u8] {
@@ -84,14 +102,6 @@ impl<const N: usize> Inline<N> {
     }
 }
 
-fn is_id_byte(byte: u8) -> bool {
-    matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'.' | b'-')
-}
-
-fn is_principal_byte(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b':' | b'@' | b'/' | b'-')
-}
-
 /// An id of a resource of the kind `K`: 1 to 32 characters of `[a-z0-9.-]`, chosen by the caller.
 pub struct Id<K> {
     text: Inline<MAX_ID_BYTES>,
@@ -101,8 +111,12 @@ pub struct Id<K> {
 impl<K> Id<K> {
     /// Takes a text as an id.
     pub fn new(text: &str) -> Result<Id<K>, IdError> {
-        let text = Inline::new(text, is_id_byte, "a-z, 0-9, '.' and '-'")?;
-        Ok(Id { text, kind: PhantomData })
+        Ok(Id { text: Inline::new(text, &IDS)?, kind: PhantomData })
+    }
+
+    /// The id of these bytes, if they are one: as [`Id::new`], where it does not matter why not.
+    pub fn from_bytes(bytes: &[u8]) -> Option<Id<K>> {
+        Some(Id { text: Inline::from_bytes(bytes, &IDS)?, kind: PhantomData })
     }
 
     /// The id as it was given.
@@ -195,8 +209,7 @@ impl PrincipalId {
 
     /// Takes a text as the name of a principal.
     pub fn new(text: &str) -> Result<PrincipalId, IdError> {
-        let alphabet = "letters, digits and '.', '_', ':', '@', '/', '-'";
-        Inline::new(text, is_principal_byte, alphabet).map(PrincipalId)
+        Inline::new(text, &PRINCIPALS).map(PrincipalId)
     }
 
     /// The name as it was given.
@@ -248,6 +261,7 @@ mod tests {
         assert_eq!(LoanId::new(&"a".repeat(33)), Err(IdError::TooLong { length: 33, max: 32 }));
         for bad in ["L1", "a/b", "a b", "é", "a\0", "a_b"] {
             assert!(matches!(LoanId::new(bad), Err(IdError::Character { .. })), "{bad:?}");
+            assert_eq!(LoanId::from_bytes(bad.as_bytes()), None);
         }
     }
 

@@ -95,6 +95,16 @@ impl<const MAX: usize> Text<MAX> {
         Ok(Text(Stored::new(text)))
     }
 
+    /// The text of these bytes, if they are printable ASCII and a text of at most 22 bytes, as
+    /// nearly all are. Of others `None` says nothing.
+    pub fn from_ascii(text: &[u8]) -> Option<Text<MAX>> {
+        let is_one = !text.is_empty() && text.len() <= MAX && is_plain(text);
+        let mut bytes = [0; IN_PLACE];
+        bytes.get_mut(..text.len())?.copy_from_slice(text);
+        let length = u8::try_from(text.len()).ok()?;
+        is_one.then_some(Text(Stored::Short { length, bytes }))
+    }
+
     /// The text as it was given.
     pub fn as_str(&self) -> &str {
         match &self.0 {
@@ -158,6 +168,14 @@ mod tests {
     use alloc::format;
 
     #[test]
+    fn ascii_is_taken_only_where_the_text_would_be() {
+        for bad in ["", "abcdef", "a\n", " a", "a ", "\u{7f}", "é"] {
+            assert_eq!(Text::<5>::from_ascii(bad.as_bytes()), None, "{bad:?}");
+        }
+        assert_eq!(Text::<5>::from_ascii(b"a b c"), Text::new("a b c").ok());
+    }
+
+    #[test]
     fn a_text_is_short_printable_and_trimmed() {
         assert_eq!(Text::<5>::new("a b c").unwrap().as_str(), "a b c");
         assert_eq!(Text::<5>::new(""), Err(TextError::Empty));
@@ -172,6 +190,9 @@ mod tests {
     #[test]
     fn texts_of_every_length_are_kept_and_sort_as_they_are() {
         for length in 1..=2 * IN_PLACE {
+            let ascii = "z".repeat(length);
+            let short = Some(Text::<128>::new(&ascii).unwrap()).filter(|_| length <= IN_PLACE);
+            assert_eq!(Text::<128>::from_ascii(ascii.as_bytes()), short);
             let (a, b) = ("é".repeat(length), "z".repeat(length));
             let [text_a, text_b] = [&a, &b].map(|text| Text::<128>::new(text).unwrap());
             assert_eq!((text_a.as_str(), text_b.as_str()), (a.as_str(), b.as_str()));

@@ -23,33 +23,32 @@ const fn tag(field: u8, wire_type: u8) -> u8 {
 
 /// The event, if it is a frequent one and the bytes are just what is written for it. `None` says
 /// nothing: the slow way finds out what the bytes are.
+#[inline]
 pub(super) fn decode(bytes: &[u8]) -> Option<Event> {
     let mut event = Fields(bytes);
     match *bytes.first()? {
         DISBURSED => {
             let mut m = event.message(1)?;
-            let disburse = Disburse {
-                loan: m.id(1)?,
-                amount: m.amount(2)?,
-                bank_reference: m.bank_reference(3)?,
-                value_date: m.date(4)?,
-            };
-            (m.is_empty() && event.is_empty()).then_some(Event::Disbursed(disburse))
+            let (loan, amount) = (m.id(1)?, m.amount(2)?);
+            let (bank_reference, value_date) = (m.bank_reference(3)?, m.date(4)?);
+            if !(m.is_empty() && event.is_empty()) {
+                return None;
+            }
+            Some(Event::Disbursed(Disburse { loan, amount, bank_reference, value_date }))
         }
         REPAID => {
             let mut m = event.message(2)?;
-            let command = Repay {
-                loan: m.id(1)?,
-                amount: m.amount(2)?,
-                principal: m.part(3).ok()?,
-                interest: m.part(4).ok()?,
-                late_fee: m.part(5).ok()?,
-                bank_reference: m.bank_reference(6)?,
-                value_date: m.date(7)?,
-            };
+            let (loan, amount) = (m.id(1)?, m.amount(2)?);
+            let [principal, interest, late_fee] =
+                [m.part(3).ok()?, m.part(4).ok()?, m.part(5).ok()?];
+            let (bank_reference, value_date) = (m.bank_reference(6)?, m.date(7)?);
             let relend_income = m.flag(8)?;
-            let repaid = Repaid { command, relend_income };
-            (m.is_empty() && event.is_empty()).then_some(Event::Repaid(repaid))
+            if !(m.is_empty() && event.is_empty()) {
+                return None;
+            }
+            let command =
+                Repay { loan, amount, principal, interest, late_fee, bank_reference, value_date };
+            Some(Event::Repaid(Repaid { command, relend_income }))
         }
         _ => None,
     }
@@ -100,8 +99,9 @@ impl<'a> Fields<'a> {
         Some(bytes)
     }
 
-    fn text(&mut self, field: u8) -> Option<&'a str> {
-        core::str::from_utf8(self.bytes(field)?).ok()
+    fn text<const MAX: usize>(&mut self, field: u8) -> Option<Text<MAX>> {
+        let bytes = self.bytes(field)?;
+        Text::from_ascii(bytes).or_else(|| Text::new(core::str::from_utf8(bytes).ok()?).ok())
     }
 
     fn message(&mut self, field: u8) -> Option<Fields<'a>> {
@@ -109,7 +109,7 @@ impl<'a> Fields<'a> {
     }
 
     fn id<K>(&mut self, field: u8) -> Option<Id<K>> {
-        Id::new(self.text(field)?).ok()
+        Id::from_bytes(self.bytes(field)?)
     }
 
     fn amount(&mut self, field: u8) -> Option<Amount> {
@@ -130,8 +130,7 @@ impl<'a> Fields<'a> {
 
     fn bank_reference(&mut self, field: u8) -> Option<BankReference> {
         let mut m = self.message(field)?;
-        let bank = Text::new(m.text(1)?).ok()?;
-        let reference = Text::new(m.text(2)?).ok()?;
+        let (bank, reference) = (m.text(1)?, m.text(2)?);
         let line = if m.has(3, VARINT) { Some(u32::try_from(m.varint()?).ok()?) } else { None };
         m.is_empty().then_some(BankReference { bank, reference, line })
     }
