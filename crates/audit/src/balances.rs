@@ -2,10 +2,13 @@
 //! position for whom its record concerned, and over the whole state at each seal and at the end.
 
 use std::collections::BTreeMap;
+use std::hint::black_box;
 
 use bergulir_domain::postings::Book;
 use bergulir_domain::rejection::AccountStatus;
-use bergulir_domain::state::{Account, AccountBalances, Fund, FundBalances, FundIndex, Loan};
+use bergulir_domain::state::{
+    Account, AccountBalances, AccountIndex, Fund, FundBalances, FundIndex, Loan,
+};
 use bergulir_domain::{State, Touched};
 use thiserror::Error;
 
@@ -74,6 +77,13 @@ impl Balances {
             at(&mut balances.funds, account.fund.get()).add(&account.balances, 1);
         }
         balances
+    }
+
+    /// Reads what is kept of these accounts, ahead of [`Balances::step`].
+    pub(crate) fn look_ahead(&self, accounts: impl Iterator<Item = AccountIndex>) {
+        for account in accounts {
+            black_box(self.accounts.get(account.get() as usize).copied());
+        }
     }
 
     /// Checks whom the last record concerned.

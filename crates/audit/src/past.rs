@@ -40,6 +40,14 @@ impl<'a> Past<'a> {
         }
     }
 
+    /// Reads where the bank references of these events are looked for; see
+    /// [`Sightings::look_ahead`].
+    pub(crate) fn look_ahead<'e>(&self, events: impl Iterator<Item = &'e Event>) {
+        for reference in events.filter_map(Event::bank_reference) {
+            self.references.look_ahead(self.references.hash(&key(reference)));
+        }
+    }
+
     /// Takes in the next record.
     pub(crate) fn push(&mut self, event: &Event) -> Result<(), Full> {
         if let Some(reference) = event.bank_reference() {
@@ -106,7 +114,7 @@ impl Lookups for Past<'_> {
 }
 
 /// What makes two bank references the same: an absent line is line 0.
-fn key(reference: &BankReference) -> (&str, &str, u32) {
+fn key(reference: &BankReference) -> (&[u8], &[u8], u32) {
     let BankReference { bank, reference, line } = reference;
-    (bank.as_str(), reference.as_str(), line.unwrap_or(0))
+    (bank.as_bytes(), reference.as_bytes(), line.unwrap_or(0))
 }

@@ -11,8 +11,9 @@ use std::sync::mpsc::{Receiver, SyncSender};
 use bergulir_chain::frame::{END_BYTES, FrameHeader, HEADER_BYTES};
 use bergulir_chain::{
     ChainCursor, Frame, FrameError, Hash, Position, Record, RecordSlices, SegmentError,
-    SegmentHeader, segment,
+    SegmentHeader, record, segment,
 };
+use bergulir_domain::state::LOOK_AHEAD;
 use bergulir_domain::{Event, Header};
 use bergulir_proto::replay::{Checked, check};
 
@@ -56,6 +57,10 @@ pub(crate) struct Read {
 }
 
 impl Read {
+    pub(crate) fn event(&self) -> &Event {
+        &self.event
+    }
+
     /// With the bytes of the record that this was read from.
     pub(crate) fn of(self, bytes: &[u8]) -> Option<Checked<'_>> {
         let Read { hash, header, event } = self;
@@ -260,7 +265,12 @@ impl<'a> Reader<'a> {
         body: &[u8],
         read: &mut Vec<Read>,
     ) -> Result<(), RequestIds> {
+        let mut ahead = RecordSlices::new(body);
         for (position, bytes) in (first.get()..).zip(RecordSlices::new(body)) {
+            if (position - first.get()).is_multiple_of(LOOK_AHEAD as u64) {
+                let request_ids = ahead.by_ref().take(LOOK_AHEAD).filter_map(record::request_id);
+                request_ids.for_each(|id| self.request_ids.look_ahead(self.request_ids.hash(&id)));
+            }
             let record = if let Some(checked) = self.check(bytes) {
                 let Checked { record, hash, header, event } = checked;
                 read.push(Read { hash, header, event });

@@ -1,13 +1,16 @@
 //! Where a key was seen, for as many keys as a log has records, in eight bytes each.
 
-use std::hash::{BuildHasher, Hash, RandomState};
+use std::hash::{BuildHasher, Hash};
+use std::hint::black_box;
+
+use foldhash::quality::RandomState;
 
 /// Positions by key, without the keys: a short tag of each says that a position may be the key's,
 /// and its record has to confirm it.
 ///
 /// A table of fixed size with linear probing. A slot is a tag of 24 bits and a position plus one
-/// of 40; zero is free. The keyed hash keeps a caller who chooses request ids from making them
-/// fall together.
+/// of 40; zero is free. The hash is another one in each run, so that a caller who chooses request
+/// ids cannot make them fall together.
 #[derive(Debug)]
 pub(crate) struct Sightings {
     slots: Vec<u64>,
@@ -28,11 +31,17 @@ impl Sightings {
     pub(crate) fn new(keys: u64) -> Sightings {
         let keys = usize::try_from(keys).unwrap_or(usize::MAX / 16);
         // Two thirds full, a search for what is not there looks at five slots: one cache line.
-        Sightings { slots: vec![0; keys + keys / 2 + 8], used: 0, hasher: RandomState::new() }
+        Sightings { slots: vec![0; keys + keys / 2 + 8], used: 0, hasher: RandomState::default() }
     }
 
     pub(crate) fn hash(&self, key: &impl Hash) -> u64 {
         self.hasher.hash_one(key)
+    }
+
+    /// Reads where a key with this hash is looked for, ahead of looking: the table is large, and
+    /// the reads for several keys do not wait for each other.
+    pub(crate) fn look_ahead(&self, hash: u64) {
+        black_box(self.probe(hash).next().map(|slot| self.slots[slot]));
     }
 
     /// The positions that may be those of a key with this hash, in no order.

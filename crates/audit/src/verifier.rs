@@ -12,6 +12,7 @@ use bergulir_chain::{
     body::LENGTH_BYTES, frame,
 };
 use bergulir_domain::command::Seal;
+use bergulir_domain::state::LOOK_AHEAD;
 use bergulir_domain::{Event, Rejection};
 use bergulir_proto::replay::{ReplayError, Replica};
 
@@ -251,7 +252,10 @@ impl Verifier<'_> {
             Err(RequestIds::Repeated { position, first }) => Some((*position, *first)),
             Err(RequestIds::Unknown { .. }) | Ok(()) => None,
         };
-        for bytes in stretch.records(span) {
+        for (number, bytes) in stretch.records(span).enumerate() {
+            if number.is_multiple_of(LOOK_AHEAD) {
+                self.look_ahead(ahead.as_slice());
+            }
             self.record(bytes, ahead.next(), None)?;
             if let Some((position, first)) = repeated
                 && position < self.next()
@@ -271,6 +275,14 @@ impl Verifier<'_> {
             }
             Err(RequestIds::Repeated { .. }) | Ok(()) => Ok(()),
         }
+    }
+
+    /// Reads what verifying the next records is going to read.
+    fn look_ahead(&self, next: &[Read]) {
+        let events = next.iter().take(LOOK_AHEAD).map(Read::event);
+        let accounts = self.replica.look_ahead(events.clone());
+        self.balances.look_ahead(accounts.into_iter().flatten());
+        self.past.look_ahead(events);
     }
 
     /// Finds the record for which a frame does not match its sum.

@@ -21,6 +21,9 @@ pub const MAX_PRINCIPAL_BYTES: usize = 255;
 /// Bytes of a record before its principal.
 pub const FIXED_BYTES: usize = 76;
 
+/// Where in a record its request id is.
+const REQUEST_ID_AT: usize = 56;
+
 /// The length of the shortest record: the fixed part, a principal and an event of one byte each.
 pub const MIN_RECORD_BYTES: usize = FIXED_BYTES + 2;
 
@@ -128,6 +131,11 @@ pub enum RecordError {
 /// The hash of a record's bytes: SHA-256 of `0x00 ‖ bytes`.
 pub fn hash(bytes: &[u8]) -> Hash {
     Hash::prefixed(LEAF_PREFIX, bytes)
+}
+
+/// The request id of a record that is whole, without a look at anything else of it.
+pub fn request_id(record: &[u8]) -> Option<[u8; 16]> {
+    record.get(REQUEST_ID_AT..)?.first_chunk().copied()
 }
 
 impl<'a> Record<'a> {

@@ -104,6 +104,7 @@ proptest! {
         prop_assert_eq!(bytes.len(), FIXED_BYTES + parts.principal.len() + parts.event.len());
         let read = Record::parse(&bytes).unwrap();
         prop_assert_eq!(read, record);
+        prop_assert_eq!(bergulir_chain::record::request_id(&bytes), Some(parts.request_id));
         prop_assert_eq!(encoded(&read), (bytes, hash));
     }
 

@@ -43,6 +43,17 @@ pub enum Command {
     Seal(Seal),
 }
 
+impl Command {
+    /// The loan that this pays out or back, if it is one of the two that nearly all are.
+    pub fn paid_loan(&self) -> Option<LoanId> {
+        match self {
+            Command::Disburse(command) => Some(command.loan),
+            Command::Repay(command) => Some(command.loan),
+            _ => None,
+        }
+    }
+}
+
 /// Opens the ledger: position 0.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OpenLedger {

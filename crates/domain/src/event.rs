@@ -200,6 +200,15 @@ impl Event {
         }
     }
 
+    /// The loan that this event pays out or back, if it is one of the two that nearly all are.
+    pub fn paid_loan(&self) -> Option<LoanId> {
+        match self {
+            Event::Disbursed(e) => Some(e.loan),
+            Event::Repaid(e) => Some(e.command.loan),
+            _ => None,
+        }
+    }
+
     /// The bank reference that this event uses, if it moved cash by itself.
     pub fn bank_reference(&self) -> Option<&c::BankReference> {
         match self {

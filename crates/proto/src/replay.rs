@@ -4,13 +4,15 @@
 #[cfg(test)]
 mod tests;
 
+use core::hint::black_box;
+
 use bergulir_chain::merkle::{Prefixes, Subtree, Tree, TreeError};
 use bergulir_chain::tiles::TILE_HEIGHT;
 use bergulir_chain::{Authentication, ChainCursor, ChainError, Hash, LogSize, Record};
 use bergulir_domain::command::Seal;
 use bergulir_domain::decide::Lookups;
 use bergulir_domain::state::encoding::DecodeError;
-use bergulir_domain::state::{AccountIndex, FundIndex, State, advance};
+use bergulir_domain::state::{AccountIndex, FundIndex, LOOK_AHEAD, State, advance};
 use bergulir_domain::{
     Context, Event, Header, Position, PrincipalId, Rejection, Timestamp, Touched, decide, evolve,
 };
@@ -217,6 +219,18 @@ impl Replica {
     /// The records that concern a fund.
     pub fn fund_statement(&self, fund: FundIndex) -> Statement {
         self.funds.get(fund.get() as usize).copied().unwrap_or_default()
+    }
+
+    /// Reads what replaying these events is going to read; see [`State::look_ahead`].
+    pub fn look_ahead<'e>(
+        &self,
+        events: impl Iterator<Item = &'e Event>,
+    ) -> [Option<AccountIndex>; LOOK_AHEAD] {
+        let accounts = self.state.look_ahead(events.filter_map(Event::paid_loan));
+        for account in accounts.iter().flatten() {
+            black_box(self.account_statement(*account));
+        }
+        accounts
     }
 
     /// Checks that the bytes are the next record, decides its command again, and applies it.

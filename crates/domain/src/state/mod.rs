@@ -1,11 +1,13 @@
 //! What the decisions of a ledger rest on: everything that its records add up to, and nothing that
 //! grows with their number (request ids and bank references are looked up, not kept here).
 
+mod ahead;
 mod entities;
 mod recorded;
 
 pub mod encoding;
 
+pub use ahead::LOOK_AHEAD;
 pub use entities::{
     Account, AccountBalances, ActiveLoan, Allocation, Cooperative, Fund, FundBalances, Loan,
     LoanBalances, LoanState, Proposal, Reservation, Subject, Tranche, Undone,

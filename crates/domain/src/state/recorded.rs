@@ -115,6 +115,10 @@ impl<T: Row + Clone> Table<T> {
         let is_of_key = |n: &u32| self.rows[*n as usize].key() == *key;
         self.by_key.find(self.hasher.hash_one(key), is_of_key).map(|n| Index::new(*n))
     }
+    /// Most likely the row of that key, if there is one, without a look at the row itself.
+    pub(super) fn guess(&self, key: &T::Key) -> Option<Index<T>> {
+        self.by_key.iter_hash(self.hasher.hash_one(key)).next().map(|n| Index::new(*n))
+    }
     /// The row at an index that this table gave out.
     pub fn get(&self, index: Index<T>) -> &T {
         &self.rows[index.at()]

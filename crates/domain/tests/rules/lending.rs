@@ -195,3 +195,14 @@ fn a_bank_reference_of_a_refused_disbursement_stays_free() {
         .when(c::Disburse { bank_reference: reference, ..disburse("l1", rp(100_000_000)) })
         .then_ok();
 }
+
+#[test]
+fn looking_ahead_finds_the_accounts_and_takes_any_number_of_loans() {
+    let ledger = pilot().with_loan("l1", rp(1)).with_loan("l2", rp(1));
+    let account = |loan| Some(ledger.loan(loan).account);
+    let ahead = ledger.state.look_ahead([id("l2"), id("l1")].into_iter());
+    assert_eq!(ahead[..3], [account("l2"), account("l1"), None]);
+    let many = ledger.state.look_ahead(core::iter::repeat_n(id("l1"), 100));
+    assert!(many.iter().all(|found| *found == account("l1")));
+    ledger.state.look_ahead((0..100).map(|n| id(&format!("unknown-{n}"))));
+}
