@@ -11,5 +11,6 @@ mod layering;
 mod pilot;
 mod proofs;
 mod readme;
+mod second_verifier;
 mod support;
 mod witness;

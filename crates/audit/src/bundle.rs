@@ -1,5 +1,6 @@
 //! Audit bundles: folders with all that a verifier needs. `docs/format.md` describes them.
 
+mod contents;
 mod cooperative;
 mod manifest;
 mod open;

@@ -13,7 +13,7 @@ use bergulir_proto::decode_event;
 use bergulir_proto::replay::{Replica, digest};
 
 use super::manifest::{MAX_MANIFEST_BYTES, Manifest, ManifestError};
-use super::{CHECKPOINT, EXTENSION, Kind, LOG, MANIFEST, STATE, proofs};
+use super::{CHECKPOINT, EXTENSION, Kind, LOG, MANIFEST, STATE, contents, proofs};
 use crate::claims::{Claims, Contradiction, read_if_there, read_small};
 use crate::find::LogFolder;
 use crate::reason::Reason;
@@ -87,6 +87,7 @@ fn read(
     progress: &mut dyn FnMut(Progress<'_>),
 ) -> Result<LedgerReport, Fault> {
     let opened = open(folder)?;
+    contents::check(folder, opened.manifest.kind)?;
     let mut claims = Claims::read(Some(folder), &options.trust)?;
     extension(folder, &opened, &mut claims)?;
     if let Kind::Cooperative { cooperative } = opened.manifest.kind {

@@ -4,7 +4,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use bergulir_audit::{
-    Checked, ExportError, Finding, Kind, LedgerReport, NotChecked, Part, Trust, Unproven, export,
+    Checked, ExportError, Finding, Kind, LedgerReport, NotChecked, Part, Reason, Trust, Unproven,
+    export,
 };
 use bergulir_chain::merkle::{HashSource, Levels, Prefixes, Subtree};
 use bergulir_chain::note::Note;
@@ -53,6 +54,28 @@ fn every_record_in_a_bundle() {
 
     let again = export(scene.path(), None, Part::Log, None, &path, &mut |_| {});
     assert!(matches!(again, Err(ExportError::Exists { .. })), "{again:?}");
+}
+
+#[test]
+fn what_has_no_place_in_a_bundle_is_found() {
+    let scene = Scene::signed(&small().drafts);
+    let path = bundle(&scene, "all", Part::Log, None);
+    for stray in ["state", "checkpoint.witnessed", "log/letter.txt", "records/x.tlog-proof"] {
+        let stray = path.join(stray);
+        let folder = stray.parent().unwrap();
+        let made = !folder.exists();
+        fs::create_dir_all(folder).unwrap();
+        fs::write(&stray, "by the way").unwrap();
+        let finding = report(&path, trusting(None)).finding;
+        let damaged =
+            matches!(&finding, Finding::Invalid { reason: Reason::BundleDamaged { .. }, .. });
+        assert!(damaged, "{}: {finding:?}", stray.display());
+        fs::remove_file(&stray).unwrap();
+        if made {
+            fs::remove_dir(folder).unwrap();
+        }
+    }
+    valid(&path, trusting(None));
 }
 
 #[test]

@@ -1,0 +1,115 @@
+"""Events: as much of protobuf and of the events as it takes to find keys, seals and accounts."""
+
+from .conventions import AtPosition, require, utf8
+from .notes import LOG, parse_key
+
+# Field numbers of `Event`; those of its members are in proto/bergulir/v1/event.proto.
+OPENED_ACCOUNT, RETURNED, PROPOSED_REVERSAL = 6, 10, 11
+SEALED, OPENED_LEDGER, ROTATED_KEY = 13, 16, 29
+EVENTS = set(range(1, 30)) - {15}
+
+
+def varint(data, at):
+    """A protobuf varint of at most 64 bits, as short as it can be."""
+    value, shift = 0, 0
+    while True:
+        require(at < len(data) and shift <= 63, "the event is not protobuf")
+        byte = data[at]
+        value, shift, at = value | (byte & 127) << shift, shift + 7, at + 1
+        if byte < 128:
+            shortest = byte > 0 or shift == 7
+            require(shortest and value < 1 << 64, "the event is not in its one form")
+            return value, at
+
+
+class Message:
+    """A message, its fields ascending, each at most once, none unknown. Numbers and bytes."""
+
+    def __init__(self, data, known):
+        self.fields, at, before = {}, 0, 0
+        while at < len(data):
+            tag, at = varint(data, at)
+            number, wire = tag >> 3, tag & 7
+            fits = number > before and number in known and wire in (0, 2)
+            require(fits, "the event has a field that is unknown or out of order")
+            value, at = varint(data, at)
+            if wire == 2:
+                value, at = data[at : at + value], at + value
+            require(at <= len(data), "the event ends too early")
+            self.fields[number], before = value, number
+
+    def number(self, field):
+        value = self.fields.get(field)
+        right = value is None or isinstance(value, int) and value
+        require(right, "the event is not in its one form")
+        return value or 0
+
+    def text(self, field):
+        value = self.fields.get(field, b"")
+        require(isinstance(value, bytes), "the event has a number where a text stands")
+        return utf8(value, "the event")
+
+
+def parse_event(record):
+    """Exactly one member of the `oneof`. Returns its field number and its bytes."""
+    members = list(Message(record.event, EVENTS).fields.items())
+    one = len(members) == 1 and isinstance(members[0][1], bytes)
+    require(one, "the record is not exactly one event")
+    return members[0]
+
+
+class Seal:
+    """Seals: what a `Sealed` says. Only the server makes them."""
+
+    def __init__(self, record):
+        kind, body = parse_event(record)
+        require(kind == SEALED, "the record is not a seal")
+        sealed, self.position = Message(body, {1, 2, 3}), record.position
+        self.through = sealed.number(1)
+        self.balance_root, self.state_digest = hashes = sealed.fields.get(2), sealed.fields.get(3)
+        right = all(isinstance(value, bytes) and len(value) == 32 for value in hashes)
+        right = right and self.through < self.position and record.authentication == 1
+        require(right, "the seal is not one that a server makes")
+
+
+class History:
+    """What the records of a log say that matters here: keys, seals, accounts, records they name."""
+
+    def __init__(self, origin):
+        self.origin, self.keys, self.seals, self.accounts, self.names = origin, [], [], {}, set()
+
+    def take(self, record):
+        """Takes the next record, and returns its seal if it is one."""
+        with AtPosition(record.position):
+            kind, body = parse_event(record)
+            if record.position == 0:
+                require(kind == OPENED_LEDGER, "the record at position 0 does not open a ledger")
+                opened = Message(body, range(1, 8))
+                origin = opened.text(2)
+                require(origin == self.origin, f"the ledger was opened as {origin!a}")
+                if 3 in opened.fields:
+                    self.take_key(0, opened.text(3))
+            elif kind == ROTATED_KEY:
+                self.take_key(record.position, Message(body, {1}).text(1))
+            elif kind == SEALED:
+                seal = Seal(record)
+                after = not self.seals or seal.through > self.seals[-1].through
+                require(after, "the seal does not come after the seal before it")
+                self.seals.append(seal)
+                return seal
+            elif kind == OPENED_ACCOUNT:
+                opened = Message(body, range(1, 6))
+                account = opened.text(1), opened.text(2)
+                self.accounts[account] = (record.position, opened.text(3))
+            elif kind in (RETURNED, PROPOSED_REVERSAL):
+                self.names.add(Message(body, range(1, 6 if kind == RETURNED else 7)).number(1))
+        return None
+
+    def take_key(self, position, text):
+        with AtPosition(position):
+            key = parse_key(text, LOG)
+            own = key.name == self.origin
+            require(own, f"the key {text[:80]!a} is not named as the origin")
+            after = not self.keys or position > self.keys[-1][0]
+            require(after, "the keys of the log are not in the order of their records")
+            self.keys.append((position, key))

@@ -1,0 +1,138 @@
+//! `examples/verify.py`, written from docs/format.md alone, agrees with the program: on bundles that
+//! the program wrote, and on what was tampered with.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::support::run;
+
+/// Bundles of one ledger under rules version 1, of each kind.
+fn golden(kind: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("crates/audit/tests/golden/rules-1").join(kind)
+}
+
+/// Whether Python is here; says so if it is not.
+fn python() -> bool {
+    let there = Command::new("python3").arg("--version").output().is_ok();
+    if !there {
+        eprintln!("python3 is not here: the second verifier is not tested");
+    }
+    there
+}
+
+/// What the second verifier says of a path: its exit code and what it prints.
+fn second(path: &Path, more: &[&str]) -> (Option<i32>, serde_json::Value) {
+    let program = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/verify.py");
+    let mut command = Command::new("python3");
+    command.env("PYTHONDONTWRITEBYTECODE", "1");
+    let output = command.arg(program).arg(path).args(more).arg("--json").output().unwrap();
+    let said = serde_json::from_slice(&output.stdout);
+    let said = said.unwrap_or_else(|_| panic!("{}", String::from_utf8_lossy(&output.stderr)));
+    (output.status.code(), said)
+}
+
+/// What the program says of it.
+fn first(path: &Path) -> Option<i32> {
+    run(["audit", "verify", path.to_str().unwrap()]).status.code()
+}
+
+/// Every file of a bundle, from its folder.
+fn files(folder: &Path) -> Vec<PathBuf> {
+    let mut files = Vec::new();
+    for found in fs::read_dir(folder).unwrap() {
+        let path = found.unwrap().path();
+        if path.is_dir() { files.extend(self::files(&path)) } else { files.push(path) }
+    }
+    files.sort();
+    files
+}
+
+fn copy(from: &Path, to: &Path) {
+    for file in files(from) {
+        let copy = to.join(file.strip_prefix(from).unwrap());
+        fs::create_dir_all(copy.parent().unwrap()).unwrap();
+        fs::copy(file, copy).unwrap();
+    }
+}
+
+#[test]
+fn both_find_a_bundle_of_each_kind_valid() {
+    if !python() {
+        return;
+    }
+    for kind in ["log", "range", "cooperative"] {
+        let (code, said) = second(&golden(kind), &[]);
+        assert_eq!((code, first(&golden(kind))), (Some(0), Some(0)), "{kind}: {said}");
+        assert_eq!((&said["size"], &said["kind"]), (&66.into(), &kind.into()));
+        // An older checkpoint that is the same one, and a key that is another's.
+        let checkpoint = golden(kind).join("checkpoint");
+        let since = ["--since", checkpoint.to_str().unwrap()];
+        assert_eq!(second(&golden(kind), &since).0, Some(0));
+        let other = "example.com/foo+530d903a+AekyHwzRBXhaX3WWu9uAtCkEcyHyXiIfL5CRVC6wg1Yl";
+        assert_ne!(second(&golden(kind), &["--key", other]).0, Some(0));
+    }
+}
+
+#[test]
+fn both_find_a_byte_that_was_changed_in_any_file_of_a_bundle() {
+    if !python() {
+        return;
+    }
+    for kind in ["log", "range", "cooperative"] {
+        let folder = tempfile::tempdir().unwrap();
+        copy(&golden(kind), folder.path());
+        let files = files(folder.path());
+        // Of some twenty files of a view each third is enough for a test.
+        for file in files.iter().step_by(files.len().div_ceil(8)) {
+            let whole = fs::read(file).unwrap();
+            for at in [0, whole.len() / 2, whole.len() - 1] {
+                let mut changed = whole.clone();
+                changed[at] ^= 1;
+                fs::write(file, changed).unwrap();
+                let (code, said) = second(folder.path(), &[]);
+                let both = [code, first(folder.path())];
+                assert!(!both.contains(&Some(0)), "{kind}, {} {at}: {said}", file.display());
+            }
+            fs::write(file, whole).unwrap();
+        }
+        assert_eq!(second(folder.path(), &[]).0, Some(0));
+    }
+}
+
+#[test]
+fn both_find_a_file_that_is_missing_or_too_many() {
+    if !python() {
+        return;
+    }
+    for (kind, missing) in [
+        ("log", "checkpoint"),
+        ("range", "state"),
+        ("cooperative", "records/00000000000000000000.tlog-proof"),
+        ("cooperative", "balances/0001.statement"),
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        copy(&golden(kind), folder.path());
+        fs::remove_file(folder.path().join(missing)).unwrap();
+        let both = [second(folder.path(), &[]).0, first(folder.path())];
+        assert!(!both.contains(&Some(0)), "{kind} without {missing}: {both:?}");
+    }
+    let folder = tempfile::tempdir().unwrap();
+    copy(&golden("log"), folder.path());
+    fs::write(folder.path().join("note"), "by the way").unwrap();
+    assert_eq!([second(folder.path(), &[]).0, first(folder.path())], [Some(1); 2]);
+}
+
+#[test]
+fn single_proofs_are_checked_with_a_key_and_nothing_else() {
+    if !python() {
+        return;
+    }
+    let view = golden("cooperative");
+    let key = second(&view, &[]).1["key"].as_str().unwrap().to_owned();
+    for proof in ["records/00000000000000000008.tlog-proof", "balances/0000.balance-proof"] {
+        let proof = view.join(proof);
+        assert_eq!(second(&proof, &["--key", &key]).0, Some(0));
+        assert_eq!(second(&proof, &[]).0, Some(2), "without a key nothing can be told");
+    }
+}
