@@ -1,0 +1,85 @@
+//! From a request to a command, from an event to a record's bytes and their hash, and back.
+
+mod support;
+
+use std::hint::black_box;
+
+use bergulir_chain::{ChainCursor, Record, body, record};
+use bergulir_domain::LedgerId;
+use bergulir_domain::money::Currency;
+use bergulir_proto::{command_from_wire, command_to_wire, decode_event, encode_event, pb};
+use criterion::{Criterion, Throughput};
+use prost::Message;
+
+use support::Ledger;
+
+/// Commands a round.
+const COMMANDS: usize = 1_024;
+
+fn main() {
+    let mut criterion = Criterion::default().configure_from_args();
+    let mut group = criterion.benchmark_group("bytes");
+    group.throughput(Throughput::Elements(COMMANDS as u64));
+
+    let mut ledger = Ledger::of(1_000);
+    let commands = ledger.commands(COMMANDS);
+    let to_wire = |command| command_to_wire(command).expect("callers send it").encode_to_vec();
+    let requests: Vec<Vec<u8>> = commands.iter().map(to_wire).collect();
+    let name = LedgerId::new("national").expect("a name");
+    group.bench_function("read command", |bencher| {
+        bencher.iter(|| {
+            for request in &requests {
+                let command = pb::Command::decode(request.as_slice()).expect("a message");
+                black_box(command_from_wire(name, Currency::Idr, command)).expect("a command");
+            }
+        });
+    });
+
+    ledger.submit(&commands);
+    let bytes = ledger.records();
+    let records: Vec<Record<'_>> =
+        bytes.iter().map(|bytes| Record::parse(bytes).expect("a record")).collect();
+    let events: Vec<_> = records.iter().map(|r| decode_event(r.event).expect("one")).collect();
+    let mut out = Vec::with_capacity(256);
+    group.bench_function("encode event", |bencher| {
+        bencher.iter(|| {
+            for event in &events {
+                out.clear();
+                encode_event(event, &mut out);
+                black_box(&out);
+            }
+        });
+    });
+    group.bench_function("decode event", |bencher| {
+        bencher.iter(|| {
+            for record in &records {
+                black_box(decode_event(record.event)).expect("an event");
+            }
+        });
+    });
+    group.bench_function("seal record", |bencher| {
+        bencher.iter(|| {
+            for record in &records {
+                out.clear();
+                black_box(body::push_record(&mut out, record)).expect("a record");
+            }
+        });
+    });
+    group.bench_function("hash record", |bencher| {
+        bencher.iter(|| {
+            for bytes in &bytes {
+                black_box(record::hash(bytes));
+            }
+        });
+    });
+    group.bench_function("check record", |bencher| {
+        bencher.iter(|| {
+            let mut cursor = ChainCursor::resume(records[0].position, records[0].previous);
+            for bytes in &bytes {
+                black_box(cursor.check(bytes)).expect("the next record");
+            }
+        });
+    });
+    group.finish();
+    criterion.final_summary();
+}
