@@ -3,6 +3,8 @@
 //! time order and whole batches; then every decision is made again from the bytes, money is
 //! counted in two ways at every position, and every seal is compared with what the records give.
 //!
+//! [`Depth::ChainOnly`] leaves the decisions, the money and the seals out.
+//!
 //! It reads only, takes no lock, and works on a data directory whether or not a server runs on it:
 //! where a log ends is settled once, at the start.
 //!
@@ -20,6 +22,7 @@ mod diagnosis;
 mod export;
 mod fetch;
 mod find;
+mod links;
 mod past;
 mod reader;
 mod reason;
@@ -61,14 +64,33 @@ pub struct Options {
     /// How long the end of a log must stand still before an unfinished frame there counts as torn:
     /// a server that is running may be writing it.
     pub patience: Duration,
+    /// How far to look into the records.
+    pub depth: Depth,
     /// Whom to trust, and what the auditor saw before.
     pub trust: Trust,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Options { ledger: None, patience: Duration::from_millis(500), trust: Trust::default() }
+        Options {
+            ledger: None,
+            patience: Duration::from_millis(500),
+            depth: Depth::default(),
+            trust: Trust::default(),
+        }
     }
+}
+
+/// How far a verification looks into the records.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Depth {
+    /// Every decision is made again.
+    #[default]
+    Rules,
+    /// Only how the records hang together: frames, the chain, time, whole batches, the tree, and
+    /// what checkpoints and witnesses say about it. That nothing was altered since it was signed
+    /// shows; that the rules were kept does not. Takes a fraction of the time and little memory.
+    ChainOnly,
 }
 
 /// How far a verification is.
@@ -89,7 +111,7 @@ pub struct Progress<'a> {
 pub enum Stage {
     /// The files are looked through for frames and seals; in bytes.
     Survey,
-    /// Every record is checked and decided again; in records.
+    /// Every record is checked, and decided again if that is asked for; in records.
     Verify,
     /// Records are written elsewhere; in records.
     Export,

@@ -1,6 +1,7 @@
 //! Reading a log from its first byte to its last, ahead of the decisions and in a thread of its
-//! own: frames are cut out and their sums checked, records are checked against the chain and read,
-//! and request ids are looked for among those of all records before.
+//! own: frames are cut out and their sums checked, records are checked against the chain. If they
+//! are to be decided, they are read as well, and request ids are looked for among those of all
+//! records before.
 
 use std::fs::File;
 use std::io;
@@ -17,6 +18,7 @@ use bergulir_domain::state::LOOK_AHEAD;
 use bergulir_domain::{Event, Header};
 use bergulir_proto::replay::{Checked, check};
 
+use crate::Depth;
 use crate::fetch::{Fetch, FetchError};
 use crate::sightings::Sightings;
 use crate::survey::Survey;
@@ -51,19 +53,19 @@ pub(crate) struct Stretch {
 /// What was read of a record that continues the chain.
 #[derive(Debug)]
 pub(crate) struct Read {
-    hash: Hash,
-    header: Header,
-    event: Event,
+    pub(crate) hash: Hash,
+    /// What it says, if that was asked for.
+    said: Option<(Header, Event)>,
 }
 
 impl Read {
-    pub(crate) fn event(&self) -> &Event {
-        &self.event
+    pub(crate) fn event(&self) -> Option<&Event> {
+        self.said.as_ref().map(|(_, event)| event)
     }
 
     /// With the bytes of the record that this was read from.
     pub(crate) fn of(self, bytes: &[u8]) -> Option<Checked<'_>> {
-        let Read { hash, header, event } = self;
+        let (hash, (header, event)) = (self.hash, self.said?);
         Some(Checked { record: Record::parse(bytes).ok()?, hash, header, event })
     }
 }
@@ -114,7 +116,8 @@ impl Stretch {
 /// Reads a log and hands it over piece by piece; gets the memory of stretches back by `spare`.
 pub(crate) struct Reader<'a> {
     survey: &'a Survey,
-    request_ids: Sightings,
+    /// Those of all records before; `None` if only the chain is read.
+    request_ids: Option<Sightings>,
     /// Where the chain goes on; `None` after a record that is not right, which the verifier finds.
     cursor: Option<ChainCursor>,
     fetch: Fetch<'a>,
@@ -129,13 +132,17 @@ impl<'a> Reader<'a> {
     /// A reader that goes on after a record of the hash `previous`.
     pub(crate) fn new(
         survey: &'a Survey,
+        depth: Depth,
         previous: Hash,
         pieces: SyncSender<Piece>,
         spare: Receiver<Stretch>,
     ) -> Reader<'a> {
         Reader {
             survey,
-            request_ids: Sightings::new(survey.records()),
+            request_ids: match depth {
+                Depth::Rules => Some(Sightings::new(survey.records())),
+                Depth::ChainOnly => None,
+            },
             cursor: Some(ChainCursor::resume(Position::new(survey.first), previous)),
             fetch: Fetch::new(survey),
             pieces,
@@ -250,12 +257,17 @@ impl<'a> Reader<'a> {
         Cut { length, stopped }
     }
 
-    fn check<'b>(&mut self, bytes: &'b [u8]) -> Option<Checked<'b>> {
-        let checked = check(self.cursor.as_mut()?, bytes).ok();
-        if checked.is_none() {
-            self.cursor = None;
+    /// Follows the chain over the records of a frame, up to one that is not right.
+    fn follow(&mut self, body: &[u8], read: &mut Vec<Read>) {
+        for bytes in RecordSlices::new(body) {
+            let Some(cursor) = &mut self.cursor else {
+                return;
+            };
+            match cursor.check(bytes) {
+                Ok((_, hash)) => read.push(Read { hash, said: None }),
+                Err(_) => self.cursor = None,
+            }
         }
-        checked
     }
 
     /// Reads the records of a frame, and looks for their request ids among all before.
@@ -265,36 +277,49 @@ impl<'a> Reader<'a> {
         body: &[u8],
         read: &mut Vec<Read>,
     ) -> Result<(), RequestIds> {
+        let Some(request_ids) = &mut self.request_ids else {
+            self.follow(body, read);
+            return Ok(());
+        };
         let mut ahead = RecordSlices::new(body);
         for (position, bytes) in (first.get()..).zip(RecordSlices::new(body)) {
             if (position - first.get()).is_multiple_of(LOOK_AHEAD as u64) {
-                let request_ids = ahead.by_ref().take(LOOK_AHEAD).filter_map(record::request_id);
-                request_ids.for_each(|id| self.request_ids.look_ahead(self.request_ids.hash(&id)));
+                let ids = ahead.by_ref().take(LOOK_AHEAD).filter_map(record::request_id);
+                ids.for_each(|id| request_ids.look_ahead(request_ids.hash(&id)));
             }
-            let record = if let Some(checked) = self.check(bytes) {
+            let record = if let Some(checked) = next(&mut self.cursor, bytes) {
                 let Checked { record, hash, header, event } = checked;
-                read.push(Read { hash, header, event });
+                read.push(Read { hash, said: Some((header, event)) });
                 record
             } else if let Ok(record) = Record::parse(bytes) {
                 record
             } else {
                 return Ok(());
             };
-            let hash = self.request_ids.hash(&record.request_id);
-            for candidate in self.request_ids.candidates(hash) {
+            let hash = request_ids.hash(&record.request_id);
+            for candidate in request_ids.candidates(hash) {
                 let first = Position::new(candidate);
                 if request_id_at(&mut self.fetch, first)? == record.request_id {
                     let position = Position::new(position);
                     return Err(RequestIds::Repeated { position, first });
                 }
             }
-            if self.request_ids.insert(hash, position).is_err() {
+            if request_ids.insert(hash, position).is_err() {
                 let why = "the log grew while it was read: verify it again".to_owned();
                 return Err(RequestIds::Unknown { why });
             }
         }
         Ok(())
     }
+}
+
+/// The next record of the chain; from one that is not right on, there is none.
+fn next<'b>(cursor: &mut Option<ChainCursor>, bytes: &'b [u8]) -> Option<Checked<'b>> {
+    let checked = check(cursor.as_mut()?, bytes).ok();
+    if checked.is_none() {
+        *cursor = None;
+    }
+    checked
 }
 
 fn request_id_at(fetch: &mut Fetch<'_>, position: Position) -> Result<[u8; 16], FetchError> {

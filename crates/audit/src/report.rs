@@ -102,7 +102,8 @@ pub struct LedgerReport {
     /// When the last record that was read was recorded.
     pub last_recorded_at: Option<Timestamp>,
     /// How many records there are of each kind of event, by its name; kinds that do not occur are
-    /// left out.
+    /// left out, and all where [only the chain](crate::Depth::ChainOnly) was verified, as are
+    /// totals and funds.
     pub events: BTreeMap<&'static str, u64>,
     /// How many seals were compared with what the records give.
     pub seals: u64,
@@ -146,6 +147,12 @@ impl LedgerReport {
             not_read: Vec::new(),
             elapsed: Duration::ZERO,
         }
+    }
+
+    /// Whether the records were read for what they say, so that totals and counts mean something:
+    /// not if only the chain was verified.
+    pub fn has_totals(&self) -> bool {
+        !self.not_checked.contains(&NotChecked::Rules)
     }
 
     /// Records verified in a second of time; 0 if it took none.

@@ -148,6 +148,8 @@ pub enum NotChecked {
     LaterKeys,
     /// Whether the rules were kept: that takes everybody's records.
     Decisions,
+    /// Whether the rules were kept: only the chain was asked for.
+    Rules,
     /// Whether the cooperative has accounts that are not shown.
     OtherAccounts,
     /// Whether records of the accounts after those that the seal covers are all there.
@@ -200,6 +202,10 @@ impl fmt::Display for NotChecked {
             ),
             NotChecked::Decisions => f.write_str(
                 "whether the rules were kept: that takes the records of the whole ledger",
+            ),
+            NotChecked::Rules => f.write_str(
+                "whether the rules were kept, request ids used once, balances and seals right: no \
+                 decision was made again, for only the chain was asked for",
             ),
             NotChecked::OtherAccounts => {
                 f.write_str("whether the cooperative has accounts that are not shown here")

@@ -1,5 +1,8 @@
 //! Verifying one log: every record is checked, decided again and applied, and the first that is
-//! not what the ledger would have written is named.
+//! not what the ledger would have written is named. Or only their links are checked, and the first
+//! that does not continue the chain is named.
+
+mod outcome;
 
 use std::collections::BTreeMap;
 use std::sync::mpsc::sync_channel;
@@ -9,11 +12,11 @@ use std::{mem, thread};
 
 use bergulir_chain::{
     ChainError, FrameError, Hash, LogSize, Position, RecordSlices, SegmentError, SegmentHeader,
-    body::LENGTH_BYTES, frame,
+    Timestamp, body::LENGTH_BYTES, frame, merkle::Tree,
 };
 use bergulir_domain::command::Seal;
 use bergulir_domain::state::LOOK_AHEAD;
-use bergulir_domain::{Event, Rejection};
+use bergulir_domain::{Event, LedgerId, Rejection, State};
 use bergulir_proto::replay::{ReplayError, Replica};
 
 use crate::balances::Balances;
@@ -22,12 +25,13 @@ use crate::counts::Counts;
 use crate::diagnosis::{broken_link, broken_segment, link};
 use crate::fetch::Fetch;
 use crate::find::LogFolder;
+use crate::links::{Linked, Links};
 use crate::past::Past;
 use crate::reader::{Piece, Read, Reader, RequestIds, Span, Stretch};
 use crate::reason::Reason;
-use crate::report::{Finding, FundReport, LedgerReport, Place, Totals};
-use crate::survey::{Survey, Torn, seal_of, survey};
-use crate::{CannotTell, Checked, Kind, NotChecked, Options, Progress, Stage};
+use crate::report::LedgerReport;
+use crate::survey::{Survey, seal_of, survey};
+use crate::{CannotTell, Depth, Kind, Options, Progress, Stage};
 
 /// How many pieces the reader may be ahead.
 const AHEAD: usize = 4;
@@ -82,8 +86,16 @@ pub(crate) fn verify(
     };
     let total = survey.records();
     let proven = start.earlier.len() as u64;
+    let links = match options.depth {
+        Depth::Rules => None,
+        Depth::ChainOnly => Some(Links::after(&start.replica)),
+    };
     let mut verifier = Verifier {
         folder: start.folder,
+        depth: options.depth,
+        links,
+        named: named(start.replica.state()),
+        state_is_sealed: false,
         survey: &survey,
         past: Past::new(&survey, start.earlier),
         balances: Balances::of(start.replica.state()),
@@ -112,6 +124,11 @@ pub(crate) fn verify(
     report
 }
 
+fn named(state: &State) -> Option<(LedgerId, String)> {
+    let opened = state.opened()?;
+    Some((opened.ledger, opened.origin.as_str().to_owned()))
+}
+
 /// Why a verification stops.
 #[derive(Debug)]
 enum Stop {
@@ -133,7 +150,14 @@ fn unreadable(position: Position, error: &CannotTell) -> Stop {
 struct Verifier<'a> {
     folder: &'a LogFolder,
     survey: &'a Survey,
+    depth: Depth,
+    /// Where it stands, if only the chain is verified: the replica stays at the start then.
+    links: Option<Links>,
     replica: Replica,
+    /// The names that position 0 gives the ledger and its origin.
+    named: Option<(LedgerId, String)>,
+    /// Whether the state at the start is that of a seal.
+    state_is_sealed: bool,
     claims: Claims<'a>,
     bundle: Option<(Kind, LogSize)>,
     /// What the seal says that is of the state at the start, until it is found.
@@ -147,7 +171,7 @@ struct Verifier<'a> {
     /// the position ends its batch.
     seals: BTreeMap<u64, (Option<Seal>, bool)>,
     seals_checked: u64,
-    first_recorded_at: Option<bergulir_chain::Timestamp>,
+    first_recorded_at: Option<Timestamp>,
     /// The hash before the last record that was applied.
     before: Hash,
     /// Where the frame begins that is being verified.
@@ -155,8 +179,28 @@ struct Verifier<'a> {
 }
 
 impl Verifier<'_> {
+    fn size(&self) -> LogSize {
+        self.links.as_ref().map_or_else(|| self.replica.size(), Links::size)
+    }
+
+    fn head_hash(&self) -> Hash {
+        self.links.as_ref().map_or_else(|| self.replica.head_hash(), Links::head_hash)
+    }
+
+    fn tree(&self) -> &Tree {
+        self.links.as_ref().map_or_else(|| self.replica.tree(), Links::tree)
+    }
+
+    fn recorded_at(&self) -> Timestamp {
+        self.links.as_ref().map_or_else(|| self.replica.recorded_at(), Links::recorded_at)
+    }
+
+    fn ends_batch(&self) -> bool {
+        self.links.as_ref().map_or_else(|| self.replica.ends_batch(), Links::ends_batch)
+    }
+
     fn next(&self) -> Position {
-        self.replica.size().next_position()
+        self.size().next_position()
     }
 
     fn bad(&self, reason: Reason) -> Stop {
@@ -166,15 +210,15 @@ impl Verifier<'_> {
 
     /// Verifies all that is there.
     fn run(&mut self, progress: &mut dyn FnMut(u64)) -> Result<(), Stop> {
-        if !self.replica.size().is_empty() {
+        if !self.size().is_empty() {
             self.begin()?;
         }
         self.agree()?;
-        let previous = self.replica.head_hash();
+        let previous = self.head_hash();
         thread::scope(|scope| {
             let (pieces, from_reader) = sync_channel(AHEAD);
             let (back, spare) = sync_channel(AHEAD + 2);
-            let reader = Reader::new(self.survey, previous, pieces, spare);
+            let reader = Reader::new(self.survey, self.depth, previous, pieces, spare);
             scope.spawn(move || reader.run());
             for piece in from_reader {
                 match piece {
@@ -187,7 +231,7 @@ impl Verifier<'_> {
                         }
                         drop(ahead);
                         stretch.read = read;
-                        progress(self.replica.size().get());
+                        progress(self.size().get());
                         // If the reader is done, nobody needs the memory.
                         let _ = back.try_send(stretch);
                     }
@@ -224,7 +268,7 @@ impl Verifier<'_> {
         if stated != named {
             return Err(self.bad(Reason::SegmentRenamed { named, stated }));
         }
-        let head = self.replica.head_hash();
+        let head = self.head_hash();
         if header.previous != head {
             let mut fetch = Fetch::new(self.survey);
             let (position, reason) = broken_segment(expected, header.previous, head, &mut fetch);
@@ -253,7 +297,7 @@ impl Verifier<'_> {
             Err(RequestIds::Unknown { .. }) | Ok(()) => None,
         };
         for (number, bytes) in stretch.records(span).enumerate() {
-            if number.is_multiple_of(LOOK_AHEAD) {
+            if self.links.is_none() && number.is_multiple_of(LOOK_AHEAD) {
                 self.look_ahead(ahead.as_slice());
             }
             self.record(bytes, ahead.next(), None)?;
@@ -265,7 +309,7 @@ impl Verifier<'_> {
             }
         }
         let position = self.next();
-        if !self.replica.ends_batch() {
+        if !self.ends_batch() {
             return Err(self.bad(Reason::BatchCut));
         }
         match &span.request_ids {
@@ -279,7 +323,7 @@ impl Verifier<'_> {
 
     /// Reads what verifying the next records is going to read.
     fn look_ahead(&self, next: &[Read]) {
-        let events = next.iter().take(LOOK_AHEAD).map(Read::event);
+        let events = next.iter().take(LOOK_AHEAD).filter_map(Read::event);
         let accounts = self.replica.look_ahead(events.clone());
         self.balances.look_ahead(accounts.into_iter().flatten());
         self.past.look_ahead(events);
@@ -320,8 +364,14 @@ impl Verifier<'_> {
         read: Option<Read>,
         damaged: Option<(&[u8], usize)>,
     ) -> Result<(), Stop> {
+        let before = self.head_hash();
+        if let Some(links) = &mut self.links {
+            let linked = links.step(bytes, read.map(|read| read.hash));
+            let linked = linked.map_err(|error| self.refused(error, bytes, damaged))?;
+            self.before = before;
+            return self.linked(&linked);
+        }
         let position = self.next();
-        let before = self.replica.head_hash();
         let replayed = match read.and_then(|read| read.of(bytes)) {
             Some(checked) => self.replica.decide(checked, &self.past),
             None => self.replica.replay(bytes, &self.past),
@@ -340,13 +390,34 @@ impl Verifier<'_> {
         self.balances
             .step(self.replica.state(), &replayed.touched)
             .map_err(|imbalance| bad(Reason::NotConserved(imbalance)))?;
+        if position == Position::ZERO {
+            self.first_recorded_at = Some(replayed.record.recorded_at);
+        }
         match &replayed.event {
-            Event::LedgerOpened(opened) => {
-                self.first_recorded_at = Some(replayed.record.recorded_at);
+            Event::Sealed(seal) => self.compare(position, seal)?,
+            event => self.names(position, event)?,
+        }
+        if self.survey.sealed.contains_key(&position.get()) {
+            self.balances
+                .whole(self.replica.state())
+                .map_err(|imbalance| bad(Reason::NotConserved(imbalance)))?;
+            let given = (self.replica.seal(), self.ends_batch());
+            self.seals.insert(position.get(), given);
+        }
+        self.agree()
+    }
+
+    /// Takes in what a record says about whose log it is.
+    fn names(&mut self, position: Position, event: &Event) -> Result<(), Stop> {
+        match event {
+            // A ledger is opened once; a later record that says so breaks a rule, and that is all.
+            Event::LedgerOpened(opened) if position == Position::ZERO => {
+                self.named = Some((opened.ledger, opened.origin.as_str().to_owned()));
                 let found = opened.ledger.as_str();
                 if let Some(expected) = self.folder.ledger.as_deref().filter(|e| *e != found) {
                     let (expected, found) = (expected.to_owned(), found.to_owned());
-                    return Err(bad(Reason::OtherLedger { expected, found }));
+                    let reason = Reason::OtherLedger { expected, found };
+                    return Err(Stop::Bad { position, reason });
                 }
                 self.claims.opened(opened.origin.as_str())?;
                 if let Some(key) = &opened.verifier_key {
@@ -356,15 +427,21 @@ impl Verifier<'_> {
             Event::KeyRotated(rotated) => {
                 self.claims.key_named(position, rotated.verifier_key.as_str())?;
             }
-            Event::Sealed(seal) => self.compare(position, seal)?,
             _ => {}
         }
-        if self.survey.sealed.contains_key(&position.get()) {
-            self.balances
-                .whole(self.replica.state())
-                .map_err(|imbalance| bad(Reason::NotConserved(imbalance)))?;
-            let given = (self.replica.seal(), self.replica.ends_batch());
-            self.seals.insert(position.get(), given);
+        Ok(())
+    }
+
+    /// Goes on after a record of which only its link was checked.
+    fn linked(&mut self, linked: &Linked) -> Result<(), Stop> {
+        let Some(position) = self.size().last() else {
+            return Ok(());
+        };
+        if position == Position::ZERO {
+            self.first_recorded_at = Some(linked.recorded_at);
+        }
+        if let Some(event) = &linked.event {
+            self.names(position, event)?;
         }
         self.agree()
     }
@@ -387,16 +464,20 @@ impl Verifier<'_> {
         if stated != found {
             return Err(bad(Reason::StateForged { stated, found }));
         }
-        self.balances.whole(state).map_err(|imbalance| bad(Reason::NotConserved(imbalance)))?;
+        self.state_is_sealed = true;
         self.claims.begin(state)?;
+        if self.links.is_some() {
+            return Ok(());
+        }
+        self.balances.whole(state).map_err(|imbalance| bad(Reason::NotConserved(imbalance)))?;
         self.seals.insert(last.get(), (self.state.take(), true));
         Ok(())
     }
 
     /// Holds the checkpoints of just this size against the records.
     fn agree(&mut self) -> Result<(), Stop> {
-        if self.claims.is_due(self.replica.size()) {
-            self.claims.check(self.replica.tree().head())?;
+        if self.claims.is_due(self.size()) {
+            self.claims.check(self.tree().head())?;
         }
         Ok(())
     }
@@ -455,7 +536,7 @@ impl Verifier<'_> {
     /// After the last record.
     fn end(&mut self) -> Result<(), Stop> {
         let position = self.next();
-        if let Some(last) = self.replica.size().last() {
+        if let Some(last) = self.size().last().filter(|_| self.links.is_none()) {
             self.balances.whole(self.replica.state()).map_err(|imbalance| Stop::Bad {
                 position: last,
                 reason: Reason::NotConserved(imbalance),
@@ -468,134 +549,10 @@ impl Verifier<'_> {
             let name = name.clone();
             return Err(self.bad(Reason::SegmentName { name }));
         }
-        if self.replica.size().get() != self.survey.end {
+        if self.size().get() != self.survey.end {
             let why = "the log changed while it was read: verify it again".to_owned();
             return Err(Stop::Unreadable { position, why });
         }
         Ok(())
-    }
-
-    fn finding(&self, stop: Option<Stop>) -> Finding {
-        let frame = self.place.map(|(segment, offset)| Place {
-            file: self.survey.segments[segment].path.clone(),
-            offset,
-        });
-        match (stop, self.survey.torn) {
-            (Some(Stop::Bad { position, reason }), _) if reason.is_unknown_version() => {
-                let why = reason.to_string();
-                Finding::Unreadable { position, why }
-            }
-            (Some(Stop::Bad { position, reason }), _) => {
-                let place = Fetch::new(self.survey).place(position).or(frame);
-                Finding::Invalid { position, reason, place }
-            }
-            (Some(Stop::Unreadable { position, why }), _) => Finding::Unreadable { position, why },
-            (None, torn) if let Err((position, reason)) = self.ending() => {
-                let place = torn.map(|torn| self.torn_at(torn));
-                Finding::Invalid { position, reason, place }
-            }
-            (None, torn) if self.folder.has_index && self.replica.size().is_empty() => {
-                Finding::Invalid {
-                    position: self.next(),
-                    reason: Reason::LogMissing,
-                    place: torn.map(|torn| self.torn_at(torn)),
-                }
-            }
-            (None, Some(torn)) => Finding::Torn {
-                position: self.next(),
-                bytes: torn.bytes,
-                place: self.torn_at(torn),
-            },
-            (None, None) if self.replica.size().is_empty() => Finding::Empty,
-            (None, None) => self.claims.unproven().map_or(Finding::Valid, Finding::Unproven),
-        }
-    }
-
-    /// Whether the log ends where checkpoints say that it does, or later.
-    fn ending(&self) -> Result<(), Contradiction> {
-        let size = self.replica.size();
-        self.claims.end(size)?;
-        match self.bundle {
-            Some((_, stated)) if stated < size => {
-                Err((stated.next_position(), Reason::BeyondBundle { size: stated }))
-            }
-            Some(_) | None => Ok(()),
-        }
-    }
-
-    fn torn_at(&self, torn: Torn) -> Place {
-        Place { file: self.survey.segments[torn.segment].path.clone(), offset: torn.offset }
-    }
-
-    /// The records before the first bad one, and the hash of the last of them.
-    fn right(&self, finding: &Finding) -> (LogSize, Hash) {
-        let size = self.replica.size();
-        match finding {
-            Finding::Invalid { position, .. } if position.get() < size.get() => {
-                (LogSize::new(position.get()), self.before)
-            }
-            _ => (size, self.replica.head_hash()),
-        }
-    }
-
-    fn report(&self, finding: Finding) -> LedgerReport {
-        let state = self.replica.state();
-        let opened = state.opened();
-        let (records, head_hash) = self.right(&finding);
-        let (checkpoint, witnesses) = self.claims.summary();
-        let mut checked = self.checked(records);
-        let mut not_checked = Vec::new();
-        if self.survey.first > 0 {
-            let from = Position::new(self.survey.first);
-            not_checked.push(NotChecked::EarlierDecisions { from });
-            not_checked.push(NotChecked::EarlierUses { from });
-        }
-        self.claims.scope(self.replica.size(), &mut checked, &mut not_checked);
-        let funds = state
-            .funds()
-            .iter()
-            .map(|(_, fund)| FundReport { fund: fund.id, balances: fund.balances });
-        LedgerReport {
-            folder: self.folder.path.clone(),
-            bundle: self.bundle.map(|(kind, _)| kind),
-            first: Position::new(self.survey.first),
-            ledger: opened.map(|opened| opened.ledger),
-            origin: opened.map(|opened| opened.origin.as_str().to_owned()),
-            finding,
-            records,
-            head_hash,
-            tree_size: LogSize::new(self.replica.tree().size()),
-            root_hash: self.replica.tree().root(),
-            checkpoint,
-            witnesses,
-            checked,
-            not_checked,
-            first_recorded_at: self.first_recorded_at,
-            last_recorded_at: self.first_recorded_at.map(|_| self.replica.recorded_at()),
-            events: self.counts.by_name(),
-            seals: self.seals_checked,
-            totals: Totals::of(state),
-            funds: funds.collect(),
-            accounts: Vec::new(),
-            not_read: self.survey.not_read.clone(),
-            elapsed: std::time::Duration::ZERO,
-        }
-    }
-
-    fn checked(&self, records: LogSize) -> Vec<Checked> {
-        let records = records.get().saturating_sub(self.survey.first);
-        let mut checked = vec![Checked::Chain { records }, Checked::Decisions { records }];
-        if let Some(through) = self.survey.first.checked_sub(1).map(Position::new)
-            && self.seals_checked > 0
-        {
-            checked.push(Checked::State { through });
-        }
-        if self.proven > 0 {
-            checked.push(Checked::Inclusion { records: self.proven });
-        }
-        if self.seals_checked > 0 {
-            checked.push(Checked::Seals { seals: self.seals_checked });
-        }
-        checked
     }
 }

@@ -21,6 +21,9 @@ pub const MAX_PRINCIPAL_BYTES: usize = 255;
 /// Bytes of a record before its principal.
 pub const FIXED_BYTES: usize = 76;
 
+/// Where in a record its authentication is.
+const AUTHENTICATION_AT: usize = 1;
+
 /// Where in a record its request id is.
 const REQUEST_ID_AT: usize = 56;
 
@@ -136,6 +139,11 @@ pub fn hash(bytes: &[u8]) -> Hash {
 /// The request id of a record that is whole, without a look at anything else of it.
 pub fn request_id(record: &[u8]) -> Option<[u8; 16]> {
     record.get(REQUEST_ID_AT..)?.first_chunk().copied()
+}
+
+/// The authentication of a record that is whole, without a look at anything else of it.
+pub fn authentication(record: &[u8]) -> Option<Authentication> {
+    Authentication::from_byte(*record.get(AUTHENTICATION_AT)?)
 }
 
 impl<'a> Record<'a> {

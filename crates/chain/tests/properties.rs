@@ -105,6 +105,8 @@ proptest! {
         let read = Record::parse(&bytes).unwrap();
         prop_assert_eq!(read, record);
         prop_assert_eq!(bergulir_chain::record::request_id(&bytes), Some(parts.request_id));
+        let authentication = bergulir_chain::record::authentication(&bytes);
+        prop_assert_eq!(authentication, Some(read.authentication));
         prop_assert_eq!(encoded(&read), (bytes, hash));
     }
 

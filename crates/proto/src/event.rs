@@ -66,6 +66,15 @@ pub fn decode_event(bytes: &[u8]) -> Result<Event, EventError> {
     frequent::decode(bytes).map_or_else(|| decode_any(bytes), Ok)
 }
 
+/// The tags of the events that say whose log it is: fields 16 and 29, each a message.
+const NAMING: [[u8; 2]; 2] = [[0x82, 0x01], [0xea, 0x01]];
+
+/// Whether the bytes begin like those of an event that says whose log it is: the opening of a
+/// ledger, or another key. For whoever reads only those.
+pub fn names_the_log(bytes: &[u8]) -> bool {
+    bytes.first_chunk().is_some_and(|tag| NAMING.contains(tag))
+}
+
 fn decode_any(bytes: &[u8]) -> Result<Event, EventError> {
     let message = pb::Event::decode(bytes)?;
     // What cannot be seen in the message (unknown fields, order, long varints) shows here; what

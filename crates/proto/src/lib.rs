@@ -23,7 +23,9 @@ mod sample_ledger;
 mod samples;
 
 pub use enums::{WireEnum, fund_kind};
-pub use event::{EventError, decode_event, encode_event, event_from_wire, event_to_wire};
+pub use event::{
+    EventError, decode_event, encode_event, event_from_wire, event_to_wire, names_the_log,
+};
 pub use moment::{
     MomentError, date_from_wire, date_to_wire, timestamp_from_wire, timestamp_to_wire,
 };

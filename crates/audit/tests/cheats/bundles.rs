@@ -16,7 +16,7 @@ use crate::commands::{key, repay};
 use crate::files::{Log, SMALL};
 use crate::ledger::{Draft, chained};
 use crate::programme::{programme, small};
-use crate::scene::{Scene, checkpoint, found, report};
+use crate::scene::{Scene, chain_report, checkpoint, found, report};
 
 /// A bundle of a scene, and what is said about it to those who know the key.
 fn bundle(scene: &Scene, name: &str, part: Part, since: Option<&Note>) -> PathBuf {
@@ -117,6 +117,13 @@ fn the_records_since_a_seal() {
     assert_eq!((report.head_hash, report.root_hash), (all.head_hash, all.root_hash));
     assert!(report.checked.contains(&Checked::State { through: Position::new(18) }));
     assert!(report.not_checked.contains(&NotChecked::EarlierDecisions { from }));
+
+    let chain = chain_report(&path, trusting(None));
+    assert_eq!(chain.finding, Finding::Valid);
+    assert_eq!((chain.first, chain.records), (report.first, report.records));
+    assert_eq!((chain.head_hash, chain.root_hash), (all.head_hash, all.root_hash));
+    assert!(chain.checked.contains(&Checked::State { through: Position::new(18) }));
+    assert!(chain.not_checked.contains(&NotChecked::Rules));
 }
 
 #[test]

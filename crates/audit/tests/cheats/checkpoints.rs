@@ -10,7 +10,9 @@ use bergulir_domain::command::Command;
 use crate::commands::{allocate, key, origin, rp};
 use crate::ledger::Draft;
 use crate::programme::small;
-use crate::scene::{Scene, checkpoint, cosigned, other_key, rotate, statement, two_of_three};
+use crate::scene::{
+    Scene, chain_report, checkpoint, cosigned, found, other_key, rotate, statement, two_of_three,
+};
 
 /// History with something else at a position, and all that follows chained anew.
 fn rewritten(drafts: &[Draft], position: usize) -> Vec<Draft> {
@@ -190,4 +192,40 @@ fn a_key_that_was_given_up_does_not_speak_for_the_log() {
     let since = Some(statement(&drafts[..10]).sign(&rotated).unwrap());
     let (position, code, _) = scene.found(Trust { since, ..trusting() });
     assert_eq!((position, code), (9, "CHECKPOINT_NOT_SIGNED"));
+}
+
+#[test]
+fn checkpoints_and_witnesses_stand_where_only_the_chain_is_verified() {
+    let drafts = unsealed();
+    let scene = Scene::of(&drafts);
+    scene.sign(&cosigned(cosigned(checkpoint(&drafts), 1), 3));
+    let since = Some(checkpoint(&drafts[..10]));
+    let trust = || Trust { since: since.clone(), keys: trusting().keys, ..two_of_three() };
+    let report = chain_report(scene.path(), trust());
+    assert_eq!(report.finding, Finding::Valid);
+    let size = LogSize::new(drafts.len() as u64);
+    let witnesses = ["w1", "w3"].map(str::to_owned).to_vec();
+    for checked in [
+        Checked::Root { size },
+        Checked::TrustedKey,
+        Checked::Witnesses { size, witnesses },
+        Checked::Extension { from: LogSize::new(10) },
+    ] {
+        assert!(report.checked.contains(&checked), "{checked:?}");
+    }
+
+    scene.replace(&richer(&drafts));
+    let (position, code, _) = found(&chain_report(scene.path(), trust()));
+    assert_eq!((position, code), (9, "CHECKPOINT_CONTRADICTED"));
+    scene.replace(&drafts);
+    scene.sign(&statement(&drafts).sign(&other_key()).unwrap());
+    let (_, code, _) = found(&chain_report(scene.path(), trusting()));
+    assert_eq!(code, "CHECKPOINT_NOT_SIGNED");
+
+    // A key that a record names later is followed.
+    let mut ledger = small();
+    ledger.submit("maker", &rotate(&other_key()));
+    let scene = Scene::of(&ledger.drafts);
+    scene.sign(&statement(&ledger.drafts).sign(&other_key()).unwrap());
+    assert_eq!(chain_report(scene.path(), trusting()).finding, Finding::Valid);
 }

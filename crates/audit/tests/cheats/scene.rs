@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use bergulir_audit::{Finding, LedgerReport, Options, Trust, Verdict, verify};
+use bergulir_audit::{Depth, Finding, LedgerReport, Options, Trust, Verdict, verify};
 use bergulir_chain::checkpoint::Checkpoint;
 use bergulir_chain::merkle::{Prefixes, Tree};
 use bergulir_chain::note::{CosignerKey, KeyName, Note, PosixSeconds, SignerKey};
@@ -93,7 +93,18 @@ impl Scene {
 /// The report on what is at a path.
 #[track_caller]
 pub(crate) fn report(path: &Path, trust: Trust) -> LedgerReport {
-    let options = Options { patience: Duration::ZERO, trust, ..Options::default() };
+    report_to(path, Depth::Rules, trust)
+}
+
+/// The report on its chain alone.
+#[track_caller]
+pub(crate) fn chain_report(path: &Path, trust: Trust) -> LedgerReport {
+    report_to(path, Depth::ChainOnly, trust)
+}
+
+#[track_caller]
+fn report_to(path: &Path, depth: Depth, trust: Trust) -> LedgerReport {
+    let options = Options { patience: Duration::ZERO, depth, trust, ..Options::default() };
     let mut found = verify(path, &options, &mut |_| {}).unwrap();
     assert_eq!(found.ledgers.len(), 1);
     found.ledgers.remove(0)

@@ -7,7 +7,7 @@ use bergulir_chain::Record;
 
 use crate::files::{Layout, Log, SMALL, write};
 use crate::programme::small;
-use crate::{invalid, report};
+use crate::{chain_report, invalid, report};
 
 /// Every byte in optimized builds; in others so many are passed over.
 const STRIDE: usize = if cfg!(debug_assertions) { 5 } else { 1 };
@@ -40,6 +40,9 @@ fn every_flipped_byte_is_found_at_the_position_that_it_belongs_to() {
                     file.name
                 );
                 assert_eq!(report.records.get(), position, "{finding:?}");
+                let chain = chain_report(&folder);
+                assert_eq!(invalid(&chain).0, expected, "{:?}", chain.finding);
+                assert_eq!(chain.head_hash, report.head_hash, "{:?}", chain.finding);
             }
             fs::write(&path, &file.bytes).unwrap();
         }

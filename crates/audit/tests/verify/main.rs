@@ -11,6 +11,7 @@ mod files;
 mod ledger;
 mod programme;
 
+mod chain_only;
 mod damage;
 mod endings;
 mod forgery;
@@ -22,7 +23,7 @@ mod valid;
 use std::path::Path;
 use std::time::Duration;
 
-use bergulir_audit::{Finding, LedgerReport, Options, verify};
+use bergulir_audit::{Depth, Finding, LedgerReport, Options, verify};
 
 /// Options that do not wait for a writer that is not there.
 fn at_once() -> Options {
@@ -32,7 +33,18 @@ fn at_once() -> Options {
 /// The report on the one log at a path.
 #[track_caller]
 fn report(path: &Path) -> LedgerReport {
-    let mut found = verify(path, &at_once(), &mut |_| {}).unwrap();
+    report_with(path, &at_once())
+}
+
+/// The report on its chain alone.
+#[track_caller]
+fn chain_report(path: &Path) -> LedgerReport {
+    report_with(path, &Options { depth: Depth::ChainOnly, ..at_once() })
+}
+
+#[track_caller]
+fn report_with(path: &Path, options: &Options) -> LedgerReport {
+    let mut found = verify(path, options, &mut |_| {}).unwrap();
     assert_eq!((found.ledgers.len(), found.passed_over), (1, Vec::new()));
     found.ledgers.remove(0)
 }

@@ -3,7 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use bergulir_audit::{
-    CannotTell, Finding, Kind, LedgerReport, Options, PassedOver, Trust, Verdict, Verification,
+    CannotTell, Depth, Finding, Kind, LedgerReport, Options, PassedOver, Totals, Trust, Verdict,
+    Verification,
 };
 use bergulir_chain::LogSize;
 use bergulir_chain::note::VerifierKey;
@@ -27,6 +28,10 @@ pub(crate) struct VerifyArgs {
     /// Only this ledger
     #[arg(long, value_parser = bergulir_proto::name::ledger_id)]
     ledger: Option<LedgerId>,
+    /// Check only how the records hang together: frames, hashes, times, batches, the tree,
+    /// signatures, witnesses. Much faster; whether the rules were kept is not decided
+    #[arg(long)]
+    chain_only: bool,
     /// A log's key that you know, as NAME+ID+BASE64; may be given again. The first key that the
     /// log names must be among them
     #[arg(long = "key", value_name = "VERIFIER_KEY", value_parser = str::parse::<VerifierKey>)]
@@ -70,19 +75,9 @@ struct Found {
     checked: Vec<String>,
     not_checked: Vec<String>,
     seals: u64,
-    cooperatives: u64,
-    accounts: u64,
-    loans: u64,
-    allocated: String,
-    disbursed: String,
-    granted: String,
-    principal_repaid: String,
-    interest_received: String,
-    late_fees_received: String,
-    available: String,
-    committed: String,
-    outstanding: String,
-    cash: String,
+    /// What the records add up to; null if only the chain was verified.
+    #[serde(flatten)]
+    sums: Sums,
     position: Option<u64>,
     reason: Option<String>,
     place: Option<String>,
@@ -90,8 +85,28 @@ struct Found {
     records_per_second: u64,
 }
 
+/// What the records add up to; nulls if they were not read for it.
+#[derive(Debug, Default, Serialize)]
+struct Sums {
+    cooperatives: Option<u64>,
+    accounts: Option<u64>,
+    loans: Option<u64>,
+    allocated: Option<String>,
+    disbursed: Option<String>,
+    granted: Option<String>,
+    principal_repaid: Option<String>,
+    interest_received: Option<String>,
+    late_fees_received: Option<String>,
+    available: Option<String>,
+    committed: Option<String>,
+    outstanding: Option<String>,
+    cash: Option<String>,
+}
+
 pub(super) fn run(args: &VerifyArgs, json: bool) -> Result<(), Failure> {
-    let options = Options { ledger: args.ledger, trust: args.trust()?, ..Options::default() };
+    let depth = if args.chain_only { Depth::ChainOnly } else { Depth::Rules };
+    let trust = args.trust()?;
+    let options = Options { ledger: args.ledger, depth, trust, ..Options::default() };
     let Verification { ledgers: reports, passed_over } =
         verify_with(&args.path, &options).map_err(Failure::could_not)?;
     let mut worst = Verdict::Valid;
@@ -173,8 +188,27 @@ fn bad(finding: &Finding) -> (Option<u64>, Option<String>, Option<String>) {
     }
 }
 
+impl Sums {
+    fn of(totals: &Totals) -> Sums {
+        Sums {
+            cooperatives: Some(totals.cooperatives),
+            accounts: Some(totals.accounts),
+            loans: Some(totals.loans),
+            allocated: Some(exact(totals.allocated)),
+            disbursed: Some(exact(totals.disbursed)),
+            granted: Some(exact(totals.granted)),
+            principal_repaid: Some(exact(totals.principal_repaid)),
+            interest_received: Some(exact(totals.interest_received)),
+            late_fees_received: Some(exact(totals.late_fees_received)),
+            available: Some(exact(totals.available)),
+            committed: Some(exact(totals.committed)),
+            outstanding: Some(exact(totals.outstanding)),
+            cash: Some(exact(totals.cash)),
+        }
+    }
+}
+
 fn found(report: &LedgerReport) -> Found {
-    let totals = &report.totals;
     let (position, reason, place) = bad(&report.finding);
     let valid = report.finding.verdict() == Verdict::Valid;
     Found {
@@ -198,19 +232,7 @@ fn found(report: &LedgerReport) -> Found {
         checked: report.checked.iter().map(ToString::to_string).collect(),
         not_checked: report.not_checked.iter().map(ToString::to_string).collect(),
         seals: report.seals,
-        cooperatives: totals.cooperatives,
-        accounts: totals.accounts,
-        loans: totals.loans,
-        allocated: exact(totals.allocated),
-        disbursed: exact(totals.disbursed),
-        granted: exact(totals.granted),
-        principal_repaid: exact(totals.principal_repaid),
-        interest_received: exact(totals.interest_received),
-        late_fees_received: exact(totals.late_fees_received),
-        available: exact(totals.available),
-        committed: exact(totals.committed),
-        outstanding: exact(totals.outstanding),
-        cash: exact(totals.cash),
+        sums: if report.has_totals() { Sums::of(&report.totals) } else { Sums::default() },
         position,
         reason,
         place,
@@ -278,6 +300,32 @@ fn show_accounts(page: &mut Page, report: &LedgerReport) {
     );
 }
 
+/// Shows what the records add up to.
+fn show_totals(page: &mut Page, totals: &Totals) {
+    page.rows(
+        &["Dihitung ulang dari log / Recomputed from the log", "Rp"],
+        1,
+        [
+            ("Alokasi / Allocated", totals.allocated),
+            ("Pencairan / Disbursed", totals.disbursed),
+            ("Hibah / Granted", totals.granted),
+            ("Pokok kembali / Principal repaid", totals.principal_repaid),
+            ("Jasa diterima / Interest received", totals.interest_received),
+            ("Denda diterima / Late fees received", totals.late_fees_received),
+            ("Tersedia / Available", totals.available),
+            ("Sisa pokok / Outstanding", totals.outstanding),
+        ]
+        .into_iter()
+        .map(|(name, minor)| vec![name.to_owned(), rupiah(minor)]),
+    );
+    page.line(format_args!(
+        "Koperasi / Cooperatives: {} · Rekening / Accounts: {} · Pinjaman / Loans: {}",
+        count(totals.cooperatives),
+        count(totals.accounts),
+        count(totals.loans)
+    ));
+}
+
 /// Shows a report to people.
 pub(crate) fn show(page: &mut Page, report: &LedgerReport) {
     let verdict = match report.finding.verdict() {
@@ -310,29 +358,9 @@ pub(crate) fn show(page: &mut Page, report: &LedgerReport) {
     page.facts(&format!("Verifikasi / Verification: {ledger}"), &facts);
 
     show_scope(page, report);
-    let totals = &report.totals;
-    page.rows(
-        &["Dihitung ulang dari log / Recomputed from the log", "Rp"],
-        1,
-        [
-            ("Alokasi / Allocated", totals.allocated),
-            ("Pencairan / Disbursed", totals.disbursed),
-            ("Hibah / Granted", totals.granted),
-            ("Pokok kembali / Principal repaid", totals.principal_repaid),
-            ("Jasa diterima / Interest received", totals.interest_received),
-            ("Denda diterima / Late fees received", totals.late_fees_received),
-            ("Tersedia / Available", totals.available),
-            ("Sisa pokok / Outstanding", totals.outstanding),
-        ]
-        .into_iter()
-        .map(|(name, minor)| vec![name.to_owned(), rupiah(minor)]),
-    );
-    page.line(format_args!(
-        "Koperasi / Cooperatives: {} · Rekening / Accounts: {} · Pinjaman / Loans: {}",
-        count(totals.cooperatives),
-        count(totals.accounts),
-        count(totals.loans)
-    ));
+    if report.has_totals() {
+        show_totals(page, &report.totals);
+    }
     show_accounts(page, report);
     if !report.not_read.is_empty() {
         page.line(format_args!("Tidak dibaca / Not read: {}", report.not_read.join(", ")));

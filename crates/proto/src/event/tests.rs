@@ -54,6 +54,14 @@ fn what_the_caller_left_out_is_not_what_it_set_to_zero() {
     assert_ne!(bytes_of(&absent), bytes_of(&both));
 }
 
+proptest! {
+    #[test]
+    fn events_that_name_the_log_are_told_by_their_first_bytes(event in event()) {
+        let names = matches!(event, Event::LedgerOpened(_) | Event::KeyRotated(_));
+        prop_assert_eq!(names_the_log(&bytes_of(&event)), names);
+    }
+}
+
 #[test]
 fn an_event_of_no_kind_or_of_an_unknown_one_is_refused() {
     assert_eq!(decode_event(&[]), Err(EventError::UnknownKind));
