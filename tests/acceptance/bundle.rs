@@ -56,6 +56,13 @@ fn each_part_of_a_ledger_is_exported_and_verified() {
         assert_eq!(report["root_hash"].as_str().map(str::len), Some(64));
         assert!(!report["checked"].as_array().unwrap().is_empty());
         assert!(!report["not_checked"].as_array().unwrap().is_empty());
+        let (code, report) = audit(&["verify", out, "--key", &key, "--chain-only"]);
+        assert_eq!((code, report["records"].as_u64()), (Some(0), Some(records)), "{report}");
+        // A cooperative's view is none of a chain.
+        let is_chain = kind != "cooperative";
+        let left_out = report["not_checked"].as_array().unwrap();
+        let says = left_out.iter().any(|what| what.as_str().unwrap().contains("no decision"));
+        assert_eq!((says, report["disbursed"].is_null()), (is_chain, is_chain), "{report}");
         // Nothing is overwritten.
         assert_eq!(run(["audit", "export", "--data", data, "--out", out]).status.code(), Some(1));
     }

@@ -35,6 +35,7 @@ enum AuditCommand {
     /// Examples:
     ///   bergulir audit verify ./data
     ///   bergulir audit verify ./bundle --key KEY --policy witnesses.txt --since last.checkpoint
+    ///   bergulir audit verify ./data --chain-only
     #[command(verbatim_doc_comment)]
     Verify(VerifyArgs),
     /// Write a bundle that an auditor can take along, or the log as static files
