@@ -26,6 +26,9 @@ use crate::statement::Statement;
 /// The version of the snapshot encoding, its first byte.
 const SNAPSHOT_VERSION: u8 = 1;
 
+/// Bytes of a snapshot that are digested at once.
+const DIGESTED_AT_ONCE: usize = 64 << 10;
+
 /// A ledger's state as its records make it, and where in the chain it stands.
 #[derive(Debug, Clone)]
 pub struct Replica {
@@ -321,17 +324,23 @@ impl Replica {
     }
 
     /// What a seal through the last record says; `None` before the first.
+    ///
+    /// Its memory does not grow with the state.
     pub fn seal(&self) -> Option<Seal> {
-        self.seal_over(&self.snapshot())
+        self.seal_of(self.state_digest())
     }
 
     /// As [`Replica::seal`], for whoever has the [snapshot](Replica::snapshot) already.
     pub fn seal_over(&self, snapshot: &[u8]) -> Option<Seal> {
+        self.seal_of(digest(snapshot))
+    }
+
+    fn seal_of(&self, state_digest: Hash) -> Option<Seal> {
         let through = self.state.size().checked_sub(1).map(Position::new)?;
         Some(Seal {
             through,
             balance_root: *self.balance_root().as_bytes(),
-            state_digest: *digest(snapshot).as_bytes(),
+            state_digest: *state_digest.as_bytes(),
         })
     }
 
@@ -342,19 +351,41 @@ impl Replica {
 
     /// The bytes that a seal's state digest is over, from which [`Replica::restore`] goes on.
     pub fn snapshot(&self) -> Vec<u8> {
-        let mut out = vec![SNAPSHOT_VERSION];
+        let mut out = Vec::new();
+        self.write_snapshot(&mut out, &mut |_| ());
+        out
+    }
+
+    /// The [`digest`] of the snapshot, which is not made for it.
+    fn state_digest(&self) -> Hash {
+        let mut digest = Sha256::new();
+        let mut out = Vec::new();
+        self.write_snapshot(&mut out, &mut |out| {
+            if out.len() >= DIGESTED_AT_ONCE {
+                digest.update(&*out);
+                out.clear();
+            }
+        });
+        digest.update(&out);
+        Hash::from_bytes(digest.finalize().into())
+    }
+
+    /// Appends the snapshot to `out`; `more` may take out what is in it on the way.
+    fn write_snapshot(&self, out: &mut Vec<u8>, more: &mut impl FnMut(&mut Vec<u8>)) {
+        out.push(SNAPSHOT_VERSION);
         out.extend_from_slice(self.head_hash().as_bytes());
-        put_length(self.tree.subtrees().len(), &mut out);
+        put_length(self.tree.subtrees().len(), out);
         for peak in self.tree.subtrees() {
             out.extend_from_slice(peak.as_bytes());
         }
         out.extend_from_slice(&self.recorded_at.as_micros().to_le_bytes());
         let funds = self.state.funds().iter().map(|(index, _)| self.fund_statement(index));
-        put_statements(funds, &mut out);
+        put_statements(funds, out);
+        more(out);
         let accounts = self.state.accounts().iter().map(|(index, _)| self.account_statement(index));
-        put_statements(accounts, &mut out);
-        self.state.encode(&mut out);
-        out
+        put_statements(accounts, out);
+        more(out);
+        self.state.encode_in_pieces(out, more);
     }
 
     /// The replica of a snapshot. Trust it only if its [`digest`] is the one of a seal.

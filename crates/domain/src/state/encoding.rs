@@ -48,14 +48,22 @@ pub enum DecodeError {
 impl State {
     /// Appends the canonical encoding of the state.
     pub fn encode(&self, out: &mut Vec<u8>) {
+        self.encode_in_pieces(out, &mut |_| ());
+    }
+
+    /// Appends the same, for whoever need not have all of it at once: `more` is shown the buffer
+    /// after each row, and may take out what is in it.
+    pub fn encode_in_pieces(&self, out: &mut Vec<u8>, more: &mut impl FnMut(&mut Vec<u8>)) {
         out.push(STATE_ENCODING_VERSION);
         self.head.put(out);
-        self.funds.put(out);
-        self.cooperatives.put(out);
-        self.accounts.put(out);
-        self.loans.put(out);
+        put_rows(&self.funds, out, more);
+        put_rows(&self.cooperatives, out, more);
+        put_rows(&self.accounts, out, more);
+        put_rows(&self.loans, out, more);
         self.proposals.put(out);
+        more(out);
         self.undone.put(out);
+        more(out);
     }
 
     /// The state of a canonical encoding.
@@ -454,12 +462,21 @@ impl<K: Canonical + Ord + Clone, V: Canonical + Clone> Canonical for Register<K,
     }
 }
 
+fn put_rows<T: Row + Canonical + Clone>(
+    table: &Table<T>,
+    out: &mut Vec<u8>,
+    more: &mut impl FnMut(&mut Vec<u8>),
+) {
+    put_length(table.len(), out);
+    for (_, row) in table.iter() {
+        row.put(out);
+        more(out);
+    }
+}
+
 impl<T: Row + Canonical + Clone> Canonical for Table<T> {
     fn put(&self, out: &mut Vec<u8>) {
-        put_length(self.len(), out);
-        for (_, row) in self.iter() {
-            row.put(out);
-        }
+        put_rows(self, out, &mut |_| ());
     }
     fn take(from: &mut Reader) -> Result<Self, DecodeError> {
         let mut table = Table::default();

@@ -68,3 +68,19 @@ fn a_snapshot_with_the_peaks_of_another_size_is_refused() {
     let refused = Replica::restore(&bytes).unwrap_err();
     assert_eq!(refused, SnapshotError::Tree(TreeError { size: 2, expected: 1, given: 0 }));
 }
+
+#[test]
+fn a_seal_is_of_the_snapshot_though_none_is_made_for_it() {
+    let mut ledger = SampleLedger::open();
+    assert_eq!(Replica::default().seal(), None);
+    for number in 1_u32.. {
+        ledger.open_fund(&format!("f{number}"));
+        if number.is_multiple_of(500) || number == 1 {
+            let snapshot = ledger.replica.snapshot();
+            assert_eq!(ledger.replica.seal(), ledger.replica.seal_over(&snapshot));
+            if snapshot.len() > 2 * DIGESTED_AT_ONCE {
+                return;
+            }
+        }
+    }
+}
