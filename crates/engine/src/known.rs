@@ -111,11 +111,7 @@ fn judge(
 }
 
 /// Compares a head of the log that somebody knows with the log; says in words if it is another.
-pub(crate) fn fits(
-    source: &str,
-    known: TreeHead,
-    log: &Log<'_>,
-) -> Result<Result<(), String>, IndexError> {
+fn fits(source: &str, known: TreeHead, log: &Log<'_>) -> Result<Result<(), String>, IndexError> {
     if known.size > log.head.size {
         return Ok(Err(too_short(source, LogSize::new(known.size), LogSize::new(log.head.size))));
     }
@@ -124,11 +120,11 @@ pub(crate) fn fits(
 }
 
 /// The log has fewer records than somebody knows of.
-pub(crate) fn too_short(source: &str, known: LogSize, size: LogSize) -> String {
+fn too_short(source: &str, known: LogSize, size: LogSize) -> String {
     format!(
         "{ROLLED_BACK}: {source} knows of {known} records of this ledger, and its log has {size}: \
          the newest ones are gone, as after the restore of an old copy. Restore the newest copy of \
-         the log; if there is none, the ledger cannot go on: open a new one that names this one"
+         the log; if there is none, the ledger cannot go on: open a new ledger under another origin"
     )
 }
 

@@ -341,10 +341,13 @@ impl Ledger {
         // Last, since it signs what the others left behind.
         if let Some(Signing { requests, thread, submitter }) = held(&self.checkpointer).take() {
             drop(requests);
-            for thread in [Some(thread), submitter].into_iter().flatten() {
-                if thread.join().is_err() {
-                    tracing::error!(ledger = %self.id, "a thread that signs panicked");
-                }
+            let mut panicked = thread.join().is_err();
+            if let Some(witnesses) = &self.witnesses {
+                witnesses.stop.begin();
+            }
+            panicked |= submitter.is_some_and(|thread| thread.join().is_err());
+            if panicked {
+                tracing::error!(ledger = %self.id, "a thread that signs panicked");
             }
         }
     }

@@ -24,6 +24,7 @@ mod projector;
 mod proofs;
 mod reads;
 mod scrub;
+mod stop;
 mod submission;
 mod trail;
 mod tree;
@@ -47,4 +48,5 @@ pub use submission::{
     Accepted, Answer, Balances, Caller, Receipt, Refusal, Request, RequestId, Terms, Work,
 };
 pub use trail::{Owner, Running};
+pub use witness::UnusableWitness;
 pub use witnesses::WitnessStatus;

@@ -5,11 +5,12 @@ use crate::checkpoints::SignedCheckpoint;
 use crate::clock::Clock;
 use crate::keyring::{KEYS_FOLDER, KeyError, Keyring};
 use crate::ledger::{Ledger, LedgerOptions, Shared};
-use crate::open::{self, OpenError};
+use crate::open::{self, OpenError, Opened};
 use crate::submission::{
     Accepted, Answer, Balances, Caller, Receipt, Refusal, Request, Terms, Work,
 };
-use crate::witnesses::Witnesses;
+use crate::witness::{Client, UnusableWitness};
+use crate::witnesses::{self, START_LIMIT, Witnesses};
 use bergulir_chain::note::VerifierKey;
 use bergulir_chain::policy::Policy;
 use bergulir_chain::{Hash, Position, Record};
@@ -22,6 +23,7 @@ use bergulir_store::{DataLock, EventLog, Group, LockError, create_folder_durably
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
 use thiserror::Error;
 
 /// The folder of the ledgers in a data directory.
@@ -39,6 +41,9 @@ pub enum NodeError {
     /// An anchor cannot be used.
     #[error(transparent)]
     Anchor(#[from] AnchorError),
+    /// The policy gives a witness an address that cannot be used.
+    #[error(transparent)]
+    Witness(#[from] UnusableWitness),
     /// It cannot be read.
     #[error("could not read {}: {source}", path.display())]
     Io {
@@ -85,16 +90,19 @@ pub struct Node {
     clock: Arc<dyn Clock>,
     options: NodeOptions,
     keyring: Arc<Keyring>,
+    witnesses: Vec<Arc<Client>>,
     _lock: DataLock,
 }
 
 impl Node {
     /// Opens every ledger of a data directory, which is made if it is missing. A ledger that cannot
     /// be opened does not keep the others from being served. `progress` is told the ledger, and how
-    /// many of how many records are replayed.
+    /// many of how many records are replayed. When all are replayed, witnesses are asked what they
+    /// know, all about all ledgers at once, for a few seconds at most.
     ///
     /// # Errors
-    /// If the directory is in use or cannot be read, or a key or an anchor cannot be used.
+    /// If the directory is in use or cannot be read, or a key, an anchor or the address of a witness
+    /// cannot be used.
     pub fn open(
         folder: &Path,
         clock: Arc<dyn Clock>,
@@ -108,22 +116,29 @@ impl Node {
         }
         let keys = options.keys.clone().unwrap_or_else(|| folder.join(KEYS_FOLDER));
         let keyring = Arc::new(Keyring::open(keys)?);
+        let clients = options.policy.as_ref().map(witnesses::clients).transpose()?;
+        let clients = clients.unwrap_or_default();
         let opening =
-            Opening { clock: &clock, options: &options, keyring: &keyring, ask_witnesses: true };
+            Opening { clock: &clock, options: &options, keyring: &keyring, witnesses: &clients };
         let ledgers_folder = folder.join(LEDGERS_FOLDER);
         let io = |source| NodeError::Io { path: ledgers_folder.clone(), source };
         create_folder_durably(&ledgers_folder).map_err(io)?;
-        let mut ledgers = BTreeMap::new();
+        let mut found = Vec::new();
         for dir in std::fs::read_dir(&ledgers_folder).map_err(io)? {
             let name = dir.map_err(io)?.file_name();
             let Some(id) = name.to_str().and_then(|name| LedgerId::new(name).ok()) else {
                 tracing::warn!(?name, "not the folder of a ledger: left alone");
                 continue;
             };
-            let folder = ledgers_folder.join(id.as_str());
             let told = |done, all| progress(id, done, all);
-            match opening.ledger(&folder, id, &told) {
-                Ok(Some(ledger)) => {
+            found.push((id, opening.read(&ledgers_folder.join(id.as_str()), id, &told)));
+        }
+        opening.ask_witnesses(&mut found);
+        let mut ledgers = BTreeMap::new();
+        for (id, read) in found {
+            match read {
+                Ok(Some(read)) => {
+                    let ledger = opening.start(id, read);
                     ledgers.insert(id, Slot::Open(Arc::new(ledger)));
                 }
                 // Its creation was cut short before anything was acknowledged.
@@ -140,6 +155,7 @@ impl Node {
             clock,
             options,
             keyring,
+            witnesses: clients,
             _lock: lock,
         })
     }
@@ -235,11 +251,13 @@ impl Node {
             clock: &self.clock,
             options: &self.options,
             keyring: &self.keyring,
-            ask_witnesses: false,
+            witnesses: &self.witnesses,
         };
-        match opening.ledger(&folder, id, &|_, _| {}) {
-            Ok(Some(ledger)) => {
-                let ledger = Arc::new(ledger);
+        // Witnesses are not asked before it starts: all others would wait for them, and they are
+        // soon asked anyway.
+        match opening.read(&folder, id, &|_, _| {}) {
+            Ok(Some(read)) => {
+                let ledger = Arc::new(opening.start(id, read));
                 ledgers.insert(id, Slot::Open(Arc::clone(&ledger)));
                 Ok(Some(ledger))
             }
@@ -356,41 +374,67 @@ struct Opening<'a> {
     clock: &'a Arc<dyn Clock>,
     options: &'a NodeOptions,
     keyring: &'a Arc<Keyring>,
-    /// Not for a ledger that was made just now: all others would wait for the witnesses, who are
-    /// soon asked anyway.
-    ask_witnesses: bool,
+    witnesses: &'a [Arc<Client>],
+}
+
+/// A ledger that was read and does not run yet.
+struct Read {
+    folder: PathBuf,
+    opened: Opened,
+    witnesses: Option<Arc<Witnesses>>,
 }
 
 impl Opening<'_> {
-    /// Opens a ledger; `None` if its log has no record yet.
-    fn ledger(
+    /// Reads a ledger; `None` if its log has no record yet.
+    fn read(
         &self,
         folder: &Path,
         id: LedgerId,
         progress: &dyn Fn(u64, u64),
-    ) -> Result<Option<Ledger>, OpenError> {
+    ) -> Result<Option<Read>, OpenError> {
         let (log, _) = open::open_log(folder)?;
         if log.head().size.get() == 0 {
             return open::check_never_opened(folder).map(|()| None);
         }
         let log: Arc<dyn EventLog> = Arc::new(log);
-        let witnesses = self.options.policy.as_ref().and_then(Witnesses::of);
+        let policy = self.options.policy.as_ref();
+        let witnesses = policy.and_then(|policy| Witnesses::of(policy, self.witnesses));
         let mut opened = open::open(folder, id, &log, &self.options.anchors, progress)?;
         // Whom the policy trusts by now is asked, not whom it trusted then.
-        let policy = self.options.policy.as_ref().filter(|policy| policy.wants_witnesses());
+        let policy = policy.filter(|policy| policy.wants_witnesses());
         let stands =
             |signed: &SignedCheckpoint| policy.is_some_and(|it| it.witnessed(&signed.note).is_ok());
         opened.known.witnessed = opened.known.witnessed.filter(stands);
-        if let Some(witnesses) = witnesses.as_ref().filter(|_| self.ask_witnesses) {
-            open::ask(witnesses, &mut opened, self.keyring, folder)?;
-        }
+        Ok(Some(Read { folder: folder.to_owned(), opened, witnesses }))
+    }
+
+    /// Asks all witnesses what they know of all ledgers. One that is silent delays the start once.
+    fn ask_witnesses(&self, found: &mut [(LedgerId, Result<Option<Read>, OpenError>)]) {
+        let until = Instant::now() + START_LIMIT;
+        std::thread::scope(|scope| {
+            for (_, read) in found {
+                scope.spawn(move || {
+                    let Ok(Some(Read { folder, opened, witnesses: Some(witnesses) })) = read else {
+                        return;
+                    };
+                    let asked = open::ask(witnesses, opened, self.keyring, folder, until);
+                    if let Err(error) = asked {
+                        *read = Err(error);
+                    }
+                });
+            }
+        });
+    }
+
+    fn start(&self, id: LedgerId, read: Read) -> Ledger {
+        let Read { folder, opened, witnesses } = read;
         let shared = Shared {
             clock: Arc::clone(self.clock),
             options: self.options.ledger,
             keyring: Arc::clone(self.keyring),
             witnesses,
         };
-        Ok(Some(Ledger::start(id, folder, opened, shared)))
+        Ledger::start(id, &folder, opened, shared)
     }
 }
 

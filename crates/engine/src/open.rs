@@ -20,6 +20,7 @@ use bergulir_store::index::{Index, IndexBatch, IndexError, IndexOptions};
 use bergulir_store::{EventLog, FileLog, FileLogOptions, ReadError, ReadLimit, Recovery};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Instant;
 use thiserror::Error;
 
 /// The folders of a ledger.
@@ -221,12 +222,14 @@ fn known(
     Ok((anchors, known))
 }
 
-/// Asks the witnesses what they know of a log that was opened, unless it is in trouble already.
+/// Asks the witnesses until then what they know of a log that was opened, unless it is in trouble
+/// already.
 pub(crate) fn ask(
     witnesses: &Witnesses,
     opened: &mut Opened,
     keyring: &Keyring,
     folder: &Path,
+    until: Instant,
 ) -> Result<(), OpenError> {
     let replica = &opened.replica;
     let Some(origin) = log_name(replica.state()).filter(|_| opened.known.trouble.is_none()) else {
@@ -234,7 +237,7 @@ pub(crate) fn ask(
     };
     let (keys, head) = (log_keys(replica.state()), replica.tree().head());
     let log = known::Log { origin: &origin, keys: &keys, head, index: &opened.index };
-    match witnesses.check(&log, &opened.known, keyring) {
+    match witnesses.check(&log, &opened.known, keyring, until) {
         Ok(trouble) => {
             opened.known.trouble = trouble;
             Ok(())

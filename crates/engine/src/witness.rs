@@ -5,19 +5,37 @@ use bergulir_chain::LogSize;
 use bergulir_chain::note::{Note, Signature, VerifierKey};
 use bergulir_chain::policy::Witness;
 use bergulir_chain::witness::{ADD_CHECKPOINT_PATH, AddCheckpoint, parse_cosignatures};
-use std::time::Duration;
+use crossbeam_channel::{Receiver, bounded};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use thiserror::Error;
 
 /// How long a witness may take to be reached.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// How long a witness may take from being asked to having answered.
-const TIMEOUT: Duration = Duration::from_secs(8);
+pub(crate) const TIMEOUT: Duration = Duration::from_secs(8);
 
 /// The most bytes of an answer: some signatures, or a sentence.
 const MAX_ANSWER_BYTES: u64 = 64 * 1024;
 
+/// What is said of a witness that takes longer than it is waited for.
+const NO_ANSWER: &str = "it did not answer in time";
+
 /// The longest part of a witness's own words that is told on.
 const MAX_WORDS: usize = 200;
+
+/// Why a witness of a policy cannot be asked.
+#[derive(Debug, Error)]
+#[error(
+    "the witness {name} of the policy cannot be asked at {url:?}: {why}; give it an address such \
+     as https://witness.example.org/, or none if others collect its cosignatures"
+)]
+pub struct UnusableWitness {
+    name: String,
+    url: String,
+    why: String,
+}
 
 /// How to reach a witness of a policy.
 #[derive(Debug)]
@@ -26,6 +44,20 @@ pub(crate) struct Client {
     key: VerifierKey,
     url: String,
     agent: ureq::Agent,
+}
+
+/// How long to wait for a witness, whatever the transport does: a request is left behind in a
+/// thread of its own, which holds nothing of the ledger.
+pub(crate) trait Patience: Sync {
+    /// Waits for an answer; `None` if it takes too long.
+    fn wait<T>(&self, answer: &Receiver<T>) -> Option<T>;
+}
+
+/// Until then, and no longer.
+impl Patience for Instant {
+    fn wait<T>(&self, answer: &Receiver<T>) -> Option<T> {
+        answer.recv_deadline(*self).ok()
+    }
 }
 
 /// What a witness says to a checkpoint.
@@ -43,8 +75,16 @@ pub(crate) enum Verdict {
 
 impl Client {
     /// The client of a witness; `None` if the policy does not say where it is.
-    pub(crate) fn of(witness: &Witness) -> Option<Client> {
-        let prefix = witness.url.as_ref()?.trim_end_matches('/');
+    ///
+    /// # Errors
+    /// If what the policy says is no address of HTTP.
+    pub(crate) fn of(witness: &Witness) -> Result<Option<Client>, UnusableWitness> {
+        let Some(prefix) = witness.url.as_deref() else { return Ok(None) };
+        check_address(prefix).map_err(|why| UnusableWitness {
+            name: witness.name.clone(),
+            url: prefix.to_owned(),
+            why,
+        })?;
         let config = ureq::Agent::config_builder()
             .timeout_connect(Some(CONNECT_TIMEOUT))
             .timeout_global(Some(TIMEOUT))
@@ -53,12 +93,12 @@ impl Client {
             .max_redirects_will_error(false)
             .user_agent("bergulir")
             .build();
-        Some(Client {
+        Ok(Some(Client {
             name: witness.name.clone(),
             key: witness.key.clone(),
-            url: format!("{prefix}/{ADD_CHECKPOINT_PATH}"),
+            url: format!("{}/{ADD_CHECKPOINT_PATH}", prefix.trim_end_matches('/')),
             agent: config.new_agent(),
-        })
+        }))
     }
 
     /// What the policy calls it.
@@ -71,11 +111,27 @@ impl Client {
         note.verify([&self.key]).is_ok()
     }
 
-    /// Has the witness look at a checkpoint.
+    /// Has the witness look at a checkpoint, and waits as long as `patience` says.
     ///
     /// # Errors
-    /// In words, if it cannot be reached or its answer cannot be read.
-    pub(crate) fn ask(&self, request: &AddCheckpoint) -> Result<Verdict, String> {
+    /// In words, if it cannot be reached, does not answer in time, or its answer cannot be read.
+    pub(crate) fn ask(
+        self: &Arc<Self>,
+        request: AddCheckpoint,
+        patience: &impl Patience,
+    ) -> Result<Verdict, String> {
+        let (reply, answer) = bounded(1);
+        let client = Arc::clone(self);
+        let asking = move || {
+            // Nobody waits any more if it took too long.
+            let _ = reply.send(client.exchange(&request));
+        };
+        let asked = std::thread::Builder::new().name("witness".to_owned()).spawn(asking);
+        asked.map_err(|error| format!("no thread could be started to ask it: {error}"))?;
+        patience.wait(&answer).unwrap_or_else(|| Err(NO_ANSWER.to_owned()))
+    }
+
+    fn exchange(&self, request: &AddCheckpoint) -> Result<Verdict, String> {
         let sent = self.agent.post(&self.url).send(request.to_string());
         let mut response = sent.map_err(|error| error.to_string())?;
         let body = response.body_mut().with_config().limit(MAX_ANSWER_BYTES).read_to_vec();
@@ -108,10 +164,68 @@ impl Client {
     }
 }
 
+/// Says in words why a witness cannot be asked at an address.
+fn check_address(address: &str) -> Result<(), String> {
+    let uri: ureq::http::Uri = address.parse().map_err(|error| format!("{error}"))?;
+    match uri.scheme_str() {
+        Some("http" | "https") => {}
+        Some(other) => return Err(format!("{other} is neither http nor https")),
+        None => return Err("it does not begin with http:// or https://".to_owned()),
+    }
+    let host = uri.host().filter(|host| !host.is_empty()).ok_or("it names no host")?;
+    let whole = match uri.port_u16() {
+        Some(port) => format!("{host}:{port}"),
+        None => host.to_owned(),
+    };
+    if uri.authority().is_none_or(|authority| authority.as_str() != whole) {
+        return Err(
+            "it must have a host and perhaps a port up to 65535, and no name of a user".into()
+        );
+    }
+    if address.contains(['?', '#']) {
+        return Err("a path is appended to it, so that it can have no query".to_owned());
+    }
+    Ok(())
+}
+
 /// A size on a line of its own.
 fn size(body: &[u8]) -> Option<LogSize> {
     let text = std::str::from_utf8(body).ok()?;
     let digits = text.strip_suffix('\n').unwrap_or(text);
     let plain = !digits.is_empty() && digits.bytes().all(|digit| digit.is_ascii_digit());
     plain.then(|| digits.parse().ok().map(LogSize::new))?
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_witness_is_asked_over_http_only() {
+        for address in [
+            "http://w.example",
+            "https://w.example/a/b/",
+            "http://127.0.0.1:7449",
+            "http://[::1]:1/",
+        ] {
+            assert_eq!(check_address(address), Ok(()), "{address}");
+        }
+        for address in [
+            "ftp://w.example/",
+            "file:///etc/passwd",
+            "w.example",
+            "w.example:80/a",
+            "/add",
+            "http://",
+            "http:///a",
+            "http://w.example:99999/",
+            "http://w example/",
+            "http://user:secret@w.example/",
+            "http://w.example/?a",
+            "http://w.example/#a",
+            "",
+        ] {
+            assert!(check_address(address).is_err(), "{address}");
+        }
+    }
 }

@@ -7,8 +7,9 @@ use crate::health::Health;
 use crate::keyring::Keyring;
 use crate::known::{self, Known, ROLLED_BACK};
 use crate::projector::describe;
+use crate::stop::Stop;
 use crate::tree;
-use crate::witness::{Client, Verdict};
+use crate::witness::{Client, Patience, TIMEOUT, UnusableWitness, Verdict};
 use bergulir_chain::LogSize;
 use bergulir_chain::checkpoint::Checkpoint;
 use bergulir_chain::merkle::{TreeHead, empty_root};
@@ -19,6 +20,10 @@ use bergulir_store::index::{Index, IndexError};
 use crossbeam_channel::{Receiver, RecvTimeoutError};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
+
+/// How long a start waits for all witnesses of all ledgers together. One that takes longer is passed
+/// over, with a warning, and asked again while the ledgers run.
+pub(crate) const START_LIMIT: Duration = Duration::from_secs(4);
 
 /// After a failure a witness is left alone for so long, twice as long after each further one.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
@@ -54,8 +59,12 @@ struct Standing {
 #[derive(Debug)]
 pub(crate) struct Witnesses {
     policy: Policy,
-    members: Vec<(Client, Mutex<Standing>)>,
+    members: Vec<Member>,
+    /// Ends the waiting when the ledger stops.
+    pub(crate) stop: Stop,
 }
+
+type Member = (Arc<Client>, Mutex<Standing>);
 
 /// What came of a submission.
 enum Outcome {
@@ -69,16 +78,26 @@ enum Outcome {
     Index(IndexError),
 }
 
+/// The witnesses of a policy that says where they are.
+///
+/// # Errors
+/// If it gives one an address that cannot be used.
+pub(crate) fn clients(policy: &Policy) -> Result<Vec<Arc<Client>>, UnusableWitness> {
+    let clients = policy.witnesses().iter().filter_map(|it| Client::of(it).transpose());
+    clients.map(|client| client.map(Arc::new)).collect()
+}
+
 impl Witnesses {
-    /// The witnesses of a policy that says where they are; `None` if there is none.
-    pub(crate) fn of(policy: &Policy) -> Option<Arc<Witnesses>> {
-        let clients = policy.witnesses().iter().filter_map(Client::of);
-        let members: Vec<_> = clients.map(|client| (client, Mutex::default())).collect();
-        (!members.is_empty()).then(|| Arc::new(Witnesses { policy: policy.clone(), members }))
+    /// Those of a policy, as one ledger asks them; `None` if none can be reached.
+    pub(crate) fn of(policy: &Policy, clients: &[Arc<Client>]) -> Option<Arc<Witnesses>> {
+        let members: Vec<_> =
+            clients.iter().map(|client| (Arc::clone(client), Mutex::default())).collect();
+        let (policy, stop) = (policy.clone(), Stop::default());
+        (!members.is_empty()).then(|| Arc::new(Witnesses { policy, members, stop }))
     }
 
     pub(crate) fn status(&self) -> Vec<WitnessStatus> {
-        let of = |(client, standing): &(Client, Mutex<Standing>)| {
+        let of = |(client, standing): &Member| {
             let standing = held(standing);
             let (known, failure) = (standing.known, standing.failure.clone());
             WitnessStatus { name: client.name().to_owned(), known, failure }
@@ -86,8 +105,8 @@ impl Witnesses {
         self.members.iter().map(of).collect()
     }
 
-    /// Asks all witnesses what they know of a log that is being opened; says in words if one knows
-    /// of more, or of another history. One that does not answer is passed over.
+    /// Asks all witnesses at once what they know of a log that is being opened; says in words if one
+    /// contradicts it. One that does not answer until `until` is passed over.
     ///
     /// # Errors
     /// If the tiles of the index are damaged.
@@ -96,6 +115,7 @@ impl Witnesses {
         log: &known::Log<'_>,
         known: &Known,
         keyring: &Keyring,
+        until: Instant,
     ) -> Result<Option<String>, IndexError> {
         // Something that is signed already, or that every history begins with.
         let first = match &known.newest {
@@ -111,13 +131,24 @@ impl Witnesses {
             let asked: Vec<_> = self
                 .members
                 .iter()
-                .map(|member| scope.spawn(|| check_one(member, log, &first, keyring)))
+                .map(|member| scope.spawn(|| check_one(member, log, &first, keyring, until)))
                 .collect();
             answers.extend(asked.into_iter().filter_map(|asked| asked.join().ok()));
         });
-        let mut trouble = None;
+        let (mut trouble, mut silent) = (None, true);
         for answer in answers {
-            trouble = trouble.or(answer?);
+            let answer = answer?;
+            silent &= matches!(answer, Answered::Nothing);
+            if let Answered::Contradicts(why) = answer {
+                trouble.get_or_insert(why);
+            }
+        }
+        if silent {
+            tracing::warn!(
+                origin = %log.origin,
+                "no witness says what it knows: the log goes on, and if it is an old copy, that is \
+                 found only when a witness answers"
+            );
         }
         Ok(trouble)
     }
@@ -131,30 +162,44 @@ fn sign(log: &known::Log<'_>, head: TreeHead, keyring: &Keyring) -> Option<Signe
     Some(SignedCheckpoint { checkpoint, note })
 }
 
+/// What one witness says about a log at a start.
+enum Answered {
+    Nothing,
+    Fits,
+    Contradicts(String),
+}
+
 fn check_one(
-    (client, standing): &(Client, Mutex<Standing>),
+    member: &Member,
     log: &known::Log<'_>,
     first: &SignedCheckpoint,
     keyring: &Keyring,
-) -> Result<Option<String>, IndexError> {
-    let mut outcome = submit(client, standing, first, log.index);
+    until: Instant,
+) -> Result<Answered, IndexError> {
+    let (client, standing) = member;
+    let mut outcome = submit(member, first, log.index, &until);
     if let Outcome::Ahead(known) = outcome
         && known.get() <= log.head.size
         && let Some(newest) = sign(log, log.head, keyring)
     {
         // Only a checkpoint that is as large shows whether it is the same history.
-        outcome = submit(client, standing, &newest, log.index);
+        outcome = submit(member, &newest, log.index, &until);
     }
     match outcome {
-        Outcome::Cosigned(_) => Ok(None),
+        Outcome::Cosigned(_) => Ok(Answered::Fits),
         Outcome::Ahead(known) => {
-            let (source, size) = (source(client), LogSize::new(log.head.size));
-            Ok((known > size).then(|| known::too_short(&source, known, size)))
+            let size = LogSize::new(log.head.size);
+            let contradicts = (known > size).then(|| ahead(client, known, size));
+            Ok(contradicts.map_or(Answered::Fits, Answered::Contradicts))
         }
-        Outcome::Forked(at) => Ok(Some(forked(client, at))),
+        Outcome::Forked(at) => Ok(Answered::Contradicts(forked(client, at))),
         Outcome::Failed(why) => {
-            tracing::warn!(witness = client.name(), why, "the witness does not say what it knows");
-            Ok(None)
+            tracing::warn!(
+                witness = client.name(), origin = %log.origin, why,
+                "the witness does not say what it knows"
+            );
+            held(standing).failure = Some(why);
+            Ok(Answered::Nothing)
         }
         Outcome::Index(error) => Err(error),
     }
@@ -162,10 +207,10 @@ fn check_one(
 
 /// Submits a checkpoint with the proof that the witness asks for.
 fn submit(
-    client: &Client,
-    standing: &Mutex<Standing>,
+    (client, standing): &Member,
     signed: &SignedCheckpoint,
     index: &Index,
+    patience: &impl Patience,
 ) -> Outcome {
     let head = signed.checkpoint.head();
     for _ in 0..ATTEMPTS {
@@ -181,7 +226,7 @@ fn submit(
             Err(error) => return Outcome::Index(error),
         };
         let request = AddCheckpoint { old, proof, checkpoint: signed.note.clone() };
-        match client.ask(&request) {
+        match client.ask(request, patience) {
             Ok(Verdict::Cosigned(signature)) => {
                 held(standing).known = signed.checkpoint.size;
                 return Outcome::Cosigned(signature);
@@ -198,17 +243,31 @@ fn submit(
     Outcome::Failed("it names another size each time".to_owned())
 }
 
-fn source(client: &Client) -> String {
-    format!("the witness {}", client.name())
-}
-
-fn forked(client: &Client, at: LogSize) -> String {
+/// A witness says that it knows more than the log has. It is not proved, since that takes the
+/// larger checkpoint; all the same nothing is signed, lest there be two histories.
+fn ahead(client: &Client, known: LogSize, size: LogSize) -> String {
     format!(
-        "{ROLLED_BACK}: {} saw {at} records of this ledger to which this log does not lead: it is \
-         another history. Restore the log that leads to them",
-        source(client)
+        "{ROLLED_BACK}: the witness {} says that it saw {known} records of this ledger, and its log \
+         has {size}. Either the newest ones are gone, as after the restore of an old copy, or the \
+         witness is wrong. {DOUBTED}; if there is none, open a new ledger under another origin",
+        client.name()
     )
 }
+
+/// A witness does not take the proof from the log that it saw, by its own words, to this one.
+fn forked(client: &Client, at: LogSize) -> String {
+    format!(
+        "{ROLLED_BACK}: the witness {} says that this log does not lead on from the {at} records \
+         that it saw. Either this is another history than it saw, or the witness is wrong. \
+         {DOUBTED}; if there is none, open a new ledger under another origin",
+        client.name()
+    )
+}
+
+/// What to do if a witness contradicts a log.
+const DOUBTED: &str = "Nothing is signed until that is settled: verify the log. If it is the \
+     newest one, take the witness out of the policy and restart the server; if not, restore the \
+     newest copy";
 
 /// The thread that submits the checkpoints of one ledger.
 pub(crate) struct Submitter {
@@ -252,24 +311,21 @@ impl Submitter {
         });
     }
 
-    fn submit(
-        &self,
-        (client, standing): &(Client, Mutex<Standing>),
-        newest: &SignedCheckpoint,
-        so_far: &Mutex<SignedCheckpoint>,
-    ) {
-        let failure = match submit(client, standing, newest, &self.index) {
+    fn submit(&self, member: &Member, newest: &SignedCheckpoint, so_far: &Mutex<SignedCheckpoint>) {
+        let (client, standing) = member;
+        let patience = self.witnesses.stop.within(TIMEOUT);
+        let failure = match submit(member, newest, &self.index, &patience) {
             Outcome::Cosigned(signature) => self.cosigned(signature, so_far),
             Outcome::Ahead(known) => {
                 let size = self.index.applied();
                 if known > size {
-                    self.health.fail(known::too_short(&source(client), known, size));
+                    self.health.fail(ahead(client, known, size));
                 }
                 Some(format!("it saw {known} records already"))
             }
             Outcome::Forked(at) => {
                 self.health.fail(forked(client, at));
-                Some("it saw another history".to_owned())
+                Some("it says that the log does not lead on from what it saw".to_owned())
             }
             Outcome::Failed(why) => Some(why),
             Outcome::Index(error) => {

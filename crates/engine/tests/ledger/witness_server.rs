@@ -15,6 +15,8 @@ pub struct Behaviour {
     pub known: Option<TreeHead>,
     /// It answers with this status and nothing else.
     pub only: Option<u16>,
+    /// It takes requests and says nothing, ever.
+    pub silent: bool,
     /// It signs with another key than the policy says.
     pub forges: bool,
     pub requests: usize,
@@ -36,13 +38,20 @@ impl WitnessServer {
             trusted: Vec::new(),
             known: None,
             only: None,
+            silent: false,
             forges: false,
             requests: 0,
         }));
         let (serving, own) = (Arc::clone(&behaviour), key.clone());
         std::thread::spawn(move || {
+            let mut kept_waiting = Vec::new();
             for stream in listener.incoming() {
-                serve(stream.unwrap(), &serving, &own);
+                let stream = stream.unwrap();
+                if serving.lock().unwrap().silent {
+                    kept_waiting.push(stream);
+                } else {
+                    serve(stream, &serving, &own);
+                }
             }
         });
         WitnessServer { key, address, behaviour }

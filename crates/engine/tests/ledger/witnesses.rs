@@ -6,7 +6,7 @@ use bergulir_chain::LogSize;
 use bergulir_chain::merkle::TreeHead;
 use bergulir_chain::note::Note;
 use bergulir_chain::policy::Policy;
-use bergulir_engine::{Ledger, NodeOptions, ROLLED_BACK, Status};
+use bergulir_engine::{Ledger, Node, NodeError, NodeOptions, ROLLED_BACK, Status};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -185,7 +185,7 @@ async fn another_history_is_found_by_a_witness_at_any_size() {
             }
             let desk = Desk::at(folder.path(), witnessed_by(&policy));
             let why = trouble(&desk.ledger());
-            assert!(why.starts_with(ROLLED_BACK) && why.contains("another history"), "{why}");
+            assert!(why.starts_with(ROLLED_BACK) && why.contains("does not lead on"), "{why}");
             desk.stop().await;
         }
     }
@@ -221,4 +221,55 @@ async fn a_witness_that_is_away_at_start_does_not_keep_the_ledger_from_being_ser
     assert_eq!(*desk.ledger().status().borrow(), Status::Serving);
     let ledger = Arc::clone(&desk.ledger());
     assert!(ledger.checkpoint(None).await.is_ok());
+}
+
+#[tokio::test]
+async fn a_silent_witness_delays_a_start_once_and_a_stop_briefly() {
+    let folder = tempfile::tempdir().unwrap();
+    let (silent, good) = (WitnessServer::start(1), WitnessServer::start(2));
+    let policy = policy(&[&silent, &good], 1);
+    silent.change(|it| it.silent = true);
+    let desk = Desk::pilot(folder.path(), never()).await;
+    for ledger in ["second", "third", "fourth"] {
+        desk.create(ledger).await;
+    }
+    let keys = named_keys(&desk.ledger()).await;
+    good.change(|it| it.trusted.clone_from(&keys));
+    desk.stop().await;
+
+    let began = Instant::now();
+    let desk = Desk::at(folder.path(), witnessed_by(&policy));
+    let took = began.elapsed();
+    // It would be eight seconds for each of them.
+    assert!((3..7).contains(&took.as_secs()), "{took:?}");
+    for ledger in ["pilot", "second", "third", "fourth"] {
+        let ledger = desk.named(ledger);
+        assert_eq!(*ledger.status().borrow(), Status::Serving);
+        let of_silent = ledger.witnesses().into_iter().find(|witness| witness.name == "w0");
+        let failure = of_silent.unwrap().failure.unwrap();
+        assert!(failure.contains("did not answer"), "{failure}");
+    }
+    desk.skip_ids(1_000);
+    desk.post("maker", allocate(1, "A1")).await.unwrap();
+    let newest = desk.size();
+    let began = Instant::now();
+    desk.stop().await;
+    let took = began.elapsed();
+    assert!(took < Duration::from_secs(4), "{took:?}");
+    assert_eq!(good.known_size(), newest, "who answers sees the last checkpoint");
+}
+
+#[tokio::test]
+async fn a_policy_whose_witness_has_no_usable_address_is_refused_at_start() {
+    let folder = tempfile::tempdir().unwrap();
+    let witness = WitnessServer::start(1);
+    for address in ["ftp://w.example/", "w.example/a", "http://", "http://w.example/?log=1"] {
+        let text = format!("witness w {} {address}\nquorum w\n", witness.key.verifier());
+        let policy = Policy::parse(text.as_bytes()).unwrap();
+        let clock = Arc::new(bergulir_engine::clock::SystemClock::new());
+        let opened = Node::open(folder.path(), clock, witnessed_by(&policy), &|_, _, _| {});
+        let Err(NodeError::Witness(refused)) = opened else { panic!("{address} is taken") };
+        let said = refused.to_string();
+        assert!(said.contains("witness w ") && said.contains(address), "{said}");
+    }
 }
