@@ -88,6 +88,8 @@ impl From<ReadRefusal> for ProofRefusal {
 /// That a record is in the log.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Inclusion {
+    /// The bytes of the record.
+    pub record: Vec<u8>,
     /// The hash of the record: its leaf in the tree.
     pub record_hash: Hash,
     /// The path from its sibling up to the root.
@@ -148,10 +150,11 @@ impl Ledger {
         let path = tree::inclusion(&self.index, size.get(), position.get());
         let path = path.map_err(|error| self.failed(&error))?;
         let records = self.records(position, ReadLimit::ONE)?;
-        let record = records.iter().next().map(|(_, bytes)| bergulir_chain::record::hash(bytes));
-        let record_hash = record.ok_or(ProofRefusal::NotReached { asked: size, size })?;
+        let record = records.iter().next().map(|(_, bytes)| bytes.to_vec());
+        let record = record.ok_or(ProofRefusal::NotReached { asked: size, size })?;
+        let record_hash = bergulir_chain::record::hash(&record);
         let root = self.root_by(record_hash, &path, position, size)?;
-        Ok(Inclusion { record_hash, path, root })
+        Ok(Inclusion { record, record_hash, path, root })
     }
 
     /// The root that a path leads to: where it is known, it must be that one.

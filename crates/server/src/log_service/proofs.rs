@@ -1,6 +1,6 @@
 //! What the log says about itself, signed, and what follows from that: checkpoints and proofs.
 
-use crate::records::{Reader, event_of, parse as parse_record};
+use crate::records::{event_of, parse as parse_record};
 use crate::refusal::{command_status, not_found, read_status, stopping};
 use crate::services::{Services, parse, parse_ledger};
 use bergulir_chain::checkpoint::Checkpoint;
@@ -50,11 +50,8 @@ pub(super) async fn get_inclusion_proof(
         let covering = covering(&ledger, position.size_through()).await?;
         (covering.checkpoint.size, Some(covering))
     };
-    let (Inclusion { record_hash, path, root }, record) = blocking(ledger, move |ledger| {
-        let proof = ledger.inclusion_proof(position, size);
-        let proof = proof.map_err(proof_status)?;
-        let record = Reader::new(ledger).bytes(position)?.to_vec();
-        Ok((proof, record))
+    let Inclusion { record, record_hash, path, root } = blocking(ledger, move |ledger| {
+        ledger.inclusion_proof(position, size).map_err(proof_status)
     })
     .await?;
     let proof = checkpoint.as_ref().map(|signed| LogProof {
