@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::support::run;
+use crate::support::{last_json, run};
 
 /// Bundles of one ledger under rules version 1, of each kind.
 fn golden(kind: &str) -> PathBuf {
@@ -121,6 +121,53 @@ fn both_find_a_file_that_is_missing_or_too_many() {
     copy(&golden("log"), folder.path());
     fs::write(folder.path().join("note"), "by the way").unwrap();
     assert_eq!([second(folder.path(), &[]).0, first(folder.path())], [Some(1); 2]);
+}
+
+#[test]
+fn both_find_a_view_that_leaves_an_account_out_or_shows_more_than_its_own() {
+    if !python() {
+        return;
+    }
+    let view = || {
+        let folder = tempfile::tempdir().unwrap();
+        copy(&golden("cooperative"), folder.path());
+        folder
+    };
+    let both = |folder: &Path| [second(folder, &[]).0, first(folder)];
+    let left_out = view();
+    for file in ["0001.balance-proof", "0001.statement"] {
+        fs::remove_file(left_out.path().join("balances").join(file)).unwrap();
+    }
+    assert_eq!(both(left_out.path()), [Some(1); 2], "an account left out");
+    fs::remove_dir_all(left_out.path().join("balances")).unwrap();
+    assert_eq!(both(left_out.path()), [Some(1); 2], "all accounts left out");
+
+    let orphan = view();
+    let balances = orphan.path().join("balances");
+    fs::copy(balances.join("0001.statement"), balances.join("0002.statement")).unwrap();
+    assert_eq!(both(orphan.path()), [Some(1); 2], "a statement without a proof");
+
+    let unregistered = view();
+    fs::remove_file(unregistered.path().join("records/00000000000000000008.tlog-proof")).unwrap();
+    assert_eq!(both(unregistered.path()), [Some(1); 2], "the registration left out");
+
+    // With every record of its accounts gone, too, nothing says that it had any: both say so.
+    let bare = view();
+    fs::remove_dir_all(bare.path().join("balances")).unwrap();
+    for file in files(&bare.path().join("records")) {
+        let name = file.file_name().unwrap().to_str().unwrap();
+        let position: u64 = name.split('.').next().unwrap().parse().unwrap();
+        // Of the later ones, the rotation of the key and the seal stay.
+        if position >= 12 && ![41, 64].contains(&position) {
+            fs::remove_file(&file).unwrap();
+        }
+    }
+    let (code, said) = second(bare.path(), &[]);
+    assert_eq!((code, first(bare.path())), (Some(0), Some(0)), "{said}");
+    assert!(said["not_checked"].to_string().contains("shows no account"), "{said}");
+    let told = last_json(&run(["audit", "verify", "--json", bare.path().to_str().unwrap()]));
+    assert!(told["disbursed"].is_null(), "{told}");
+    assert!(told["not_checked"].to_string().contains("shows no account"), "{told}");
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! Audit bundles: folders with all that a verifier needs. `docs/format.md` describes them.
 
+mod accounts;
+mod concern;
 mod contents;
 mod cooperative;
 mod manifest;

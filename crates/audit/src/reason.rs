@@ -261,6 +261,12 @@ pub enum Reason {
         /// How many there are.
         counted: u64,
     },
+    /// An account that the records open is not shown.
+    #[error("this record opens the {whose}, and the view does not show its balances")]
+    AccountLeftOut {
+        /// The account.
+        whose: String,
+    },
     /// The state that a range begins with is not that of the seal.
     #[error("the state before the range has the digest {found}, but its seal says {stated}")]
     StateForged {
@@ -341,6 +347,7 @@ impl Reason {
             Reason::BundleDamaged { .. } => "BUNDLE_DAMAGED",
             Reason::BalanceNotProved { .. } => "BALANCE_NOT_PROVED",
             Reason::StatementForged { .. } => "STATEMENT_FORGED",
+            Reason::AccountLeftOut { .. } => "ACCOUNT_LEFT_OUT",
             Reason::StateForged { .. } => "STATE_FORGED",
             Reason::StateNotSealed => "STATE_NOT_SEALED",
             Reason::BeyondBundle { .. } => "BUNDLE_TOO_LONG",

@@ -149,10 +149,11 @@ impl LedgerReport {
         }
     }
 
-    /// Whether the records were read for what they say, so that totals and counts mean something:
-    /// not if only the chain was verified.
+    /// Whether totals mean something: not if only the chain was verified, nor of a cooperative's
+    /// view without accounts.
     pub fn has_totals(&self) -> bool {
-        !self.not_checked.contains(&NotChecked::Rules)
+        let without = [NotChecked::Rules, NotChecked::Money];
+        !self.not_checked.iter().any(|not_checked| without.contains(not_checked))
     }
 
     /// Records verified in a second of time; 0 if it took none.

@@ -152,7 +152,11 @@ pub enum NotChecked {
     Rules,
     /// Whether the cooperative has accounts that are not shown.
     OtherAccounts,
-    /// Whether records of the accounts after those that the seal covers are all there.
+    /// Any balances: no account of the cooperative is shown.
+    Money,
+    /// Whether the cooperative's registration, officers and readiness are all there.
+    Standing,
+    /// Whether records of the cooperative after those that the seal covers are all there.
     AfterSeal {
         /// The last record that the seal covers.
         through: Position,
@@ -197,8 +201,8 @@ impl fmt::Display for NotChecked {
                  seal states it"
             ),
             NotChecked::LaterKeys => f.write_str(
-                "whether the log took another key in a record that is not here: the checkpoint is \
-                 signed by the last one named here",
+                "whether the log took another key in a record that was left out of this view: the \
+                 key in force may then be another than the last one named here, which signed",
             ),
             NotChecked::Decisions => f.write_str(
                 "whether the rules were kept: that takes the records of the whole ledger",
@@ -210,10 +214,17 @@ impl fmt::Display for NotChecked {
             NotChecked::OtherAccounts => {
                 f.write_str("whether the cooperative has accounts that are not shown here")
             }
+            NotChecked::Money => {
+                f.write_str("any money: this view shows no account, and so no balances")
+            }
+            NotChecked::Standing => f.write_str(
+                "whether the records of its registration, officers and readiness are all there: no \
+                 statement counts them",
+            ),
             NotChecked::AfterSeal { through } => write!(
                 f,
-                "whether the records of these accounts after position {through} are all there: \
-                 the seal does not cover them"
+                "whether the records that concern it after position {through} are all there: what \
+                 is complete ends with the seal, which covers no later ones"
             ),
         }
     }

@@ -1,37 +1,39 @@
-//! Verifying one cooperative's view: single records, and the balances of its accounts with the
-//! records that made them.
+//! Verifying one cooperative's view: single records, whom they concern, and with them the balances
+//! of its accounts.
 
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Instant;
 
 use bergulir_chain::note::VerifierKey;
-use bergulir_chain::{Hash, LogSize, Position, Record, decimal, record};
+use bergulir_chain::{Hash, LogSize, Position, Record, record};
 use bergulir_domain::{CooperativeId, Event};
-use bergulir_proto::balance_proof::{BalanceProof, SUFFIX};
-use bergulir_proto::balances::{BalanceKey, Leaf};
 use bergulir_proto::replay::header;
-use bergulir_proto::statement::Statement;
 
+use super::accounts::{Shown, View};
+use super::concern::{Concern, Own};
 use super::open::{Fault, Opened, event};
-use super::{BALANCES, Kind, balance_file, proofs, record_file, statement_file};
-use crate::claims::{Claims, read_small};
+use super::{Kind, RECORDS, proofs, record_file};
+use crate::claims::Claims;
 use crate::counts::Counts;
 use crate::reason::Reason;
-use crate::report::{AccountReport, Finding, LedgerReport, Totals};
-use crate::{Checked, NotChecked, find};
-
-/// The most bytes of a proof of balances: two leaves with paths, a record, a note.
-const MAX_PROOF_BYTES: u64 = 1 << 20;
-
-/// The most bytes of a statement: some millions of lines.
-const MAX_STATEMENT_BYTES: u64 = 64 << 20;
+use crate::report::{Finding, LedgerReport, Totals};
+use crate::{Checked, NotChecked};
 
 /// One record of the view.
-struct Seen {
-    hash: Hash,
-    event: Event,
+pub(super) struct Seen {
+    pub(super) hash: Hash,
+    pub(super) event: Event,
     recorded_at: bergulir_chain::Timestamp,
+}
+
+/// The seal under which the view stands.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct SealedBy {
+    /// Its position.
+    pub(super) at: Position,
+    /// The last record that it covers.
+    pub(super) through: Position,
 }
 
 /// Verifies the view in a folder.
@@ -63,8 +65,10 @@ pub(super) fn verify(
     }
     claims.vouch(&opened.checkpoint)?;
     claims.end(opened.manifest.size)?;
-    let view = View { folder, opened, cooperative, keys: &keys, seen: &seen };
+    let seal = seal(&seen)?;
+    let view = View { folder, opened, cooperative, keys: &keys, seen: &seen, seal };
     let shown = view.accounts()?;
+    whole(cooperative, &seen, seal, &shown)?;
 
     let mut report = LedgerReport::of_none(folder, Finding::Valid);
     report.finding = claims.unproven().map_or(Finding::Valid, Finding::Unproven);
@@ -81,16 +85,23 @@ pub(super) fn verify(
     let balances = shown.accounts.iter().map(|account| &account.balances);
     report.totals = Totals::of_accounts(balances);
     let records = seen.len() as u64;
+    let through = seal.through;
     report.checked = vec![Checked::Inclusion { records }];
-    report.not_checked = vec![NotChecked::Decisions, NotChecked::OtherAccounts];
-    if let Some(through) = shown.through {
+    report.not_checked = vec![NotChecked::Decisions];
+    if shown.accounts.is_empty() {
+        report.not_checked.push(NotChecked::Money);
+    } else {
         let accounts = shown.accounts.len() as u64;
-        let records = shown.accounts.iter().map(|account| account.records).sum();
+        let records = shown.statements.len() as u64;
         report.checked.push(Checked::Balances { accounts, through });
         report.checked.push(Checked::Statements { records });
-        report.not_checked.push(NotChecked::AfterSeal { through });
     }
-    report.not_checked.push(NotChecked::LaterKeys);
+    report.not_checked.extend([
+        NotChecked::OtherAccounts,
+        NotChecked::Standing,
+        NotChecked::AfterSeal { through },
+        NotChecked::LaterKeys,
+    ]);
     claims.scope(opened.manifest.size, &mut report.checked, &mut report.not_checked);
     // The root is taken from the checkpoint here, and nothing is held against it but proofs.
     report.checked.retain(|checked| !matches!(checked, Checked::Root { .. }));
@@ -120,112 +131,54 @@ fn records(folder: &Path, opened: &Opened) -> Result<BTreeMap<u64, Seen>, Fault>
     Ok(seen)
 }
 
-struct View<'a> {
-    folder: &'a Path,
-    opened: &'a Opened,
+/// The one seal among the records.
+fn seal(seen: &BTreeMap<u64, Seen>) -> Result<SealedBy, Fault> {
+    let mut found = None;
+    for (position, seen) in seen {
+        let Event::Sealed(seal) = &seen.event else { continue };
+        let (at, through) = (Position::new(*position), Position::new(seal.through.get()));
+        if found.is_some() {
+            return Err(Fault::damaged(&record_file(at), &"it is a second seal"));
+        }
+        if through >= at {
+            return Err(Fault::damaged(&record_file(at), &"it is a seal of what comes after it"));
+        }
+        found = Some(SealedBy { at, through });
+    }
+    found.ok_or_else(|| Fault::damaged(RECORDS, &"none of the records is a seal"))
+}
+
+/// Whether what the records speak of is in the view, as far as the seal covers it, and nothing else.
+fn whole(
     cooperative: CooperativeId,
-    /// The keys of the log.
-    keys: &'a [VerifierKey],
-    seen: &'a BTreeMap<u64, Seen>,
-}
-
-/// The balances of the view.
-#[derive(Default)]
-struct Shown {
-    accounts: Vec<AccountReport>,
-    /// The last record that they include.
-    through: Option<Position>,
-}
-
-impl View<'_> {
-    fn accounts(&self) -> Result<Shown, Fault> {
-        let folder = self.folder.join(BALANCES);
-        let mut shown = Shown::default();
-        if !folder.exists() {
-            return Ok(shown);
-        }
-        let names = find::names(&folder)?;
-        let number = names.iter().filter(|name| name.ends_with(SUFFIX)).count();
-        let mut last: Option<(BalanceKey, Position)> = None;
-        for number in 0..number {
-            let file = balance_file(number);
-            let damaged = |why: &dyn ToString| Fault::damaged(&file, why);
-            let bytes = read_small(&self.folder.join(&file), MAX_PROOF_BYTES)?;
-            let bytes = bytes.ok_or_else(|| damaged(&"it is missing"))?;
-            let proof = BalanceProof::parse(&bytes).map_err(|error| damaged(&error))?;
-            if proof.seal.checkpoint.text() != self.opened.checkpoint.text() {
-                return Err(damaged(&"it is a proof to another checkpoint"));
+    seen: &BTreeMap<u64, Seen>,
+    seal: SealedBy,
+    shown: &Shown,
+) -> Result<(), Fault> {
+    let mut own = Own::of(cooperative);
+    for (position, seen) in seen {
+        let at = Position::new(*position);
+        let file = record_file(at);
+        match own.take(at, &seen.event) {
+            Concern::Log | Concern::Cooperative => {}
+            Concern::Account if at > seal.through || shown.statements.contains(position) => {}
+            Concern::Account => {
+                let opened = own.accounts().iter().find(|(_, opened)| **opened == at);
+                let Some((account, _)) = opened else {
+                    return Err(Fault::damaged(&file, &"it is in no statement of the accounts"));
+                };
+                let whose = account.to_string();
+                return Err(Fault::Bad(at, Reason::AccountLeftOut { whose }));
             }
-            let at = proof.seal.position;
-            let proved = proof.verify(&self.opened.checkpoint.origin, self.keys);
-            let proved = proved.map_err(|error| {
-                let error = Box::new(error);
-                Fault::Bad(at, Reason::BalanceNotProved { file: file.clone(), error })
-            })?;
-            let Some(Leaf::Account { fund, account, balances, statement }) = proved.leaf else {
-                return Err(damaged(&"it is not of an account that there is"));
-            };
-            let key = BalanceKey::Account(fund, account);
-            if last.is_some_and(|(before, seal)| before >= key || seal != at) {
-                return Err(damaged(&"it is out of order, or of another seal than the others"));
+            Concern::Others => {
+                let why = "it concerns neither the log's keys nor the cooperative nor its accounts";
+                return Err(Fault::damaged(&file, &why));
             }
-            if !self.seen.contains_key(&at.get()) {
-                return Err(damaged(&"its seal is not among the records"));
-            }
-            last = Some((key, at));
-            let through = Position::new(proved.seal.through.get());
-            shown.through = Some(through);
-            self.statement(number, key, statement, through, at)?;
-            let records = statement.records;
-            shown.accounts.push(AccountReport { fund, account, balances, records });
-        }
-        Ok(shown)
-    }
-
-    /// Whether the records that a statement names are those that the leaf counts, and the first
-    /// opens the account for the cooperative.
-    fn statement(
-        &self,
-        number: usize,
-        key: BalanceKey,
-        stated: Statement,
-        through: Position,
-        sealed_at: Position,
-    ) -> Result<(), Fault> {
-        let file = statement_file(number);
-        let damaged = |why: &dyn ToString| Fault::damaged(&file, why);
-        let bytes = read_small(&self.folder.join(&file), MAX_STATEMENT_BYTES)?;
-        let bytes = bytes.ok_or_else(|| damaged(&"it is missing"))?;
-        let mut positions: Vec<u64> = Vec::new();
-        for line in bytes.split_inclusive(|byte| *byte == b'\n') {
-            let line = line.strip_suffix(b"\n").and_then(|line| std::str::from_utf8(line).ok());
-            let position = line.and_then(decimal::parse);
-            let position = position.ok_or_else(|| damaged(&"a line is not a position"))?;
-            if positions.last().is_some_and(|last| *last >= position) || position > through.get() {
-                return Err(damaged(&"its positions do not ascend to what the seal covers"));
-            }
-            positions.push(position);
-        }
-        let mut found = Statement::default();
-        for position in &positions {
-            let seen = self.seen.get(position);
-            let why = format!("the record at position {position} is not among the records");
-            found.add(seen.ok_or_else(|| damaged(&why))?.hash);
-        }
-        if found != stated {
-            let (given, counted) = (found.records, stated.records);
-            let whose = key.to_string();
-            return Err(Fault::Bad(sealed_at, Reason::StatementForged { whose, given, counted }));
-        }
-        let first = positions.first().and_then(|position| self.seen.get(position));
-        match first.map(|seen| &seen.event) {
-            Some(Event::AccountOpened(opened))
-                if opened.cooperative == self.cooperative
-                    && BalanceKey::Account(opened.fund, opened.account) == key =>
-            {
-                Ok(())
-            }
-            _ => Err(damaged(&"its first record does not open that account for the cooperative")),
         }
     }
+    if own.is_registered() {
+        return Ok(());
+    }
+    let why = format!("the record that registers cooperative {cooperative} is not there");
+    Err(Fault::damaged(RECORDS, &why))
 }

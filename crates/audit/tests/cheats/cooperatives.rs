@@ -229,6 +229,133 @@ fn a_view_follows_keys_and_shows_that_the_log_goes_on() {
     assert_eq!(crate::scene::found(&report(&path, trust)).1, "NOT_EXTENDED");
 }
 
+/// Takes the files of an account away, and closes the gap in the numbers.
+fn leave_out(view: &View, number: usize) {
+    for end in ["balance-proof", "statement"] {
+        let file = |number: usize| view.path.join(format!("balances/{number:04}.{end}"));
+        fs::remove_file(file(number)).unwrap();
+        if number == 0 {
+            fs::rename(file(1), file(0)).unwrap();
+        }
+    }
+}
+
+/// The position of the record that opens an account of `c2`.
+fn opens(drafts: &[Draft], fund: &str) -> u64 {
+    let opens = |draft: &Draft| matches!(decode_event(&draft.event), Ok(Event::AccountOpened(e)) if e.fund == id(fund) && e.cooperative == id("c2"));
+    drafts.iter().position(opens).unwrap() as u64
+}
+
+#[test]
+fn an_account_left_out_of_the_balances() {
+    let drafts = small().drafts;
+    for (number, fund) in [(0, "hibah"), (1, "pilot")] {
+        let view = View::of(&drafts, None);
+        leave_out(&view, number);
+        let (position, code, message) = view.found();
+        assert_eq!((position, code), (opens(&drafts, fund), "ACCOUNT_LEFT_OUT"));
+        assert!(message.contains(&format!("account {fund} a2")), "{message}");
+    }
+    // Both of them, with the seal that says so.
+    let view = View::of(&drafts, None);
+    let seal = view.proof().seal.position.get();
+    fs::remove_dir_all(view.path.join("balances")).unwrap();
+    assert_eq!(view.found().1, "ACCOUNT_LEFT_OUT");
+    fs::remove_file(view.path.join(format!("records/{seal:020}.tlog-proof"))).unwrap();
+    assert_eq!(view.found().1, "BUNDLE_DAMAGED");
+}
+
+#[test]
+fn an_account_left_out_with_some_of_its_records() {
+    let drafts = small().drafts;
+    let view = View::of(&drafts, None);
+    leave_out(&view, 0);
+    let opened = opens(&drafts, "hibah");
+    fs::remove_file(view.path.join(format!("records/{opened:020}.tlog-proof"))).unwrap();
+    // The grant is still there, and nothing says whose it is.
+    let (_, code, message) = view.found();
+    assert_eq!(code, "BUNDLE_DAMAGED");
+    assert!(message.contains(&format!("{:020}", opened + 1)), "{message}");
+}
+
+#[test]
+fn a_view_without_accounts_shows_no_money_and_says_so() {
+    let drafts = small().drafts;
+    let view = View::of(&drafts, None);
+    fs::remove_dir_all(view.path.join("balances")).unwrap();
+    let own = BalanceProof::parse(&fs::read(View::of(&drafts, None).path.join(PROOF)).unwrap());
+    let seal = own.unwrap().seal.position.get();
+    for file in fs::read_dir(view.path.join("records")).unwrap() {
+        let path = file.unwrap().path();
+        let name = path.file_name().unwrap().to_str().unwrap();
+        let position: u64 = name.split('.').next().unwrap().parse().unwrap();
+        if position > opens(&drafts, "pilot") - 1 && position != seal {
+            fs::remove_file(&path).unwrap();
+        }
+    }
+    let report = view.report(Trust::default());
+    assert_eq!(report.finding, Finding::Valid);
+    assert!(!report.has_totals());
+    for not_checked in [NotChecked::Money, NotChecked::OtherAccounts, NotChecked::Standing] {
+        assert!(report.not_checked.contains(&not_checked), "{not_checked:?}");
+    }
+    let through = Position::new(drafts.len() as u64 - 3);
+    assert!(report.not_checked.contains(&NotChecked::AfterSeal { through }));
+}
+
+#[test]
+fn a_statement_of_no_account_and_a_gap_in_the_numbers() {
+    let view = View::of(&small().drafts, None);
+    let second = fs::read_to_string(view.path.join(STATEMENT)).unwrap();
+    fs::write(view.path.join("balances/0002.statement"), &second).unwrap();
+    let (_, code, message) = view.found();
+    assert_eq!(code, "BUNDLE_DAMAGED");
+    assert!(message.contains("0002.statement"), "{message}");
+    fs::remove_file(view.path.join("balances/0002.statement")).unwrap();
+    assert_eq!(view.report(trusting()).finding, Finding::Valid);
+    for end in ["balance-proof", "statement"] {
+        let file = |number: usize| view.path.join(format!("balances/{number:04}.{end}"));
+        fs::rename(file(1), file(2)).unwrap();
+    }
+    assert_eq!(view.found().1, "BUNDLE_DAMAGED");
+}
+
+#[test]
+fn a_registration_left_out() {
+    let drafts = small().drafts;
+    let view = View::of(&drafts, None);
+    let registers = |draft: &Draft| matches!(decode_event(&draft.event), Ok(Event::CooperativeRegistered(e)) if e.cooperative == id("c2"));
+    let registered = drafts.iter().position(registers).unwrap();
+    fs::remove_file(view.path.join(format!("records/{registered:020}.tlog-proof"))).unwrap();
+    let (_, code, message) = view.found();
+    assert_eq!(code, "BUNDLE_DAMAGED");
+    assert!(message.contains("registers cooperative c2"), "{message}");
+}
+
+#[test]
+fn records_of_others_have_no_place_in_a_view() {
+    let drafts = small().drafts;
+    let view = View::of(&drafts, None);
+    let other = view.scene.beside("c1");
+    let part = Part::Cooperative { cooperative: id("c1") };
+    export(view.scene.path(), None, part, None, &other, &mut |_| {}).unwrap();
+    let mut tried = 0;
+    for file in fs::read_dir(other.join("records")).unwrap() {
+        let file = file.unwrap();
+        let put_in = view.path.join("records").join(file.file_name());
+        if put_in.exists() {
+            continue;
+        }
+        fs::copy(file.path(), &put_in).unwrap();
+        let (_, code, message) = view.found();
+        assert_eq!(code, "BUNDLE_DAMAGED");
+        assert!(message.contains(file.file_name().to_str().unwrap()), "{message}");
+        fs::remove_file(put_in).unwrap();
+        tried += 1;
+    }
+    assert!(tried > 8, "{tried}");
+}
+
 #[test]
 fn there_is_no_view_of_nobody_nor_without_a_seal() {
     let mut drafts = small().drafts;
