@@ -79,6 +79,11 @@ impl Ledger {
         Ok(BalanceProof::new(key, tree.head().size, tree.prove(&key), seal))
     }
 
+    /// Whether there is a seal to prove balances by, so that none has to be recorded.
+    pub async fn is_sealed(&self) -> bool {
+        self.newest_seal().await.is_some()
+    }
+
     async fn newest_seal(&self) -> Option<Arc<SealedBalances>> {
         if let Some(sealed) = self.sealed.get() {
             return Some(sealed);

@@ -107,7 +107,8 @@ impl Checkpointer {
             Some(ProofRefusal::ReadOnly { .. }) => {}
             Some(refusal) if !self.warned => {
                 self.warned = true;
-                tracing::warn!(ledger = %self.ledger, %refusal, "nothing is signed");
+                let keys = self.keyring.folder().display();
+                tracing::warn!(ledger = %self.ledger, %refusal, %keys, "nothing is signed");
             }
             Some(_) => {}
         }
@@ -198,10 +199,9 @@ pub(crate) fn sign_with(
     };
     let key = keyring.signer(&in_force.key, look).ok_or_else(|| ProofRefusal::NoKey {
         why: format!(
-            "the private key of {} ({}) is not in {}: put its file there",
+            "the private key of {} ({}) is not in the server's key folder: put its file there",
             in_force.key.name(),
-            in_force.key.id(),
-            keyring.folder().display()
+            in_force.key.id()
         ),
     })?;
     let no_key = |why: &dyn std::fmt::Display| ProofRefusal::NoKey { why: why.to_string() };

@@ -1,4 +1,7 @@
 //! The private keys of a node: files in a folder, by which its ledgers sign their checkpoints.
+//!
+//! A key is read from its file each time that it signs: taking the file away takes the key away, and
+//! none stays in memory.
 
 use crate::submission::Refusal;
 use bergulir_chain::note::{self, KEY_BYTES, KeyName, SignerKey, VerifierKey};
@@ -58,11 +61,31 @@ pub enum KeyError {
     Random(getrandom::Error),
 }
 
+impl KeyError {
+    /// The same for callers, whom the folders of the server are no concern of.
+    pub fn without_paths(&self) -> String {
+        match self {
+            KeyError::File(_) => {
+                "a key file of the server cannot be used: its log says which one".to_owned()
+            }
+            KeyError::Folder { source, .. } => {
+                format!("the key folder of the server cannot be used: {source}")
+            }
+            KeyError::Several { origin, keys, .. } => format!(
+                "the key folder has {keys} keys of the name {origin}: name the one that the new \
+                 ledger is to have"
+            ),
+            KeyError::Name { .. } | KeyError::Random(_) => self.to_string(),
+        }
+    }
+}
+
 /// The private keys that lie in one folder, in files that end with `.key`.
 #[derive(Debug)]
 pub(crate) struct Keyring {
     folder: PathBuf,
-    keys: RwLock<Vec<SignerKey>>,
+    /// Where each key was found last.
+    files: RwLock<Vec<(VerifierKey, PathBuf)>>,
     /// Held while a key is looked for and made: two ledgers of one origin get one.
     making: Mutex<()>,
 }
@@ -73,22 +96,37 @@ impl Keyring {
     /// # Errors
     /// If a key file cannot be used: one that others can read is not passed over in silence.
     pub(crate) fn open(folder: PathBuf) -> Result<Keyring, KeyError> {
-        let mut keys = Vec::new();
+        let mut files = Vec::new();
         for path in key_files(&folder)? {
-            keys.push(read_signer(&path)?);
+            files.push((read_signer(&path)?.verifier().clone(), path));
         }
-        Ok(Keyring { folder, keys: RwLock::new(keys), making: Mutex::new(()) })
+        Ok(Keyring { folder, files: RwLock::new(files), making: Mutex::new(()) })
     }
 
-    /// The private key of a verifier key, if it is here. Keys whose files came in the meantime are
-    /// found, if `look` says to look.
+    /// The private key of a verifier key, if its file is here now. Files that came or were renamed in
+    /// the meantime are found, if `look` says to look.
     pub(crate) fn signer(&self, key: &VerifierKey, look: bool) -> Option<SignerKey> {
-        let known = || self.keys().iter().find(|signer| signer.verifier() == key).cloned();
-        known().or_else(|| {
+        self.read(key).or_else(|| {
             if look {
                 self.look_again();
+                return self.read(key);
             }
-            known()
+            None
+        })
+    }
+
+    /// Reads a key where it was found last.
+    fn read(&self, key: &VerifierKey) -> Option<SignerKey> {
+        let files: Vec<PathBuf> = {
+            let known = self.files();
+            known.iter().filter(|(of, _)| of == key).map(|(_, path)| path.clone()).collect()
+        };
+        files.into_iter().find_map(|path| match read_signer(&path) {
+            Ok(signer) => (signer.verifier() == key).then_some(signer),
+            Err(error) => {
+                tracing::debug!(%error, "a key is not where it was");
+                None
+            }
         })
     }
 
@@ -140,13 +178,20 @@ impl Keyring {
         create_signer(&path, &key)?;
         tracing::info!(ledger = %ledger, file = %path.display(), "a key was made: keep a copy of it");
         let verifier = key.verifier().clone();
-        self.keys.write().unwrap_or_else(PoisonError::into_inner).push(key);
+        self.found(verifier.clone(), path);
         Ok(verifier)
     }
 
+    /// The keys of that name whose files are here now.
     fn named(&self, origin: &Origin) -> Vec<VerifierKey> {
-        let named = |key: &&SignerKey| key.verifier().name().as_str() == origin.as_str();
-        self.keys().iter().filter(named).map(|key| key.verifier().clone()).collect()
+        let mut named: Vec<VerifierKey> = Vec::new();
+        for (key, _) in self.files().iter() {
+            if key.name().as_str() == origin.as_str() && !named.contains(key) {
+                named.push(key.clone());
+            }
+        }
+        named.retain(|key| self.read(key).is_some());
+        named
     }
 
     /// Reads the keys that came since. What cannot be read now is told, and passed over.
@@ -157,20 +202,22 @@ impl Keyring {
         });
         for path in files {
             match read_signer(&path) {
-                Ok(key) => {
-                    let mut keys = self.keys.write().unwrap_or_else(PoisonError::into_inner);
-                    if keys.iter().all(|known| known.verifier() != key.verifier()) {
-                        tracing::info!(file = %path.display(), "a key was found");
-                        keys.push(key);
-                    }
-                }
+                Ok(key) => self.found(key.verifier().clone(), path),
                 Err(error) => tracing::warn!(%error, "a key is passed over"),
             }
         }
     }
 
-    fn keys(&self) -> std::sync::RwLockReadGuard<'_, Vec<SignerKey>> {
-        self.keys.read().unwrap_or_else(PoisonError::into_inner)
+    fn found(&self, key: VerifierKey, path: PathBuf) {
+        let mut files = self.files.write().unwrap_or_else(PoisonError::into_inner);
+        if files.iter().all(|known| *known != (key.clone(), path.clone())) {
+            tracing::info!(file = %path.display(), "a key was found");
+            files.push((key, path));
+        }
+    }
+
+    fn files(&self) -> std::sync::RwLockReadGuard<'_, Vec<(VerifierKey, PathBuf)>> {
+        self.files.read().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -237,6 +284,33 @@ mod tests {
         create_signer(&folder.path().join("second.key"), &second).unwrap();
         let asked = ring.verifier_key(&origin("example.org/a"), "pilot".parse().unwrap());
         assert!(matches!(asked, Err(KeyError::Several { keys: 2, .. })), "{asked:?}");
+    }
+
+    #[test]
+    fn a_key_signs_as_long_as_its_file_is_there() {
+        let folder = tempfile::tempdir().unwrap();
+        let [path, renamed, other] =
+            ["a.key", "b.key", "c.key"].map(|file| folder.path().join(file));
+        let first = key("example.org/a", 1);
+        create_signer(&path, &first).unwrap();
+        let ring = Keyring::open(folder.path().to_owned()).unwrap();
+        let held = |look| ring.signer(first.verifier(), look).is_some();
+        assert!(held(false));
+        std::fs::rename(&path, &renamed).unwrap();
+        assert!(!held(false) && held(true) && held(false));
+        // A file that others can read is one that may have leaked.
+        std::fs::set_permissions(&renamed, std::fs::Permissions::from_mode(0o644)).unwrap();
+        assert!(!held(true));
+        std::fs::remove_file(&renamed).unwrap();
+        assert!(!held(true));
+        // Another key in its place is another key; and a new ledger gets one that is there.
+        create_signer(&other, &first).unwrap();
+        create_signer(&path, &key("example.org/a", 2)).unwrap();
+        assert!(held(true));
+        std::fs::remove_file(&other).unwrap();
+        assert!(!held(true));
+        let named = ring.verifier_key(&origin("example.org/a"), "pilot".parse().unwrap());
+        assert_eq!(&named.unwrap(), key("example.org/a", 2).verifier());
     }
 
     #[test]

@@ -4,6 +4,7 @@
 
 use crate::anchor::Anchor;
 use crate::checkpoints::{CHECKPOINT_FILE, LogKey, SignedCheckpoint, WITNESSED_FILE};
+use crate::node::LEDGERS_FOLDER;
 use crate::tree;
 use bergulir_chain::LogSize;
 use bergulir_chain::checkpoint::Checkpoint;
@@ -43,10 +44,13 @@ pub(crate) struct Log<'a> {
 /// If the tiles of the index are damaged, so that nothing can be said before it is made anew.
 pub(crate) fn check(folder: &Path, anchors: &[Anchor], log: &Log<'_>) -> Result<Known, IndexError> {
     let mut known = Known::default();
-    known.witnessed = known.found_in(&folder.join(WITNESSED_FILE), log)?;
-    known.found_in(&folder.join(CHECKPOINT_FILE), log)?;
-    for anchor in anchors {
-        known.found_in(anchor.path(), log)?;
+    // Callers are told these names, and no folders of the server.
+    let ledger = folder.file_name().unwrap_or_default().to_string_lossy();
+    let own = |file| format!("{LEDGERS_FOLDER}/{ledger}/{file}");
+    known.witnessed = known.found_in(&own(WITNESSED_FILE), &folder.join(WITNESSED_FILE), log)?;
+    known.found_in(&own(CHECKPOINT_FILE), &folder.join(CHECKPOINT_FILE), log)?;
+    for (number, anchor) in (1..).zip(anchors) {
+        known.found_in(&format!("anchor {number}"), anchor.path(), log)?;
     }
     Ok(known)
 }
@@ -55,13 +59,14 @@ impl Known {
     /// Takes in the checkpoint of a file, if there is one and the log leads to it.
     fn found_in(
         &mut self,
+        source: &str,
         path: &Path,
         log: &Log<'_>,
     ) -> Result<Option<SignedCheckpoint>, IndexError> {
         let judged = match read(path) {
             Ok(None) => return Ok(None),
-            Ok(Some(note)) => judge(path, note, log)?,
-            Err(why) => Err(unreadable(path, &why)),
+            Ok(Some(note)) => judge(source, note, log)?,
+            Err(why) => Err(unreadable(source, &why)),
         };
         match judged {
             Ok(signed) => {
@@ -73,7 +78,8 @@ impl Known {
                 Ok(Some(signed))
             }
             Err(why) => {
-                tracing::error!(origin = %log.origin, why, "the log is not the one that is known");
+                let (origin, file) = (log.origin, path.display());
+                tracing::error!(%origin, %file, why, "the log is not the one that is known");
                 self.trouble.get_or_insert(why);
                 Ok(None)
             }
@@ -96,17 +102,16 @@ fn read(path: &Path) -> Result<Option<Note>, String> {
 
 /// Compares one known checkpoint with the log; says in words what does not fit.
 fn judge(
-    path: &Path,
+    source: &str,
     note: Note,
     log: &Log<'_>,
 ) -> Result<Result<SignedCheckpoint, String>, IndexError> {
     let keys = log.keys.iter().map(|named| &named.key);
     let checkpoint = match Checkpoint::open(&note, log.origin, keys) {
         Ok(checkpoint) => checkpoint,
-        Err(error) => return Ok(Err(foreign(path, log.origin, &error.to_string()))),
+        Err(error) => return Ok(Err(foreign(source, log.origin, &error.to_string()))),
     };
-    let source = path.display().to_string();
-    let fits = fits(&source, checkpoint.head(), log)?;
+    let fits = fits(source, checkpoint.head(), log)?;
     Ok(fits.map(|()| SignedCheckpoint { checkpoint, note }))
 }
 
@@ -136,19 +141,17 @@ fn other_history(source: &str, own: TreeHead, known: TreeHead) -> String {
     )
 }
 
-fn foreign(path: &Path, origin: &KeyName, why: &str) -> String {
+fn foreign(source: &str, origin: &KeyName, why: &str) -> String {
     format!(
-        "{ROLLED_BACK}: {} is not a checkpoint that a key of this log signed ({why}): another log \
-         of the origin {origin} is known there, and the file is not written over. Restore that \
-         log, or move the file away if it was put there by mistake",
-        path.display()
+        "{ROLLED_BACK}: what {source} holds is not a checkpoint that a key of this log signed \
+         ({why}): another log of the origin {origin} is known there, and the file is not written \
+         over. Restore that log, or move the file away if it was put there by mistake"
     )
 }
 
-fn unreadable(path: &Path, why: &str) -> String {
+fn unreadable(source: &str, why: &str) -> String {
     format!(
-        "{ROLLED_BACK}: the checkpoint in {} cannot be read ({why}), so nobody knows whether the \
-         log is the newest. Restore that file; or, if the log is known to be whole, move it away",
-        path.display()
+        "{ROLLED_BACK}: the checkpoint of {source} cannot be read ({why}), so nobody knows whether \
+         the log is the newest. Restore that file; or, if the log is known to be whole, move it away"
     )
 }

@@ -285,6 +285,11 @@ impl Node {
         let time = self.clock.now();
         let context = Context { time, principal: caller.principal, lookups: &Nothing };
         let event = decide(&State::default(), &request.command, &context)?;
+        if let Command::OpenLedger(open) = &request.command
+            && let Some(key) = &open.verifier_key
+        {
+            self.keyring.require(key)?;
+        }
         let accepted = |receipt| Accepted {
             receipt,
             touched: Touched::default(),

@@ -56,6 +56,9 @@ async fn refuses_writes(desk: &Desk) -> String {
         panic!("it takes writes")
     };
     assert!(why.starts_with(ROLLED_BACK), "{why}");
+    // It is told to callers: where the server keeps its files is no concern of theirs.
+    let above = desk.folder.parent().unwrap();
+    assert!(!why.contains(above.to_str().unwrap()), "{why}");
     desk.skip_ids(9_000);
     let refused = desk.post("maker", allocate(1, "X1")).await.unwrap_err();
     assert!(matches!(refused, Refusal::ReadOnly { .. }), "{refused}");
