@@ -16,6 +16,10 @@ class Invalid(Exception):
         self.position = position
 
 
+class NotOfForm(Invalid):
+    """What was handed out cannot be read: it is not of the form that it should have."""
+
+
 class CannotTell(Exception):
     """Something that the check needs is missing or not understood."""
 
@@ -23,6 +27,11 @@ class CannotTell(Exception):
 def require(holds, why, position=None):
     if not holds:
         raise Invalid(why, position)
+
+
+def require_form(holds, why):
+    if not holds:
+        raise NotOfForm(why)
 
 
 class AtPosition:
@@ -59,7 +68,7 @@ def sha256(data):
 def decimal(text, what):
     """An unsigned 64-bit number, decimal, without leading zeros."""
     right = re.fullmatch("0|[1-9][0-9]{0,19}", text) and int(text) < 1 << 64
-    require(right, f"{what} is not a number: {text[:40]!a}")
+    require_form(right, f"{what} is not a number: {text[:40]!a}")
     return int(text)
 
 
@@ -70,13 +79,13 @@ def unbase64(text, what):
     except ValueError:
         data = None
     right = data is not None and base64.b64encode(data).decode() == text
-    require(right, f"{what} is not Base64: {text[:40]!a}")
+    require_form(right, f"{what} is not Base64: {text[:40]!a}")
     return data
 
 
 def hash_line(text, what):
     data = unbase64(text, what)
-    require(len(data) == 32, f"{what} is not a hash: it has {len(data)} bytes")
+    require_form(len(data) == 32, f"{what} is not a hash: it has {len(data)} bytes")
     return data
 
 
@@ -84,18 +93,18 @@ def utf8(data, what):
     try:
         return data.decode("utf-8")
     except UnicodeDecodeError:
-        raise Invalid(f"{what} is not UTF-8") from None
+        raise NotOfForm(f"{what} is not UTF-8") from None
 
 
 def lines_of(data, what):
     """Lines that each end with 0A."""
     text = utf8(data, what)
-    require(text.endswith("\n"), f"the last line of {what} does not end")
+    require_form(text.endswith("\n"), f"the last line of {what} does not end")
     return text[:-1].split("\n")
 
 
 def split_at_empty_line(data, what):
     """The lines before the first empty line, and the bytes after it."""
     head, separator, rest = data.partition(b"\n\n")
-    require(separator, f"{what} has no empty line")
+    require_form(separator, f"{what} has no empty line")
     return lines_of(head + b"\n", what), rest

@@ -5,10 +5,13 @@ import re
 from .conventions import (
     AtPosition,
     CannotTell,
+    NotOfForm,
     decimal,
+    given,
     hash_line,
     read,
     require,
+    require_form,
     sha256,
     split_at_empty_line,
     unbase64,
@@ -23,7 +26,7 @@ OWNER = re.compile("(fund|account [a-z0-9.-]{1,32}) [a-z0-9.-]{1,32}")
 
 
 def path_of(lines, what):
-    require(len(lines) <= 65, f"the path of {what} has more than 65 hashes")
+    require_form(len(lines) <= 65, f"the path of {what} has more than 65 hashes")
     return [hash_line(line, f"a hash of {what}") for line in lines]
 
 
@@ -32,10 +35,11 @@ class Proof:
 
     def __init__(self, data, what):
         lines, self.note = split_at_empty_line(data, what)
-        require(lines.pop(0) == "c2sp.org/tlog-proof@v1", f"{what} is not a proof of version 1")
+        right = lines.pop(0) == "c2sp.org/tlog-proof@v1"
+        require_form(right, f"{what} is not a proof of version 1")
         has_extra = lines and lines[0].startswith("extra ")
         extra = unbase64(lines.pop(0)[6:], f"the extra of {what}") if has_extra else None
-        require(lines and lines[0].startswith("index "), f"{what} has no index")
+        require_form(lines and lines[0].startswith("index "), f"{what} has no index")
         self.index = decimal(lines[0][6:], f"the index of {what}")
         with AtPosition(self.index):
             self.record = Record(extra, self.index) if has_extra else None
@@ -56,7 +60,7 @@ class BalanceProof:
         self.proof = Proof(rest, what)
         right = len(lines) > 2 and lines[0] == "bergulir-balance-proof 1"
         right = right and OWNER.fullmatch(lines[1]) and lines[2].startswith("leaves ")
-        require(right, f"{what} is not a balance proof of version 1")
+        require_form(right, f"{what} is not a balance proof of version 1")
         self.owner = tuple(lines[1].split(" ")[1:])  # (fund,) or (fund, account)
         size = decimal(lines[2][7:], f"the number of leaves of {what}")
         require(self.proof.record is not None, f"{what} lacks the record of the seal")
@@ -74,11 +78,11 @@ def read_leaves(lines, size, root, what):
     """Balance proof as text: its leaves with their numbers, each led to the balance root."""
     starts = [n for n, line in enumerate(lines) if line.startswith("leaf ")]
     right = len(starts) <= 2 and starts[:1] == [0] * bool(lines)
-    require(right, f"{what} has more than two leaves, or lines that belong to none")
+    require_form(right, f"{what} has more than two leaves, or lines that belong to none")
     leaves = []
     for start, end in zip(starts, starts[1:] + [len(lines)]):
         words = lines[start].split(" ")
-        require(len(words) == 3, f"{what} has a leaf line of {len(words)} words")
+        require_form(len(words) == 3, f"{what} has a leaf line of {len(words)} words")
         number, leaf = decimal(words[1], "the number of a leaf"), unbase64(words[2], "a leaf")
         path = path_of(lines[start + 1 : end], what)
         BALANCES.check_inclusion(number, size, BALANCES.leaf(leaf), path, root, "a leaf")
@@ -103,16 +107,20 @@ def check_absence(owner, leaves, size, root, what):
 def check_proof_file(path, trust, report):
     """One proof in a file: checkable with a checkpoint's key and nothing else."""
     data, balance = read(path), None
-    if path.endswith(".tlog-proof"):
-        proof = Proof(data, "the proof")
-        if proof.record is None:
-            raise CannotTell("the proof lacks its record's bytes, so there is nothing to check")
-    else:
-        balance = BalanceProof(data, "the balance proof")
-        proof = balance.proof
-    checkpoint, record = Checkpoint(proof.note), proof.record
+    try:
+        if path.endswith(".tlog-proof"):
+            proof = Proof(data, "the proof")
+        else:
+            balance = BalanceProof(data, "the balance proof")
+            proof = balance.proof
+    except NotOfForm as bad:
+        raise CannotTell(f"this is no proof: {bad}") from None
+    if proof.record is None:
+        raise CannotTell("the proof lacks its record's bytes, so there is nothing to check")
+    checkpoint, record = given("the proof", Checkpoint, proof.note), proof.record
     proof.check(checkpoint, "the proof")
-    trust.check(checkpoint, [], report)
+    trust.check(checkpoint, None, report)
+    trust.settle()
     report.checked(f"the record at position {record.position} is in the log of the checkpoint")
     if balance is None:
         with AtPosition(record.position):

@@ -64,14 +64,29 @@ def is_consistent(old, old_root, new, new_root, path):
         return not path and old_root == (new_root if old else sha256(b""))
     if old > new:
         return False
+    if old & (old - 1) == 0:
+        path = [old_root] + path
+    return climb_both(old, new, path) == (old_root, new_root)
+
+
+def may_extend(old, new, new_root, path):
+    """Whether a path of `old` < `new` can hold, where the older root is unknown.
+
+    If `old` is a power of two, the older root is not in the path, and all that shows is its length.
+    """
+    if old & (old - 1) == 0:
+        return climb_both(old, new, [bytes(32)] + path) is not None
+    roots = climb_both(old, new, path)
+    return roots is not None and roots[1] == new_root
+
+
+def climb_both(old, new, path):
+    """Consistency, steps 3 to 6, the seed being the path's first: both roots, None if too long."""
     last, level = old - 1, (old & -old).bit_length() - 1
     apart = (last ^ (new - 1)).bit_length()
     inner, border = apart - level, bin(last >> apart).count("1")
-    if old & last == 0:
-        path = [old_root] + path
     if len(path) != 1 + inner + border:
-        return False
+        return None
     seed, path, side = path[0], path[1:], last >> level
     lefts = [beside for i, beside in enumerate(path) if i >= inner or side >> i & 1]
-    roots = RECORDS.climb(0, 0, lefts, seed), RECORDS.climb(side, inner, path, seed)
-    return roots == (old_root, new_root)
+    return RECORDS.climb(0, 0, lefts, seed), RECORDS.climb(side, inner, path, seed)

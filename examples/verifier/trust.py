@@ -59,44 +59,69 @@ class Trust:
 
     def __init__(self, keys, policy):
         self.policy = policy or Policy(b"quorum none\n")
-        self.given = keys + self.policy.logs
-
-    def keys_for(self, checkpoint, named):
-        """The key in force, as a list, and the given keys of this log."""
-        in_force = [key for position, key in named if position < checkpoint.size][-1:]
-        return in_force, [key for key in self.given if key.name == checkpoint.origin]
+        self.given, self.doubts = keys + self.policy.logs, []
 
     def check(self, checkpoint, named, report):
-        """It is signed by the key in force, and by the witnesses that the policy wants."""
-        in_force, given = self.keys_for(checkpoint, named)
-        known = given or not self.given
-        require(known, f"none of the given keys is one of the log {checkpoint.origin!a}")
-        if not in_force and not given:
+        """It is signed by the key in force, by a given key, and by enough witnesses.
+
+        `named` is None where nothing says which keys the log names: for a proof.
+        """
+        known = [key for position, key in named or [] if position < checkpoint.size]
+        by_log = [key for key in self.given if key.name == checkpoint.origin]
+        if named is None and not self.given:
             raise CannotTell("nothing names a key of the log: give one with --key")
-        believed = in_force or given
-        known = believed[0] in given or not given
-        require(known, f"the key in force, {believed[0].text}, is not one that was given")
-        known = {*given, *(key for _, key in named), *self.policy.witnesses.values()}
-        signed = check_signatures(checkpoint, known)
-        by = next((key for key in believed if key in signed), None)
-        require(by is not None, "the checkpoint is not signed by the key in force")
+        believed = by_log if named is None else [key for key in self.given if key in known]
+        signed = check_signatures(checkpoint, {*by_log, *known, *self.policy.witnesses.values()})
+        if named is not None:
+            require(known, "none of the records names a key of the log")
+            require(known[-1] in signed, "the checkpoint is not signed by the key in force")
+            report.checked("the checkpoint is signed by the log's key in force")
+        none = f"none of the given keys is one that the log {checkpoint.origin!a} names"
+        require(believed or not self.given, none)
+        vouching = [key for key in believed if key in signed]
+        if self.given and not vouching:
+            self.doubts.append(self.silent(checkpoint, believed, named))
+        if vouching:
+            report.checked("a given key, which the log names, signed the checkpoint")
+        by = known[-1] if known else next(iter(vouching), None)
         facts = {"origin": checkpoint.origin, "size": checkpoint.size}
-        report.facts.update(facts, root=checkpoint.root.hex(), key=by.text)
-        report.checked("the checkpoint is signed by the log's key in force")
-        if not in_force:
-            report.not_checked("that the key was not replaced since: a proof does not say it")
-        if not given:
+        report.facts.update(facts, root=checkpoint.root.hex(), key=by and by.text)
+        if named is None:
+            report.not_checked("that the key is in force: a proof does not say what the log names")
+        if not self.given:
             report.not_checked("that the key is the log's: the bundle names it itself, compare it")
+        self.check_witnesses(signed, report)
+
+    def silent(self, checkpoint, believed, named):
+        """Why a given key says nothing of the checkpoint: it did not sign it."""
+        if named is None:
+            ids = [i.hex() for name, i, _ in checkpoint.signatures if name == checkpoint.origin]
+            return f"no given key signed; of the log's name did {', '.join(ids)}: ask about it"
+        at = {key: position for position, key in named if position < checkpoint.size}
+        key, signer = believed[-1], max(at, key=at.get)
+        return (
+            f"the checkpoint is signed by {signer.text}, named at {at[signer]}; the given key "
+            f"{key.text}, named at {at[key]}, did not sign it: ask whether it was handed over"
+        )
+
+    def check_witnesses(self, signed, report):
+        """Policy: a quorum stands for the checkpoint."""
         if self.policy.quorum == "none":
             report.not_checked("witnesses: no policy asks for any")
-        else:
-            enough = self.policy.stands(self.policy.quorum, signed)
-            require(enough, f"too few witnesses signed for the quorum {self.policy.quorum!a}")
+        elif self.policy.stands(self.policy.quorum, signed):
             report.facts["cosigned"] = {k.name: signed[k] for k in signed if k.type == WITNESS}
             report.checked("the witnesses that the policy asks for cosigned the checkpoint")
+        else:
+            self.doubts.append(f"too few witnesses signed for the quorum {self.policy.quorum!a}")
 
     def check_older(self, checkpoint, named):
         """A checkpoint that the caller kept: signed by the key that was in force at its size."""
-        in_force, given = self.keys_for(checkpoint, named)
-        signed = check_signatures(checkpoint, in_force or given, "the older checkpoint")
-        require(signed, "the older checkpoint is not signed by the key in force at its size")
+        known = [key for position, key in named if position < checkpoint.size]
+        signed = check_signatures(checkpoint, known, "the older checkpoint")
+        right = known and known[-1] in signed
+        require(right, "the older checkpoint is not signed by the key in force at its size")
+
+    def settle(self):
+        """What was asked for and could not be shown, once nothing was found to be wrong."""
+        if self.doubts:
+            raise CannotTell("; ".join(self.doubts))

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use bergulir_chain::note::{KeyName, SignerKey};
+
 use crate::support::{Server, last_json, run};
 
 /// A ledger of 66 records, kept as a bundle with every one of them.
@@ -17,14 +19,29 @@ fn audit(words: &[&str]) -> (Option<i32>, serde_json::Value) {
     (output.status.code(), last_json(&output))
 }
 
-/// The key that position 0 of the golden ledger names.
-fn key() -> String {
+/// The key that position 0 of the golden ledger names, and the one that it took later.
+pub(crate) fn keys() -> [String; 2] {
     let segment = fs::read(golden().join("log/00000000000000000000.seg")).unwrap();
     let text = String::from_utf8_lossy(&segment);
-    let start = text.find("ledger.example.go.id/tangerang+").unwrap();
+    let name = "ledger.example.go.id/tangerang+";
     // Name and id, then 33 bytes in Base64.
-    let length = "ledger.example.go.id/tangerang+00000000+".len() + 44;
-    text[start..start + length].to_owned()
+    let length = name.len() + "00000000+".len() + 44;
+    [text.find(name), text.rfind(name)].map(|start| {
+        let start = start.unwrap();
+        text[start..start + length].to_owned()
+    })
+}
+
+/// The key of another log.
+pub(crate) fn foreign_key() -> String {
+    let name = KeyName::new("example.com/foo").unwrap();
+    SignerKey::from_seed(name, &[5; 32]).unwrap().verifier().to_string()
+}
+
+/// The key that signs for the golden ledger.
+fn key() -> String {
+    let [_, key] = keys();
+    key
 }
 
 #[test]
@@ -139,7 +156,13 @@ fn what_is_asked_of_a_verification_decides_how_it_ends() {
         run(["audit", "verify", data].into_iter().chain(more.iter().copied())).status.code()
     };
     assert_eq!(code(&["--since", "nowhere"]), Some(2));
-    assert_eq!(code(&["--since", policy]), Some(1));
+    assert_eq!(code(&["--since", policy]), Some(2));
+    assert_eq!(code(&["--policy", checkpoint]), Some(2));
+    // A key that the log gave up did not sign: whether it was handed over, the log does not prove.
+    let [given_up, _] = keys();
+    assert_eq!(ends(&["--key", &given_up]), (Some(2), "cannot_tell".to_owned()));
+    assert_eq!(ends(&["--key", &foreign_key()]), (Some(1), "invalid".to_owned()));
+    assert_eq!(ends(&["--key", &given_up, "--key", &key()]), (Some(0), "valid".to_owned()));
     assert_eq!(code(&["--key", "nobody"]), Some(2));
     // Another key of that name is not the log's.
     let other = key().replace("+A", "+B");

@@ -8,6 +8,7 @@ use bergulir_chain::checkpoint::Checkpoint;
 use bergulir_chain::note::{Note, VerifierKey};
 use serde_json::Value;
 
+use crate::bundle::foreign_key;
 use crate::support::{Server, bergulir, http, last_json, run};
 
 const ORIGIN: &str = "ledger.example.go.id/pilot";
@@ -124,9 +125,11 @@ fn a_record_is_proved_offline_and_nothing_else_is() {
     assert_eq!(said["cosigned_by"][0], "auditor.example/w1");
     assert_eq!(programme.verify("two.tlog-proof", &["--key", &key]).0, Some(0));
 
-    // Without a key of the log nothing can be told; with another one it is refused.
+    // Without a key of the log nothing can be told, nor with one that did not sign: the log may have
+    // taken another. One of another name is never the log's.
     assert_eq!(programme.verify("two.tlog-proof", &[]).0, Some(2));
-    let (code, said) = programme.verify("two.tlog-proof", &["--key", &other.to_string()]);
+    assert_eq!(programme.verify("two.tlog-proof", &["--key", &other.to_string()]).0, Some(2));
+    let (code, said) = programme.verify("two.tlog-proof", &["--key", &foreign_key()]);
     assert_eq!((code, &said["valid"]), (Some(1), &Value::Bool(false)), "{said}");
     // Another record, and one that is not there.
     std::fs::write(programme.path("record"), b"another").unwrap();
@@ -137,11 +140,15 @@ fn a_record_is_proved_offline_and_nothing_else_is() {
     std::fs::write(programme.path("bare"), bare).unwrap();
     assert_eq!(programme.verify("bare", &["--key", &key]).0, Some(2));
     // Touched, or no proof at all.
-    for touched in
-        [whole.replace("index 2", "index 1"), whole.replace("tlog-proof", "x"), String::new()]
-    {
-        std::fs::write(programme.path("touched"), touched).unwrap();
-        assert_eq!(programme.verify("touched", &["--key", &key]).0, Some(1));
+    for (touched, code) in [
+        (whole.replace("index 2", "index 1"), 1),
+        (whole.replace("\n3\n", "\n4\n"), 1),
+        (whole.replace("tlog-proof", "x"), 2),
+        (whole.replace("index 2", "index two"), 2),
+        (String::new(), 2),
+    ] {
+        std::fs::write(programme.path("touched.tlog-proof"), touched).unwrap();
+        assert_eq!(programme.verify("touched.tlog-proof", &["--key", &key]).0, Some(code));
     }
     assert_eq!(programme.verify("missing", &["--key", &key]).0, Some(2));
     // What no witness stands for does not pass where one is asked for.
@@ -151,7 +158,10 @@ fn a_record_is_proved_offline_and_nothing_else_is() {
         .collect();
     std::fs::write(programme.path("unwitnessed"), unwitnessed).unwrap();
     assert_eq!(programme.verify("unwitnessed", &["--key", &key]).0, Some(0));
-    assert_eq!(programme.verify("unwitnessed", &["--policy", "policy"]).0, Some(1));
+    assert_eq!(programme.verify("unwitnessed", &["--policy", "policy"]).0, Some(2));
+    // A policy that is none is nobody's fault but its owner's.
+    std::fs::write(programme.path("garbage"), "quorum\n").unwrap();
+    assert_eq!(programme.verify("two.tlog-proof", &["--policy", "garbage"]).0, Some(2));
 }
 
 #[test]

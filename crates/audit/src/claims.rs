@@ -1,20 +1,24 @@
 //! What signed checkpoints claim about a log, held against the log as it is read.
 
+mod keys;
+mod scope;
+
 use std::path::{Path, PathBuf};
 use std::{fs, io};
 
 use bergulir_chain::checkpoint::Checkpoint;
-use bergulir_chain::merkle::{Prefixes, TreeHead, verify_consistency};
-use bergulir_chain::note::{KeyName, MAX_NOTE_BYTES, Note, VerifierKey};
+use bergulir_chain::merkle::{Prefixes, ProofError, TreeHead, older_root, verify_consistency};
+use bergulir_chain::note::{KeyName, MAX_NOTE_BYTES, Note};
 use bergulir_chain::policy::{Cosigned, Refusal};
 use bergulir_chain::witness::AddCheckpoint;
-use bergulir_chain::{LogSize, Position};
+use bergulir_chain::{Hash, LogSize, Position};
 use bergulir_domain::State;
 
 use crate::reason::Reason;
 use crate::report::Unproven;
-use crate::trust::{CheckpointSource, SignatureFault, Trust};
-use crate::{CannotTell, Checked, NotChecked};
+use crate::trust::{CheckpointSource, Trust};
+use crate::{CannotTell, bundle};
+use keys::{NamedKeys, Signer, Vouched};
 
 /// The file with the newest checkpoint, in the folder of a ledger or a bundle.
 pub(crate) const CHECKPOINT: &str = "checkpoint";
@@ -35,7 +39,7 @@ struct Claim {
 struct Agreed {
     which: CheckpointSource,
     size: LogSize,
-    key: VerifierKey,
+    signer: Signer,
     /// Who cosigned, if that is a quorum of the policy.
     witnesses: Option<Vec<String>>,
     /// Why it is no quorum.
@@ -51,14 +55,31 @@ pub(crate) struct Claims<'t> {
     agreed: Vec<Agreed>,
     /// Why one is none.
     damaged: Option<Reason>,
-    /// The log's origin, once position 0 was read.
-    origin: Option<KeyName>,
-    /// The keys that records name, each with its position.
-    keys: Vec<(Position, String)>,
+    keys: NamedKeys,
     /// A proof that came with the log: that its checkpoint goes on from one of so many records.
-    extension: Option<AddCheckpoint>,
-    /// The size of the older checkpoint, if the log begins after it and no proof leads there.
-    unshown: Option<LogSize>,
+    extension: Option<Extension>,
+    /// Why nothing can be told by the older checkpoint, if it is so.
+    aside: Option<Unproven>,
+}
+
+/// A proof that came with the log, to its checkpoint.
+#[derive(Debug)]
+struct Extension {
+    proof: AddCheckpoint,
+    newer: TreeHead,
+}
+
+impl Extension {
+    /// Holds it against the root over the records that it is from.
+    fn check(&self, root: Hash) -> Result<(), Reason> {
+        let older = TreeHead { size: self.proof.old.get(), root };
+        verify_consistency(Prefixes::RFC_6962, older, self.newer, &self.proof.proof).map_err(
+            |error| Reason::BundleDamaged {
+                file: bundle::EXTENSION.to_owned(),
+                why: error.to_string(),
+            },
+        )
+    }
 }
 
 /// What is wrong, and at which position.
@@ -72,16 +93,22 @@ impl<'t> Claims<'t> {
             waiting: Vec::new(),
             agreed: Vec::new(),
             damaged: None,
-            origin: None,
-            keys: Vec::new(),
+            keys: NamedKeys::default(),
             extension: None,
-            unshown: None,
+            aside: None,
         }
     }
 
-    /// Takes in a proof that came with the log, to its checkpoint.
-    pub(crate) fn extended(&mut self, proof: AddCheckpoint) {
-        self.extension = Some(proof);
+    /// Takes in a proof that came with the log, to its checkpoint of this head; if what it leads
+    /// from is unknown, it is held against that checkpoint alone.
+    pub(crate) fn extended(
+        &mut self,
+        proof: AddCheckpoint,
+        newer: TreeHead,
+    ) -> Result<(), ProofError> {
+        older_root(Prefixes::RFC_6962, proof.old.get(), newer, &proof.proof)?;
+        self.extension = Some(Extension { proof, newer });
+        Ok(())
     }
 
     /// The log begins after so many records, of which this is known.
@@ -90,7 +117,7 @@ impl<'t> Claims<'t> {
             self.opened(opened.origin.as_str())?;
         }
         for (at, key) in state.keys() {
-            self.key_named(Position::new(at.get()), key.as_str())?;
+            self.key_named(Position::new(at.get()), key.as_str());
         }
         self.reach_all(state.size())
     }
@@ -107,34 +134,28 @@ impl<'t> Claims<'t> {
         while let Some(claim) = self.waiting.pop_if(|claim| claim.checkpoint.size.get() < size) {
             let size = claim.checkpoint.size;
             let at = size.last().unwrap_or_default();
-            match self.reach(&claim) {
-                Ok(Some(agreed)) => self.agreed.push(agreed),
-                Ok(None) => self.unshown = Some(size),
-                Err(reason) => return Err((at, reason)),
-            }
+            self.reach(&claim).map_err(|reason| (at, reason))?;
         }
         Ok(())
     }
 
     /// Holds a checkpoint from before the first record against the proof that came with the log,
     /// if it has one from there.
-    fn reach(&self, claim: &Claim) -> Result<Option<Agreed>, Reason> {
+    fn reach(&mut self, claim: &Claim) -> Result<(), Reason> {
         let Claim { which, note, checkpoint } = claim;
         let (which, size) = (*which, checkpoint.size);
-        let signed = self.signer(note, size);
-        let key = signed.map_err(|fault| Reason::CheckpointSignature {
-            which,
-            size,
-            fault: Box::new(fault),
-        })?;
-        let Some(proof) = self.extension.as_ref().filter(|proof| proof.old == size) else {
-            return Ok(None);
+        let Some(signer) = self.signer(which, note, size)? else {
+            return Ok(());
         };
-        let newer = Checkpoint::parse_unverified(proof.checkpoint.text());
-        let newer = newer.map_err(|error| Reason::CheckpointDamaged { which, error })?;
-        verify_consistency(Prefixes::RFC_6962, checkpoint.head(), newer.head(), &proof.proof)
+        let proof = self.extension.as_ref().filter(|extension| extension.proof.old == size);
+        let Some(Extension { proof, newer }) = proof else {
+            self.aside = Some(Unproven::NoExtension { old: size });
+            return Ok(());
+        };
+        verify_consistency(Prefixes::RFC_6962, checkpoint.head(), *newer, &proof.proof)
             .map_err(|error| Reason::NotExtended { size, error })?;
-        Ok(Some(Agreed { which, size, key, witnesses: None, refusal: None }))
+        self.agreed.push(Agreed { which, size, signer, witnesses: None, refusal: None });
+        Ok(())
     }
 
     /// Those in a folder, if there is one, and the one that the auditor brings.
@@ -171,6 +192,9 @@ impl<'t> Claims<'t> {
     fn add_note(&mut self, which: CheckpointSource, note: Note) {
         match Checkpoint::parse_unverified(note.text()) {
             Ok(checkpoint) => self.waiting.push(Claim { which, note, checkpoint }),
+            Err(error) if which == CheckpointSource::Older => {
+                self.aside = Some(Unproven::SinceDamaged { error });
+            }
             Err(error) => self.damaged = Some(Reason::CheckpointDamaged { which, error }),
         }
     }
@@ -180,108 +204,157 @@ impl<'t> Claims<'t> {
         let Ok(origin) = KeyName::new(origin) else {
             return Ok(());
         };
-        let other = self.waiting.iter().find(|claim| claim.checkpoint.origin != origin);
-        let other = other.map(|claim| (claim.which, claim.checkpoint.origin.to_string()));
         let expected = origin.to_string();
-        self.origin = Some(origin);
-        match other {
-            Some((which, found)) => {
+        let others = self.waiting.extract_if(.., |claim| claim.checkpoint.origin != origin);
+        let others: Vec<Claim> = others.collect();
+        self.keys.origin = Some(origin);
+        for Claim { which, checkpoint, .. } in others {
+            let (expected, found) = (expected.clone(), checkpoint.origin.to_string());
+            if which == CheckpointSource::Older {
+                self.aside = Some(Unproven::SinceOfOther { expected, found });
+            } else {
                 let reason = Reason::CheckpointOfOther { which, expected, found };
-                Err((Position::ZERO, reason))
+                return Err((Position::ZERO, reason));
             }
-            None => Ok(()),
-        }
-    }
-
-    /// A record names a key.
-    pub(crate) fn key_named(&mut self, at: Position, key: &str) -> Result<(), Contradiction> {
-        let is_first = self.keys.is_empty();
-        self.keys.push((at, key.to_owned()));
-        let mut trusted = self.trust.log_keys();
-        if is_first && self.trust.has_keys() && !trusted.any(|known| known.to_string() == key) {
-            let named = key.to_owned();
-            return Err((at, Reason::KeyNotTrusted { named }));
         }
         Ok(())
     }
 
-    /// Whether a checkpoint is of so many records.
+    /// A record names a key.
+    pub(crate) fn key_named(&mut self, at: Position, key: &str) {
+        self.keys.push(at, key);
+    }
+
+    /// Whether a checkpoint is of so many records, or a proof leads from there.
     pub(crate) fn is_due(&self, size: LogSize) -> bool {
+        self.is_claimed(size) || self.is_extended(size)
+    }
+
+    fn is_claimed(&self, size: LogSize) -> bool {
         self.waiting.last().is_some_and(|claim| claim.checkpoint.size == size)
+    }
+
+    fn is_extended(&self, size: LogSize) -> bool {
+        self.extension.as_ref().is_some_and(|extension| extension.proof.old == size)
     }
 
     /// Holds the checkpoints of this size against the tree.
     pub(crate) fn check(&mut self, head: TreeHead) -> Result<(), Contradiction> {
         let size = LogSize::new(head.size);
-        while self.is_due(size) {
+        let at = size.last().unwrap_or_default();
+        if let Some(extension) = self.extension.as_ref().filter(|_| self.is_extended(size)) {
+            extension.check(head.root).map_err(|reason| (at, reason))?;
+        }
+        while self.is_claimed(size) {
             let Some(claim) = self.waiting.pop() else {
                 break;
             };
-            let at = size.last().unwrap_or_default();
             let agreed = self.agree(&claim, head).map_err(|reason| (at, reason))?;
-            self.agreed.push(agreed);
+            self.agreed.extend(agreed);
         }
         Ok(())
     }
 
-    fn agree(&self, claim: &Claim, head: TreeHead) -> Result<Agreed, Reason> {
+    fn agree(&mut self, claim: &Claim, head: TreeHead) -> Result<Option<Agreed>, Reason> {
         let Claim { which, note, checkpoint } = claim;
         let (which, size) = (*which, checkpoint.size);
-        let key = self.signer(note, size).map_err(|fault| {
-            let fault = Box::new(fault);
-            Reason::CheckpointSignature { which, size, fault }
-        })?;
+        let Some(signer) = self.signer(which, note, size)? else {
+            return Ok(None);
+        };
         if checkpoint.root != head.root {
             let (stated, found) = (checkpoint.root, head.root);
             let from = self.agreed.last().map_or(LogSize::EMPTY, |agreed| agreed.size);
             let from = from.next_position();
             return Err(Reason::CheckpointRoot { which, size, from, stated, found });
         }
-        let mut agreed = Agreed { which, size, key, witnesses: None, refusal: None };
+        let mut agreed = Agreed { which, size, signer, witnesses: None, refusal: None };
         if let Some(policy) = &self.trust.policy {
             match policy.witnessed(note) {
                 Ok(cosigned) => agreed.witnesses = Some(names(&cosigned)),
-                Err(Refusal::Forged(error)) => {
+                Err(Refusal::Forged(error)) if which != CheckpointSource::Older => {
                     return Err(Reason::CosignatureForged { which, size, error });
                 }
                 Err(refusal) => agreed.refusal = Some(refusal),
             }
         }
-        Ok(agreed)
+        Ok(Some(agreed))
     }
 
-    /// The key in force after so many records, if it signed.
-    fn signer(&self, note: &Note, size: LogSize) -> Result<VerifierKey, SignatureFault> {
-        let in_force = self.keys.iter().rfind(|(position, _)| size.holds(*position));
-        let (position, named) = in_force.ok_or(SignatureFault::NoKey)?;
-        let unusable = || SignatureFault::UnusableKey { position: *position, named: named.clone() };
-        let key: VerifierKey = named.parse().map_err(|_| unusable())?;
-        let origin = self.origin.as_ref().ok_or(SignatureFault::NoKey)?;
-        Checkpoint::open(note, origin, [&key])?;
-        Ok(key)
+    /// Who signed a checkpoint of so many records. One that the auditor brought, and that the log
+    /// did not sign, says nothing about the log: it is set aside.
+    fn signer(
+        &mut self,
+        which: CheckpointSource,
+        note: &Note,
+        size: LogSize,
+    ) -> Result<Option<Signer>, Reason> {
+        match self.keys.signer(note, size, self.trust) {
+            Ok(signer) => Ok(Some(signer)),
+            Err(fault) => {
+                let fault = Box::new(fault);
+                if which == CheckpointSource::Older {
+                    self.aside = Some(Unproven::SinceNotSigned { size, fault });
+                    return Ok(None);
+                }
+                Err(Reason::CheckpointSignature { which, size, fault })
+            }
+        }
     }
 
     /// What is wrong at the end of a log of so many records.
-    pub(crate) fn end(&self, size: LogSize) -> Result<(), Contradiction> {
+    pub(crate) fn end(&mut self, size: LogSize) -> Result<(), Contradiction> {
         let at = size.next_position();
-        if let Some(claim) = self.waiting.last() {
-            let (which, size) = (claim.which, claim.checkpoint.size);
-            return Err((at, Reason::RecordsMissing { which, size }));
+        while let Some(Claim { which, note, checkpoint }) = self.waiting.pop() {
+            let (which, size) = (which, checkpoint.size);
+            if which != CheckpointSource::Older || self.signs_beyond(&note, size) {
+                return Err((at, Reason::RecordsMissing { which, size }));
+            }
         }
-        match &self.damaged {
-            Some(reason) => Err((at, reason.clone())),
-            None => Ok(()),
+        if let Some(reason) = &self.damaged {
+            return Err((at, reason.clone()));
         }
+        self.keys_are_known()
+    }
+
+    /// Whether the log signed a checkpoint that the auditor brought, of more records than there are.
+    fn signs_beyond(&mut self, note: &Note, size: LogSize) -> bool {
+        matches!(self.signer(CheckpointSource::Older, note, size), Ok(Some(_)))
+    }
+
+    /// Whether the log names one of the keys given, if any are and it has come so far.
+    fn keys_are_known(&self) -> Result<(), Contradiction> {
+        if !self.trust.has_keys() || self.keys.origin.is_none() {
+            return Ok(());
+        }
+        let is_known = self.newest().map_or_else(
+            || self.keys.name_one_of(self.trust),
+            |newest| !matches!(newest.signer.vouched, Vouched::NotNamed),
+        );
+        if is_known {
+            return Ok(());
+        }
+        let (at, named) = self.keys.first().unwrap_or((Position::ZERO, "(none)"));
+        Err((at, Reason::KeyNotTrusted { named: named.to_owned() }))
     }
 
     /// What was asked for and cannot be shown.
     pub(crate) fn unproven(&self) -> Option<Unproven> {
         let Some(newest) = self.newest() else {
             let asked = self.trust.has_keys() || self.trust.policy.is_some();
-            return asked.then_some(Unproven::NoCheckpoint);
+            return asked.then_some(Unproven::NoCheckpoint).or_else(|| self.aside.clone());
         };
-        if let Some(old) = self.unshown {
-            return Some(Unproven::NoExtension { old });
+        if let Vouched::Silent { key, at } = &newest.signer.vouched {
+            let Agreed { size, signer, .. } = newest;
+            return Some(Unproven::KeySilent {
+                size: *size,
+                given: key.clone(),
+                given_at: *at,
+                signer: Box::new(signer.key.clone()),
+                signer_at: signer.at,
+            });
+        }
+        if let Some(aside) = &self.aside {
+            return Some(aside.clone());
         }
         if !self.trust.wants_witnesses() || self.witnessed().is_some() {
             return None;
@@ -299,54 +372,6 @@ impl<'t> Claims<'t> {
         let witnessed = |agreed: &Agreed| agreed.witnesses.is_some();
         let found = self.agreed.iter().rfind(|agreed| witnessed(agreed))?;
         Some((found, found.witnesses.as_deref()?))
-    }
-
-    /// The size of the newest checkpoint that holds, and who cosigned it or an older one.
-    pub(crate) fn summary(&self) -> (Option<LogSize>, Vec<String>) {
-        let size = self.newest().map(|agreed| agreed.size);
-        let witnesses = self.witnessed().map_or_else(Vec::new, |(_, names)| names.to_vec());
-        (size, witnesses)
-    }
-
-    /// What the checkpoints let be checked of a log of so many records, and what not.
-    pub(crate) fn scope(
-        &self,
-        size: LogSize,
-        checked: &mut Vec<Checked>,
-        not_checked: &mut Vec<NotChecked>,
-    ) {
-        if let Some(newest) = self.newest() {
-            let key = format!("{}+{}", newest.key.name(), newest.key.id());
-            checked.extend([Checked::Root { size: newest.size }, Checked::Signature { key }]);
-            if newest.size < size {
-                let from = newest.size.next_position();
-                not_checked.push(NotChecked::BeyondCheckpoint { from });
-            }
-            if self.trust.has_keys() {
-                checked.push(Checked::TrustedKey);
-            } else {
-                not_checked.push(NotChecked::KeyAsNamed);
-            }
-        } else {
-            not_checked.push(NotChecked::NoCheckpoint);
-        }
-        match self.witnessed() {
-            Some((agreed, names)) if self.trust.wants_witnesses() => {
-                let witnesses = names.to_vec();
-                checked.push(Checked::Witnesses { size: agreed.size, witnesses });
-                let newest = self.newest().map_or(size, |newest| newest.size);
-                if agreed.size < newest {
-                    let from = agreed.size.next_position();
-                    not_checked.push(NotChecked::Unwitnessed { from });
-                }
-            }
-            _ => not_checked.push(NotChecked::Witnesses),
-        }
-        let older = |agreed: &&Agreed| agreed.which == CheckpointSource::Older;
-        match self.agreed.iter().find(older) {
-            Some(agreed) => checked.push(Checked::Extension { from: agreed.size }),
-            None => not_checked.push(NotChecked::Extension),
-        }
     }
 }
 

@@ -294,10 +294,10 @@ pub enum Reason {
         /// Whose.
         error: VerifyError,
     },
-    /// The first key that the log names is not one of those that are trusted.
-    #[error("the log names the key {named} first, which is not among the keys given")]
+    /// The log names none of the keys that are trusted.
+    #[error("none of the keys given is one that the log names: the first that it names is {named}")]
     KeyNotTrusted {
-        /// The key.
+        /// The first key that it names.
         named: String,
     },
     /// The log is another ledger's.

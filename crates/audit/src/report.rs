@@ -4,14 +4,16 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use bergulir_chain::checkpoint::CheckpointError;
 use bergulir_chain::merkle::empty_root;
+use bergulir_chain::note::VerifierKey;
 use bergulir_chain::policy::Refusal;
 use bergulir_chain::{Hash, LogSize, Position, Timestamp};
 use bergulir_domain::postings::Book;
 use bergulir_domain::state::{AccountBalances, FundBalances};
 use bergulir_domain::{AccountId, FundId, LedgerId, State};
 
-use crate::{Checked, Kind, NotChecked, Reason};
+use crate::{Checked, Kind, NotChecked, Reason, SignatureFault};
 
 /// What a verification found.
 #[derive(Debug, Clone)]
@@ -217,6 +219,49 @@ pub enum Unproven {
     NoExtension {
         /// How many records it covers.
         old: LogSize,
+    },
+    /// The older checkpoint is none.
+    #[error("the checkpoint seen earlier (--since) cannot be read: {error}")]
+    SinceDamaged {
+        /// What is wrong with it.
+        error: CheckpointError,
+    },
+    /// The older checkpoint is of another log.
+    #[error("the checkpoint seen earlier (--since) is of the log {found}; this one is {expected}")]
+    SinceOfOther {
+        /// The origin that position 0 names.
+        expected: String,
+        /// The origin in the checkpoint.
+        found: String,
+    },
+    /// The older checkpoint is not the log's.
+    #[error(
+        "the checkpoint seen earlier (--since), of {size} records, is not signed by a key of this \
+         log: {fault}. Is it the right file, as you kept it?"
+    )]
+    SinceNotSigned {
+        /// How many records it covers.
+        size: LogSize,
+        /// Why.
+        fault: Box<SignatureFault>,
+    },
+    /// The log names a key that was given, and another one signs for it.
+    #[error(
+        "the checkpoint of {size} records is signed by {signer}, which position {signer_at} names; \
+         the key given, {given}, which position {given_at} names, did not sign it. Whether the key \
+         was handed over, only who holds it can tell: ask, and give the key that holds now (--key)"
+    )]
+    KeySilent {
+        /// How many records the checkpoint covers.
+        size: LogSize,
+        /// The key given.
+        given: Box<VerifierKey>,
+        /// The position that names it.
+        given_at: Position,
+        /// The key that signed.
+        signer: Box<VerifierKey>,
+        /// The position that names it.
+        signer_at: Position,
     },
     /// No quorum of the policy's witnesses cosigned.
     #[error("the checkpoint of {size} records is not witnessed: {refusal}")]

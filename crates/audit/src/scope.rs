@@ -32,7 +32,7 @@ pub enum Checked {
         /// The key, as `NAME+ID`.
         key: String,
     },
-    /// The key that the log names first was trusted beforehand.
+    /// A key that was trusted beforehand, and that the log names, signed the checkpoint.
     TrustedKey,
     /// A quorum of the policy's witnesses cosigned.
     Witnesses {
@@ -85,7 +85,9 @@ impl fmt::Display for Checked {
                 write!(f, "the root over the first {size} records, against the checkpoint")
             }
             Checked::Signature { key } => write!(f, "the signature of {key} on the checkpoint"),
-            Checked::TrustedKey => f.write_str("the log's key, against the keys given"),
+            Checked::TrustedKey => {
+                f.write_str("that a key given, which the log names, signed the checkpoint")
+            }
             Checked::Witnesses { size, witnesses } => write!(
                 f,
                 "cosignatures of {} on the checkpoint of {size} records: a quorum of the policy",

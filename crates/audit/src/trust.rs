@@ -7,8 +7,8 @@ use bergulir_chain::policy::Policy;
 /// What a verifier brings along. A log can only be held against what did not come with it.
 #[derive(Debug, Clone, Default)]
 pub struct Trust {
-    /// Keys of logs. If there is one, here or in the policy, the first key that a log names must
-    /// be among them.
+    /// Keys of logs. If there is one, here or in the policy, one of them that the log names must
+    /// have signed its checkpoint, beside the key in force.
     pub keys: Vec<VerifierKey>,
     /// Which witnesses have to have cosigned the log's checkpoint.
     pub policy: Option<Policy>,

@@ -22,7 +22,7 @@ pub use absence::{Absence, AbsenceError, Member, Neighbour, verify_absence};
 pub use levels::Levels;
 pub use prove::{HashSource, ProveError, prove_consistency, prove_inclusion, read_root};
 pub use tree::{Tree, TreeError};
-pub use verify::{ProofError, inclusion_root, verify_consistency, verify_inclusion};
+pub use verify::{ProofError, inclusion_root, older_root, verify_consistency, verify_inclusion};
 
 use crate::Hash;
 

@@ -2,9 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use bergulir_chain::checkpoint::Checkpoint;
-use bergulir_chain::note::{KeyName, Note, VerifierKey};
-use bergulir_chain::policy::{Cosigned, Policy};
+use bergulir_chain::checkpoint::{Checkpoint, CheckpointError};
+use bergulir_chain::note::{KeyName, Note, VerifierKey, VerifyError};
+use bergulir_chain::policy::{Cosigned, Policy, Refusal};
 use bergulir_chain::proof::{self, LogProof};
 use bergulir_chain::{Hash, Position, Record, record};
 use bergulir_domain::postings::Book;
@@ -38,7 +38,8 @@ enum ProofCommand {
     ///
     /// Reads a C2SP tlog-proof (`log inclusion`) or a balance proof (`balance proof`). Trusts the
     /// keys that are given, and nothing else: not the server, not the file. Ends with 0: proved;
-    /// 1: not proved; 2: could not tell, as without the record or without a key of the log.
+    /// 1: not proved; 2: could not tell, as without the record, without a key of the log, with one
+    /// that did not sign, with too few witnesses, or if the file is no proof.
     ///
     /// Examples:
     ///   bergulir proof verify 42.tlog-proof --key "$(cat log.vkey)"
@@ -84,6 +85,10 @@ impl Unproved {
     fn invalid(why: impl std::fmt::Display) -> Unproved {
         Unproved::Invalid(why.to_string())
     }
+
+    fn no_proof(why: impl std::fmt::Display) -> Unproved {
+        Unproved::CannotTell(format!("this is neither a tlog-proof nor a balance proof: {why}"))
+    }
 }
 
 pub(crate) fn run(args: ProofArgs, json: bool) -> Result<(), Failure> {
@@ -127,37 +132,65 @@ fn read(path: &Path) -> Result<Vec<u8>, Failure> {
 fn verify(bytes: &[u8], record: Option<&[u8]>, trust: &Trust) -> Result<Proved, Unproved> {
     let first = bytes.split(|&byte| byte == b'\n').next().unwrap_or_default();
     if first == proof::HEADER.as_bytes() {
-        let proof = LogProof::parse(bytes).map_err(Unproved::invalid)?;
+        let proof = LogProof::parse(bytes).map_err(Unproved::no_proof)?;
         return inclusion(&proof, record, trust);
     }
     if first == balance_proof::HEADER.as_bytes() {
-        let proof = BalanceProof::parse(bytes).map_err(Unproved::invalid)?;
+        let proof = BalanceProof::parse(bytes).map_err(Unproved::no_proof)?;
         return balance(&proof, trust);
     }
-    Err(Unproved::Invalid(format!(
-        "this is neither a tlog-proof nor a balance proof: its first line is neither {} nor {}",
+    Err(Unproved::no_proof(format!(
+        "its first line is neither {} nor {}",
         proof::HEADER,
         balance_proof::HEADER
     )))
 }
 
 impl Trust {
-    /// The origin of the log, and what is trusted to sign for it.
+    /// The origin of the log, if one of the keys that are trusted signed for it.
     fn log(&self, note: &Note) -> Result<KeyName, Unproved> {
-        let stated = Checkpoint::parse_unverified(note.text()).map_err(Unproved::invalid)?;
-        if self.keys.iter().any(|key| *key.name() == stated.origin) {
-            return Ok(stated.origin);
+        let stated = Checkpoint::parse_unverified(note.text()).map_err(Unproved::no_proof)?;
+        let origin = stated.origin;
+        if self.keys.is_empty() {
+            return Err(Unproved::CannotTell(format!(
+                "no key of the log {origin} is known: give it with --key, or a policy that names it"
+            )));
         }
-        Err(Unproved::CannotTell(format!(
-            "no key of the log {} is known: give it with --key, or a policy that names it",
-            stated.origin
-        )))
+        if self.keys.iter().all(|key| *key.name() != origin) {
+            return Err(Unproved::Invalid(format!(
+                "none of the keys given is one of the log {origin}: a log's key has its name"
+            )));
+        }
+        match Checkpoint::open(note, &origin, &self.keys) {
+            Ok(_) => Ok(origin),
+            // The log may have taken another key. Its records say that, and no proof has them.
+            Err(CheckpointError::Signature(VerifyError::NoKnownKey)) => {
+                let of_log = note.signatures().iter().filter(|signature| signature.name == origin);
+                let by: Vec<String> =
+                    of_log.map(|by| format!("{}+{}", by.name, by.key_id)).collect();
+                let by =
+                    if by.is_empty() { "no key of its name".to_owned() } else { by.join(", ") };
+                Err(Unproved::CannotTell(format!(
+                    "no key given signed the checkpoint of {} records; it is signed by {by}. If the \
+                     log took another key, give that one (--key), as you got it from elsewhere",
+                    stated.size
+                )))
+            }
+            Err(error) => Err(Unproved::invalid(error)),
+        }
     }
 
     /// The witnesses that stand for a checkpoint, if they are asked for.
     fn witnesses(&self, note: &Note) -> Result<Vec<Cosigned<'_>>, Unproved> {
-        let policy = self.policy.as_ref();
-        policy.map_or_else(|| Ok(Vec::new()), |p| p.witnessed(note).map_err(Unproved::invalid))
+        let Some(policy) = &self.policy else {
+            return Ok(Vec::new());
+        };
+        policy.witnessed(note).map_err(|refusal| match refusal {
+            Refusal::NoQuorum { .. } => Unproved::CannotTell(format!(
+                "the checkpoint is not witnessed as the policy asks: {refusal}"
+            )),
+            refusal => Unproved::invalid(refusal),
+        })
     }
 }
 

@@ -181,6 +181,5 @@ fn extension(folder: &Path, opened: &Opened, claims: &mut Claims<'_>) -> Result<
     if request.checkpoint != opened.note {
         return Err(damaged(&"it is a proof to another checkpoint"));
     }
-    claims.extended(request);
-    Ok(())
+    claims.extended(request, opened.checkpoint.head()).map_err(|error| damaged(&error))
 }

@@ -14,7 +14,8 @@ use crate::survey::Torn;
 use crate::{Checked, Depth, NotChecked};
 
 impl Verifier<'_> {
-    pub(super) fn finding(&self, stop: Option<Stop>) -> Finding {
+    pub(super) fn finding(&mut self, stop: Option<Stop>) -> Finding {
+        let ending = if stop.is_none() { self.ending() } else { Ok(()) };
         let frame = self.place.map(|(segment, offset)| Place {
             file: self.survey.segments[segment].path.clone(),
             offset,
@@ -29,7 +30,7 @@ impl Verifier<'_> {
                 Finding::Invalid { position, reason, place }
             }
             (Some(Stop::Unreadable { position, why }), _) => Finding::Unreadable { position, why },
-            (None, torn) if let Err((position, reason)) = self.ending() => {
+            (None, torn) if let Err((position, reason)) = ending => {
                 let place = torn.map(|torn| self.torn_at(torn));
                 Finding::Invalid { position, reason, place }
             }
@@ -49,7 +50,7 @@ impl Verifier<'_> {
     }
 
     /// Whether the log ends where checkpoints say that it does, or later.
-    fn ending(&self) -> Result<(), Contradiction> {
+    fn ending(&mut self) -> Result<(), Contradiction> {
         let size = self.size();
         self.claims.end(size)?;
         match self.bundle {
@@ -68,8 +69,15 @@ impl Verifier<'_> {
     fn right(&self, finding: &Finding) -> (LogSize, Hash) {
         let size = self.size();
         match finding {
-            Finding::Invalid { position, .. } if position.get() < size.get() => {
-                (LogSize::new(position.get()), self.before)
+            Finding::Invalid { position, .. } if *position < size.next_position() => {
+                let right = LogSize::new(position.get());
+                let hash = match right.last() {
+                    _ if position.next() == size.next_position() => Some(self.before),
+                    // What is wrong showed only later on: the record itself continues the chain.
+                    Some(last) => Fetch::new(self.survey).named_after(last),
+                    None => Some(Hash::ZERO),
+                };
+                (right, hash.unwrap_or(self.before))
             }
             _ => (size, self.head_hash()),
         }

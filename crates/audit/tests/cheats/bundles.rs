@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use bergulir_audit::{
     Checked, ExportError, Finding, Kind, LedgerReport, NotChecked, Part, Reason, Trust, Unproven,
-    export,
+    Verdict, export,
 };
 use bergulir_chain::merkle::{HashSource, Levels, Prefixes, Subtree};
 use bergulir_chain::note::Note;
@@ -237,6 +237,42 @@ fn a_bundle_shows_that_the_log_goes_on_from_last_months_checkpoint() {
         &mut |_| {},
     );
     assert!(matches!(refused, Err(ExportError::Shrank { .. })), "{refused:?}");
+}
+
+#[test]
+fn an_extension_with_a_byte_flipped() {
+    let drafts = small().drafts;
+    let scene = Scene::signed(&drafts);
+    let range = Part::Range { through: Some(Position::new(18)) };
+    let cooperative = Part::Cooperative { cooperative: crate::commands::id("c2") };
+    let parts = [
+        ("eleven", Part::Log, 11),
+        ("eight", Part::Log, 8),
+        ("all", Part::Log, drafts.len()),
+        ("range", range, 25),
+        ("begin", range, 19),
+        ("before", range, 11),
+        ("view", cooperative, 11),
+    ];
+    for (name, part, old) in parts {
+        let path = bundle(&scene, name, part, Some(&checkpoint(&drafts[..old])));
+        valid(&path, trusting(None));
+        let file = path.join("extension");
+        let whole = fs::read(&file).unwrap();
+        for at in 0..whole.len() {
+            let mut flipped = whole.clone();
+            flipped[at] ^= 1;
+            fs::write(&file, flipped).unwrap();
+            let verdict = chain_report(&path, Trust::default()).finding.verdict();
+            assert_eq!(verdict, Verdict::Invalid, "{name}: byte {at}");
+        }
+        // From a size that the log never had.
+        let text = String::from_utf8(whole).unwrap();
+        let beyond = text.replacen(&format!("old {old}\n"), "old 1000000\n", 1);
+        fs::write(&file, beyond).unwrap();
+        assert_eq!(found(&report(&path, Trust::default())).1, "BUNDLE_DAMAGED");
+        fs::remove_dir_all(&path).unwrap();
+    }
 }
 
 #[test]

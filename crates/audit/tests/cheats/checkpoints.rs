@@ -2,13 +2,14 @@
 
 use bergulir_audit::{Checked, Finding, NotChecked, Trust, Unproven, Verdict};
 use bergulir_chain::checkpoint::Checkpoint;
-use bergulir_chain::note::{KeyName, Note};
+use bergulir_chain::note::{KeyName, Note, SignerKey};
+use bergulir_chain::policy::Policy;
 use bergulir_chain::{LogSize, Position};
 use bergulir_domain::Event;
 use bergulir_domain::command::Command;
 
-use crate::commands::{allocate, key, origin, rp};
-use crate::ledger::Draft;
+use crate::commands::{allocate, key, open_fund, open_ledger, origin, rp};
+use crate::ledger::{Draft, Ledger};
 use crate::programme::small;
 use crate::scene::{
     Scene, chain_report, checkpoint, cosigned, found, other_key, rotate, statement, two_of_three,
@@ -175,6 +176,17 @@ fn the_checkpoint_taken_away() {
     assert_eq!(report.finding, Finding::Unproven(Unproven::NoCheckpoint));
 }
 
+/// Trusts the other key.
+fn trusting_other() -> Trust {
+    Trust { keys: vec![other_key().verifier().clone()], ..Trust::default() }
+}
+
+/// With a signature of another key beside its own.
+fn signed_too(mut note: Note, key: &SignerKey) -> Note {
+    note.add(key.sign(note.text())).unwrap();
+    note
+}
+
 #[test]
 fn a_key_that_was_given_up_does_not_speak_for_the_log() {
     let mut ledger = small();
@@ -185,13 +197,94 @@ fn a_key_that_was_given_up_does_not_speak_for_the_log() {
     let scene = Scene::signed(&drafts);
     assert_eq!(scene.found_by_anyone(), (last, "CHECKPOINT_NOT_SIGNED"));
     scene.sign(&statement(&drafts).sign(&rotated).unwrap());
-    scene.assert_valid(trusting());
+    scene.assert_valid(trusting_other());
     // A checkpoint from before the rotation stands by the key of its time.
     let since = Some(checkpoint(&drafts[..10]));
-    scene.assert_valid(Trust { since, ..trusting() });
+    scene.assert_valid(Trust { since, ..trusting_other() });
     let since = Some(statement(&drafts[..10]).sign(&rotated).unwrap());
-    let (position, code, _) = scene.found(Trust { since, ..trusting() });
-    assert_eq!((position, code), (9, "CHECKPOINT_NOT_SIGNED"));
+    let report = scene.report(Trust { since, ..trusting_other() });
+    assert!(matches!(report.finding, Finding::Unproven(Unproven::SinceNotSigned { .. })));
+}
+
+#[test]
+fn a_log_forged_that_begins_with_the_auditors_key_and_goes_over_to_the_forgers() {
+    let mut ledger = Ledger::empty();
+    ledger.submit("maker", &open_ledger("tangerang"));
+    let forger = other_key();
+    ledger.submit("maker", &rotate(&forger));
+    ledger.submit("maker", &open_fund("pilot"));
+    ledger.submit("maker", &allocate("pilot", rp(2_000_000_000), "alloc"));
+    let drafts = ledger.drafts;
+    let scene = Scene::of(&drafts);
+    scene.sign(&statement(&drafts).sign(&forger).unwrap());
+    for report in [scene.report(trusting()), chain_report(scene.path(), trusting())] {
+        assert_eq!(report.finding.verdict(), Verdict::CannotTell);
+        let Finding::Unproven(unproven) = &report.finding else {
+            panic!("{:?}", report.finding);
+        };
+        let Unproven::KeySilent { given, given_at, signer, signer_at, .. } = unproven else {
+            panic!("{unproven:?}");
+        };
+        assert_eq!((&**given, given_at.get()), (key("tangerang").verifier(), 0));
+        assert_eq!((&**signer, signer_at.get()), (forger.verifier(), 1));
+        assert!(!report.checked.contains(&Checked::TrustedKey));
+    }
+    // The true key never signs what the forger made.
+    let mut forged = checkpoint(&drafts[..1]).signatures()[0].clone();
+    let mut note = statement(&drafts).sign(&forger).unwrap();
+    note.add(forged.clone()).unwrap();
+    scene.sign(&note);
+    assert_eq!(scene.found(trusting()).1, "CHECKPOINT_NOT_SIGNED");
+    // A name alone is no key.
+    forged.name = KeyName::new(&origin("other")).unwrap();
+    let mut note = statement(&drafts).sign(&forger).unwrap();
+    note.add(forged).unwrap();
+    scene.sign(&note);
+    assert_eq!(scene.report(trusting()).finding.verdict(), Verdict::CannotTell);
+}
+
+#[test]
+fn a_key_that_signs_along_after_it_was_given_up_still_vouches() {
+    let mut ledger = small();
+    ledger.submit("maker", &rotate(&other_key()));
+    let drafts = ledger.drafts;
+    let scene = Scene::of(&drafts);
+    let note = statement(&drafts).sign(&other_key()).unwrap();
+    scene.sign(&signed_too(note, &key("tangerang")));
+    for trust in [trusting(), trusting_other()] {
+        scene.assert_valid(trust.clone());
+        assert!(scene.report(trust).checked.contains(&Checked::TrustedKey));
+    }
+    // A policy names logs, too.
+    let policy = format!("log {}\nquorum none\n", key("other").verifier());
+    let policy = Policy::parse(policy.as_bytes()).unwrap();
+    let (position, code, _) = scene.found(Trust { policy: Some(policy), ..Trust::default() });
+    assert_eq!((position, code), (0, "KEY_NOT_TRUSTED"));
+}
+
+#[test]
+fn a_checkpoint_of_the_auditors_own_that_is_not_the_logs_tells_nothing() {
+    let drafts = unsealed();
+    let scene = Scene::signed(&drafts);
+    let name = KeyName::new(&origin("other")).unwrap();
+    let other = Checkpoint { origin: name, ..statement(&drafts[..10]) };
+    let unknown = statement(&drafts[..10]).sign(&other_key()).unwrap();
+    let longer = small().drafts;
+    let beyond = statement(&longer).sign(&other_key()).unwrap();
+    for since in [other.sign(&key("other")).unwrap(), unknown, beyond] {
+        let report = scene.report(Trust { since: Some(since), ..trusting() });
+        assert_eq!(report.finding.verdict(), Verdict::CannotTell, "{:?}", report.finding);
+        assert!(report.not_checked.contains(&NotChecked::Extension));
+    }
+    // Well signed, and of more records than there are.
+    let since = Some(checkpoint(&longer));
+    let (_, code, _) = scene.found(Trust { since, ..trusting() });
+    assert_eq!(code, "RECORDS_MISSING");
+    // What is wrong with the log itself is said before.
+    scene.replace(&richer(&drafts));
+    let since = Some(statement(&drafts[..10]).sign(&other_key()).unwrap());
+    let (_, code, _) = scene.found(Trust { since, ..trusting() });
+    assert_eq!(code, "CHECKPOINT_CONTRADICTED");
 }
 
 #[test]
@@ -227,5 +320,5 @@ fn checkpoints_and_witnesses_stand_where_only_the_chain_is_verified() {
     ledger.submit("maker", &rotate(&other_key()));
     let scene = Scene::of(&ledger.drafts);
     scene.sign(&statement(&ledger.drafts).sign(&other_key()).unwrap());
-    assert_eq!(chain_report(scene.path(), trusting()).finding, Finding::Valid);
+    assert_eq!(chain_report(scene.path(), trusting_other()).finding, Finding::Valid);
 }

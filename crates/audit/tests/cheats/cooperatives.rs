@@ -219,7 +219,8 @@ fn a_view_follows_keys_and_shows_that_the_log_goes_on() {
     let path = scene.beside("c2");
     let part = Part::Cooperative { cooperative: id("c2") };
     export(scene.path(), None, part, Some(&old), &path, &mut |_| {}).unwrap();
-    let found = report(&path, Trust { since: Some(old), ..trusting() });
+    let keys = vec![other_key().verifier().clone()];
+    let found = report(&path, Trust { since: Some(old), keys, ..Trust::default() });
     assert_eq!(found.finding, Finding::Valid);
     assert!(found.checked.contains(&Checked::Extension { from: LogSize::new(11) }));
     assert_eq!(found.events["KeyRotated"], 1);

@@ -17,7 +17,7 @@ use bergulir_domain::terms::{InterestMethod, LoanTerms, Purpose, Terms};
 use bergulir_domain::{Position, Timestamp};
 
 use crate::commands::{
-    allocate, day, disburse, id, key, open_account, origin, propose_loan, propose_reversal,
+    allocate, day, disburse, id, open_account, origin, propose_loan, propose_reversal,
     propose_withdrawal, rp, suspend, text,
 };
 use crate::files::{Log, SMALL};
@@ -77,7 +77,7 @@ fn figures(report: &LedgerReport) -> String {
 }
 
 fn report(path: &Path) -> LedgerReport {
-    let trust = Trust { keys: vec![key("tangerang").verifier().clone()], ..Trust::default() };
+    let trust = Trust { keys: vec![second_key().verifier().clone()], ..Trust::default() };
     let options = Options { patience: std::time::Duration::ZERO, trust, ..Options::default() };
     verify(path, &options, &mut |_| {}).unwrap().ledgers.remove(0)
 }

@@ -112,21 +112,62 @@ pub fn verify_consistency(
         expect_length(0, path)?;
         return expect_new(new, old.root);
     }
-    // The proof begins with the root of the largest subtree that ends at the older tree's last leaf.
-    // If that is the whole older tree, its root is known and left out.
-    let level = old.size.trailing_zeros();
-    let seeds = usize::from(!old.size.is_power_of_two());
-    let fork = Fork::new(last, new.size, level);
+    let (computed_old, computed_new) = climb_both(prefixes, last, new.size, old.root, path)?;
+    expect_old(old, computed_old)?;
+    expect_new(new, computed_new)
+}
+
+/// The root of the older tree, as the proof has it that a newer one goes on from it: for whoever
+/// has the newer tree only. `None` if the sizes are such that the proof leaves it out.
+///
+/// # Errors
+/// If no older tree of this size could follow from the path.
+pub fn older_root(
+    prefixes: Prefixes,
+    old: u64,
+    new: TreeHead,
+    path: &[Hash],
+) -> Result<Option<Hash>, ProofError> {
+    let Some(last) = old.checked_sub(1) else {
+        return expect_length(0, path).map(|()| Some(empty_root()));
+    };
+    if old > new.size {
+        return Err(ProofError::Shrank { old, new: new.size });
+    }
+    if old == new.size {
+        return expect_length(0, path).map(|()| Some(new.root));
+    }
+    let (computed_old, computed_new) = climb_both(prefixes, last, new.size, Hash::ZERO, path)?;
+    if old.is_power_of_two() {
+        return Ok(None);
+    }
+    expect_new(new, computed_new)?;
+    Ok(Some(computed_old))
+}
+
+/// The roots of the older tree, which ends with leaf `last`, and of the newer one, which is larger,
+/// as a proof gives them. It begins with the root of the largest subtree that ends at that leaf; if
+/// that is the whole older tree, its root is known and left out.
+fn climb_both(
+    prefixes: Prefixes,
+    last: u64,
+    new: u64,
+    old_root: Hash,
+    path: &[Hash],
+) -> Result<(Hash, Hash), ProofError> {
+    let old = last + 1;
+    let level = old.trailing_zeros();
+    let seeds = usize::from(!old.is_power_of_two());
+    let fork = Fork::new(last, new, level);
     expect_length(seeds + fork.inner + fork.border, path)?;
     let (seed, path) = path.split_at(seeds);
-    let seed = seed.first().copied().unwrap_or(old.root);
+    let seed = seed.first().copied().unwrap_or(old_root);
     let (inner, border) = path.split_at(fork.inner);
     let sides = last >> level;
     let computed_old =
         climb_left(prefixes, climb_where_right(prefixes, sides, seed, inner), border);
     let computed_new = climb_left(prefixes, climb(prefixes, sides, seed, inner), border);
-    expect_old(old, computed_old)?;
-    expect_new(new, computed_new)
+    Ok((computed_old, computed_new))
 }
 
 /// How the way from a subtree up to the root divides: below, siblings are on either side; from

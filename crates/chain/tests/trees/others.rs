@@ -4,8 +4,8 @@ use std::cell::RefCell;
 
 use bergulir_chain::Hash;
 use bergulir_chain::merkle::{
-    Subtree, Tree, TreeHead, prove_consistency, prove_inclusion, read_root, verify_consistency,
-    verify_inclusion,
+    Subtree, Tree, TreeHead, older_root, prove_consistency, prove_inclusion, read_root,
+    verify_consistency, verify_inclusion,
 };
 use ct_merkle::digest::Output;
 use ct_merkle::mem_backed_tree::MemoryBackedTree;
@@ -62,6 +62,14 @@ fn every_small_size_agrees_with_ct_merkle() {
             assert_eq!(bytes(&path), their_path.as_bytes(), "{old} in {size}");
             let old = heads[usize::try_from(old).unwrap()];
             verify_consistency(RFC, old, head, &path).unwrap();
+            let stated = (!old.size.is_power_of_two()).then_some(old.root);
+            assert_eq!(older_root(RFC, old.size, head, &path), Ok(stated));
+            let longer = [&path[..], &[Hash::ZERO]].concat();
+            assert!(older_root(RFC, old.size, head, &longer).is_err());
+            if let (Some(_), [.., last]) = (stated, &path[..]) {
+                let wrong = TreeHead { root: *last, ..head };
+                assert!(older_root(RFC, old.size, wrong, &path).is_err());
+            }
             let mine = ConsistencyProof::<Sha256>::try_from_bytes(bytes(&path)).unwrap();
             let old_root =
                 RootHash::<Sha256>::new(Output::<Sha256>::from(*old.root.as_bytes()), old.size);

@@ -17,8 +17,9 @@ pub(super) fn read(path: &Path) -> Result<Vec<u8>, Failure> {
 
 /// A checkpoint.
 pub(super) fn checkpoint(path: &Path) -> Result<Note, Failure> {
-    let no_checkpoint =
-        |why: &dyn std::fmt::Display| Failure::Input(format!("{}: {why}", path.display()));
+    let no_checkpoint = |why: &dyn std::fmt::Display| {
+        Failure::CouldNotTell(format!("{} is no checkpoint: {why}", path.display()))
+    };
     let note = Note::parse(&read(path)?).map_err(|error| no_checkpoint(&error))?;
     Checkpoint::parse_unverified(note.text()).map_err(|error| no_checkpoint(&error))?;
     Ok(note)

@@ -32,8 +32,8 @@ pub(crate) struct VerifyArgs {
     /// signatures, witnesses. Much faster; whether the rules were kept is not decided
     #[arg(long)]
     chain_only: bool,
-    /// A log's key that you know, as NAME+ID+BASE64; may be given again. The first key that the
-    /// log names must be among them
+    /// A log's key that you know, as NAME+ID+BASE64; may be given again. One of them that the log
+    /// names must have signed the checkpoint
     #[arg(long = "key", value_name = "VERIFIER_KEY", value_parser = str::parse::<VerifierKey>)]
     keys: Vec<VerifierKey>,
     /// Which witnesses must have cosigned the checkpoint (a C2SP tlog-policy)

@@ -65,7 +65,8 @@ pub(crate) fn policy(path: &Path) -> Result<Policy, Failure> {
     let name = path.display();
     let bytes = std::fs::read(path)
         .map_err(|error| Failure::CouldNotTell(format!("could not read {name}: {error}")))?;
-    Policy::parse(&bytes).map_err(|error| Failure::Input(format!("{name}: {error}")))
+    Policy::parse(&bytes)
+        .map_err(|error| Failure::CouldNotTell(format!("the policy {name}: {error}")))
 }
 
 pub(crate) fn run(args: WitnessArgs) -> Result<(), Failure> {
