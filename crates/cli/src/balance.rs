@@ -37,14 +37,16 @@ enum BalanceCommand {
     /// that there was none of that name
     ///
     /// Example:
-    ///   bergulir balance proof funds/dana-2026/accounts/acct-1 --fresh --out acct-1.balance-proof
+    ///   bergulir balance proof funds/dana-2026/accounts/acct-1 --fresh --principal petugas-1 \
+    ///     --out acct-1.balance-proof
     ///   bergulir proof verify acct-1.balance-proof --key VKEY
     #[command(verbatim_doc_comment)]
     Proof {
         /// Whose: funds/F or funds/F/accounts/A
         #[arg(value_name = "NAME", value_parser = parse::lender)]
         name: String,
-        /// Seal the ledger first, so that the proof speaks of the balances as they are now
+        /// Seal the ledger first, so that the proof speaks of the balances as they are now; this
+        /// records a seal, and so needs --principal
         #[arg(long)]
         fresh: bool,
         /// Write the proof to this file
@@ -74,7 +76,9 @@ pub(crate) async fn run(args: BalanceArgs, json: bool) -> Result<(), Failure> {
     if let Some(BalanceCommand::Proof { name, fresh, out }) = args.command {
         let request = pb::GetBalanceProofRequest { name: client.name(&name)?, fresh };
         let mut log = client.log();
-        let answer = log.get_balance_proof(client.question(request));
+        // A fresh one takes a seal, which is a record.
+        let request = if fresh { client.command(request)? } else { client.question(request) };
+        let answer = log.get_balance_proof(request);
         let proof = |answer: &pb::GetBalanceProofResponse| Ok(answer.proof.clone());
         return client.answer_into(out.as_deref(), answer, proof).await;
     }

@@ -91,7 +91,7 @@ impl LogService for Services {
         &self,
         request: Request<pb::GetBalanceProofRequest>,
     ) -> Result<Response<pb::GetBalanceProofResponse>, Status> {
-        proofs::get_balance_proof(self, request.into_inner()).await.map(Response::new)
+        proofs::get_balance_proof(self, request).await.map(Response::new)
     }
 }
 

@@ -170,7 +170,8 @@ pub(crate) fn no_ledger(ledger: LedgerId) -> Status {
 
 /// A new ledger has no key to begin with.
 pub(crate) fn no_key(ledger: LedgerId, error: &KeyError) -> Status {
-    let message = format!("ledger {ledger} has no key to sign with: {}", with_sources(error));
+    tracing::warn!(%ledger, error = with_sources(error), "there is no key for a new ledger");
+    let message = format!("ledger {ledger} has no key to sign with: {}", error.without_paths());
     Described::new(Code::FailedPrecondition, "NO_SIGNING_KEY", message)
         .with("ledger", ledger)
         .status()

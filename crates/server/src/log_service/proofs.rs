@@ -1,5 +1,6 @@
 //! What the log says about itself, signed, and what follows from that: checkpoints and proofs.
 
+use crate::identity;
 use crate::records::{event_of, parse as parse_record};
 use crate::refusal::{command_status, not_found, read_status, stopping};
 use crate::services::{Services, parse, parse_ledger};
@@ -18,7 +19,7 @@ use bergulir_proto::name::LenderName;
 use bergulir_proto::wire::InvalidFields;
 use bergulir_proto::{Described, pb};
 use std::sync::Arc;
-use tonic::{Code, Status};
+use tonic::{Code, Request, Status};
 
 pub(super) async fn get_checkpoint(
     services: &Services,
@@ -98,13 +99,18 @@ pub(super) async fn get_consistency_proof(
 
 pub(super) async fn get_balance_proof(
     services: &Services,
-    request: pb::GetBalanceProofRequest,
+    request: Request<pb::GetBalanceProofRequest>,
 ) -> Result<pb::GetBalanceProofResponse, Status> {
+    let (metadata, _, request) = request.into_parts();
     let (ledger, key) = match parse::<LenderName>("name", &request.name)? {
         LenderName::Fund(name) => (name.ledger, BalanceKey::Fund(name.fund)),
         LenderName::Account(name) => (name.ledger, BalanceKey::Account(name.fund, name.account)),
     };
     let ledger = services.ledger(ledger)?;
+    if request.fresh || !ledger.is_sealed().await {
+        // A seal may be recorded: not for somebody who says nothing of who that is.
+        identity::caller(&metadata)?;
+    }
     let proof = ledger.balance_proof(key, request.fresh).await;
     balance_to_wire(&proof.map_err(proof_status)?)
 }

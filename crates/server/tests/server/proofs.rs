@@ -12,8 +12,10 @@ use bergulir_proto::pb;
 use bergulir_proto::pb::command::Kind;
 use bergulir_proto::statement::Statement;
 use bergulir_proto::wire::{RequestParts, Resource};
+use bergulir_server::PRINCIPAL_KEY;
 use std::os::unix::fs::PermissionsExt as _;
 use tonic::Code;
+use tonic::metadata::MetadataValue;
 
 const ORIGIN: &str = "ledger.example.go.id/kab";
 
@@ -216,13 +218,18 @@ async fn balances_are_proved_as_of_a_seal_and_so_is_that_there_are_none() {
     server.prepare(2).await;
     server.lend(1, 100_000_000).await;
     let key = key(&server).await;
-    let ask = |name: &str, fresh| {
+    let ask_as = |principal: Option<&'static str>, name: &str, fresh: bool| {
         let (mut logs, name) = (server.logs(), format!("{KAB}/{name}"));
+        let mut request = tonic::Request::new(pb::GetBalanceProofRequest { name, fresh });
+        if let Some(principal) = principal {
+            request.metadata_mut().insert(PRINCIPAL_KEY, MetadataValue::from_static(principal));
+        }
         async move {
-            let answer = logs.get_balance_proof(pb::GetBalanceProofRequest { name, fresh }).await;
-            answer.map(tonic::Response::into_inner)
+            let answer = logs.get_balance_proof(request).await;
+            answer.map(tonic::Response::<pb::GetBalanceProofResponse>::into_inner)
         }
     };
+    let ask = |name: &str, fresh: bool| ask_as(fresh.then_some("auditor"), name, fresh);
     let proved = |answer: &pb::GetBalanceProofResponse| {
         let proof = BalanceProof::parse(answer.proof.as_bytes()).unwrap();
         let proved = proof.verify(&origin(), [&key]).unwrap();
@@ -236,7 +243,14 @@ async fn balances_are_proved_as_of_a_seal_and_so_is_that_there_are_none() {
         proved.leaf
     };
 
+    // Whoever says nothing of who that is has no seal recorded, not the first one either.
     let before = server.size().await;
+    let nobody = (Code::Unauthenticated, "PRINCIPAL_MISSING".to_owned());
+    for fresh in [true, false] {
+        let refused = ask_as(None, "funds/dana/accounts/a-1", fresh).await;
+        assert_eq!(reason(refused), nobody);
+    }
+    assert_eq!(server.size().await, before);
     let answer = ask("funds/dana/accounts/a-1", true).await.unwrap();
     assert_eq!((answer.through, answer.sealed_at), (before - 1, before));
     let Some(Leaf::Account { balances, statement, .. }) = proved(&answer) else {
@@ -303,23 +317,67 @@ async fn a_key_is_rotated_to_one_that_the_node_holds() {
     server.stop().await;
 }
 
-/// A ledger whose key is held elsewhere has everything but signatures.
+/// A ledger whose key is taken away has everything but signatures.
 #[tokio::test]
 async fn without_the_private_key_nothing_is_signed() {
     let folder = tempfile::tempdir().unwrap();
     let server = Server::start(folder.path()).await;
-    let elsewhere = SignerKey::from_seed(origin(), &[9; 32]).unwrap();
-    let Kind::OpenLedger(mut open) = open_ledger("kab") else { panic!("it opens a ledger") };
-    open.verifier_key = Some(elsewhere.verifier().to_string());
-    server.post("maker", Kind::OpenLedger(open)).await.unwrap();
-    let request = pb::GetCheckpointRequest { ledger: KAB.to_owned(), min_log_size: None };
-    let refused = server.logs().get_checkpoint(request).await;
-    assert_eq!(reason(refused), (Code::FailedPrecondition, "NO_SIGNING_KEY".to_owned()));
-    let (ledger, position) = (KAB.to_owned(), 0);
-    let request = pb::GetInclusionProofRequest { ledger, position, log_size: Some(1) };
+    let own = SignerKey::from_seed(origin(), &[9; 32]).unwrap();
+    let open = || {
+        let Kind::OpenLedger(mut open) = open_ledger("kab") else { panic!("it opens a ledger") };
+        open.verifier_key = Some(own.verifier().to_string());
+        Kind::OpenLedger(open)
+    };
+    // None is opened with a key that the server cannot sign with.
+    let not_held = (Code::FailedPrecondition, "KEY_NOT_HELD".to_owned());
+    assert_eq!(reason(server.post("maker", open()).await), not_held);
+    let tried = RequestParts { validate_only: true, ..request(open()) };
+    assert_eq!(reason(server.send("maker", tried).await), not_held);
+    let file = folder.path().join("keys/own.key");
+    std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+    std::fs::write(&file, format!("{}\n", *own.to_text())).unwrap();
+    std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o600)).unwrap();
+    let opening = request(open());
+    server.send("maker", opening.clone()).await.unwrap();
+    std::fs::remove_file(&file).unwrap();
+    // Sent again, it is answered whatever the folder holds by now.
+    assert!(server.send("maker", opening).await.unwrap().receipt.unwrap().duplicate);
+    server.post("maker", open_fund()).await.unwrap();
+    let request = pb::GetCheckpointRequest { ledger: KAB.to_owned(), min_log_size: Some(2) };
+    let refused = server.logs().get_checkpoint(request).await.unwrap_err();
+    assert!(refused.message().contains("put its file there"), "{refused:?}");
+    assert!(!refused.message().contains(folder.path().to_str().unwrap()), "{refused:?}");
+    assert_eq!(reason(Err::<(), _>(refused)), (Code::FailedPrecondition, "NO_SIGNING_KEY".into()));
+    let (ledger, position) = (KAB.to_owned(), 1);
+    let request = pb::GetInclusionProofRequest { ledger, position, log_size: Some(2) };
     let answer = server.logs().get_inclusion_proof(request).await.unwrap().into_inner();
     assert_eq!((answer.checkpoint, answer.proof.as_str()), (None, ""));
-    let head = TreeHead { size: 1, root: hash(&answer.root_hash) };
-    verify_inclusion(Prefixes::RFC_6962, head, 0, hash(&answer.record_hash), &[]).unwrap();
+    let head = TreeHead { size: 2, root: hash(&answer.root_hash) };
+    let path = path(&answer.path);
+    verify_inclusion(Prefixes::RFC_6962, head, 1, hash(&answer.record_hash), &path).unwrap();
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_key_that_cannot_be_had_is_told_without_the_folders_of_the_server() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start(folder.path()).await;
+    let keys = folder.path().join("keys");
+    // A file where the folder should be.
+    std::fs::write(&keys, "").unwrap();
+    let refused = server.post("maker", open_ledger("kab")).await.unwrap_err();
+    assert!(!refused.message().contains(folder.path().to_str().unwrap()), "{refused:?}");
+    assert_eq!(reason(Err::<(), _>(refused)), (Code::FailedPrecondition, "NO_SIGNING_KEY".into()));
+    std::fs::remove_file(&keys).unwrap();
+    std::fs::create_dir(&keys).unwrap();
+    for seed in [1, 2] {
+        let key = SignerKey::from_seed(origin(), &[seed; 32]).unwrap();
+        let file = keys.join(format!("{seed}.key"));
+        std::fs::write(&file, format!("{}\n", *key.to_text())).unwrap();
+        std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o600)).unwrap();
+    }
+    let refused = server.post("maker", open_ledger("kab")).await.unwrap_err();
+    assert!(refused.message().contains("2 keys of the name"), "{refused:?}");
+    assert!(!refused.message().contains(folder.path().to_str().unwrap()), "{refused:?}");
     server.stop().await;
 }
