@@ -12,5 +12,6 @@ mod pilot;
 mod proofs;
 mod readme;
 mod second_verifier;
+mod starting;
 mod support;
 mod witness;

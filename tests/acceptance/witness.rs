@@ -1,7 +1,10 @@
 //! The witness: it cosigns what continues all that it saw, and nothing else, whatever happens to
 //! it.
 
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use bergulir_chain::LogSize;
 use bergulir_chain::checkpoint::Checkpoint;
@@ -170,8 +173,12 @@ fn only_known_logs_and_right_signatures_are_taken() {
     let altered = grown(0, 5).to_string().replace("\n5\n", "\n6\n");
     assert_eq!(witness.http("POST", "/add-checkpoint", altered.as_bytes()).status, 403);
     let long = vec![b'x'; MAX_REQUEST_BYTES + 1];
-    assert_eq!(witness.http("POST", "/add-checkpoint", &long).status, 413);
-    assert_eq!(witness.http("GET", "/add-checkpoint", b"").status, 405);
+    let refused = witness.http("POST", "/add-checkpoint", &long);
+    assert_eq!(refused.status, 413);
+    assert!(refused.text().contains("at most"), "{}", refused.text());
+    let refused = witness.http("GET", "/add-checkpoint", b"");
+    assert_eq!(refused.status, 405);
+    assert!(refused.text().contains("by that method"), "{}", refused.text());
     assert_eq!(witness.http("GET", "/other", b"").status, 404);
 }
 
@@ -214,6 +221,20 @@ fn assert_refuses_to_start(auditor: &Auditor, why: &str) {
     let error = String::from_utf8_lossy(&ended.stderr);
     assert_eq!(ended.status.code(), Some(2));
     assert!(error.contains(why), "{error}");
+}
+
+/// A request that does not end is not waited for.
+#[test]
+fn a_request_that_comes_slowly_is_cut_off() {
+    let auditor = Auditor::new();
+    let witness = auditor.start();
+    let mut stream = TcpStream::connect(&witness.address).unwrap();
+    let head = "POST /add-checkpoint HTTP/1.1\r\nHost: w\r\nContent-Length: 100\r\n\r\nold 0\n";
+    stream.write_all(head.as_bytes()).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).expect("it is closed");
+    assert!(answer.starts_with("HTTP/1.1 408 "), "{answer}");
 }
 
 /// Many at once: each size is cosigned in one order, and what is remembered is the largest.
@@ -275,10 +296,10 @@ fn keys_are_files_of_their_owner() {
     let (state, log) = (folder.path().join("seen"), key.to_string());
     let args = ["audit", "witness", "--key", file, "--log", &log, "--state"];
     let refused = run(args.into_iter().chain([state.to_str().unwrap()]));
-    assert_eq!(refused.status.code(), Some(1));
+    assert_eq!(refused.status.code(), Some(2));
     std::fs::set_permissions(file, std::os::unix::fs::PermissionsExt::from_mode(0o644)).unwrap();
     let refused = run(["key", "show", file]);
-    assert_eq!(refused.status.code(), Some(1));
+    assert_eq!(refused.status.code(), Some(2));
     assert!(String::from_utf8_lossy(&refused.stderr).contains("chmod 600"));
     let bad = run(["key", "new", "--origin", "no origin", "--out", file]);
     assert_eq!(bad.status.code(), Some(2));

@@ -7,7 +7,8 @@ pub(crate) const DONE: u8 = 0;
 /// Refused by a rule, or because the input is wrong, and nothing was recorded; for a verification:
 /// invalid.
 pub(crate) const REFUSED: u8 = 1;
-/// The command line is wrong, or it could not be told: no server, no such file, a torn last frame.
+/// The command line is wrong, or it could not be told: no server, no such file, a key or a policy that
+/// cannot be used, a torn last frame.
 pub(crate) const COULD_NOT_TELL: u8 = 2;
 /// The server may or may not have recorded the command.
 pub(crate) const OUTCOME_UNKNOWN: u8 = 3;
@@ -18,7 +19,8 @@ Exit codes:
   0  done; for a verification: valid
   1  refused by a rule or because the input is wrong: nothing was recorded; for a verification:
      invalid
-  2  the command line is wrong, or it could not be told (no server, no such file, a torn frame)
+  2  the command line is wrong, or it could not be told (no server, no such file, a key or policy
+     that cannot be used, a torn frame)
   3  the outcome is unknown: send the same command again with the same --request-id
 
 Examples:

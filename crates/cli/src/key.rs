@@ -130,11 +130,11 @@ fn verifier(file: &Path) -> Result<VerifierKey, Failure> {
     key.map_err(failed)
 }
 
-/// A file that is wrong, or one that could not be read or made.
+/// A key file that cannot be used, missing or not; or one that is there and would be overwritten.
 pub(crate) fn failed(error: KeyFileError) -> Failure {
     match error {
-        KeyFileError::Io { .. } => Failure::CouldNotTell(error.to_string()),
-        wrong => Failure::Input(wrong.to_string()),
+        KeyFileError::Exists { .. } => Failure::Input(error.to_string()),
+        unusable => Failure::CouldNotTell(unusable.to_string()),
     }
 }
 

@@ -112,7 +112,7 @@ fn dispatch(cli: Cli) -> Result<(), Failure> {
     let json = cli.json;
     match cli.command {
         Command::Demo(args) => runtime()?.block_on(demo::run(args, json)),
-        Command::Serve(args) => runtime()?.block_on(serve::run(args)),
+        Command::Serve(args) => serve::run(args),
         Command::Audit(args) => audit::run(args, json),
         Command::Index(args) => index::run(args, json),
         Command::Bench(args) => runtime()?.block_on(bench::run(args, json)),

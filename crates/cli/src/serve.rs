@@ -20,7 +20,7 @@ use crate::witness;
 /// Serve the ledgers of a data directory
 ///
 /// Prints `listening on ADDRESS` when it is ready. Stops on Ctrl-C or SIGTERM: what is in flight is
-/// finished first. What it logs on the standard error is chosen with `RUST_LOG`.
+/// finished first; before it is ready, it stops at once. What it logs on the standard error is chosen with `RUST_LOG`.
 ///
 /// Example:
 ///   bergulir serve --data ./data
@@ -58,9 +58,17 @@ impl ServeArgs {
     }
 }
 
-pub(crate) async fn run(args: ServeArgs) -> Result<(), Failure> {
+pub(crate) fn run(args: ServeArgs) -> Result<(), Failure> {
+    let runtime = crate::runtime()?;
+    let served = runtime.block_on(serve(args));
+    // A start that was cut off goes on in a thread of its own, and has acknowledged nothing.
+    runtime.shutdown_background();
+    served
+}
+
+async fn serve(args: ServeArgs) -> Result<(), Failure> {
     log_to_stderr("info,sled=warn");
-    let stop = stop_signal()?;
+    let mut stop = Box::pin(stop_signal()?);
     let bar = Mutex::new(Bar::patient());
     let progress = move |ledger, done, total| {
         let mut bar = bar.lock().unwrap_or_else(PoisonError::into_inner);
@@ -69,8 +77,15 @@ pub(crate) async fn run(args: ServeArgs) -> Result<(), Failure> {
             bar.done();
         }
     };
-    let running =
-        bergulir_server::start(args.options()?, progress).await.map_err(Failure::could_not)?;
+    let running = tokio::select! {
+        running = bergulir_server::start(args.options()?, progress) => {
+            running.map_err(Failure::could_not)?
+        }
+        () = &mut stop => {
+            tracing::info!("stopped before it was ready");
+            return Ok(());
+        }
+    };
     if let Some(http) = running.http_address() {
         output::line(format_args!("serving logs on http://{http}/"))?;
     }

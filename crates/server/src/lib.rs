@@ -9,6 +9,7 @@ mod calls;
 mod concerned;
 mod deadline;
 mod health;
+pub mod http;
 mod identity;
 mod ledger_service;
 pub mod limits;

@@ -79,9 +79,6 @@ pub enum ServeError {
     /// The transport failed.
     #[error("the server failed: {0}")]
     Transport(#[from] tonic::transport::Error),
-    /// HTTP failed.
-    #[error("the static logs cannot be served: {0}")]
-    Http(std::io::Error),
     /// The thread that stopped the ledgers panicked.
     #[error("stopping the ledgers failed: {0}")]
     Panicked(#[from] tokio::task::JoinError),
@@ -184,19 +181,11 @@ impl Running {
         );
         let http_stopping = services_stopping.clone();
         let files = async {
-            match http {
-                Some((listener, _, logs)) => {
-                    let served = static_log::serve(listener, logs, http_stopping).await;
-                    served.map_err(ServeError::Http)
-                }
-                None => Ok(()),
+            if let Some((listener, _, logs)) = http {
+                static_log::serve(listener, logs, http_stopping).await;
             }
         };
-        let serving = async {
-            let (served, files) = tokio::join!(serving, files);
-            served?;
-            files
-        };
+        let serving = async { tokio::join!(serving, files).0.map_err(ServeError::from) };
         let grace = async {
             // Cannot fail: the sender lives in `signal`, or is gone once it has sent.
             let _ = stopping.wait_for(|stopping| *stopping).await;

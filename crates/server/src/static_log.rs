@@ -3,6 +3,7 @@
 //! The prefix of a log is its origin. The files are made from the index and the log when they are
 //! asked for; that they never change is why they can be kept.
 
+use crate::http;
 use crate::limits::MAX_FILES_READ;
 use axum::Router;
 use axum::extract::{Path, State};
@@ -15,7 +16,6 @@ use bergulir_domain::LedgerId;
 use bergulir_engine::{Ledger, Node, ProofRefusal, SignedCheckpoint, Slot};
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::future::IntoFuture as _;
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, watch};
@@ -26,6 +26,9 @@ const BYTES: &str = "application/octet-stream";
 const FOR_EVER: &str = "public, max-age=31536000, immutable";
 /// For what may be there soon, or be another soon.
 const NOT_KEPT: &str = "no-cache";
+
+/// The most bytes of a body: no request has one to speak of.
+const MAX_BODY_BYTES: usize = 1024;
 
 /// The logs of a node.
 #[derive(Clone)]
@@ -95,13 +98,13 @@ pub(crate) async fn serve(
     listener: TcpListener,
     logs: StaticLogs,
     mut stopping: watch::Receiver<bool>,
-) -> std::io::Result<()> {
+) {
     let router = Router::new().route("/", get(list)).route("/{*path}", get(file)).with_state(logs);
     let stopped = async move {
         // If the sender is gone the server is, too.
         let _ = stopping.wait_for(|stopping| *stopping).await;
     };
-    axum::serve(listener, router).with_graceful_shutdown(stopped).into_future().await
+    http::serve(listener, http::limited(router, MAX_BODY_BYTES), stopped).await;
 }
 
 /// A line for each log: its origin, and the size of its checkpoint.

@@ -1,14 +1,14 @@
 //! The witness over HTTP, after C2SP `tlog-witness`.
 
 use std::fmt::Write as _;
-use std::future::{Future, IntoFuture as _};
+use std::future::Future;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
 use axum::body::Bytes;
-use axum::extract::{DefaultBodyLimit, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse as _, Response};
@@ -16,6 +16,7 @@ use axum::routing::{get, post};
 use bergulir_chain::witness::{
     ADD_CHECKPOINT_PATH, AddCheckpoint, MAX_REQUEST_BYTES, Refusal, SIZE_CONTENT_TYPE,
 };
+use bergulir_server::http;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
@@ -38,14 +39,14 @@ pub(super) async fn serve(
     let router = Router::new()
         .route("/", get(about))
         .route(&format!("/{ADD_CHECKPOINT_PATH}"), post(add_checkpoint))
-        .layer(DefaultBodyLimit::max(MAX_REQUEST_BYTES))
         .with_state(witness);
+    let router = http::limited(router, MAX_REQUEST_BYTES);
     let (stopping, mut stopped) = watch::channel(false);
     let signal = async move {
         stop.await;
         stopping.send_replace(true);
     };
-    let serving = axum::serve(listener, router).with_graceful_shutdown(signal).into_future();
+    let serving = http::serve(listener, router, signal);
     output::line(format_args!("listening on {address}"))?;
     let grace = async {
         // Cannot fail: the sender lives in `signal`, or is gone once it has sent.
@@ -53,9 +54,10 @@ pub(super) async fn serve(
         tokio::time::sleep(STOP_GRACE).await;
     };
     tokio::select! {
-        served = serving => served.map_err(|error| Failure::CouldNotTell(error.to_string())),
-        () = grace => Ok(()),
+        () = serving => {}
+        () = grace => {}
     }
+    Ok(())
 }
 
 /// The key, and what was seen last.

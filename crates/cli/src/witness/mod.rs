@@ -60,7 +60,7 @@ pub(crate) fn log_key(text: &str) -> Result<VerifierKey, KeyError> {
     }
 }
 
-/// Reads a policy.
+/// Reads a policy. One that is missing and one that is wrong are alike: nothing can be said by it.
 pub(crate) fn policy(path: &Path) -> Result<Policy, Failure> {
     let name = path.display();
     let bytes = std::fs::read(path)
@@ -82,7 +82,8 @@ pub(crate) fn run(args: WitnessArgs) -> Result<(), Failure> {
         logs.extend(policy(&file)?.logs().iter().map(|log| log.key.clone()));
     }
     if logs.is_empty() {
-        return Err(Failure::Input("the policy names no log: there is nothing to witness".into()));
+        let why = "the policy names no log: there is nothing to witness";
+        return Err(Failure::CouldNotTell(why.to_owned()));
     }
     let key = key_file::read_cosigner(&key).map_err(key::failed)?;
     log_to_stderr("info");

@@ -9,8 +9,10 @@ use bergulir_chain::policy::Policy;
 use bergulir_chain::tiles::{Bundle, Tile, bundles_added, tiles_added};
 use bergulir_engine::NodeOptions;
 use bergulir_proto::pb;
+use bergulir_server::http::REQUEST_TIMEOUT;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
@@ -219,4 +221,38 @@ async fn a_stop_ends_http_too() {
     tokio::time::timeout(std::time::Duration::from_secs(8), server.stop()).await.unwrap();
     assert!(TcpStream::connect(http).await.is_err());
     drop(idle);
+}
+
+/// What is answered to the beginning of a request, until the connection is closed, and after how long.
+async fn begun(address: SocketAddr, beginning: &str) -> (String, Duration) {
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    stream.write_all(beginning.as_bytes()).await.unwrap();
+    let (began, mut answer) = (Instant::now(), Vec::new());
+    let closed = tokio::time::timeout(REQUEST_TIMEOUT * 2, stream.read_to_end(&mut answer)).await;
+    closed.expect("it is closed").unwrap();
+    (String::from_utf8(answer).unwrap(), began.elapsed())
+}
+
+#[tokio::test]
+async fn who_sends_slowly_is_cut_off_and_who_asks_wrongly_is_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::with_http(folder.path(), NodeOptions::default()).await;
+    let http = server.http.unwrap();
+    let head = "GET / HTTP/1.1\r\nHost: test\r\n";
+    let slow_body = format!("{head}Content-Length: 9\r\n\r\nabc");
+    let (in_head, in_body) = tokio::join!(begun(http, head), begun(http, &slow_body));
+    for (_, took) in [&in_head, &in_body] {
+        let limit = REQUEST_TIMEOUT * 9 / 10..REQUEST_TIMEOUT * 2;
+        assert!(limit.contains(took), "{took:?}");
+    }
+    assert!(in_body.0.starts_with("HTTP/1.1 408 "), "{}", in_body.0);
+
+    let close = "Connection: close\r\n";
+    let long = format!("{head}{close}Content-Length: 2000\r\n\r\n{}", "x".repeat(2_000));
+    let long = begun(http, &long).await.0;
+    assert!(long.starts_with("HTTP/1.1 413 ") && long.contains("at most 1024 bytes"), "{long}");
+    let other = begun(http, &format!("DELETE / HTTP/1.1\r\nHost: test\r\n{close}\r\n")).await.0;
+    assert!(other.starts_with("HTTP/1.1 405 ") && other.contains("by that method"), "{other}");
+    assert!(other.to_ascii_lowercase().contains("\r\nallow: get"), "{other}");
+    server.stop().await;
 }
