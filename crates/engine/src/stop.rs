@@ -69,7 +69,8 @@ mod tests {
     use super::*;
 
     fn soon(began: Instant, expected: Duration) -> bool {
-        let slack = Duration::from_millis(700);
+        // A machine may be busy; without the stop it would be a minute.
+        let slack = Duration::from_secs(20);
         (expected..expected + slack).contains(&began.elapsed())
     }
 
