@@ -23,7 +23,7 @@ use bergulir_chain::checkpoint::CheckpointError;
 use bergulir_chain::frame::BuildError;
 use bergulir_chain::merkle::{ProveError, TreeHead};
 use bergulir_chain::note::Note;
-use bergulir_chain::{ChainError, LogSize, Position};
+use bergulir_chain::{ChainError, Hash, LogSize, Position};
 use bergulir_domain::{CooperativeId, LedgerId};
 use thiserror::Error;
 
@@ -31,7 +31,7 @@ pub use log::BundleWriter;
 pub use tiles::TilesWriter;
 
 use crate::bundle::Kind;
-use crate::{CannotTell, Progress, Stage};
+use crate::{CannotTell, Progress, SignatureFault, Stage};
 use extension::Extension;
 use source::Source;
 use walk::walk;
@@ -120,6 +120,30 @@ pub enum ExportError {
         /// The size of the log's.
         new: LogSize,
     },
+    /// The older checkpoint is not signed by the log.
+    #[error(
+        "the older checkpoint, of {size} records, is not signed by the log's key: {fault}. Is it the \
+         right file, as you kept it?"
+    )]
+    SinceNotSigned {
+        /// How many records it covers.
+        size: LogSize,
+        /// Why.
+        fault: Box<SignatureFault>,
+    },
+    /// The log is not what it was at the older checkpoint.
+    #[error(
+        "the older checkpoint, of {size} records, says the root {stated}, but the records give \
+         {found}: the log was rewritten since; verify it with --since"
+    )]
+    Rewritten {
+        /// How many records it covers.
+        size: LogSize,
+        /// The root that it states.
+        stated: Hash,
+        /// The root that the records give.
+        found: Hash,
+    },
     /// No such seal is covered by the checkpoint.
     #[error(
         "the checkpoint, of {size} records, covers no seal{}: have the ledger sealed, and take a \
@@ -200,7 +224,8 @@ impl From<ProveError<picked::Missing>> for ExportError {
 
 /// Exports from the one log at a path: a data directory (say which `ledger` if there are several),
 /// a ledger's folder, or a bundle with every record; all up to the newest checkpoint that lies
-/// there. With `since`, the proof is added that the log goes on from that older checkpoint.
+/// there. With `since`, the proof is added that the log goes on from that older checkpoint, which
+/// must be the log's own.
 ///
 /// It reads only, takes no lock, and a server may run meanwhile.
 ///

@@ -52,6 +52,7 @@ pub(super) fn write(
             extension.see(subtree, hash);
             proven.see(subtree, hash);
         });
+        extension.grown(bytes, &tree)?;
         progress(Stage::Export, position + 1);
         Ok(())
     })?;

@@ -1,21 +1,33 @@
 //! The proof that a log only grew since an older checkpoint.
 
 use bergulir_chain::checkpoint::Checkpoint;
-use bergulir_chain::merkle::Subtree;
-use bergulir_chain::note::Note;
+use bergulir_chain::merkle::{Subtree, Tree};
+use bergulir_chain::note::{Note, VerifierKey};
 use bergulir_chain::witness::AddCheckpoint;
-use bergulir_chain::{Hash, LogSize};
+use bergulir_chain::{Hash, Position, Record};
+use bergulir_domain::Event;
+use bergulir_proto::{decode_event, names_the_log};
 
 use super::ExportError;
 use super::folder::NewFolder;
 use super::picked::Picked;
+use crate::SignatureFault;
 use crate::bundle::EXTENSION;
 
 /// The proof, while the tree grows that it needs hashes of; or none, if none was asked for.
 #[derive(Debug)]
 pub(super) struct Extension {
-    old: Option<LogSize>,
+    old: Option<Old>,
     picked: Picked,
+}
+
+/// The older checkpoint, which the log must stand behind.
+#[derive(Debug)]
+struct Old {
+    note: Note,
+    checkpoint: Checkpoint,
+    /// The key that the records name last.
+    key: Option<(Position, String)>,
 }
 
 impl Extension {
@@ -24,24 +36,52 @@ impl Extension {
         since: Option<&Note>,
     ) -> Result<Extension, ExportError> {
         let mut picked = Picked::new(checkpoint.size.get());
-        let Some(since) = since else {
+        let Some(note) = since else {
             return Ok(Extension { old: None, picked });
         };
-        let since = Checkpoint::parse_unverified(since.text())?;
-        if since.origin != checkpoint.origin {
-            let (expected, found) = (checkpoint.origin.to_string(), since.origin.to_string());
+        let older = Checkpoint::parse_unverified(note.text())?;
+        if older.origin != checkpoint.origin {
+            let (expected, found) = (checkpoint.origin.to_string(), older.origin.to_string());
             return Err(ExportError::OtherLog { expected, found });
         }
-        if since.size > checkpoint.size {
-            let (old, new) = (since.size, checkpoint.size);
+        if older.size > checkpoint.size {
+            let (old, new) = (older.size, checkpoint.size);
             return Err(ExportError::Shrank { old, new });
         }
-        picked.want_consistency(since.size.get())?;
-        Ok(Extension { old: Some(since.size), picked })
+        if older.size.is_empty() {
+            return Err(not_signed(&older, SignatureFault::NoKey));
+        }
+        picked.want_consistency(older.size.get())?;
+        Ok(Extension {
+            old: Some(Old { note: note.clone(), checkpoint: older, key: None }),
+            picked,
+        })
     }
 
     pub(super) fn see(&mut self, subtree: Subtree, hash: Hash) {
         self.picked.see(subtree, hash);
+    }
+
+    /// Takes in the record with which the tree has just grown: those up to the older checkpoint
+    /// say whose signature it must have, and give its root.
+    pub(super) fn grown(&mut self, record: &[u8], tree: &Tree) -> Result<(), ExportError> {
+        let Some(old) = self.old.as_mut().filter(|old| tree.size() <= old.checkpoint.size.get())
+        else {
+            return Ok(());
+        };
+        let bad = |error: &dyn std::fmt::Display| ExportError::log(tree.size() - 1, error);
+        let record = Record::parse(record).map_err(|error| bad(&error))?;
+        if names_the_log(record.event) {
+            let named = match decode_event(record.event).map_err(|error| bad(&error))? {
+                Event::LedgerOpened(opened) => opened.verifier_key,
+                Event::KeyRotated(rotated) => Some(rotated.verifier_key),
+                _ => None,
+            };
+            if let Some(key) = named {
+                old.key = Some((record.position, key.as_str().to_owned()));
+            }
+        }
+        if tree.size() == old.checkpoint.size.get() { old.check(tree) } else { Ok(()) }
     }
 
     /// Writes it into a bundle of that checkpoint.
@@ -49,8 +89,35 @@ impl Extension {
         let Some(old) = self.old else {
             return Ok(());
         };
+        let old = old.checkpoint.size;
         let proof = self.picked.consistency(old.get())?;
         let request = AddCheckpoint { old, proof, checkpoint: note.clone() };
         folder.write(EXTENSION, request.to_string().as_bytes())
     }
+}
+
+impl Old {
+    /// Whether the log signed it, and is what it says.
+    fn check(&self, tree: &Tree) -> Result<(), ExportError> {
+        let Old { note, checkpoint, key } = self;
+        let signed = || {
+            let (position, named) = key.as_ref().ok_or(SignatureFault::NoKey)?;
+            let (position, named) = (*position, named.clone());
+            let key: VerifierKey = named
+                .parse()
+                .map_err(|_| SignatureFault::UnusableKey { position, named: named.clone() })?;
+            Checkpoint::open(note, &checkpoint.origin, [&key])?;
+            Ok(())
+        };
+        signed().map_err(|fault| not_signed(checkpoint, fault))?;
+        if tree.root() == checkpoint.root {
+            return Ok(());
+        }
+        let (size, stated, found) = (checkpoint.size, checkpoint.root, tree.root());
+        Err(ExportError::Rewritten { size, stated, found })
+    }
+}
+
+fn not_signed(older: &Checkpoint, fault: SignatureFault) -> ExportError {
+    ExportError::SinceNotSigned { size: older.size, fault: Box::new(fault) }
 }

@@ -63,12 +63,13 @@ impl BundleWriter {
     /// Takes in the next record.
     ///
     /// # Errors
-    /// If it is not the next one of the chain, or cannot be written.
+    /// If it is not the next one of the chain, the older checkpoint is not the log's, or it cannot
+    /// be written.
     pub fn push(&mut self, record: &[u8]) -> Result<(), ExportError> {
         let hash = self.segments.push(record)?;
         let extension = &mut self.extension;
         self.tree.push_hash_with(hash, |subtree, hash| extension.see(subtree, hash));
-        Ok(())
+        extension.grown(record, &self.tree)
     }
 
     /// Ends the bundle and gives it its name.

@@ -122,6 +122,7 @@ fn copy(
             extension.see(subtree, hash);
             proven.see(subtree, hash);
         });
+        extension.grown(bytes, &tree)?;
         progress(Stage::Export, position + 1);
         Ok(())
     })?;

@@ -7,16 +7,17 @@ use bergulir_audit::{
     Checked, ExportError, Finding, Kind, LedgerReport, NotChecked, Part, Reason, Trust, Unproven,
     Verdict, export,
 };
+use bergulir_chain::checkpoint::Checkpoint;
 use bergulir_chain::merkle::{HashSource, Levels, Prefixes, Subtree};
-use bergulir_chain::note::Note;
+use bergulir_chain::note::{KeyName, Note};
 use bergulir_chain::tiles::{Bundle, Resource, tiles_added};
 use bergulir_chain::{LogSize, Position, record};
 
-use crate::commands::{key, repay};
+use crate::commands::{key, origin, repay};
 use crate::files::{Log, SMALL};
 use crate::ledger::{Draft, chained};
 use crate::programme::{programme, small};
-use crate::scene::{Scene, chain_report, checkpoint, found, report};
+use crate::scene::{Scene, chain_report, checkpoint, found, other_key, report, statement};
 
 /// A bundle of a scene, and what is said about it to those who know the key.
 fn bundle(scene: &Scene, name: &str, part: Part, since: Option<&Note>) -> PathBuf {
@@ -137,6 +138,36 @@ fn the_newest_seal_is_where_a_range_begins_unless_it_is_said() {
     let out = scene.beside("none");
     let refused = export(scene.path(), None, missing, None, &out, &mut |_| {});
     assert!(matches!(refused, Err(ExportError::NoSeal { .. })), "{refused:?}");
+}
+
+#[test]
+fn a_proof_from_a_checkpoint_that_is_not_the_logs_is_not_exported() {
+    let drafts = small().drafts;
+    let scene = Scene::signed(&drafts);
+    let mut other = drafts[..11].to_vec();
+    other[5].request_id = [0xee; 16];
+    let name = KeyName::new(&origin("other")).unwrap();
+    let of_other = Checkpoint { origin: name, ..statement(&drafts[..11]) };
+    let cooperative = Part::Cooperative { cooperative: crate::commands::id("c2") };
+    for part in [Part::Log, Part::Range { through: None }, cooperative] {
+        for (why, since) in [
+            ("rewritten", checkpoint(&other)),
+            ("not signed", statement(&drafts[..11]).sign(&other_key()).unwrap()),
+            ("not signed", checkpoint(&[])),
+            ("of the log", of_other.sign(&key("other")).unwrap()),
+            ("records are missing", checkpoint(&programme(70).drafts)),
+        ] {
+            let out = scene.beside("none");
+            let refused = export(scene.path(), None, part, Some(&since), &out, &mut |_| {});
+            let message = refused.unwrap_err().to_string();
+            assert!(message.contains(why), "{part:?}, {why}: {message}");
+            assert_eq!(fs::read_dir(scene.path()).unwrap().count(), 2, "nothing is left over");
+        }
+        let out = scene.beside("right");
+        export(scene.path(), None, part, Some(&checkpoint(&drafts[..11])), &out, &mut |_| {})
+            .unwrap();
+        fs::remove_dir_all(out).unwrap();
+    }
 }
 
 /// A ledger that undoes, after its first seal, what happened before it.

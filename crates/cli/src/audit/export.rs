@@ -191,6 +191,8 @@ fn failure(error: ExportError) -> Failure {
         | ExportError::Checkpoint(_)
         | ExportError::OtherLog { .. }
         | ExportError::Shrank { .. }
+        | ExportError::SinceNotSigned { .. }
+        | ExportError::Rewritten { .. }
         | ExportError::NoSeal { .. }
         | ExportError::NoCooperative { .. }
         | ExportError::Log { .. }
