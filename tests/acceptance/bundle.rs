@@ -3,10 +3,12 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Stdio;
 
 use bergulir_chain::note::{KeyName, SignerKey};
+use rustix::process::Signal;
 
-use crate::support::{Server, last_json, run};
+use crate::support::{Server, bergulir, last_json, run};
 
 /// A ledger of 66 records, kept as a bundle with every one of them.
 fn golden() -> PathBuf {
@@ -112,6 +114,29 @@ fn a_server_gives_what_its_directory_gives() {
             made.push(files(&out));
         }
         assert!(made[0] == made[1], "{part:?}");
+    }
+}
+
+#[test]
+fn an_export_that_is_stopped_says_so_and_leaves_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    // A server that never answers.
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = silent.local_addr().unwrap().to_string();
+    for signal in [Signal::INT, Signal::TERM] {
+        let out = folder.path().join("out");
+        let words = ["audit", "export", "--out", out.to_str().unwrap(), "--address", &address];
+        let mut command = bergulir(words.into_iter().chain(["--ledger", "pilot"]));
+        let child = command.stderr(Stdio::piped()).spawn().unwrap();
+        // It has taken the signals over by the time it has called.
+        let _called = silent.accept().unwrap();
+        let id = rustix::process::Pid::from_child(&child);
+        rustix::process::kill_process(id, signal).unwrap();
+        let ended = child.wait_with_output().unwrap();
+        let said = String::from_utf8_lossy(&ended.stderr);
+        assert_eq!(ended.status.code(), Some(2), "{said}");
+        assert!(said.contains("stopped"), "{said}");
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
     }
 }
 

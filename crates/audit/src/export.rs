@@ -17,6 +17,7 @@ mod walk;
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use bergulir_chain::checkpoint::CheckpointError;
@@ -31,7 +32,7 @@ pub use log::BundleWriter;
 pub use tiles::TilesWriter;
 
 use crate::bundle::Kind;
-use crate::{CannotTell, Progress, SignatureFault, Stage};
+use crate::{CannotTell, Progress, SignatureFault, Stage, find};
 use extension::Extension;
 use source::Source;
 use walk::walk;
@@ -77,6 +78,20 @@ pub enum ExportError {
         /// The path.
         path: PathBuf,
     },
+    /// The path is inside of what is exported.
+    #[error(
+        "{} is inside {}, which is exported and is a server's own: give a path elsewhere",
+        out.display(), path.display()
+    )]
+    Inside {
+        /// Where it was to be written.
+        out: PathBuf,
+        /// What is exported.
+        path: PathBuf,
+    },
+    /// It was stopped on the way.
+    #[error("the export was stopped; nothing was written")]
+    Stopped,
     /// The path has no last name.
     #[error("{} cannot be the name of a new folder", path.display())]
     Unnamed {
@@ -231,7 +246,7 @@ impl From<ProveError<picked::Missing>> for ExportError {
 ///
 /// # Errors
 /// If there is no such log or no checkpoint, the log is not right as far as it had to be looked at,
-/// or something is at `out` already.
+/// something is at `out` already, or `out` is inside of what is exported.
 pub fn export(
     path: &Path,
     ledger: Option<&LedgerId>,
@@ -240,11 +255,28 @@ pub fn export(
     out: &Path,
     progress: &mut dyn FnMut(Progress<'_>),
 ) -> Result<Exported, ExportError> {
+    export_until(path, ledger, part, since, out, progress, &AtomicBool::new(false))
+}
+
+/// The same, until `stop` is set: then what was begun is taken away, and nothing is exported.
+///
+/// # Errors
+/// As those of [`export`]; [`ExportError::Stopped`] if it was stopped.
+pub fn export_until(
+    path: &Path,
+    ledger: Option<&LedgerId>,
+    part: Part,
+    since: Option<&Note>,
+    out: &Path,
+    progress: &mut dyn FnMut(Progress<'_>),
+    stop: &AtomicBool,
+) -> Result<Exported, ExportError> {
+    apart(path, out)?;
     let mut told = |done, total| {
         progress(Progress { folder: path, stage: Stage::Survey, done, total });
     };
     let patience = Duration::from_millis(500);
-    let source = Source::open(path, ledger, patience, &mut told)?;
+    let source = Source::open(path, ledger, patience, &mut told, stop)?;
     let total = source.checkpoint.size.get();
     let mut told = |stage, done: u64| {
         // Telling it costs more than a record.
@@ -255,7 +287,7 @@ pub fn export(
     match part {
         Part::Log => {
             let mut bundle = BundleWriter::create(out, &source.note, since)?;
-            walk(&source.survey, total, &mut |position, bytes| {
+            walk(&source, total, &mut |position, bytes| {
                 told(Stage::Export, position + 1);
                 bundle.push(bytes)
             })?;
@@ -263,7 +295,7 @@ pub fn export(
         }
         Part::Tiles => {
             let mut tiles = TilesWriter::create(out, &source.note)?;
-            walk(&source.survey, total, &mut |position, bytes| {
+            walk(&source, total, &mut |position, bytes| {
                 told(Stage::Export, position + 1);
                 tiles.push(bytes)
             })?;
@@ -278,4 +310,22 @@ pub fn export(
             cooperative::write(&source, out, cooperative, extension, &mut told)
         }
     }
+}
+
+/// Refuses to write into what is exported: a data directory, also if only one of its ledgers is.
+fn apart(path: &Path, out: &Path) -> Result<(), ExportError> {
+    let real = |path: &Path| path.canonicalize().map_err(|error| ExportError::io(path, error));
+    let parent = out.parent().filter(|parent| !parent.as_os_str().is_empty());
+    // What is not there is reported by whoever needs it.
+    let (Ok(inside), Ok(exported)) = (real(parent.unwrap_or(Path::new("."))), real(path)) else {
+        return Ok(());
+    };
+    let is_ledgers = |folder: &&Path| folder.file_name().is_some_and(|name| name == find::LEDGERS);
+    let ledgers = exported.ancestors().find(is_ledgers).and_then(Path::parent);
+    let whole = ledgers.filter(|data| data.join(find::LOCK).exists()).unwrap_or(&exported);
+    if inside.starts_with(whole) {
+        let (out, path) = (out.to_owned(), whole.to_owned());
+        return Err(ExportError::Inside { out, path });
+    }
+    Ok(())
 }

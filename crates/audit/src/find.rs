@@ -9,6 +9,12 @@ use bergulir_domain::LedgerId;
 use crate::claims::CHECKPOINT;
 use crate::{CannotTell, PassedOver, WhyPassedOver};
 
+/// The folder of the ledgers, in a data directory.
+pub(crate) const LEDGERS: &str = "ledgers";
+
+/// The file that a server locks, in a data directory.
+pub(crate) const LOCK: &str = "LOCK";
+
 /// The folder of the index, beside that of the log.
 const INDEX: &str = "index";
 
@@ -45,7 +51,7 @@ impl Found {
 
 /// The logs at a path.
 pub(crate) fn log_folders(path: &Path, wanted: Option<&LedgerId>) -> Result<Found, CannotTell> {
-    let ledgers = path.join("ledgers");
+    let ledgers = path.join(LEDGERS);
     if ledgers.is_dir() {
         return of_data_directory(&ledgers, wanted);
     }

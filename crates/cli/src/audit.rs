@@ -3,6 +3,7 @@
 
 mod export;
 mod files;
+mod stop;
 mod verify;
 
 use bergulir_audit::Stage;

@@ -24,7 +24,7 @@ use crate::past::Past;
 
 /// Writes it, with the balances of the newest seal that the checkpoint covers.
 pub(super) fn write(
-    source: &Source,
+    source: &Source<'_>,
     out: &Path,
     cooperative: CooperativeId,
     mut extension: Extension,
@@ -46,7 +46,7 @@ pub(super) fn write(
     let wanted: Vec<u64> = view.positions.iter().copied().collect();
     let mut proven = Proven::plan(size, &wanted)?;
     let mut tree = Tree::new(Prefixes::RFC_6962);
-    walk(&source.survey, size, &mut |position, bytes| {
+    walk(source, size, &mut |position, bytes| {
         proven.record(position, bytes);
         tree.push_hash_with(bergulir_chain::record::hash(bytes), |subtree, hash| {
             extension.see(subtree, hash);
@@ -94,12 +94,12 @@ impl View {
     /// Decides every record again, and notes what concerns the cooperative.
     fn collect(
         &mut self,
-        source: &Source,
+        source: &Source<'_>,
         progress: &mut dyn FnMut(Stage, u64),
     ) -> Result<(), ExportError> {
         let mut replica = Replica::default();
         let mut past = Past::new(&source.survey, BTreeMap::new());
-        walk(&source.survey, source.checkpoint.size.get(), &mut |position, bytes| {
+        walk(source, source.checkpoint.size.get(), &mut |position, bytes| {
             let replayed = replica.replay(bytes, &past);
             let replayed = replayed.map_err(|error| ExportError::log(position, &error))?;
             if matches!(replayed.event, Event::KeyRotated(_)) {

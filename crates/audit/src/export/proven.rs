@@ -40,7 +40,11 @@ impl<'w> Proven<'w> {
     }
 
     /// The proof of one of them.
-    pub(super) fn proof(&mut self, source: &Source, place: usize) -> Result<LogProof, ExportError> {
+    pub(super) fn proof(
+        &mut self,
+        source: &Source<'_>,
+        place: usize,
+    ) -> Result<LogProof, ExportError> {
         let (Some(position), Some(record)) = (self.wanted.get(place), self.records.get(place))
         else {
             return Err(ExportError::log(source.checkpoint.size.get(), &"a record is missing"));
@@ -54,7 +58,11 @@ impl<'w> Proven<'w> {
     }
 
     /// Writes them all.
-    pub(super) fn write(mut self, source: &Source, folder: &NewFolder) -> Result<(), ExportError> {
+    pub(super) fn write(
+        mut self,
+        source: &Source<'_>,
+        folder: &NewFolder,
+    ) -> Result<(), ExportError> {
         if self.wanted.is_empty() {
             return Ok(());
         }

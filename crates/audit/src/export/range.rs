@@ -25,7 +25,7 @@ use crate::past::Past;
 
 /// Writes it: the records after `through`, or after what the newest seal covers.
 pub(super) fn write(
-    source: &Source,
+    source: &Source<'_>,
     out: &Path,
     through: Option<Position>,
     extension: Extension,
@@ -54,7 +54,7 @@ struct Replayed {
 
 /// Decides every record again.
 fn replay(
-    source: &Source,
+    source: &Source<'_>,
     from: Position,
     progress: &mut dyn FnMut(Stage, u64),
 ) -> Result<Replayed, ExportError> {
@@ -62,7 +62,7 @@ fn replay(
     let mut start = None;
     let mut past = Past::new(&source.survey, BTreeMap::new());
     let mut asked = BTreeSet::new();
-    walk(&source.survey, source.checkpoint.size.get(), &mut |position, bytes| {
+    walk(source, source.checkpoint.size.get(), &mut |position, bytes| {
         if position == from.get() {
             start = Some((replica.snapshot(), replica.head_hash()));
         }
@@ -104,7 +104,7 @@ impl Lookups for Watched<'_, '_> {
 
 /// Copies the records from `from` on into segments, and proves the wanted ones to be in the log.
 fn copy(
-    source: &Source,
+    source: &Source<'_>,
     folder: &NewFolder,
     from: Position,
     mut segments: Segments,
@@ -115,7 +115,7 @@ fn copy(
     let size = source.checkpoint.size.get();
     let mut tree = Tree::new(Prefixes::RFC_6962);
     let mut proven = Proven::plan(size, wanted)?;
-    walk(&source.survey, size, &mut |position, bytes| {
+    walk(source, size, &mut |position, bytes| {
         let hash = if position >= from.get() { segments.push(bytes)? } else { record::hash(bytes) };
         proven.record(position, bytes);
         tree.push_hash_with(hash, |subtree, hash| {

@@ -1,6 +1,7 @@
 //! What is exported from: a log on disk, up to its checkpoint.
 
 use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use bergulir_chain::Position;
@@ -14,21 +15,24 @@ use crate::find;
 use crate::survey::{Survey, survey};
 
 /// A log with its checkpoint.
-pub(super) struct Source {
+pub(super) struct Source<'s> {
     pub(super) folder: PathBuf,
     pub(super) survey: Survey,
     pub(super) note: Note,
     pub(super) checkpoint: Checkpoint,
+    /// Set once nothing more is to be written.
+    pub(super) stop: &'s AtomicBool,
 }
 
-impl Source {
+impl<'s> Source<'s> {
     /// The one log at a path.
     pub(super) fn open(
         path: &Path,
         ledger: Option<&LedgerId>,
         patience: Duration,
         progress: &mut dyn FnMut(u64, u64),
-    ) -> Result<Source, ExportError> {
+        stop: &'s AtomicBool,
+    ) -> Result<Source<'s>, ExportError> {
         let found = find::log_folders(path, ledger)?;
         let mut logs = found.logs.into_iter();
         let (Some(log), None) = (logs.next(), logs.next()) else {
@@ -42,7 +46,7 @@ impl Source {
             Note::parse(&bytes).map_err(bergulir_chain::checkpoint::CheckpointError::from)?;
         let checkpoint = Checkpoint::parse_unverified(note.text())?;
         let survey = survey(&log.path, 0, patience, progress)?;
-        Ok(Source { folder: log.path, survey, note, checkpoint })
+        Ok(Source { folder: log.path, survey, note, checkpoint, stop })
     }
 
     /// What a seal that the checkpoint covers is through, and where it is: the newest, or the one

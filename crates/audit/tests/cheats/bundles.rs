@@ -2,10 +2,11 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use bergulir_audit::{
-    Checked, ExportError, Finding, Kind, LedgerReport, NotChecked, Part, Reason, Trust, Unproven,
-    Verdict, export,
+    Checked, ExportError, Finding, Kind, LedgerReport, NotChecked, Part, Progress, Reason, Stage,
+    Trust, Unproven, Verdict, export, export_until,
 };
 use bergulir_chain::checkpoint::Checkpoint;
 use bergulir_chain::merkle::{HashSource, Levels, Prefixes, Subtree};
@@ -24,7 +25,7 @@ fn bundle(scene: &Scene, name: &str, part: Part, since: Option<&Note>) -> PathBu
     let out = scene.beside(name);
     let exported = export(scene.path(), None, part, since, &out, &mut |_| {}).unwrap();
     assert_eq!(exported.path, out);
-    assert_eq!(fs::read_dir(scene.path()).unwrap().count(), 3, "nothing is left over");
+    assert_eq!(scene.count_beside(), 1, "nothing is left over");
     out
 }
 
@@ -100,7 +101,7 @@ fn a_log_that_is_not_right_is_not_exported() {
     let out = scene.beside("all");
     for part in [Part::Log, Part::Tiles, Part::Range { through: None }] {
         assert!(export(scene.path(), None, part, None, &out, &mut |_| {}).is_err());
-        assert_eq!(fs::read_dir(scene.path()).unwrap().count(), 2, "nothing is left over");
+        assert_eq!(scene.count_beside(), 0, "nothing is left over");
     }
 }
 
@@ -161,12 +162,60 @@ fn a_proof_from_a_checkpoint_that_is_not_the_logs_is_not_exported() {
             let refused = export(scene.path(), None, part, Some(&since), &out, &mut |_| {});
             let message = refused.unwrap_err().to_string();
             assert!(message.contains(why), "{part:?}, {why}: {message}");
-            assert_eq!(fs::read_dir(scene.path()).unwrap().count(), 2, "nothing is left over");
+            assert_eq!(scene.count_beside(), 0, "nothing is left over");
         }
         let out = scene.beside("right");
         export(scene.path(), None, part, Some(&checkpoint(&drafts[..11])), &out, &mut |_| {})
             .unwrap();
         fs::remove_dir_all(out).unwrap();
+    }
+}
+
+#[test]
+fn nothing_is_written_into_what_is_exported() {
+    let scene = Scene::signed(&small().drafts);
+    for inside in ["out", "log/out", "../ledger/log/out"] {
+        let out = scene.within(inside);
+        let refused = export(scene.path(), None, Part::Log, None, &out, &mut |_| {});
+        assert!(matches!(refused, Err(ExportError::Inside { .. })), "{refused:?}");
+    }
+    // One ledger of a data directory is not the place for another's bundle either.
+    let data = scene.beside("data");
+    fs::create_dir_all(data.join("ledgers")).unwrap();
+    fs::write(data.join("LOCK"), "").unwrap();
+    let ledger = data.join("ledgers/tangerang");
+    fs::rename(scene.path(), &ledger).unwrap();
+    for path in [&data, &ledger, &ledger.join("log")] {
+        for inside in ["out", "ledgers/out", "ledgers/tangerang/out"] {
+            let out = data.join(inside);
+            let refused = export(path, None, Part::Log, None, &out, &mut |_| {});
+            assert!(matches!(refused, Err(ExportError::Inside { .. })), "{refused:?}");
+        }
+    }
+    export(&data, None, Part::Log, None, &scene.beside("out"), &mut |_| {}).unwrap();
+}
+
+#[test]
+fn a_stopped_export_leaves_nothing() {
+    let scene = Scene::signed(&small().drafts);
+    let out = scene.beside("out");
+    let cooperative = Part::Cooperative { cooperative: crate::commands::id("c2") };
+    for part in [Part::Log, Part::Tiles, Part::Range { through: None }, cooperative] {
+        let stop = AtomicBool::new(false);
+        let mut tell = |told: Progress<'_>| {
+            // Somebody stops it in its first pass over the records.
+            stop.store(told.stage != Stage::Survey, Ordering::Relaxed);
+        };
+        let last = Part::Tiles == part || Part::Log == part;
+        let stopped = export_until(scene.path(), None, part, None, &out, &mut tell, &stop);
+        assert_eq!(stopped.is_ok(), last, "{stopped:?}");
+        if last {
+            fs::remove_dir_all(&out).unwrap();
+            let stop = AtomicBool::new(true);
+            let stopped = export_until(scene.path(), None, part, None, &out, &mut |_| {}, &stop);
+            assert!(matches!(stopped, Err(ExportError::Stopped)), "{stopped:?}");
+        }
+        assert_eq!(scene.count_beside(), 0, "{part:?}");
     }
 }
 

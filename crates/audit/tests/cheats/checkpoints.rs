@@ -121,7 +121,7 @@ fn the_checkpoint_of_another_ledger() {
 fn a_checkpoint_that_is_none() {
     let drafts = unsealed();
     let scene = Scene::signed(&drafts);
-    std::fs::write(scene.beside("checkpoint"), "no note\n").unwrap();
+    std::fs::write(scene.within("checkpoint"), "no note\n").unwrap();
     assert_eq!(scene.found_by_anyone(), (drafts.len() as u64, "CHECKPOINT_DAMAGED"));
 }
 
@@ -158,7 +158,7 @@ fn too_few_witnesses_are_no_proof_either_way() {
 
     // An older one with a quorum lies beside it.
     let older = cosigned(cosigned(checkpoint(&drafts[..15]), 2), 3);
-    std::fs::write(scene.beside("checkpoint.witnessed"), older.to_string()).unwrap();
+    std::fs::write(scene.within("checkpoint.witnessed"), older.to_string()).unwrap();
     let report = scene.report(two_of_three());
     assert_eq!(report.finding, Finding::Valid);
     let from = Position::new(15);

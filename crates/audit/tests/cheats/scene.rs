@@ -20,12 +20,16 @@ use crate::ledger::{Draft, chained};
 /// A folder as a server keeps one for each ledger.
 pub(crate) struct Scene {
     folder: tempfile::TempDir,
+    path: PathBuf,
 }
 
 impl Scene {
     /// With these records, and no checkpoint.
     pub(crate) fn of(drafts: &[Draft]) -> Scene {
-        let scene = Scene { folder: tempfile::tempdir().unwrap() };
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("ledger");
+        fs::create_dir(&path).unwrap();
+        let scene = Scene { folder, path };
         scene.write(&Log::of(drafts, SMALL));
         scene
     }
@@ -38,17 +42,27 @@ impl Scene {
     }
 
     pub(crate) fn path(&self) -> &Path {
-        self.folder.path()
+        &self.path
     }
 
-    /// A path beside the ledger's.
+    /// A path in the ledger's folder.
+    pub(crate) fn within(&self, name: &str) -> PathBuf {
+        self.path.join(name)
+    }
+
+    /// A path beside the ledger's folder.
     pub(crate) fn beside(&self, name: &str) -> PathBuf {
-        self.path().join(name)
+        self.folder.path().join(name)
+    }
+
+    /// What lies beside the ledger's folder.
+    pub(crate) fn count_beside(&self) -> usize {
+        fs::read_dir(self.folder.path()).unwrap().count() - 1
     }
 
     /// Puts another log in place.
     pub(crate) fn write(&self, log: &Log) {
-        let folder = self.beside("log");
+        let folder = self.within("log");
         if folder.exists() {
             fs::remove_dir_all(&folder).unwrap();
         }
@@ -62,7 +76,7 @@ impl Scene {
 
     /// Puts a checkpoint in place.
     pub(crate) fn sign(&self, note: &Note) {
-        fs::write(self.beside("checkpoint"), note.to_string()).unwrap();
+        fs::write(self.within("checkpoint"), note.to_string()).unwrap();
     }
 
     pub(crate) fn report(&self, trust: Trust) -> LedgerReport {

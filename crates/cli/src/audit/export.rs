@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use bergulir_audit::{
-    BundleWriter, ExportError, Exported, Kind, Part, Stage, TilesWriter, export as export_from,
+    BundleWriter, ExportError, Exported, Kind, Part, Stage, TilesWriter, export_until,
 };
 use bergulir_chain::note::Note;
 use bergulir_domain::{CooperativeId, LedgerId};
@@ -11,6 +11,7 @@ use bergulir_proto::pb;
 use clap::Args;
 use serde_json::json;
 
+use super::stop::Stop;
 use super::{files, stage, verify};
 use crate::client::{Client, ClientArgs};
 use crate::failure::Failure;
@@ -66,13 +67,14 @@ impl ExportArgs {
 
 pub(super) fn run(args: &ExportArgs, json: bool) -> Result<(), Failure> {
     let since = args.since.as_deref().map(files::checkpoint).transpose()?;
+    let stop = Stop::watch()?;
     let mut bar = Bar::patient();
     let exported = match &args.data {
         Some(data) => {
             let ledger = args.client.ledger_id()?;
-            from_disk(data, ledger.as_ref(), args, since.as_ref(), &mut bar)
+            from_disk(data, ledger.as_ref(), args, since.as_ref(), &mut bar, &stop)
         }
-        None => from_server(args, since.as_ref(), json, &mut bar),
+        None => from_server(args, since.as_ref(), json, &mut bar, &stop),
     };
     bar.done();
     show(&exported?, json)
@@ -84,10 +86,12 @@ fn from_disk(
     args: &ExportArgs,
     since: Option<&Note>,
     bar: &mut Bar,
+    stop: &Stop,
 ) -> Result<Exported, Failure> {
     let mut tell =
         |told: bergulir_audit::Progress<'_>| bar.tell(stage(told.stage), told.done, told.total);
-    export_from(data, ledger, args.part(), since, &args.out, &mut tell).map_err(failure)
+    let part = args.part();
+    export_until(data, ledger, part, since, &args.out, &mut tell, stop.flag()).map_err(failure)
 }
 
 /// Reads the log from a server. What needs it twice is made from a copy of it.
@@ -96,13 +100,14 @@ fn from_server(
     since: Option<&Note>,
     json: bool,
     bar: &mut Bar,
+    stop: &Stop,
 ) -> Result<Exported, Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .map_err(|error| Failure::CouldNotTell(format!("no threads could be started: {error}")))?;
     let part = args.part();
-    runtime.block_on(async {
+    let exported = async {
         let client = Client::connect(&args.client, json).await?;
         let note = checkpoint(&client).await?;
         match part {
@@ -123,8 +128,15 @@ fn from_server(
                     })?;
                 let copy = copies.path().join("log");
                 whole(&client, &note, None, &copy, bar).await?;
-                from_disk(&copy, None, args, since, bar)
+                from_disk(&copy, None, args, since, bar, stop)
             }
+        }
+    };
+    runtime.block_on(async {
+        tokio::select! {
+            exported = exported => exported,
+            // What was begun goes with the future.
+            () = stop.told() => Err(failure(ExportError::Stopped)),
         }
     })
 }
@@ -183,9 +195,11 @@ fn failure(error: ExportError) -> Failure {
     match error {
         ExportError::Source(_)
         | ExportError::NoCheckpoint { .. }
+        | ExportError::Stopped
         | ExportError::Frame { .. }
         | ExportError::Io { .. } => Failure::could_not(error),
         ExportError::Exists { .. }
+        | ExportError::Inside { .. }
         | ExportError::Unnamed { .. }
         | ExportError::WhichLedger { .. }
         | ExportError::Checkpoint(_)
