@@ -7,6 +7,7 @@ mod cooperative;
 mod extension;
 mod folder;
 mod log;
+mod pass;
 mod picked;
 mod proven;
 mod range;

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::path::Path;
 
-use bergulir_chain::merkle::{Prefixes, Tree};
+use bergulir_chain::record;
 use bergulir_domain::state::AccountIndex;
 use bergulir_domain::{CooperativeId, Event, State, Touched};
 use bergulir_proto::balance_proof::BalanceProof;
@@ -13,7 +13,8 @@ use bergulir_proto::replay::Replica;
 
 use super::extension::Extension;
 use super::folder::NewFolder;
-use super::log::{agree, finish};
+use super::log::finish;
+use super::pass::pass;
 use super::proven::Proven;
 use super::source::Source;
 use super::walk::walk;
@@ -42,21 +43,9 @@ pub(super) fn write(
         leaves: 0,
     };
     view.collect(source, progress)?;
-    let size = source.checkpoint.size.get();
     let wanted: Vec<u64> = view.positions.iter().copied().collect();
-    let mut proven = Proven::plan(size, &wanted)?;
-    let mut tree = Tree::new(Prefixes::RFC_6962);
-    walk(source, size, &mut |position, bytes| {
-        proven.record(position, bytes);
-        tree.push_hash_with(bergulir_chain::record::hash(bytes), |subtree, hash| {
-            extension.see(subtree, hash);
-            proven.see(subtree, hash);
-        });
-        extension.grown(bytes, &tree)?;
-        progress(Stage::Export, position + 1);
-        Ok(())
-    })?;
-    agree(&tree, &source.checkpoint)?;
+    let mut proven = Proven::plan(source.checkpoint.size.get(), &wanted)?;
+    pass(source, &mut proven, &mut extension, progress, &mut |_, bytes| Ok(record::hash(bytes)))?;
     let place = wanted.binary_search(&sealed_at.get()).unwrap_or_default();
     let seal = proven.proof(source, place)?;
     folder.folder(BALANCES)?;

@@ -4,7 +4,6 @@ use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use bergulir_chain::merkle::{Prefixes, Tree};
 use bergulir_chain::{Hash, Position, record};
 use bergulir_domain::command::BankReference;
 use bergulir_domain::decide::{LookupFailed, Lookups};
@@ -13,7 +12,8 @@ use bergulir_proto::replay::Replica;
 
 use super::extension::Extension;
 use super::folder::NewFolder;
-use super::log::{agree, finish};
+use super::log::finish;
+use super::pass::pass;
 use super::proven::Proven;
 use super::segments::Segments;
 use super::source::Source;
@@ -112,21 +112,10 @@ fn copy(
     mut extension: Extension,
     progress: &mut dyn FnMut(Stage, u64),
 ) -> Result<(), ExportError> {
-    let size = source.checkpoint.size.get();
-    let mut tree = Tree::new(Prefixes::RFC_6962);
-    let mut proven = Proven::plan(size, wanted)?;
-    walk(source, size, &mut |position, bytes| {
-        let hash = if position >= from.get() { segments.push(bytes)? } else { record::hash(bytes) };
-        proven.record(position, bytes);
-        tree.push_hash_with(hash, |subtree, hash| {
-            extension.see(subtree, hash);
-            proven.see(subtree, hash);
-        });
-        extension.grown(bytes, &tree)?;
-        progress(Stage::Export, position + 1);
-        Ok(())
+    let mut proven = Proven::plan(source.checkpoint.size.get(), wanted)?;
+    pass(source, &mut proven, &mut extension, progress, &mut |position, bytes| {
+        if position < from.get() { Ok(record::hash(bytes)) } else { segments.push(bytes) }
     })?;
-    agree(&tree, &source.checkpoint)?;
     segments.finish()?;
     proven.write(source, folder)?;
     extension.write(folder, &source.note)
