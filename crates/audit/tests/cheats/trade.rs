@@ -2,23 +2,12 @@
 
 use bergulir_audit::Trust;
 use bergulir_chain::merkle;
-use bergulir_domain::Event;
-use bergulir_domain::command::Command;
 use bergulir_proto::balances::BALANCE_TREE;
 
-use crate::commands::{approve_loan, disburse, open_account, propose_loan, rp, suspend};
+use crate::commands::{approve_loan, disburse, event, open_account, propose_loan, rp, suspend};
 use crate::ledger::Ledger;
-use crate::programme::{LOAN, cooperative, loan, opened, small};
+use crate::programme::{LOAN, cooperative, lent, opened, small};
 use crate::scene::Scene;
-
-/// One cooperative with an approved loan.
-fn lent() -> Ledger {
-    let mut ledger = opened(1_000_000_000);
-    cooperative(&mut ledger, 1);
-    ledger.submit("maker", &open_account("pilot", 1));
-    loan(&mut ledger, "l1", 1);
-    ledger
-}
 
 /// What is found once an insider with the key has signed it all.
 #[track_caller]
@@ -26,17 +15,10 @@ fn found(ledger: &Ledger) -> (u64, &'static str, String) {
     Scene::signed(&ledger.drafts).found(Trust::default())
 }
 
-fn disbursed(command: Command) -> Event {
-    match command {
-        Command::Disburse(c) => Event::Disbursed(c),
-        other => panic!("not needed: {other:?}"),
-    }
-}
-
 #[test]
 fn more_disbursed_than_was_approved() {
     let mut ledger = lent();
-    let at = ledger.forge("maker", &disbursed(disburse("l1", rp(LOAN + 1), "d1")));
+    let at = ledger.forge("maker", &event(disburse("l1", rp(LOAN + 1), "d1")));
     let (position, code, message) = found(&ledger);
     assert_eq!((position, code), (at, "RULE_BROKEN"));
     assert!(message.contains("LOAN_LIMIT_EXCEEDED"), "{message}");
@@ -57,7 +39,7 @@ fn the_same_maker_and_checker() {
 fn money_to_an_account_that_is_not_open() {
     let mut ledger = lent();
     ledger.submit("maker", &suspend(1));
-    let at = ledger.forge("maker", &disbursed(disburse("l1", rp(LOAN), "d1")));
+    let at = ledger.forge("maker", &event(disburse("l1", rp(LOAN), "d1")));
     let (position, code, message) = found(&ledger);
     assert_eq!((position, code), (at, "RULE_BROKEN"));
     assert!(message.contains("ACCOUNT_NOT_OPEN"), "{message}");

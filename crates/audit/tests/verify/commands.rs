@@ -9,11 +9,12 @@ use bergulir_domain::command::{
     self as c, AllocationSource, BankAccount, BankReference, Command, Evidence,
 };
 use bergulir_domain::cooperative::{CooperativeKind, Office, ReadinessItem};
+use bergulir_domain::event::Repaid;
 use bergulir_domain::ledger::Origin;
 use bergulir_domain::money::{Currency, Rate};
 use bergulir_domain::terms::{InterestMethod, LoanTerms, Purpose, Terms};
 use bergulir_domain::text::Text;
-use bergulir_domain::{Amount, Date, Money, Position, UtcOffset};
+use bergulir_domain::{Amount, Date, Event, Money, Position, UtcOffset};
 
 pub(crate) fn id<T: FromStr<Err: Debug>>(text: &str) -> T {
     text.parse().unwrap()
@@ -239,4 +240,16 @@ pub(crate) fn approve_withdrawal(proposal: Position, reference: &str) -> Command
         bank_reference: bank(reference),
         value_date: day(0),
     })
+}
+
+/// The event that a command becomes, whatever the rules say: for those that a forger wants.
+pub(crate) fn event(command: Command) -> Event {
+    match command {
+        Command::Disburse(c) => Event::Disbursed(c),
+        Command::Repay(command) => Event::Repaid(Repaid { command, relend_income: false }),
+        Command::OpenAccount(c) => Event::AccountOpened(c),
+        Command::RegisterCooperative(c) => Event::CooperativeRegistered(c),
+        Command::ConfirmReadiness(c) => Event::ReadinessConfirmed(c),
+        other => panic!("not needed: {other:?}"),
+    }
 }

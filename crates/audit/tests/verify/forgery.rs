@@ -4,16 +4,16 @@ use bergulir_audit::Finding;
 use bergulir_chain::Authentication;
 use bergulir_domain::Event;
 use bergulir_domain::command::{self as c, Command};
-use bergulir_domain::event::{LoanApproved, Repaid};
+use bergulir_domain::event::LoanApproved;
 use bergulir_domain::terms::Purpose;
 
 use crate::commands::{
-    approve_loan, bank, confirm, day, disburse, id, open_account, open_fund, propose_loan,
+    approve_loan, bank, confirm, day, disburse, event, id, open_account, open_fund, propose_loan,
     register, repay, rp,
 };
 use crate::files::{Log, SMALL, write};
 use crate::ledger::Ledger;
-use crate::programme::{LOAN, cooperative, loan, opened, small};
+use crate::programme::{LOAN, lent, small};
 use crate::{invalid, report};
 
 /// What the verifier says about a ledger.
@@ -27,26 +27,6 @@ fn found(ledger: &Ledger) -> (u64, &'static str, String) {
         unreachable!("it is invalid");
     };
     (position, code, reason.to_string())
-}
-
-/// One cooperative with an approved loan.
-fn lent() -> Ledger {
-    let mut ledger = opened(1_000_000_000);
-    cooperative(&mut ledger, 1);
-    ledger.submit("maker", &open_account("pilot", 1));
-    loan(&mut ledger, "l1", 1);
-    ledger
-}
-
-fn event(command: Command) -> Event {
-    match command {
-        Command::Disburse(c) => Event::Disbursed(c),
-        Command::Repay(command) => Event::Repaid(Repaid { command, relend_income: false }),
-        Command::OpenAccount(c) => Event::AccountOpened(c),
-        Command::RegisterCooperative(c) => Event::CooperativeRegistered(c),
-        Command::ConfirmReadiness(c) => Event::ReadinessConfirmed(c),
-        other => panic!("not needed: {other:?}"),
-    }
 }
 
 #[test]

@@ -40,6 +40,15 @@ pub(crate) fn opened(rupiah: i64) -> Ledger {
     ledger
 }
 
+/// One cooperative with an approved loan.
+pub(crate) fn lent() -> Ledger {
+    let mut ledger = opened(1_000_000_000);
+    cooperative(&mut ledger, 1);
+    ledger.submit("maker", &open_account("pilot", 1));
+    loan(&mut ledger, "l1", 1);
+    ledger
+}
+
 /// A small ledger in which every kind of money event happened: 41 records, two of them seals.
 pub(crate) fn small() -> Ledger {
     let mut ledger = opened(1_000_000_000);
