@@ -416,11 +416,11 @@ fn power_cuts_lose_nothing_that_was_acknowledged() {
     }
 }
 
-/// To look at one seed that failed: put it here and run with `--ignored`.
+/// To look at one seed that failed, name it in `BERGULIR_SEED`.
 #[test]
-#[ignore = "for one seed, by hand"]
 fn replay_one_seed() {
-    survives(1);
+    let seed = std::env::var("BERGULIR_SEED").map(|seed| seed.parse().unwrap());
+    survives(seed.unwrap_or(1));
 }
 
 proptest! {
