@@ -129,6 +129,19 @@ fn the_records_since_a_seal() {
 }
 
 #[test]
+fn a_range_begins_where_it_says() {
+    let scene = Scene::signed(&small().drafts);
+    let path = bundle(&scene, "since", Part::Range { through: Some(Position::new(18)) }, None);
+    let text = fs::read_to_string(path.join("bundle")).unwrap();
+    for from in ["18", "20"] {
+        fs::write(path.join("bundle"), text.replace("from 19", &format!("from {from}"))).unwrap();
+        let (_, code, message) = found(&report(&path, Trust::default()));
+        assert_eq!(code, "BUNDLE_DAMAGED");
+        assert!(message.contains("it is the state of 19 records"), "{message}");
+    }
+}
+
+#[test]
 fn the_newest_seal_is_where_a_range_begins_unless_it_is_said() {
     let drafts = small().drafts;
     let scene = Scene::signed(&drafts);
@@ -298,6 +311,9 @@ fn a_bundle_shows_that_the_log_goes_on_from_last_months_checkpoint() {
     let later = checkpoint(&drafts[..25]);
     let report = valid(&path, trusting(Some(later)));
     assert!(report.checked.contains(&Checked::Extension { from: LogSize::new(25) }));
+    // Nor does one of just what comes before the range: the state has its root.
+    let report = valid(&path, trusting(Some(checkpoint(&drafts[..19]))));
+    assert!(report.checked.contains(&Checked::Extension { from: LogSize::new(19) }));
     // From elsewhere there is none.
     let report = crate::scene::report(&path, trusting(Some(checkpoint(&drafts[..12]))));
     let old_size = LogSize::new(12);
@@ -372,6 +388,7 @@ fn a_bundle_that_is_not_whole_or_says_something_else_is_found() {
     assert_eq!(rewrite("bundle", "go.id/tangerang", "go.id/other"), "BUNDLE_DAMAGED");
     assert_eq!(rewrite("bundle", "kind log", "kind all"), "BUNDLE_DAMAGED");
     assert_eq!(rewrite("checkpoint", "tangerang\n", "other\n"), "BUNDLE_DAMAGED");
+    assert_eq!(rewrite("bundle", "bergulir-bundle 1", "a bundle"), "BUNDLE_DAMAGED");
     fs::remove_file(path.join("checkpoint")).unwrap();
     assert_eq!(found(&report(&path, Trust::default())).1, "BUNDLE_DAMAGED");
     fs::write(path.join("checkpoint"), checkpoint(&drafts[..30]).to_string()).unwrap();

@@ -1,6 +1,6 @@
 //! History made anew, with the signing key and without it; checkpoints and cosignatures of others.
 
-use bergulir_audit::{Checked, Finding, NotChecked, Trust, Unproven, Verdict};
+use bergulir_audit::{Checked, Finding, LedgerReport, NotChecked, Trust, Unproven, Verdict};
 use bergulir_chain::checkpoint::Checkpoint;
 use bergulir_chain::note::{KeyName, Note, SignerKey};
 use bergulir_chain::policy::Policy;
@@ -174,6 +174,50 @@ fn the_checkpoint_taken_away() {
     assert!(report.not_checked.contains(&NotChecked::NoCheckpoint));
     let report = scene.report(trusting());
     assert_eq!(report.finding, Finding::Unproven(Unproven::NoCheckpoint));
+    // That of the auditor's own does not take its place.
+    let since = Some(checkpoint(&drafts));
+    let report = scene.report(Trust { since, ..Trust::default() });
+    assert_eq!((report.finding, report.checkpoint), (Finding::Valid, None));
+    // The keys can still be those of another log.
+    let (position, code, message) = scene.found(trusting_other());
+    assert_eq!((position, code), (0, "KEY_NOT_TRUSTED"));
+    assert!(message.contains(&key("tangerang").verifier().to_string()), "{message}");
+}
+
+#[cfg(unix)]
+#[test]
+fn a_checkpoint_that_cannot_be_read_is_not_taken_for_none() {
+    let scene = Scene::of(&unsealed());
+    let path = scene.within("checkpoint");
+    std::os::unix::fs::symlink(&path, &path).unwrap();
+    let report = scene.report(Trust::default());
+    assert!(matches!(report.finding, Finding::Unreadable { .. }), "{:?}", report.finding);
+}
+
+#[test]
+fn what_no_checkpoint_and_no_witness_vouches_for_is_said() {
+    let drafts = unsealed();
+    let scene = Scene::of(&drafts);
+    let newest = cosigned(cosigned(checkpoint(&drafts), 1), 2);
+    let beyond = NotChecked::BeyondCheckpoint { from: Position::new(15) };
+    let unwitnessed = |report: &LedgerReport| {
+        report.not_checked.iter().any(|not| matches!(not, NotChecked::Unwitnessed { .. }))
+    };
+    scene.sign(&newest);
+    let report = scene.report(two_of_three());
+    assert!(!unwitnessed(&report) && !report.not_checked.contains(&NotChecked::Witnesses));
+    let size = LogSize::new(drafts.len() as u64);
+    assert_eq!((report.checkpoint, report.tree_size), (Some(size), size));
+    let is_beyond = |not: &NotChecked| matches!(not, NotChecked::BeyondCheckpoint { .. });
+    assert!(!report.not_checked.iter().any(is_beyond));
+    scene.sign(&checkpoint(&drafts[..15]));
+    let report = scene.report(Trust::default());
+    assert!(report.not_checked.contains(&beyond), "{:?}", report.not_checked);
+    // Who asks for no witnesses is not told that some cosigned.
+    scene.sign(&newest);
+    let policy = Some(Policy::parse(b"quorum none\n").unwrap());
+    let report = scene.report(Trust { policy, ..Trust::default() });
+    assert!(report.not_checked.contains(&NotChecked::Witnesses));
 }
 
 /// Trusts the other key.
@@ -276,6 +320,16 @@ fn a_checkpoint_of_the_auditors_own_that_is_not_the_logs_tells_nothing() {
         assert_eq!(report.finding.verdict(), Verdict::CannotTell, "{:?}", report.finding);
         assert!(report.not_checked.contains(&NotChecked::Extension));
     }
+    // A note that is no checkpoint.
+    let text = "no checkpoint\n".to_owned();
+    let note = Note::new(text.clone(), key("tangerang").sign(&text)).unwrap();
+    let report = scene.report(Trust { since: Some(note), ..trusting() });
+    assert!(matches!(report.finding, Finding::Unproven(Unproven::SinceDamaged { .. })));
+    // A cosignature on it that is none takes nothing from those on the log's.
+    scene.sign(&cosigned(cosigned(checkpoint(&drafts), 1), 3));
+    let mut since = checkpoint(&drafts[..10]);
+    since.add(cosigned(checkpoint(&drafts[..9]), 2).signatures()[1].clone()).unwrap();
+    scene.assert_valid(Trust { since: Some(since), ..two_of_three() });
     // Well signed, and of more records than there are.
     let since = Some(checkpoint(&longer));
     let (_, code, _) = scene.found(Trust { since, ..trusting() });
@@ -321,4 +375,19 @@ fn checkpoints_and_witnesses_stand_where_only_the_chain_is_verified() {
     let scene = Scene::of(&ledger.drafts);
     scene.sign(&statement(&ledger.drafts).sign(&other_key()).unwrap());
     assert_eq!(chain_report(scene.path(), trusting_other()).finding, Finding::Valid);
+}
+
+#[test]
+fn a_log_is_opened_once_also_where_only_the_chain_is_verified() {
+    let mut ledger = small();
+    let forger = other_key();
+    let Command::OpenLedger(mut again) = open_ledger("tangerang") else {
+        unreachable!("it opens a ledger");
+    };
+    again.verifier_key = Some(crate::commands::text(&forger.verifier().to_string()));
+    ledger.forge("maker", &Event::LedgerOpened(again.into()));
+    let scene = Scene::of(&ledger.drafts);
+    scene.sign(&statement(&ledger.drafts).sign(&forger).unwrap());
+    let (_, code, _) = found(&chain_report(scene.path(), Trust::default()));
+    assert_eq!(code, "CHECKPOINT_NOT_SIGNED");
 }

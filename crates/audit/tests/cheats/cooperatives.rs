@@ -15,18 +15,18 @@ use bergulir_proto::balances::{BalanceKey, Leaf};
 use bergulir_proto::decode_event;
 
 use crate::commands::{id, key, repay};
-use crate::ledger::{Draft, Ledger};
+use crate::ledger::{Draft, Ledger, chained};
 use crate::programme::small;
 use crate::scene::{Scene, checkpoint, found, other_key, report, rotate};
 
 /// The view of the cooperative `c2`, which has an account for loans and one for grants.
-struct View {
+pub(crate) struct View {
     scene: Scene,
-    path: PathBuf,
+    pub(crate) path: PathBuf,
 }
 
 impl View {
-    fn of(drafts: &[Draft], since: Option<&Note>) -> View {
+    pub(crate) fn of(drafts: &[Draft], since: Option<&Note>) -> View {
         let scene = Scene::signed(drafts);
         let path = scene.beside("c2");
         let part = Part::Cooperative { cooperative: id("c2") };
@@ -39,7 +39,7 @@ impl View {
     }
 
     #[track_caller]
-    fn found(&self) -> (u64, &'static str, String) {
+    pub(crate) fn found(&self) -> (u64, &'static str, String) {
         found(&self.report(Trust::default()))
     }
 
@@ -87,6 +87,8 @@ fn a_cooperative_takes_its_own_records_along_and_nobody_elses() {
     assert!(report.checked.contains(&Checked::Statements { records: 15 }));
     assert!(report.not_checked.contains(&NotChecked::AfterSeal { through }));
     assert!(report.not_checked.contains(&NotChecked::Decisions));
+    // The records do not give the root: there are too few of them.
+    assert!(!report.checked.iter().any(|checked| matches!(checked, Checked::Root { .. })));
     // Nothing of the other cooperative's is in it.
     for found in fs::read_dir(view.path.join("records")).unwrap() {
         let text = fs::read(found.unwrap().path()).unwrap();
@@ -384,4 +386,93 @@ fn records_after_the_seal_are_shown_and_said_not_to_be_covered() {
         Some(Ok(Event::Repaid(_)))
     ));
     drop(view.scene);
+}
+
+#[test]
+fn a_view_is_held_against_what_the_auditor_brings() {
+    let drafts = small().drafts;
+    let view = View::of(&drafts[..drafts.len() - 1], None);
+    let keys = vec![other_key().verifier().clone()];
+    let (position, code, message) = found(&view.report(Trust { keys, ..Trust::default() }));
+    assert_eq!((position, code), (0, "KEY_NOT_TRUSTED"));
+    assert!(message.contains(&key("tangerang").verifier().to_string()), "{message}");
+    // Rolled back since the last visit.
+    let since = Some(checkpoint(&drafts));
+    let (position, code, _) = found(&view.report(Trust { since, ..trusting() }));
+    assert_eq!((position, code), (drafts.len() as u64 - 1, "RECORDS_MISSING"));
+}
+
+#[test]
+fn an_account_is_counted_once() {
+    let view = View::of(&small().drafts, None);
+    let file = |number: usize, end: &str| view.path.join(format!("balances/{number:04}.{end}"));
+    for end in ["balance-proof", "statement"] {
+        fs::copy(file(1, end), file(2, end)).unwrap();
+    }
+    let (_, code, message) = view.found();
+    assert_eq!(code, "BUNDLE_DAMAGED");
+    assert!(message.contains("0002.balance-proof"), "{message}");
+}
+
+#[test]
+fn a_statement_is_in_the_order_of_the_log() {
+    let view = View::of(&small().drafts, None);
+    let lines = fs::read_to_string(view.path.join(STATEMENT)).unwrap();
+    let positions: Vec<&str> = lines.lines().collect();
+    let (first, second) = (positions[0], positions[1]);
+    let twice = format!("{first}\n{lines}");
+    let swapped = lines.replacen(&format!("{first}\n{second}"), &format!("{second}\n{first}"), 1);
+    let beyond = format!("{lines}{}\n", view.proof().seal.position);
+    for lines in [twice, swapped, beyond] {
+        view.edit(STATEMENT, |_| lines);
+        let (_, code, message) = view.found();
+        assert_eq!(code, "BUNDLE_DAMAGED");
+        assert!(message.contains("do not ascend"), "{message}");
+    }
+}
+
+#[test]
+fn proofs_of_an_older_view_do_not_pass_for_those_of_a_newer_one() {
+    let mut ledger = small();
+    let older = View::of(&ledger.drafts, None);
+    ledger.submit("maker", &repay("l2", [2, 0, 0], "r4"));
+    let newer = View::of(&ledger.drafts, None);
+    let record = format!("records/{:020}.tlog-proof", opens(&ledger.drafts, "pilot"));
+    for file in [PROOF, &record] {
+        let own = fs::read(newer.path.join(file)).unwrap();
+        fs::copy(older.path.join(file), newer.path.join(file)).unwrap();
+        let (_, code, message) = newer.found();
+        assert_eq!(code, "BUNDLE_DAMAGED");
+        assert!(message.contains("another checkpoint"), "{message}");
+        fs::write(newer.path.join(file), own).unwrap();
+    }
+    // Under the same checkpoint, a seal of when less was owed.
+    let mut proof = newer.proof();
+    ledger.append_seal(ledger.seal());
+    let newest = View::of(&ledger.drafts, None);
+    let (records, note) = (chained(&ledger.drafts), newest.proof().seal.checkpoint);
+    proof.seal = crate::scene::proof(&records, proof.seal.position.get(), &note);
+    fs::write(newest.path.join(PROOF), proof.to_string()).unwrap();
+    let (_, code, message) = newest.found();
+    assert_eq!(code, "BUNDLE_DAMAGED");
+    assert!(message.contains("another seal"), "{message}");
+}
+
+#[test]
+fn a_record_is_named_after_its_position() {
+    let drafts = small().drafts;
+    let view = View::of(&drafts, None);
+    let (opened, granted) = (opens(&drafts, "hibah"), opens(&drafts, "hibah") + 1);
+    let file = |name: String| view.path.join("records").join(name);
+    let own = |position: u64| file(format!("{position:020}.tlog-proof"));
+    let whole = fs::read(own(opened)).unwrap();
+    fs::copy(own(granted), own(opened)).unwrap();
+    let (_, code, message) = view.found();
+    assert_eq!(code, "BUNDLE_DAMAGED");
+    assert!(message.contains(&format!("record at position {granted}")), "{message}");
+    fs::remove_file(own(opened)).unwrap();
+    fs::write(file(format!("{opened}.tlog-proof")), whole).unwrap();
+    let (_, code, message) = view.found();
+    assert_eq!(code, "BUNDLE_DAMAGED");
+    assert!(message.contains("not named after a position"), "{message}");
 }

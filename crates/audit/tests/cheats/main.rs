@@ -19,6 +19,8 @@ mod programme;
 mod bundles;
 mod checkpoints;
 mod cooperatives;
+mod exports;
+mod insider;
 mod records;
 mod scene;
 mod trade;

@@ -1,13 +1,14 @@
 //! Records changed, taken out, put in or moved.
 
 use bergulir_audit::Trust;
-use bergulir_chain::Record;
+use bergulir_chain::segment::{self, HEADER_BYTES};
+use bergulir_chain::{Hash, Record, SegmentHeader};
 use bergulir_domain::Event;
 use bergulir_domain::command::Command;
 use bergulir_domain::event::Repaid;
 
 use crate::commands::repay;
-use crate::files::{Layout, Log, SMALL};
+use crate::files::{Layout, Log, SMALL, write};
 use crate::ledger::Draft;
 use crate::programme::small;
 use crate::scene::Scene;
@@ -132,4 +133,16 @@ fn a_request_id_used_twice() {
     let (position, code, message) = scene.found(Trust::default());
     assert_eq!((position, code), (REPAID as u64, "REQUEST_ID_USED"));
     assert!(message.contains("position 4 "), "{message}");
+}
+
+#[test]
+fn a_segment_that_names_another_record_before_it() {
+    let drafts = small().drafts;
+    let scene = Scene::signed(&drafts);
+    let mut files = Log::of(&drafts, SMALL).files();
+    let first = segment::parse_file_name(&files[1].name).unwrap();
+    let header = SegmentHeader { first, previous: Hash::from_bytes([0xee; 32]) };
+    files[1].bytes[..HEADER_BYTES].copy_from_slice(&header.encode());
+    write(&scene.within("log"), &files);
+    assert_eq!(scene.found_by_anyone(), (first.get(), "CHAIN_BROKEN"));
 }

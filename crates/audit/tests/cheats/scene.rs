@@ -7,10 +7,11 @@ use std::time::Duration;
 
 use bergulir_audit::{Depth, Finding, LedgerReport, Options, Trust, Verdict, verify};
 use bergulir_chain::checkpoint::Checkpoint;
-use bergulir_chain::merkle::{Prefixes, Tree};
+use bergulir_chain::merkle::{Levels, Prefixes, Tree};
 use bergulir_chain::note::{CosignerKey, KeyName, Note, PosixSeconds, SignerKey};
 use bergulir_chain::policy::Policy;
-use bergulir_chain::{LogSize, record};
+use bergulir_chain::proof::LogProof;
+use bergulir_chain::{LogSize, Position, record};
 use bergulir_domain::command::{Command, RotateKey};
 
 use crate::commands::{key, origin, text};
@@ -136,9 +137,14 @@ pub(crate) fn found(report: &LedgerReport) -> (u64, &'static str, String) {
 
 /// What a checkpoint of these records says.
 pub(crate) fn statement(drafts: &[Draft]) -> Checkpoint {
+    statement_of(&chained(drafts))
+}
+
+/// What a checkpoint of records of these bytes says.
+pub(crate) fn statement_of(records: &[Vec<u8>]) -> Checkpoint {
     let mut tree = Tree::new(Prefixes::RFC_6962);
-    for bytes in chained(drafts) {
-        tree.push_hash(record::hash(&bytes));
+    for bytes in records {
+        tree.push_hash(record::hash(bytes));
     }
     Checkpoint {
         origin: KeyName::new(&origin("tangerang")).unwrap(),
@@ -150,6 +156,20 @@ pub(crate) fn statement(drafts: &[Draft]) -> Checkpoint {
 /// A checkpoint of these records, signed by the log.
 pub(crate) fn checkpoint(drafts: &[Draft]) -> Note {
     statement(drafts).sign(&key("tangerang")).unwrap()
+}
+
+/// The proof that a record is among these, under a checkpoint of them.
+pub(crate) fn proof(records: &[Vec<u8>], position: u64, note: &Note) -> LogProof {
+    let mut levels = Levels::new(Prefixes::RFC_6962);
+    for bytes in records {
+        levels.push_hash(record::hash(bytes));
+    }
+    LogProof {
+        extra: Some(records[usize::try_from(position).unwrap()].clone()),
+        position: Position::new(position),
+        path: levels.inclusion(position).unwrap(),
+        checkpoint: note.clone(),
+    }
 }
 
 /// A key of that name that nobody named.

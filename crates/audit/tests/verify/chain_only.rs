@@ -1,6 +1,7 @@
 //! What is found, and what is not, where only the chain is verified.
 
 use bergulir_audit::{Checked, Finding, LedgerReport, NotChecked, Totals};
+use bergulir_chain::Record;
 use bergulir_domain::Event;
 use bergulir_domain::command::Command;
 
@@ -111,4 +112,24 @@ fn what_the_chain_tells_is_found() {
     let folder = tempfile::tempdir().unwrap();
     log.write(folder.path());
     assert_eq!(invalid(&chain_report(folder.path())), (20, "RECORD_MISPLACED"));
+}
+
+#[test]
+fn a_frame_that_ends_inside_a_batch_is_found_by_the_chain() {
+    let drafts = small().drafts;
+    let mut log = Log::of(&drafts, SMALL);
+    let batch = drafts.iter().position(|draft| draft.following == 3).unwrap() as u64;
+    let has_it = |frame: &Vec<Vec<u8>>| {
+        frame.iter().any(|bytes| Record::parse(bytes).unwrap().position.get() == batch)
+    };
+    let frames = log.segments.iter_mut().find(|frames| frames.iter().any(has_it)).unwrap();
+    let place = frames.iter().position(has_it).unwrap();
+    let rest = frames[place].pop().unwrap();
+    let at = Record::parse(&rest).unwrap().position.get();
+    frames.insert(place + 1, vec![rest]);
+    let folder = tempfile::tempdir().unwrap();
+    log.write(folder.path());
+    for report in [chain_report(folder.path()), report(folder.path())] {
+        assert_eq!(invalid(&report), (at, "BATCH_BROKEN"));
+    }
 }

@@ -148,3 +148,27 @@ fn a_log_that_cannot_be_reached_is_not_passed_over() {
     assert_eq!((found.ledgers.len(), found.passed_over), (2, Vec::new()));
     assert!(matches!(found.ledgers[1].finding, Finding::Unreadable { .. }));
 }
+
+#[test]
+fn a_segment_that_cannot_be_read_is_not_the_end_of_the_log() {
+    let folder = tempfile::tempdir().unwrap();
+    let files = Log::of(&small().drafts, SMALL).files();
+    write(folder.path(), &files[..1]);
+    fs::create_dir(folder.path().join(&files[1].name)).unwrap();
+    let finding = report(folder.path()).finding;
+    assert!(matches!(finding, Finding::Unreadable { .. }), "{finding:?}");
+}
+
+#[test]
+fn what_is_not_part_of_a_log_is_named_and_what_recovery_leaves_is_not() {
+    let folder = tempfile::tempdir().unwrap();
+    Log::of(&small().drafts, SMALL).write(folder.path());
+    let left_over = ["cut-00000000000000000003.bin", "00000000000000000099.seg.new"];
+    let others = ["cut-corner.txt", "letter.txt", "tail.bin"];
+    for name in left_over.iter().chain(&others) {
+        fs::write(folder.path().join(name), "by the way").unwrap();
+    }
+    let report = report(folder.path());
+    assert_eq!(report.finding, Finding::Valid);
+    assert_eq!(report.not_read, others);
+}
