@@ -125,3 +125,20 @@ impl Ledger {
         Ok(LogProof { extra: record, position: sealed_at, path, checkpoint: signed.note.clone() })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use bergulir_proto::replay::Replica;
+
+    #[test]
+    fn an_older_seal_does_not_take_the_place_of_a_newer_one() {
+        let newest = NewestSeal::default();
+        let tree = Arc::new(BalanceTree::of(&Replica::default()));
+        for (position, expected) in [(7, 7), (3, 7), (9, 9)] {
+            let sealed_at = Position::new(position);
+            newest.put(SealedBalances { tree: Arc::clone(&tree), sealed_at });
+            assert_eq!(newest.get().unwrap().sealed_at, Position::new(expected));
+        }
+    }
+}

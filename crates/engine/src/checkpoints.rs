@@ -113,3 +113,28 @@ pub(crate) fn log_keys(state: &State) -> Vec<LogKey> {
 pub(crate) fn log_name(state: &State) -> Option<KeyName> {
     KeyName::new(state.opened()?.origin.as_str()).ok()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use bergulir_chain::note::SignerKey;
+    use bergulir_chain::{Hash, LogSize};
+
+    fn signed(size: u64) -> SignedCheckpoint {
+        let origin = KeyName::new("example.org/a").unwrap();
+        let key = SignerKey::from_seed(origin.clone(), &[1; 32]).unwrap();
+        let checkpoint = Checkpoint { origin, size: LogSize::new(size), root: Hash::ZERO };
+        let note = checkpoint.sign(&key).unwrap();
+        SignedCheckpoint { checkpoint, note }
+    }
+
+    #[test]
+    fn a_cosignature_that_comes_late_does_not_set_the_newest_back() {
+        let folder = tempfile::tempdir().unwrap();
+        let checkpoints = Checkpoints::new(folder.path(), None, None);
+        let older = checkpoints.put(signed(1)).unwrap();
+        let newer = checkpoints.put(signed(2)).unwrap();
+        checkpoints.cosigned(&older);
+        assert_eq!(checkpoints.newest(), Some(newer));
+    }
+}

@@ -1,15 +1,19 @@
 //! A log that fails: nothing is acknowledged falsely, and the ledger says what it is.
 
+use crate::checkpoints::SignedCheckpoint;
 use crate::clock::{Clock, SystemClock};
 use crate::health::{Health, Status};
 use crate::keyring::Keyring;
 use crate::ledger::{Ledger, LedgerOptions, Shared};
 use crate::open;
+use crate::proofs::ProofRefusal;
 use crate::reads::ReadRefusal;
 use crate::scrub::Trusted;
 use crate::submission::{Answer, Caller, Refusal, Request, Terms, Work};
+use bergulir_chain::checkpoint::Checkpoint;
 use bergulir_chain::merkle::{Prefixes, Tree};
-use bergulir_chain::{Authentication, Hash, Position, Record};
+use bergulir_chain::note::{KeyName, SignerKey};
+use bergulir_chain::{Authentication, Hash, LogSize, Position, Record};
 use bergulir_domain::command::{AdoptRules, OpenLedger, RegisterCooperative};
 use bergulir_domain::cooperative::CooperativeKind;
 use bergulir_domain::ledger::{Origin, Region};
@@ -347,4 +351,38 @@ async fn damage_that_a_read_finds_makes_the_ledger_read_only() {
     let refused = refusal(submit(&ledger, register(6)).await);
     let Refusal::ReadOnly { why } = refused else { panic!("{refused}") };
     assert!(why.contains("CHAIN_BROKEN") && why.contains("position 2"), "{why}");
+}
+
+/// A checkpoint of so many records that are not those of the log.
+fn of_another_history(size: u64) -> SignedCheckpoint {
+    let origin = KeyName::new("ledger.example.go.id/pilot").unwrap();
+    let key = SignerKey::from_seed(origin.clone(), &[1; 32]).unwrap();
+    let root = Hash::from_bytes([0xee; 32]);
+    let checkpoint = Checkpoint { origin, size: LogSize::new(size), root };
+    let note = checkpoint.sign(&key).unwrap();
+    SignedCheckpoint { checkpoint, note }
+}
+
+#[tokio::test]
+async fn two_histories_are_never_signed() {
+    let folder = tempfile::tempdir().unwrap();
+    let (_, ledger) = start(folder.path());
+    assert!(matches!(submit(&ledger, register(1)).await, Answer::Items(_)));
+    // As if the memory had failed.
+    ledger.checkpoints.put(of_another_history(1)).unwrap();
+    let refused = ledger.checkpoint(Some(LogSize::new(2))).await;
+    assert!(matches!(refused, Err(ProofRefusal::ReadOnly { .. })), "{refused:?}");
+    assert!(matches!(*ledger.status().borrow(), Status::ReadOnly { .. }));
+    assert_eq!(ledger.checkpoint(None).await.unwrap().checkpoint.size.get(), 1);
+}
+
+#[tokio::test]
+async fn no_inclusion_is_proved_that_does_not_lead_to_the_checkpoint() {
+    let folder = tempfile::tempdir().unwrap();
+    let (_, ledger) = start(folder.path());
+    let (first, size) = (Position::new(0), LogSize::new(1));
+    ledger.inclusion_proof(first, size).unwrap();
+    ledger.checkpoints.put(of_another_history(1)).unwrap();
+    let refused = ledger.inclusion_proof(first, size);
+    assert!(matches!(refused, Err(ProofRefusal::Projections { .. })), "{refused:?}");
 }

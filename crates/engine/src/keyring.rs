@@ -321,5 +321,11 @@ mod tests {
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o644)).unwrap();
         let refused = Keyring::open(folder.path().to_owned()).unwrap_err().to_string();
         assert!(refused.contains("chmod 600"), "{refused}");
+        std::fs::remove_file(&path).unwrap();
+        // Other files are none of its business; a folder that cannot be read is.
+        std::fs::write(folder.path().join("README"), "not a key").unwrap();
+        Keyring::open(folder.path().to_owned()).unwrap();
+        let no_folder = Keyring::open(folder.path().join("README"));
+        assert!(matches!(no_folder, Err(KeyError::Folder { .. })), "{no_folder:?}");
     }
 }

@@ -228,4 +228,12 @@ mod tests {
             assert!(check_address(address).is_err(), "{address}");
         }
     }
+
+    #[test]
+    fn a_size_is_digits_on_a_line() {
+        assert_eq!([size(b"5\n"), size(b"5")], [Some(LogSize::new(5)); 2]);
+        for other in ["", "\n", "+5\n", "-5\n", "5 \n", "5\n\n", "99999999999999999999\n"] {
+            assert_eq!(size(other.as_bytes()), None, "{other:?}");
+        }
+    }
 }

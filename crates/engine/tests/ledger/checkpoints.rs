@@ -6,6 +6,7 @@ use bergulir_chain::checkpoint::Checkpoint;
 use bergulir_chain::note::Note;
 use bergulir_engine::{Node, NodeError, NodeOptions, ProofRefusal};
 use std::collections::BTreeSet;
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -85,9 +86,13 @@ async fn a_stop_signs_all_that_was_acknowledged_and_a_start_knows_it() {
     let file = anchor.path().join("ledger.example.go.id%2Fpilot.checkpoint");
     assert_eq!(std::fs::read(&file).unwrap(), std::fs::read(own(folder.path())).unwrap());
 
+    let inode = |path: &Path| std::fs::metadata(path).unwrap().ino();
+    let written = inode(&own(folder.path()));
     let desk = Desk::at(folder.path(), anchored(anchor.path()));
     assert_eq!(desk.ledger().checkpoint(None).await.unwrap().checkpoint.size, size);
     assert_eq!(desk.ledger().anchors()[0].path, file);
+    desk.stop().await;
+    assert_eq!(inode(&own(folder.path())), written, "what is signed is not signed again");
 }
 
 #[tokio::test]

@@ -125,6 +125,8 @@ async fn what_cannot_be_proved_is_refused_with_what_there_is() {
     assert!(matches!(refused, Err(ProofRefusal::NotReached { .. })), "{refused:?}");
     let refused = ledger.inclusion_proof(size.next_position(), size);
     assert!(matches!(refused, Err(ProofRefusal::NotInTree { .. })), "{refused:?}");
+    let refused = ledger.consistency_proof(size, larger);
+    assert!(matches!(refused, Err(ProofRefusal::NotReached { .. })), "{refused:?}");
     let refused = ledger.consistency_proof(size, LogSize::new(1));
     assert!(matches!(refused, Err(ProofRefusal::Shrinks { .. })), "{refused:?}");
     assert!(ledger.consistency_proof(LogSize::EMPTY, size).unwrap().path.is_empty());

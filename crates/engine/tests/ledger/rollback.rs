@@ -183,6 +183,11 @@ async fn what_is_no_checkpoint_is_not_written_over() {
         desk.stop().await;
         assert_eq!(std::fs::read_to_string(past.anchor_file()).unwrap(), content);
     }
+    // A file that cannot be read is not one that is not there.
+    std::fs::remove_file(past.anchor_file()).unwrap();
+    std::os::unix::fs::symlink(past.anchor_file(), past.anchor_file()).unwrap();
+    let desk = Desk::at(&past.data(), anchored(&past.anchor));
+    refuses_writes(&desk).await;
 }
 
 #[tokio::test]

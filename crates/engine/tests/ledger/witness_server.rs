@@ -1,5 +1,6 @@
 //! A witness as the specification describes it, in memory, that a test can have misbehave.
 
+use bergulir_chain::checkpoint::Checkpoint;
 use bergulir_chain::merkle::TreeHead;
 use bergulir_chain::note::{CosignerKey, KeyName, PosixSeconds, VerifierKey};
 use bergulir_chain::policy::Policy;
@@ -17,9 +18,20 @@ pub struct Behaviour {
     pub only: Option<u16>,
     /// It takes requests and says nothing, ever.
     pub silent: bool,
-    /// It signs with another key than the policy says.
-    pub forges: bool,
+    /// What its cosignatures are worth.
+    pub signs: Signs,
     pub requests: usize,
+}
+
+/// How a witness cosigns.
+#[derive(Clone, Copy)]
+pub enum Signs {
+    /// With its key, and with one that nobody asked for.
+    Right,
+    /// With another key than the policy says.
+    WithAnotherKey,
+    /// With its key, another checkpoint.
+    SomethingElse,
 }
 
 pub struct WitnessServer {
@@ -39,7 +51,7 @@ impl WitnessServer {
             known: None,
             only: None,
             silent: false,
-            forges: false,
+            signs: Signs::Right,
             requests: 0,
         }));
         let (serving, own) = (Arc::clone(&behaviour), key.clone());
@@ -59,6 +71,10 @@ impl WitnessServer {
 
     pub fn change(&self, change: impl FnOnce(&mut Behaviour)) {
         change(&mut self.behaviour.lock().unwrap());
+    }
+
+    pub fn requests(&self) -> usize {
+        self.behaviour.lock().unwrap().requests
     }
 
     pub fn known_size(&self) -> u64 {
@@ -107,14 +123,19 @@ fn answer(
         Ok(checkpoint) => {
             behaviour.known = Some(checkpoint.head());
             let time = PosixSeconds::new(1_773_972_000).unwrap();
-            let signature = if behaviour.forges {
-                let other = KeyName::new(key.verifier().name().as_str()).unwrap();
-                let other = CosignerKey::from_seed(other, &[99; 32]).unwrap();
-                other.cosign(&checkpoint, time)
-            } else {
-                key.cosign(&checkpoint, time)
+            let name = KeyName::new(key.verifier().name().as_str()).unwrap();
+            let other = CosignerKey::from_seed(name, &[99; 32]).unwrap();
+            let by_other = other.cosign(&checkpoint, time);
+            let answer = match behaviour.signs {
+                Signs::Right => format!("{by_other}\n{}\n", key.cosign(&checkpoint, time)),
+                Signs::WithAnotherKey => format!("{by_other}\n"),
+                Signs::SomethingElse => {
+                    let root = bergulir_chain::Hash::ZERO;
+                    let checkpoint = Checkpoint { root, ..checkpoint };
+                    format!("{}\n", key.cosign(&checkpoint, time))
+                }
             };
-            (200, "text/plain", format!("{signature}\n"))
+            (200, "text/plain", answer)
         }
         Err(refusal) => match refusal.known_size() {
             Some(size) => (refusal.status(), SIZE_CONTENT_TYPE, format!("{size}\n")),

@@ -1,12 +1,13 @@
 //! Witnesses: asked at start what they know, and sent every checkpoint.
 
 use crate::support::*;
-use crate::witness_server::{WitnessServer, policy};
+use crate::witness_server::{Signs, WitnessServer, policy};
 use bergulir_chain::LogSize;
 use bergulir_chain::merkle::TreeHead;
 use bergulir_chain::note::Note;
 use bergulir_chain::policy::Policy;
 use bergulir_engine::{Ledger, Node, NodeError, NodeOptions, ROLLED_BACK, Status};
+use bergulir_proto::balances::BalanceKey;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -104,17 +105,98 @@ async fn one_witness_that_does_not_answer_keeps_nobody_waiting() {
 }
 
 #[tokio::test]
-async fn a_signature_of_another_key_is_not_taken() {
+async fn one_of_two_is_no_quorum_and_is_not_asked_again() {
     let folder = tempfile::tempdir().unwrap();
-    let forger = WitnessServer::start(1);
-    let policy = policy(&[&forger], 1);
-    forger.change(|it| it.forges = true);
-    let desk = introduced(folder.path(), &[&forger], &policy).await;
+    let (good, bad) = (WitnessServer::start(1), WitnessServer::start(2));
+    let policy = policy(&[&good, &bad], 2);
+    bad.change(|it| it.only = Some(503));
+    let desk = introduced(folder.path(), &[&good, &bad], &policy).await;
     let ledger = desk.ledger();
-    let failed = || ledger.witnesses().into_iter().any(|witness| witness.failure.is_some());
-    until("a failure", failed).await;
+    let newest = || ledger.watch_checkpoint().borrow().clone().unwrap();
+    until("one cosigns", || newest().note.signatures().len() == 2).await;
+    let (asked, refused) = (good.requests(), bad.requests());
+    until("the other is tried again", || bad.requests() > refused).await;
     assert_eq!(ledger.witnessed_checkpoint(), None);
-    assert_eq!(ledger.checkpoint(None).await.unwrap().note.signatures().len(), 1);
+    // It was left alone for a second.
+    assert!(bad.requests() < refused + 3, "{} and {refused}", bad.requests());
+    assert_eq!(good.requests(), asked);
+}
+
+#[tokio::test]
+async fn what_is_not_its_signature_of_the_checkpoint_is_not_taken() {
+    for signs in [Signs::WithAnotherKey, Signs::SomethingElse] {
+        let folder = tempfile::tempdir().unwrap();
+        let forger = WitnessServer::start(1);
+        let policy = policy(&[&forger], 1);
+        forger.change(|it| it.signs = signs);
+        let desk = introduced(folder.path(), &[&forger], &policy).await;
+        let ledger = desk.ledger();
+        let failed = || ledger.witnesses().into_iter().any(|witness| witness.failure.is_some());
+        until("a failure", failed).await;
+        assert_eq!(ledger.witnessed_checkpoint(), None);
+        assert_eq!(ledger.checkpoint(None).await.unwrap().note.signatures().len(), 1);
+    }
+}
+
+#[tokio::test]
+async fn a_quorum_is_known_after_a_start_and_had_again_if_it_was_lost() {
+    let folder = tempfile::tempdir().unwrap();
+    let witness = WitnessServer::start(1);
+    let policy = policy(&[&witness], 1);
+    let desk = introduced(folder.path(), &[&witness], &policy).await;
+    let ledger = desk.ledger();
+    let size = ledger.head().size;
+    ledger.checkpoint(Some(size)).await.unwrap();
+    until("a quorum", || is_witnessed(&ledger, size)).await;
+    let signed = ledger.witnessed_checkpoint().unwrap();
+    drop(ledger);
+    desk.stop().await;
+
+    witness.change(|it| it.only = Some(503));
+    let desk = Desk::at(folder.path(), witnessed_by(&policy));
+    assert_eq!(desk.ledger().checkpoint(None).await.unwrap(), signed);
+    desk.stop().await;
+
+    std::fs::remove_file(folder.path().join("ledgers/pilot/checkpoint.witnessed")).unwrap();
+    witness.change(|it| it.only = None);
+    let desk = Desk::at(folder.path(), witnessed_by(&policy));
+    let ledger = desk.ledger();
+    until("a quorum, of the same size", || is_witnessed(&ledger, size)).await;
+    assert_eq!(ledger.head().size, size);
+}
+
+#[tokio::test]
+async fn a_witness_that_refuses_a_log_that_it_never_saw_contradicts_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let witness = WitnessServer::start(1);
+    let policy = policy(&[&witness], 1);
+    witness.change(|it| it.only = Some(422));
+    let desk = introduced(folder.path(), &[&witness], &policy).await;
+    assert_eq!(*desk.ledger().status().borrow(), Status::Serving);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn balances_are_proved_under_a_witnessed_checkpoint_if_one_covers_the_seal() {
+    let folder = tempfile::tempdir().unwrap();
+    let witness = WitnessServer::start(1);
+    let policy = policy(&[&witness], 1);
+    let desk = introduced(folder.path(), &[&witness], &policy).await;
+    let ledger = desk.ledger();
+    let fund = BalanceKey::Fund("f".parse().unwrap());
+    ledger.balance_proof(fund, true).await.unwrap();
+    let sealed = ledger.head().size;
+    ledger.checkpoint(Some(sealed)).await.unwrap();
+    until("a quorum", || is_witnessed(&ledger, sealed)).await;
+    witness.change(|it| it.only = Some(503));
+    desk.post("maker", allocate(1, "A1")).await.unwrap();
+    let newest = ledger.checkpoint(Some(ledger.head().size)).await.unwrap();
+    assert!(policy.witnessed(&newest.note).is_err());
+    let proof = ledger.balance_proof(fund, false).await.unwrap();
+    policy.witnessed(&proof.seal.checkpoint).unwrap();
+    // No witness saw the next seal.
+    let proof = ledger.balance_proof(fund, true).await.unwrap();
+    assert!(policy.witnessed(&proof.seal.checkpoint).is_err());
+    assert!(proof.seal.position.size_through() > newest.checkpoint.size);
 }
 
 /// Takes away what a directory knows of its own log.
