@@ -3,8 +3,8 @@
 use std::fmt::Write;
 
 use bergulir_chain::checkpoint::CheckpointError;
-use bergulir_chain::note::{Algorithm, CosignerKey, KeyError, Note, VerifyError};
-use bergulir_chain::policy::{Fault, MAX_DEFINITIONS, Policy, Refusal};
+use bergulir_chain::note::{Algorithm, CosignerKey, KeyError, Note, SignerKey, VerifyError};
+use bergulir_chain::policy::{Fault, MAX_DEFINITIONS, MAX_POLICY_BYTES, Policy, Refusal};
 use proptest::prelude::*;
 
 use crate::golden::{self, LOG_KEY, WITNESS_KEY};
@@ -92,6 +92,36 @@ fn a_forged_cosignature_is_named() {
 }
 
 #[test]
+fn a_witness_that_cosigned_twice_counts_once() {
+    let two = format!(
+        "witness a {}\nwitness b {}\ngroup g 2 a b\nquorum g\n",
+        key(0).verifier(),
+        key(1).verifier()
+    );
+    let mut note = cosigned(&[true]);
+    note.add(key(0).cosign(&golden::checkpoint(), time(2_000))).unwrap();
+    assert_eq!(note.signatures().len(), 3);
+    let policy = Policy::parse(two.as_bytes()).unwrap();
+    assert_eq!(policy.witnessed(&note), Err(Refusal::NoQuorum { cosigned: 1, witnesses: 2 }));
+}
+
+#[test]
+fn of_several_logs_the_one_that_signed_is_told() {
+    let other = |of: &str| SignerKey::from_seed(name(of), &[9; 32]).unwrap();
+    let (same_name, elsewhere) = (other(golden::ORIGIN), other("other.example/log"));
+    let policy = format!("log {}\nlog {LOG_KEY}\nquorum none\n", same_name.verifier());
+    let policy = Policy::parse(policy.as_bytes()).unwrap();
+    let signed = cosigned(&[]);
+    assert_eq!(policy.accept(&signed).unwrap().log.key.to_string(), LOG_KEY);
+    // A log does not speak for another.
+    let policy = format!("log {}\nquorum none\n", elsewhere.verifier());
+    let mut signed = signed;
+    signed.add(elsewhere.sign(signed.text())).unwrap();
+    let refused = Policy::parse(policy.as_bytes()).unwrap().accept(&signed).unwrap_err();
+    assert_eq!(refused, Refusal::UnknownLog(golden::ORIGIN.to_owned()));
+}
+
+#[test]
 fn quorums_without_groups() {
     let one = format!("witness w {WITNESS_KEY}\nquorum w\n");
     let policy = Policy::parse(one.as_bytes()).unwrap();
@@ -106,7 +136,7 @@ fn quorums_without_groups() {
     assert_eq!(none.witnessed(&alone), Ok(vec![]));
 
     // Another key of the same name: the log's signature is of no known key.
-    let other = bergulir_chain::note::SignerKey::from_seed(name(golden::ORIGIN), &[9; 32]).unwrap();
+    let other = SignerKey::from_seed(name(golden::ORIGIN), &[9; 32]).unwrap();
     let other = format!("log {}\nquorum none\n", other.verifier());
     let refused = Policy::parse(other.as_bytes()).unwrap().accept(&alone).unwrap_err();
     let unknown = CheckpointError::Signature(VerifyError::NoKnownKey);
@@ -145,12 +175,30 @@ fn a_policy_that_is_not_one_says_where() {
     assert_eq!(fault(&format!("witness w {LOG_KEY}\n")), (1, Fault::Key(swapped)));
     let mut many = String::new();
     for number in 0..=MAX_DEFINITIONS {
-        let digits = number.to_le_bytes();
-        let seed = std::array::from_fn(|place| *digits.get(place).unwrap_or(&7));
-        let key = CosignerKey::from_seed(name("w"), &seed).unwrap();
+        let key = CosignerKey::from_seed(name("w"), &seed(number)).unwrap();
         writeln!(many, "witness w{number} {}", key.verifier()).unwrap();
     }
     assert_eq!(fault(&many), (MAX_DEFINITIONS + 1, Fault::TooMany));
+    let logs = (0..=MAX_DEFINITIONS).map(|number| {
+        let key = SignerKey::from_seed(name(&format!("log{number}")), &seed(number)).unwrap();
+        format!("log {}\n", key.verifier())
+    });
+    assert_eq!(fault(&logs.collect::<String>()), (MAX_DEFINITIONS + 1, Fault::TooMany));
+    let group = |number: usize| format!("group g{} any g{number}\n", number + 1);
+    let groups = (0..MAX_DEFINITIONS).map(group).collect::<String>();
+    assert_eq!(with(&format!("group g0 any w\n{groups}")), (MAX_DEFINITIONS + 2, Fault::TooMany));
+    let mut large = b"quorum none\n".to_vec();
+    large.resize(MAX_POLICY_BYTES, b'#');
+    Policy::parse(&large).unwrap();
+    large.push(b'#');
+    let error = Policy::parse(&large).unwrap_err();
+    assert_eq!((error.line, error.fault), (1, Fault::TooLarge));
+}
+
+/// A seed for each number.
+fn seed(number: usize) -> [u8; 32] {
+    let digits = number.to_le_bytes();
+    std::array::from_fn(|place| *digits.get(place).unwrap_or(&7))
 }
 
 proptest! {

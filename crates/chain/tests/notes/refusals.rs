@@ -64,6 +64,8 @@ fn limits_of_notes() {
     assert!(matches!(Note::parse(large.as_bytes()), Err(NoteError::TooLarge(_))));
     let signature = log_key().sign("text");
     assert_eq!(Note::new("text".to_owned(), signature), Err(NoteError::Unterminated));
+    let signature = log_key().sign("te\txt\n");
+    assert_eq!(Note::new("te\txt\n".to_owned(), signature), Err(NoteError::NotText));
 }
 
 #[test]

@@ -218,6 +218,8 @@ fn the_answer_is_signature_lines() {
     note.add(cosignature).unwrap();
     assert_eq!(note.to_string(), NOTE, "the line goes under the checkpoint as it is");
     assert_eq!(parse_cosignatures(b""), Err(NoteError::Unsigned));
+    let many = line.repeat(MAX_NOTE_BYTES / line.len() + 1);
+    assert_eq!(parse_cosignatures(many.as_bytes()), Err(NoteError::TooLarge(many.len())));
     assert_eq!(parse_cosignatures(line.trim_end().as_bytes()), Err(NoteError::Unsigned));
     assert_eq!(parse_cosignatures(b"\n"), Err(NoteError::Signature));
     assert_eq!(parse_cosignatures(b"\xff\n"), Err(NoteError::NotText));

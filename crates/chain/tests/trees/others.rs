@@ -4,7 +4,7 @@ use std::cell::RefCell;
 
 use bergulir_chain::Hash;
 use bergulir_chain::merkle::{
-    Subtree, Tree, TreeHead, older_root, prove_consistency, prove_inclusion, read_root,
+    ProofError, Subtree, Tree, TreeHead, older_root, prove_consistency, prove_inclusion, read_root,
     verify_consistency, verify_inclusion,
 };
 use ct_merkle::digest::Output;
@@ -75,6 +75,10 @@ fn every_small_size_agrees_with_ct_merkle() {
                 RootHash::<Sha256>::new(Output::<Sha256>::from(*old.root.as_bytes()), old.size);
             their_root.verify_consistency(&old_root, &mine).unwrap();
         }
+        assert_eq!(older_root(RFC, size, head, &[]), Ok(Some(head.root)));
+        assert!(older_root(RFC, size, head, &[Hash::ZERO]).is_err());
+        let shrank = ProofError::Shrank { old: size + 1, new: size };
+        assert_eq!(older_root(RFC, size + 1, head, &[]), Err(shrank));
     }
 }
 
