@@ -243,27 +243,14 @@ impl From<ProveError<picked::Missing>> for ExportError {
 /// there. With `since`, the proof is added that the log goes on from that older checkpoint, which
 /// must be the log's own.
 ///
-/// It reads only, takes no lock, and a server may run meanwhile.
+/// It reads only, takes no lock, and a server may run meanwhile. Once `stop` is set, what was begun
+/// is taken away.
 ///
 /// # Errors
 /// If there is no such log or no checkpoint, the log is not right as far as it had to be looked at,
-/// something is at `out` already, or `out` is inside of what is exported.
+/// something is at `out` already, or `out` is inside of what is exported; [`ExportError::Stopped`]
+/// if it was stopped.
 pub fn export(
-    path: &Path,
-    ledger: Option<&LedgerId>,
-    part: Part,
-    since: Option<&Note>,
-    out: &Path,
-    progress: &mut dyn FnMut(Progress<'_>),
-) -> Result<Exported, ExportError> {
-    export_until(path, ledger, part, since, out, progress, &AtomicBool::new(false))
-}
-
-/// The same, until `stop` is set: then what was begun is taken away, and nothing is exported.
-///
-/// # Errors
-/// As those of [`export`]; [`ExportError::Stopped`] if it was stopped.
-pub fn export_until(
     path: &Path,
     ledger: Option<&LedgerId>,
     part: Part,

@@ -44,7 +44,7 @@ use thiserror::Error;
 
 pub use balances::Imbalance;
 pub use bundle::{Kind, ManifestError};
-pub use export::{BundleWriter, ExportError, Exported, Part, TilesWriter, export, export_until};
+pub use export::{BundleWriter, ExportError, Exported, Part, TilesWriter, export};
 pub use reason::Reason;
 pub use report::{
     AccountReport, Finding, FundReport, LedgerReport, PassedOver, Place, Totals, Unproven, Verdict,

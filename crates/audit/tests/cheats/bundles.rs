@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use bergulir_audit::{
     Checked, ExportError, Finding, Kind, LedgerReport, NotChecked, Part, Progress, Reason, Stage,
-    Trust, Unproven, Verdict, export, export_until,
+    Trust, Unproven, Verdict,
 };
 use bergulir_chain::checkpoint::Checkpoint;
 use bergulir_chain::merkle::{HashSource, Levels, Prefixes, Subtree};
@@ -18,12 +18,12 @@ use crate::commands::{key, origin, repay};
 use crate::files::{Log, SMALL};
 use crate::ledger::{Draft, chained};
 use crate::programme::{programme, small};
-use crate::scene::{Scene, chain_report, checkpoint, found, other_key, report, statement};
+use crate::scene::{Scene, chain_report, checkpoint, export, found, other_key, report, statement};
 
 /// A bundle of a scene, and what is said about it to those who know the key.
 fn bundle(scene: &Scene, name: &str, part: Part, since: Option<&Note>) -> PathBuf {
     let out = scene.beside(name);
-    let exported = export(scene.path(), None, part, since, &out, &mut |_| {}).unwrap();
+    let exported = export(scene.path(), part, since, &out).unwrap();
     assert_eq!(exported.path, out);
     assert_eq!(scene.count_beside(), 1, "nothing is left over");
     out
@@ -54,7 +54,7 @@ fn every_record_in_a_bundle() {
     assert!(report.checked.contains(&Checked::Root { size }));
     assert!(report.checked.contains(&Checked::TrustedKey));
 
-    let again = export(scene.path(), None, Part::Log, None, &path, &mut |_| {});
+    let again = export(scene.path(), Part::Log, None, &path);
     assert!(matches!(again, Err(ExportError::Exists { .. })), "{again:?}");
 }
 
@@ -85,7 +85,7 @@ fn a_bundle_of_a_bundle_is_the_same() {
     let scene = Scene::signed(&programme(3).drafts);
     let path = bundle(&scene, "all", Part::Log, None);
     let again = path.with_file_name("again");
-    export(&path, None, Part::Log, None, &again, &mut |_| {}).unwrap();
+    export(&path, Part::Log, None, &again).unwrap();
     for file in ["bundle", "checkpoint", "log/00000000000000000000.seg"] {
         assert_eq!(fs::read(path.join(file)).unwrap(), fs::read(again.join(file)).unwrap());
     }
@@ -100,7 +100,7 @@ fn a_log_that_is_not_right_is_not_exported() {
     scene.write(&log);
     let out = scene.beside("all");
     for part in [Part::Log, Part::Tiles, Part::Range { through: None }] {
-        assert!(export(scene.path(), None, part, None, &out, &mut |_| {}).is_err());
+        assert!(export(scene.path(), part, None, &out).is_err());
         assert_eq!(scene.count_beside(), 0, "nothing is left over");
     }
 }
@@ -150,7 +150,7 @@ fn the_newest_seal_is_where_a_range_begins_unless_it_is_said() {
     assert_eq!(report.first.get(), drafts.len() as u64 - 2);
     let missing = Part::Range { through: Some(Position::new(7)) };
     let out = scene.beside("none");
-    let refused = export(scene.path(), None, missing, None, &out, &mut |_| {});
+    let refused = export(scene.path(), missing, None, &out);
     assert!(matches!(refused, Err(ExportError::NoSeal { .. })), "{refused:?}");
 }
 
@@ -172,14 +172,13 @@ fn a_proof_from_a_checkpoint_that_is_not_the_logs_is_not_exported() {
             ("records are missing", checkpoint(&programme(70).drafts)),
         ] {
             let out = scene.beside("none");
-            let refused = export(scene.path(), None, part, Some(&since), &out, &mut |_| {});
+            let refused = export(scene.path(), part, Some(&since), &out);
             let message = refused.unwrap_err().to_string();
             assert!(message.contains(why), "{part:?}, {why}: {message}");
             assert_eq!(scene.count_beside(), 0, "nothing is left over");
         }
         let out = scene.beside("right");
-        export(scene.path(), None, part, Some(&checkpoint(&drafts[..11])), &out, &mut |_| {})
-            .unwrap();
+        export(scene.path(), part, Some(&checkpoint(&drafts[..11])), &out).unwrap();
         fs::remove_dir_all(out).unwrap();
     }
 }
@@ -189,7 +188,7 @@ fn nothing_is_written_into_what_is_exported() {
     let scene = Scene::signed(&small().drafts);
     for inside in ["out", "log/out", "../ledger/log/out"] {
         let out = scene.within(inside);
-        let refused = export(scene.path(), None, Part::Log, None, &out, &mut |_| {});
+        let refused = export(scene.path(), Part::Log, None, &out);
         assert!(matches!(refused, Err(ExportError::Inside { .. })), "{refused:?}");
     }
     // One ledger of a data directory is not the place for another's bundle either.
@@ -201,11 +200,11 @@ fn nothing_is_written_into_what_is_exported() {
     for path in [&data, &ledger, &ledger.join("log")] {
         for inside in ["out", "ledgers/out", "ledgers/tangerang/out"] {
             let out = data.join(inside);
-            let refused = export(path, None, Part::Log, None, &out, &mut |_| {});
+            let refused = export(path, Part::Log, None, &out);
             assert!(matches!(refused, Err(ExportError::Inside { .. })), "{refused:?}");
         }
     }
-    export(&data, None, Part::Log, None, &scene.beside("out"), &mut |_| {}).unwrap();
+    export(&data, Part::Log, None, &scene.beside("out")).unwrap();
 }
 
 #[test]
@@ -220,12 +219,14 @@ fn a_stopped_export_leaves_nothing() {
             stop.store(told.stage != Stage::Survey, Ordering::Relaxed);
         };
         let last = Part::Tiles == part || Part::Log == part;
-        let stopped = export_until(scene.path(), None, part, None, &out, &mut tell, &stop);
+        let stopped =
+            bergulir_audit::export(scene.path(), None, part, None, &out, &mut tell, &stop);
         assert_eq!(stopped.is_ok(), last, "{stopped:?}");
         if last {
             fs::remove_dir_all(&out).unwrap();
             let stop = AtomicBool::new(true);
-            let stopped = export_until(scene.path(), None, part, None, &out, &mut |_| {}, &stop);
+            let stopped =
+                bergulir_audit::export(scene.path(), None, part, None, &out, &mut |_| {}, &stop);
             assert!(matches!(stopped, Err(ExportError::Stopped)), "{stopped:?}");
         }
         assert_eq!(scene.count_beside(), 0, "{part:?}");
@@ -324,14 +325,8 @@ fn a_bundle_shows_that_the_log_goes_on_from_last_months_checkpoint() {
     let report = crate::scene::report(&path, trusting(Some(checkpoint(&other[..11]))));
     let (position, code, _) = found(&report);
     assert_eq!((position, code), (10, "NOT_EXTENDED"));
-    let refused = export(
-        scene.path(),
-        None,
-        part,
-        Some(&checkpoint(&programme(10).drafts)),
-        &scene.beside("none"),
-        &mut |_| {},
-    );
+    let refused =
+        export(scene.path(), part, Some(&checkpoint(&programme(10).drafts)), &scene.beside("none"));
     assert!(matches!(refused, Err(ExportError::Shrank { .. })), "{refused:?}");
 }
 

@@ -3,9 +3,7 @@
 use std::fs;
 use std::path::PathBuf;
 
-use bergulir_audit::{
-    Checked, ExportError, Finding, Kind, LedgerReport, NotChecked, Part, Trust, export,
-};
+use bergulir_audit::{Checked, ExportError, Finding, Kind, LedgerReport, NotChecked, Part, Trust};
 use bergulir_chain::merkle::Member;
 use bergulir_chain::note::Note;
 use bergulir_chain::{LogSize, Position, Record};
@@ -17,7 +15,7 @@ use bergulir_proto::decode_event;
 use crate::commands::{id, key, repay};
 use crate::ledger::{Draft, Ledger, chained};
 use crate::programme::small;
-use crate::scene::{Scene, checkpoint, found, other_key, report, rotate};
+use crate::scene::{Scene, checkpoint, export, found, other_key, report, rotate};
 
 /// The view of the cooperative `c2`, which has an account for loans and one for grants.
 pub(crate) struct View {
@@ -30,7 +28,7 @@ impl View {
         let scene = Scene::signed(drafts);
         let path = scene.beside("c2");
         let part = Part::Cooperative { cooperative: id("c2") };
-        export(scene.path(), None, part, since, &path, &mut |_| {}).unwrap();
+        export(scene.path(), part, since, &path).unwrap();
         View { scene, path }
     }
 
@@ -220,7 +218,7 @@ fn a_view_follows_keys_and_shows_that_the_log_goes_on() {
     scene.sign(&crate::scene::statement(&ledger.drafts).sign(&other_key()).unwrap());
     let path = scene.beside("c2");
     let part = Part::Cooperative { cooperative: id("c2") };
-    export(scene.path(), None, part, Some(&old), &path, &mut |_| {}).unwrap();
+    export(scene.path(), part, Some(&old), &path).unwrap();
     let keys = vec![other_key().verifier().clone()];
     let found = report(&path, Trust { since: Some(old), keys, ..Trust::default() });
     assert_eq!(found.finding, Finding::Valid);
@@ -341,7 +339,7 @@ fn records_of_others_have_no_place_in_a_view() {
     let view = View::of(&drafts, None);
     let other = view.scene.beside("c1");
     let part = Part::Cooperative { cooperative: id("c1") };
-    export(view.scene.path(), None, part, None, &other, &mut |_| {}).unwrap();
+    export(view.scene.path(), part, None, &other).unwrap();
     let mut tried = 0;
     for file in fs::read_dir(other.join("records")).unwrap() {
         let file = file.unwrap();
@@ -365,11 +363,11 @@ fn there_is_no_view_of_nobody_nor_without_a_seal() {
     let scene = Scene::signed(&drafts);
     let out = scene.beside("none");
     let part = |cooperative| Part::Cooperative { cooperative: id(cooperative) };
-    let refused = export(scene.path(), None, part("c9"), None, &out, &mut |_| {});
+    let refused = export(scene.path(), part("c9"), None, &out);
     assert!(matches!(refused, Err(ExportError::NoCooperative { .. })), "{refused:?}");
     drafts.truncate(10);
     let scene = Scene::signed(&drafts);
-    let refused = export(scene.path(), None, part("c2"), None, &scene.beside("none"), &mut |_| {});
+    let refused = export(scene.path(), part("c2"), None, &scene.beside("none"));
     assert!(matches!(refused, Err(ExportError::NoSeal { .. })), "{refused:?}");
 }
 

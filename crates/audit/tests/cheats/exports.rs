@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use bergulir_audit::{ExportError, Finding, Part, Trust, export};
+use bergulir_audit::{ExportError, Finding, Part, Trust};
 use bergulir_chain::frame::{FrameHeader, HEADER_BYTES};
 use bergulir_chain::{LogSize, segment};
 
@@ -11,7 +11,7 @@ use crate::commands::id;
 use crate::files::{Layout, Log};
 use crate::ledger::Draft;
 use crate::programme::{programme, small};
-use crate::scene::{Scene, chain_report, checkpoint, report};
+use crate::scene::{Scene, chain_report, checkpoint, export, report};
 
 /// Everything in one frame.
 const ONE_FRAME: Layout = Layout { records_in_frame: 10_000, frames_in_segment: 1 };
@@ -29,7 +29,7 @@ fn records_that_are_not_those_of_the_checkpoint_are_not_exported() {
     let scene = Scene::signed(&drafts);
     scene.sign(&checkpoint(&other));
     for part in parts() {
-        let refused = export(scene.path(), None, part, None, &scene.beside("out"), &mut |_| {});
+        let refused = export(scene.path(), part, None, &scene.beside("out"));
         assert!(matches!(refused, Err(ExportError::Disagree { .. })), "{part:?}: {refused:?}");
         assert_eq!(scene.count_beside(), 0, "nothing is left over");
     }
@@ -44,7 +44,7 @@ fn a_checkpoint_inside_a_frame_is_exported_and_one_inside_a_batch_is_not() {
     scene.sign(&checkpoint(&drafts[..size]));
     for part in parts() {
         let out = scene.beside("out");
-        let exported = export(scene.path(), None, part, None, &out, &mut |_| {}).unwrap();
+        let exported = export(scene.path(), part, None, &out).unwrap();
         assert_eq!(exported.size, LogSize::new(size as u64));
         if part != Part::Tiles {
             assert_eq!(report(&out, Trust::default()).finding, Finding::Valid, "{part:?}");
@@ -53,7 +53,7 @@ fn a_checkpoint_inside_a_frame_is_exported_and_one_inside_a_batch_is_not() {
     }
     let batch = drafts.iter().position(|draft| draft.following == 3).unwrap();
     scene.sign(&checkpoint(&drafts[..=batch]));
-    let refused = export(scene.path(), None, Part::Log, None, &scene.beside("out"), &mut |_| {});
+    let refused = export(scene.path(), Part::Log, None, &scene.beside("out"));
     assert!(matches!(refused, Err(ExportError::Chain(_))), "{refused:?}");
 }
 
@@ -68,7 +68,7 @@ fn many_records_are_many_frames_and_no_batch_is_in_two() {
     }
     let scene = Scene::signed(&drafts);
     let out = scene.beside("out");
-    export(scene.path(), None, Part::Log, None, &out, &mut |_| {}).unwrap();
+    export(scene.path(), Part::Log, None, &out).unwrap();
     assert_eq!(chain_report(&out, Trust::default()).finding, Finding::Valid);
     let bodies = bodies(&out.join("log/00000000000000000000.seg"));
     assert!(bodies.len() > 1, "{bodies:?}");

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
-use bergulir_audit::{Finding, Imbalance, Part, Reason, Trust, export};
+use bergulir_audit::{Finding, Imbalance, Part, Reason, Trust};
 use bergulir_chain::{Authentication, Position, SegmentHeader, record, segment};
 use bergulir_domain::Event;
 use bergulir_domain::command::Seal;
@@ -15,7 +15,7 @@ use crate::cooperatives::View;
 use crate::files::{SegmentFile, write};
 use crate::ledger::{Draft, chained};
 use crate::programme::small;
-use crate::scene::{Scene, chain_report, found, proof, report, statement_of};
+use crate::scene::{Scene, chain_report, export, found, proof, report, statement_of};
 
 /// Puts these records into a view instead of its own, and the seals at these positions too; all
 /// proved to be under a checkpoint that the key signed.
@@ -111,7 +111,7 @@ fn a_range_that_begins_before_the_time_of_its_state() {
     let scene = Scene::signed(&drafts);
     let path = scene.beside("since");
     let part = Part::Range { through: Some(Position::new(18)) };
-    export(scene.path(), None, part, None, &path, &mut |_| {}).unwrap();
+    export(scene.path(), part, None, &path).unwrap();
     // What follows is later than the state, and so only the first record can tell.
     drafts[19].recorded_at = drafts[18].recorded_at - 1;
     forge_range(&path, &chained(&drafts), 19);
@@ -129,7 +129,7 @@ fn a_state_that_is_sealed_and_whose_money_does_not_add_up() {
     let scene = Scene::signed(&drafts);
     let path = scene.beside("since");
     let part = Part::Range { through: None };
-    export(scene.path(), None, part, None, &path, &mut |_| {}).unwrap();
+    export(scene.path(), part, None, &path).unwrap();
     let state = fs::read(path.join("state")).unwrap();
     let mut found = BTreeSet::new();
     for place in 0..state.len() {

@@ -3,9 +3,12 @@
 use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
-use bergulir_audit::{Depth, Finding, LedgerReport, Options, Trust, Verdict, verify};
+use bergulir_audit::{
+    Depth, ExportError, Exported, Finding, LedgerReport, Options, Part, Trust, Verdict, verify,
+};
 use bergulir_chain::checkpoint::Checkpoint;
 use bergulir_chain::merkle::{Levels, Prefixes, Tree};
 use bergulir_chain::note::{CosignerKey, KeyName, Note, PosixSeconds, SignerKey};
@@ -133,6 +136,17 @@ pub(crate) fn found(report: &LedgerReport) -> (u64, &'static str, String) {
         panic!("not found to be invalid: {:?}", report.finding);
     };
     (position.get(), reason.code(), reason.to_string())
+}
+
+/// Exports from the one log at a path; nobody stops it.
+pub(crate) fn export(
+    path: &Path,
+    part: Part,
+    since: Option<&Note>,
+    out: &Path,
+) -> Result<Exported, ExportError> {
+    let stop = AtomicBool::new(false);
+    bergulir_audit::export(path, None, part, since, out, &mut |_| {}, &stop)
 }
 
 /// What a checkpoint of these records says.

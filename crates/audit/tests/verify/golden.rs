@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
 
 use bergulir_audit::{Finding, LedgerReport, Options, Part, Trust, export, verify};
 use bergulir_chain::checkpoint::Checkpoint;
@@ -143,7 +144,8 @@ fn write_rules_1(into: &Path) {
     ];
     for (kind, part) in KINDS.into_iter().zip(parts) {
         let path = into.join(kind);
-        export(source, None, part, None, &path, &mut |_| {}).unwrap();
+        let stop = AtomicBool::new(false);
+        export(source, None, part, None, &path, &mut |_| {}, &stop).unwrap();
         let report = report(&path);
         assert_eq!(report.finding, Finding::Valid);
         fs::write(into.join(format!("{kind}.expected")), figures(&report)).unwrap();

@@ -4,6 +4,7 @@
 
 mod absence;
 mod others;
+mod served;
 mod tampering;
 mod tiles;
 

@@ -13,6 +13,7 @@ use bergulir_chain::tiles::{
 };
 use proptest::prelude::*;
 
+use crate::served::Served;
 use crate::{RFC, Sparse, any_size, leaf, levels};
 
 /// Their path has the height of tiles in front, and `data` for entries.
@@ -118,19 +119,6 @@ fn the_tiles_of_the_specification_s_example() {
 /// Their reader authenticates each tile that it reads against the root.
 #[test]
 fn their_client_reads_our_tiles() {
-    struct Served(BTreeMap<String, Vec<u8>>);
-    impl tlog_tiles::TileReader for Served {
-        fn height(&self) -> u8 {
-            8
-        }
-        fn read_tiles(
-            &self,
-            tiles: &[tlog_tiles::Tile],
-        ) -> Result<Vec<Vec<u8>>, tlog_tiles::Error> {
-            Ok(tiles.iter().map(|tile| self.0[&tile.path()].clone()).collect())
-        }
-        fn save_tiles(&self, _: &[tlog_tiles::Tile], _: &[Vec<u8>]) {}
-    }
     for size in [1_u64, 2, 255, 256, 257, 600, 66_000] {
         let mut source = levels(size);
         let head = source.head();

@@ -2,9 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use bergulir_audit::{
-    BundleWriter, ExportError, Exported, Kind, Part, Stage, TilesWriter, export_until,
-};
+use bergulir_audit::{BundleWriter, ExportError, Exported, Kind, Part, Stage, TilesWriter, export};
 use bergulir_chain::note::Note;
 use bergulir_domain::{CooperativeId, LedgerId};
 use bergulir_proto::pb;
@@ -91,7 +89,7 @@ fn from_disk(
     let mut tell =
         |told: bergulir_audit::Progress<'_>| bar.tell(stage(told.stage), told.done, told.total);
     let part = args.part();
-    export_until(data, ledger, part, since, &args.out, &mut tell, stop.flag()).map_err(failure)
+    export(data, ledger, part, since, &args.out, &mut tell, stop.flag()).map_err(failure)
 }
 
 /// Reads the log from a server. What needs it twice is made from a copy of it.

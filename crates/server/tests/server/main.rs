@@ -10,5 +10,7 @@ mod pilot;
 mod proofs;
 mod queries;
 mod refusals;
+#[path = "../../../chain/tests/trees/served.rs"]
+mod served;
 mod static_log;
 mod support;

@@ -1,6 +1,7 @@
 //! The logs over HTTP, as clients that others wrote read them.
 
 use crate::proofs::{records, tree};
+use crate::served::Served;
 use crate::support::*;
 use bergulir_chain::checkpoint::Checkpoint;
 use bergulir_chain::merkle::Levels;
@@ -154,19 +155,6 @@ async fn what_is_not_there_is_not_found() {
 /// Their reader authenticates each tile that it reads against the root.
 #[tokio::test]
 async fn a_client_that_others_wrote_reads_and_proves_the_log() {
-    struct Served(BTreeMap<String, Vec<u8>>);
-    impl tlog_tiles::TileReader for Served {
-        fn height(&self) -> u8 {
-            8
-        }
-        fn read_tiles(
-            &self,
-            tiles: &[tlog_tiles::Tile],
-        ) -> Result<Vec<Vec<u8>>, tlog_tiles::Error> {
-            Ok(tiles.iter().map(|tile| self.0[&tile.path()].clone()).collect())
-        }
-        fn save_tiles(&self, _: &[tlog_tiles::Tile], _: &[Vec<u8>]) {}
-    }
     let folder = tempfile::tempdir().unwrap();
     let server = Server::with_http(folder.path(), NodeOptions::default()).await;
     log_of(&server, 600).await;
