@@ -27,7 +27,7 @@ kinds! {
     AllocationWithdrawn CooperativeRegistered OfficerAppointed ReadinessConfirmed AccountOpened
     AccountSuspended AccountResumed AccountClosed LoanProposed LoanApproved LoanRefused
     LoanWithdrawn Disbursed GrantDisbursed DisbursementReturned Repaid ReversalProposed Reversed
-    ProposalRefused ProposalWithdrawn Sealed KeyRotated
+    ProposalRefused ProposalWithdrawn Sealed KeyRotated LedgerContinued
 }
 
 impl Counts {

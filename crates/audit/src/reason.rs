@@ -177,11 +177,11 @@ pub enum Reason {
         error: CheckpointError,
     },
     /// A checkpoint is of another log.
-    #[error("{which} is of the log {found}, but position 0 names this one {expected}")]
+    #[error("{which} is of the log {found}, but the records name this one {expected}")]
     CheckpointOfOther {
         /// Which.
         which: CheckpointSource,
-        /// The origin that position 0 names.
+        /// The origin that the records name.
         expected: String,
         /// The origin in the checkpoint.
         found: String,
@@ -212,6 +212,42 @@ pub enum Reason {
         stated: Hash,
         /// The root that the records give.
         found: Hash,
+    },
+    /// A record continues the log under another origin and lies about the one until then.
+    #[error("the record continues the log under another origin, and is not right: {why}")]
+    ContinuationForged {
+        /// What is not right.
+        why: String,
+    },
+    /// The records that the auditor knows of are lost, and the log says so.
+    #[error(
+        "{which} is of {size} records under {origin}, and the log says here that it goes on under \
+         another origin with the first {kept}: the records from position {kept} on that you were \
+         shown are lost, and whether the others are those cannot be proved. Whoever accepts that \
+         keeps the log's checkpoint from now on"
+    )]
+    RecordsLost {
+        /// Which.
+        which: CheckpointSource,
+        /// How many records it covers.
+        size: LogSize,
+        /// The origin that it is of.
+        origin: String,
+        /// How many records there were when the log was continued.
+        kept: LogSize,
+    },
+    /// A key of the log signed under an origin that the log got only later.
+    #[error(
+        "{which} is of {size} records under {origin}, signed by the key of that origin, which this \
+         log has only from this position on: two histories were signed under one origin"
+    )]
+    TwoHistories {
+        /// Which.
+        which: CheckpointSource,
+        /// How many records it covers.
+        size: LogSize,
+        /// The origin.
+        origin: String,
     },
     /// Records are missing that a checkpoint covers.
     #[error(
@@ -342,6 +378,9 @@ impl Reason {
             Reason::CheckpointOfOther { .. } => "CHECKPOINT_OF_OTHER_LOG",
             Reason::CheckpointSignature { .. } => "CHECKPOINT_NOT_SIGNED",
             Reason::CheckpointRoot { .. } => "CHECKPOINT_CONTRADICTED",
+            Reason::ContinuationForged { .. } => "CONTINUATION_FORGED",
+            Reason::RecordsLost { .. } => "RECORDS_LOST",
+            Reason::TwoHistories { .. } => "TWO_HISTORIES",
             Reason::RecordsMissing { .. } => "RECORDS_MISSING",
             Reason::NotExtended { .. } => "NOT_EXTENDED",
             Reason::BundleDamaged { .. } => "BUNDLE_DAMAGED",
@@ -377,6 +416,9 @@ impl From<ReplayError> for Reason {
             ReplayError::Event { source, .. } => Reason::Event(source),
             ReplayError::Principal { principal, .. } => Reason::Principal { principal },
             ReplayError::RuleBroken { rejection, .. } => Reason::RuleBroken { rejection },
+            ReplayError::Continuation { source, .. } => {
+                Reason::ContinuationForged { why: source.to_string() }
+            }
             ReplayError::OtherEvent { .. } => Reason::OtherEvent,
         }
     }

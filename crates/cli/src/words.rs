@@ -44,6 +44,7 @@ pub(crate) fn event(event: Option<&pb::Event>) -> &'static str {
         Kind::LedgerOpened(_) => "Buku besar dibuka / Ledger opened",
         Kind::RulesAdopted(_) => "Aturan diberlakukan / Rules adopted",
         Kind::KeyRotated(_) => "Kunci diganti / Key rotated",
+        Kind::LedgerContinued(_) => "Buku besar dilanjutkan / Ledger continued",
         Kind::FundOpened(_) => "Dana dibuka / Fund opened",
         Kind::TermsChanged(_) => "Ketentuan diubah / Terms changed",
         Kind::AllocationWithdrawalProposed(_) => {

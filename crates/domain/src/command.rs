@@ -7,7 +7,7 @@ use crate::ledger::{Origin, Region};
 use crate::moment::{Date, Position, Timestamp, UtcOffset};
 use crate::money::{Amount, Currency, Money};
 use crate::terms::Terms;
-use crate::text::{BankCode, Name, Number, Reason, Reference, VerifierKey};
+use crate::text::{BankCode, Name, Number, Reason, Reference, SignedNote, VerifierKey};
 
 /// Everything that may be asked of a ledger.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -16,6 +16,7 @@ pub enum Command {
     OpenLedger(OpenLedger),
     AdoptRules(AdoptRules),
     RotateKey(RotateKey),
+    ContinueLedger(ContinueLedger),
     OpenFund(OpenFund),
     ChangeTerms(ChangeTerms),
     AllocateFund(AllocateFund),
@@ -85,6 +86,34 @@ pub struct AdoptRules {
 pub struct RotateKey {
     /// The key, as a C2SP verifier key whose name is the origin; each is named once in a log.
     pub verifier_key: VerifierKey,
+}
+
+/// Goes on, after a loss, with the records that survived, under another origin. It is not asked of a
+/// server: an operator does it to a log that no server has open.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ContinueLedger {
+    /// The ledger's name on its node from here on.
+    pub ledger: LedgerId,
+    /// The ledger's name everywhere from here on; the log never had it before.
+    pub origin: Origin,
+    /// The key that checkpoints are checked with from here on, as a C2SP verifier key whose name is
+    /// the new origin. Those of before sign no more.
+    pub verifier_key: VerifierKey,
+    /// The origin until here.
+    pub from_origin: Origin,
+    /// The newest checkpoint of that origin that the log does not lead to; if it leads to all that
+    /// are known, the newest of them. Absent: none is known.
+    pub last_known: Option<LastKnown>,
+}
+
+/// The newest that is known of a log that suffered a loss.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LastKnown {
+    /// The signed checkpoint, byte for byte.
+    pub checkpoint: SignedNote,
+    /// The log has as many records as the checkpoint covers, or more, and they are not those: two
+    /// histories were recorded under one origin.
+    pub forked: bool,
 }
 
 /// Opens a fund with its terms.

@@ -26,6 +26,7 @@ pub enum Event {
     LedgerOpened(Box<c::OpenLedger>),
     RulesAdopted(c::AdoptRules),
     KeyRotated(c::RotateKey),
+    LedgerContinued(Box<c::ContinueLedger>),
     FundOpened(Box<c::OpenFund>),
     TermsChanged(Box<c::ChangeTerms>),
     FundAllocated(c::AllocateFund),
@@ -170,6 +171,7 @@ impl Event {
             Event::LedgerOpened(e) => Command::OpenLedger((**e).clone()),
             Event::RulesAdopted(e) => Command::AdoptRules(e.clone()),
             Event::KeyRotated(e) => Command::RotateKey(e.clone()),
+            Event::LedgerContinued(e) => Command::ContinueLedger((**e).clone()),
             Event::FundOpened(e) => Command::OpenFund((**e).clone()),
             Event::TermsChanged(e) => Command::ChangeTerms((**e).clone()),
             Event::FundAllocated(e) => Command::AllocateFund(e.clone()),
@@ -221,6 +223,7 @@ impl Event {
             Event::LedgerOpened(_)
             | Event::RulesAdopted(_)
             | Event::KeyRotated(_)
+            | Event::LedgerContinued(_)
             | Event::FundOpened(_)
             | Event::TermsChanged(_)
             | Event::AllocationWithdrawalProposed(_)

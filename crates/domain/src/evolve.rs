@@ -48,6 +48,12 @@ pub fn evolve(state: &mut State, header: &Header, event: &Event) -> Touched {
         Event::KeyRotated(e) => {
             state.head.rotated_keys.insert(at, e.verifier_key.clone());
         }
+        Event::LedgerContinued(e) => {
+            let opened = state.head.opened.as_mut().expect(DECIDED);
+            opened.ledger = e.ledger;
+            opened.origin = e.origin.clone();
+            state.head.rotated_keys.insert(at, e.verifier_key.clone());
+        }
         Event::FundOpened(e) => {
             state.funds.push(Fund {
                 id: e.fund,

@@ -158,6 +158,13 @@ pub enum Rejection {
     KeyNotOfOrigin { origin: Origin },
     #[error("record {by} named this key before, and each is named once: make a new one")]
     KeyNamedBefore { by: Position },
+    #[error("the log's origin is {}, not the one that is to be continued", current.as_str())]
+    OriginNotCurrent { current: Origin },
+    #[error(
+        "the log had the origin {} before, and signed another history under it: choose a new one",
+        origin.as_str()
+    )]
+    OriginUsedBefore { origin: Origin },
     #[error("the principal 'system' is the server's own: act under a name of your own")]
     ReservedPrincipal,
     #[error("only the server itself makes seals: ask it to with CreateSeal")]

@@ -72,6 +72,50 @@ pub type Reason = Text<256>;
 pub type Number = Text<40>;
 /// A C2SP verifier key: a name of up to 255 bytes, a key id and a key in base64.
 pub type VerifierKey = Text<320>;
+/// A signed note as it is written, such as a checkpoint: lines, each with its line break. What it says
+/// and who signed it is not looked at here.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct SignedNote(Box<str>);
+
+/// The most bytes of a [`SignedNote`] in a record: the three lines of a checkpoint and the signatures
+/// of 30 witnesses with long names.
+pub const MAX_SIGNED_NOTE_BYTES: usize = 16 * 1024;
+
+impl SignedNote {
+    /// Checks the form of a note.
+    pub fn new(note: &str) -> Result<SignedNote, TextError> {
+        if note.is_empty() {
+            return Err(TextError::Empty);
+        }
+        if note.len() > MAX_SIGNED_NOTE_BYTES {
+            let (length, max) = (note.len(), MAX_SIGNED_NOTE_BYTES);
+            return Err(TextError::TooLong { length, max });
+        }
+        match note.chars().find(|c| *c < ' ' && *c != '\n') {
+            Some(found) => Err(TextError::Control { found }),
+            None => Ok(SignedNote(note.into())),
+        }
+    }
+
+    /// The note as it was given.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for SignedNote {
+    type Err = TextError;
+    fn from_str(note: &str) -> Result<SignedNote, TextError> {
+        SignedNote::new(note)
+    }
+}
+
+impl fmt::Debug for SignedNote {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("SignedNote").field(&self.as_str()).finish()
+    }
+}
+
 /// A bank's code or short name.
 pub type BankCode = Text<16>;
 
@@ -185,6 +229,16 @@ mod tests {
         assert_eq!(Text::<5>::new("a\u{a0}"), Err(TextError::SurroundingSpace));
         assert_eq!(Text::<5>::new("a\u{9f}"), Err(TextError::Control { found: '\u{9f}' }));
         assert_eq!(Text::<5>::new("a\u{7f}"), Err(TextError::Control { found: '\u{7f}' }));
+    }
+
+    #[test]
+    fn a_note_has_lines_and_no_other_control_characters() {
+        assert_eq!(SignedNote::new("a\n1\n\n— a b=\n").unwrap().as_str(), "a\n1\n\n— a b=\n");
+        assert_eq!(SignedNote::new(""), Err(TextError::Empty));
+        assert_eq!(SignedNote::new("a\0"), Err(TextError::Control { found: '\0' }));
+        let long = "a".repeat(MAX_SIGNED_NOTE_BYTES);
+        assert!(SignedNote::new(&long).is_ok());
+        assert!(matches!(SignedNote::new(&format!("{long}a")), Err(TextError::TooLong { .. })));
     }
 
     #[test]

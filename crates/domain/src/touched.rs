@@ -138,6 +138,7 @@ impl Touched {
             Event::LedgerOpened(_)
             | Event::RulesAdopted(_)
             | Event::KeyRotated(_)
+            | Event::LedgerContinued(_)
             | Event::Sealed(_)
             | Event::AllocationWithdrawn(_)
             | Event::Reversed(_)

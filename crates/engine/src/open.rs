@@ -70,6 +70,14 @@ pub enum OpenError {
         /// The file with the checkpoint.
         checkpoint: PathBuf,
     },
+    /// The ledger goes on as another one, and cannot be read any more.
+    #[error("{why}; what is kept of it cannot be read: {}", describe(source))]
+    Continued {
+        /// As what it goes on.
+        why: String,
+        /// Why it cannot be read.
+        source: Box<OpenError>,
+    },
     /// The log is another ledger's.
     #[error("the folder of ledger {folder} holds the log of ledger {found}: move it back")]
     OtherLedger {
@@ -99,10 +107,12 @@ impl OpenError {
                 ReplayError::Event { position, .. }
                 | ReplayError::Principal { position, .. }
                 | ReplayError::RuleBroken { position, .. }
+                | ReplayError::Continuation { position, .. }
                 | ReplayError::OtherEvent { position } => position.get(),
             }),
             OpenError::RecordsMissing { log, .. } => Some(log.get()),
             OpenError::LogMissing { .. } => Some(0),
+            OpenError::Continued { source, .. } => source.position(),
             OpenError::Log(_)
             | OpenError::Read(_)
             | OpenError::Index(_)
@@ -262,7 +272,7 @@ fn check_tiles(index: &Index, replica: &Replica) -> Result<(), IndexError> {
 }
 
 /// Merging is left to a thread of its own: it may take longer than a reader should wait.
-fn options(identity: Hash) -> IndexOptions {
+pub(crate) fn options(identity: Hash) -> IndexOptions {
     IndexOptions { merge_inline: false, ..IndexOptions::new(identity) }
 }
 
@@ -321,7 +331,7 @@ fn trusted(log: &dyn EventLog, size: LogSize, bytes: &[u8]) -> Option<(Replica, 
 }
 
 /// Replays the log from where the replica stands to its head, and feeds the index what it lacks.
-fn replay(
+pub(crate) fn replay(
     log: &dyn EventLog,
     index: &Index,
     replica: &mut Replica,

@@ -66,11 +66,11 @@ pub fn decode_event(bytes: &[u8]) -> Result<Event, EventError> {
     frequent::decode(bytes).map_or_else(|| decode_any(bytes), Ok)
 }
 
-/// The tags of the events that say whose log it is: fields 16 and 29, each a message.
-const NAMING: [[u8; 2]; 2] = [[0x82, 0x01], [0xea, 0x01]];
+/// The tags of the events that say whose log it is: fields 16, 29 and 30, each a message.
+const NAMING: [[u8; 2]; 3] = [[0x82, 0x01], [0xea, 0x01], [0xf2, 0x01]];
 
 /// Whether the bytes begin like those of an event that says whose log it is: the opening of a
-/// ledger, or another key. For whoever reads only those.
+/// ledger, another key, or another origin. For whoever reads only those.
 pub fn names_the_log(bytes: &[u8]) -> bool {
     bytes.first_chunk().is_some_and(|tag| NAMING.contains(tag))
 }

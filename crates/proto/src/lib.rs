@@ -4,6 +4,7 @@
 
 pub mod balance_proof;
 pub mod balances;
+pub mod continuation;
 mod enums;
 pub mod event;
 mod moment;

@@ -20,6 +20,7 @@ use sha2::{Digest, Sha256};
 use thiserror::Error;
 
 use crate::balances;
+use crate::continuation::{self, ContinuationError};
 use crate::event::{EventError, decode_event};
 use crate::statement::Statement;
 
@@ -178,6 +179,14 @@ pub enum ReplayError {
         /// What the decision is when it is made again.
         rejection: Rejection,
     },
+    /// It continues the ledger under another origin, and lies about the one until then.
+    #[error("at position {position}: {source}")]
+    Continuation {
+        /// Where.
+        position: Position,
+        /// What is not right.
+        source: Box<ContinuationError>,
+    },
     /// The decision, made again, gives another event.
     #[error("at position {position}: the event is not what the decision gives")]
     OtherEvent {
@@ -271,6 +280,12 @@ impl Replica {
             .map_err(|rejection| ReplayError::RuleBroken { position, rejection })?;
         if decided != event {
             return Err(ReplayError::OtherEvent { position });
+        }
+        if let Event::LedgerContinued(continued) = &event {
+            let keys = self.state.keys().map(|(at, key)| (at.get(), key.as_str()));
+            let known = continuation::last_known(continued, keys, self.size());
+            known
+                .map_err(|source| ReplayError::Continuation { position, source: source.into() })?;
         }
         let touched = evolve(&mut self.state, &header, &event);
         let grown = self.step(&record, hash, touched);

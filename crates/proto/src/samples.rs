@@ -13,7 +13,7 @@ use bergulir_domain::money::{Currency, MAX_AMOUNT_MINOR, Rate};
 use bergulir_domain::terms::{
     InterestMethod, LoanTerms, PaymentPart, Purpose, RepaymentOrder, Terms,
 };
-use bergulir_domain::text::{Text, VerifierKey};
+use bergulir_domain::text::{SignedNote, Text, VerifierKey};
 use bergulir_domain::{Amount, Date, Event, Money, OfficerId};
 use proptest::option;
 use proptest::prelude::*;
@@ -381,6 +381,25 @@ fn seal() -> BoxedStrategy<Command> {
         .boxed()
 }
 
+fn continuing() -> BoxedStrategy<Command> {
+    let known = option::of(("[ -~\n]{1,300}", any::<bool>()));
+    (id(), any::<[u8; 32]>(), known)
+        .prop_map(|(ledger, seed, known)| {
+            let known = known.map(|(note, forked)| {
+                let checkpoint = SignedNote::new(&note).unwrap();
+                c::LastKnown { checkpoint, forked }
+            });
+            Command::ContinueLedger(c::ContinueLedger {
+                ledger,
+                origin: Origin::new("a.id/kab-2").unwrap(),
+                verifier_key: verifier_key("a.id/kab-2", seed),
+                from_origin: Origin::new("a.id/kab").unwrap(),
+                last_known: known,
+            })
+        })
+        .boxed()
+}
+
 /// Every command that a caller may send.
 pub(crate) fn command() -> BoxedStrategy<Command> {
     prop_oneof![8 => setting_up(), 7 => getting_ready(), 7 => lending(), 5 => correcting()].boxed()
@@ -388,12 +407,13 @@ pub(crate) fn command() -> BoxedStrategy<Command> {
 
 /// Every event.
 pub(crate) fn event() -> BoxedStrategy<Event> {
-    let commands = prop_oneof![26 => command(), 1 => seal()];
+    let commands = prop_oneof![26 => command(), 1 => seal(), 1 => continuing()];
     (commands, timestamp(), loan_terms(), paid(), amount(), undoes(), any::<bool>())
         .prop_map(|(command, expires_at, terms, paid, amount, undoes, flag)| match command {
             Command::OpenLedger(c) => Event::LedgerOpened(Box::new(c)),
             Command::AdoptRules(c) => Event::RulesAdopted(c),
             Command::RotateKey(c) => Event::KeyRotated(c),
+            Command::ContinueLedger(c) => Event::LedgerContinued(Box::new(c)),
             Command::OpenFund(c) => Event::FundOpened(Box::new(c)),
             Command::ChangeTerms(c) => Event::TermsChanged(Box::new(c)),
             Command::AllocateFund(c) => Event::FundAllocated(c),

@@ -186,6 +186,12 @@ pub fn describe(rejection: &Rejection) -> Described {
             say(FailedPrecondition, "KEY_NOT_OF_ORIGIN").with("origin", origin.as_str())
         }
         R::KeyNamedBefore { by } => say(AlreadyExists, "KEY_NAMED_BEFORE").with("position", by),
+        R::OriginNotCurrent { current } => {
+            say(FailedPrecondition, "ORIGIN_NOT_CURRENT").with("origin", current.as_str())
+        }
+        R::OriginUsedBefore { origin } => {
+            say(AlreadyExists, "ORIGIN_USED_BEFORE").with("origin", origin.as_str())
+        }
         R::ReservedPrincipal => say(PermissionDenied, "RESERVED_PRINCIPAL"),
         R::SystemOnly => say(PermissionDenied, "SYSTEM_ONLY"),
         R::SealOutOfOrder { through } => {

@@ -56,6 +56,7 @@ pub(crate) fn there_already(command: &Command, touched: Touched) -> Touched {
         Command::OpenLedger(_)
         | Command::AdoptRules(_)
         | Command::RotateKey(_)
+        | Command::ContinueLedger(_)
         | Command::ChangeTerms(_)
         | Command::AllocateFund(_)
         | Command::ProposeAllocationWithdrawal(_)

@@ -57,7 +57,7 @@ impl Own {
     pub(super) fn take(&mut self, position: Position, event: &Event) -> Concern {
         match event {
             Event::LedgerOpened(_) if position == Position::ZERO => Concern::Log,
-            Event::KeyRotated(_) | Event::Sealed(_) => Concern::Log,
+            Event::KeyRotated(_) | Event::LedgerContinued(_) | Event::Sealed(_) => Concern::Log,
             Event::CooperativeRegistered(e) => {
                 self.is_registered |= e.cooperative == self.cooperative;
                 self.cooperative(e.cooperative)

@@ -1,11 +1,12 @@
-//! The keys of the log: named in it, each once, under the name of its origin.
+//! The origin of the log and its keys: named in it, each once, a key under the name of its origin.
 
-use crate::command::RotateKey;
+use crate::command::{ContinueLedger, RotateKey};
 use crate::event::Event;
 use crate::ledger::Origin;
 use crate::rejection::Rejection;
 use crate::state::State;
 use crate::text::VerifierKey;
+use alloc::boxed::Box;
 
 pub(super) fn rotate(state: &State, command: &RotateKey) -> Result<Event, Rejection> {
     let key = &command.verifier_key;
@@ -16,6 +17,25 @@ pub(super) fn rotate(state: &State, command: &RotateKey) -> Result<Event, Reject
         Some((by, _)) => Err(Rejection::KeyNamedBefore { by }),
         None => Ok(Event::KeyRotated(command.clone())),
     }
+}
+
+/// Goes on under another origin. Whether the checkpoint is what it must be, is not the trade's to
+/// say: whoever replays the record looks.
+pub(super) fn continue_as(state: &State, command: &ContinueLedger) -> Result<Event, Rejection> {
+    let ContinueLedger { origin, verifier_key, from_origin, .. } = command;
+    if let Some(current) = state.opened().map(|opened| &opened.origin)
+        && current != from_origin
+    {
+        return Err(Rejection::OriginNotCurrent { current: current.clone() });
+    }
+    // Under a name that it had before, the log has signed another history.
+    let had = state.keys().find(|(_, key)| is_named(key, origin).is_ok());
+    if origin == from_origin || had.is_some() {
+        return Err(Rejection::OriginUsedBefore { origin: origin.clone() });
+    }
+    // So no key of that name was named before, either.
+    is_named(verifier_key, origin)?;
+    Ok(Event::LedgerContinued(Box::new(command.clone())))
 }
 
 /// A verifier key begins with its name, which ends at the first `+`.

@@ -84,6 +84,7 @@ fn decide_v1(state: &State, command: &Command, context: &Context) -> Result<Even
             Ok(Event::RulesAdopted(command.clone()))
         }
         Command::RotateKey(command) => key::rotate(state, command),
+        Command::ContinueLedger(command) => key::continue_as(state, command),
         Command::OpenFund(command) => fund::open(state, command, &now),
         Command::ChangeTerms(command) => fund::change_terms(state, command, &now),
         Command::AllocateFund(command) => fund::allocate(state, command, &now),

@@ -58,7 +58,8 @@ pub struct State {
 /// The few facts of a state that are not tables.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Head {
-    /// What position 0 said; `None` before it.
+    /// What position 0 said, and the names that the ledger has since it was continued; `None` before
+    /// position 0.
     pub(crate) opened: Option<OpenLedger>,
     /// The rules in force.
     pub(crate) rules_version: u32,
@@ -71,7 +72,8 @@ pub(crate) struct Head {
 }
 
 impl State {
-    /// What position 0 said; `None` before it.
+    /// What position 0 said, with the ledger's name and origin as they are now: a ledger that was
+    /// continued has others. `None` before position 0.
     pub fn opened(&self) -> Option<&OpenLedger> {
         self.head.opened.as_ref()
     }
@@ -88,7 +90,8 @@ impl State {
         self.head.sealed_through
     }
     /// The keys of the log and the records that named them, in their order: the last one signs its
-    /// checkpoints from its record on. None if position 0 names none and no later record does.
+    /// checkpoints from its record on. None if position 0 names none and no later record does. A key
+    /// begins with the origin that the log had then: those of an earlier one sign no more.
     pub fn keys(&self) -> impl DoubleEndedIterator<Item = (Position, &VerifierKey)> {
         let first = self.opened().and_then(|opened| opened.verifier_key.as_ref());
         let rotated = self.head.rotated_keys.iter().map(|(at, key)| (*at, key));

@@ -76,6 +76,17 @@ pub(crate) fn rotate_key(name: &str, number: u8) -> c::RotateKey {
     c::RotateKey { verifier_key: verifier_key(name, number) }
 }
 
+/// Goes on from one origin under another, and knows of no checkpoint.
+pub(crate) fn continue_as(from: &str, origin: &str, number: u8) -> c::ContinueLedger {
+    c::ContinueLedger {
+        ledger: id("tangerang-2"),
+        origin: Origin::new(origin).expect("an origin"),
+        verifier_key: verifier_key(origin, number),
+        from_origin: Origin::new(from).expect("an origin"),
+        last_known: None,
+    }
+}
+
 pub(crate) fn open_ledger() -> c::OpenLedger {
     c::OpenLedger {
         ledger: id("tangerang"),

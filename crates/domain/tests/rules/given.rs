@@ -91,7 +91,7 @@ commands_can_be_asked! {
     ProposeAllocationWithdrawal ApproveAllocationWithdrawal RegisterCooperative AppointOfficer
     ConfirmReadiness OpenAccount SuspendAccount ResumeAccount CloseAccount ProposeLoan ApproveLoan RefuseLoan WithdrawLoan
     Disburse DisburseGrant ReturnDisbursement Repay ProposeReversal ApproveReversal RefuseProposal
-    WithdrawProposal Seal
+    WithdrawProposal Seal ContinueLedger
 }
 
 /// The canonical bytes of a state: equal exactly if the states are.

@@ -1,6 +1,6 @@
 //! The keys of the log: each named once, under the name of its origin, at any time.
 
-use crate::commands::{ORIGIN, open_ledger, rotate_key, verifier_key};
+use crate::commands::{ORIGIN, continue_as, open_ledger, rotate_key, verifier_key};
 use crate::given::{Ledger, encoded, given};
 use crate::is;
 use crate::programme::pilot;
@@ -78,4 +78,66 @@ fn a_rotation_concerns_no_balances_and_can_be_rolled_back() {
     assert_eq!(restored.keys().collect::<Vec<_>>(), ledger.state.keys().collect::<Vec<_>>());
     ledger.state.roll_back();
     assert_eq!(encoded(&ledger.state), before);
+}
+
+const SECOND: &str = "ledger.example.go.id/tangerang-2";
+const THIRD: &str = "ledger.example.go.id/tangerang-3";
+
+#[test]
+fn a_ledger_goes_on_under_another_origin_and_with_its_key() {
+    given(pilot())
+        .when(rotate_key(ORIGIN, 1))
+        .then_ok()
+        .when(continue_as(ORIGIN, SECOND, 2))
+        .then_ok()
+        .see(|ledger| {
+            let opened = ledger.state.opened().unwrap();
+            assert_eq!(opened.origin.as_str(), SECOND);
+            assert_eq!(opened.ledger.as_str(), "tangerang-2");
+            let key = keys(ledger).pop().unwrap().1;
+            assert_eq!(key, verifier_key(SECOND, 2).to_string());
+            let decoded = State::decode(&encoded(&ledger.state)).unwrap();
+            assert_eq!(encoded(&decoded), encoded(&ledger.state));
+        })
+        .when(rotate_key(ORIGIN, 3))
+        .then_refused(is!(KeyNotOfOrigin { origin } if origin.as_str() == SECOND))
+        .when(rotate_key(SECOND, 2))
+        .then_refused(is!(KeyNamedBefore { .. }))
+        .when(rotate_key(SECOND, 3))
+        .then_ok();
+}
+
+#[test]
+fn only_the_current_origin_is_continued_and_under_one_that_never_was() {
+    given(Ledger::empty()).when(continue_as(ORIGIN, SECOND, 1)).then_refused(is!(LedgerNotOpen));
+    given(pilot())
+        .when(rotate_key(ORIGIN, 1))
+        .then_ok()
+        .when(continue_as(ORIGIN, ORIGIN, 2))
+        .then_refused(is!(OriginUsedBefore { .. }))
+        .when(continue_as(SECOND, THIRD, 2))
+        .then_refused(is!(OriginNotCurrent { current } if current.as_str() == ORIGIN))
+        .when(c::ContinueLedger {
+            verifier_key: verifier_key(ORIGIN, 2),
+            ..continue_as(ORIGIN, SECOND, 2)
+        })
+        .then_refused(is!(KeyNotOfOrigin { origin } if origin.as_str() == SECOND))
+        .when(continue_as(ORIGIN, SECOND, 2))
+        .then_ok()
+        .when(continue_as(ORIGIN, THIRD, 2))
+        .then_refused(is!(OriginNotCurrent { current } if current.as_str() == SECOND))
+        .when(continue_as(SECOND, ORIGIN, 2))
+        .then_refused(is!(OriginUsedBefore { .. }))
+        .when(continue_as(SECOND, THIRD, 2))
+        .then_ok()
+        .when(continue_as(THIRD, SECOND, 3))
+        .then_refused(is!(OriginUsedBefore { .. }));
+}
+
+#[test]
+fn a_person_continues_a_ledger_and_not_the_server() {
+    given(pilot())
+        .by("system")
+        .when(continue_as(ORIGIN, SECOND, 1))
+        .then_refused(is!(ReservedPrincipal));
 }

@@ -22,6 +22,8 @@ pub(crate) struct Model {
     size: u64,
     sealed: Option<u64>,
     pub(crate) keys: Vec<(u64, String)>,
+    /// The origins that it got after its first.
+    origins: Vec<String>,
     pub(crate) funds: BTreeMap<FundId, Fund>,
     cooperatives: BTreeMap<CooperativeId, Cooperative>,
     pub(crate) accounts: BTreeMap<(FundId, AccountId), Account>,

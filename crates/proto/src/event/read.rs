@@ -39,6 +39,7 @@ pub(super) fn event(kind: Kind) -> Read<Event> {
         Kind::KeyRotated(m) => Event::KeyRotated(c::RotateKey {
             verifier_key: parse("verifier_key", &m.verifier_key)?,
         }),
+        Kind::LedgerContinued(m) => Event::LedgerContinued(Box::new(ledger_continued(&m)?)),
         Kind::FundOpened(m) => Event::FundOpened(Box::new(c::OpenFund {
             fund: parse("fund", &m.fund)?,
             name: parse("display_name", &m.display_name)?,
@@ -208,6 +209,22 @@ pub(super) fn event(kind: Kind) -> Read<Event> {
             balance_root: digest("balance_root", &m.balance_root)?,
             state_digest: digest("state_digest", &m.state_digest)?,
         }),
+    })
+}
+
+fn ledger_continued(m: &pb::LedgerContinued) -> Read<c::ContinueLedger> {
+    let checkpoint = parse_optional("checkpoint", m.checkpoint.as_deref())?;
+    let last_known = checkpoint.map(|checkpoint| c::LastKnown { checkpoint, forked: m.forked });
+    if m.forked && last_known.is_none() {
+        return Err(EventError::Missing { field: "checkpoint" });
+    }
+    let origin = |field, text| Origin::new(text).map_err(|error| invalid(field, &error));
+    Ok(c::ContinueLedger {
+        ledger: parse("ledger", &m.ledger)?,
+        origin: origin("origin", &m.origin)?,
+        verifier_key: parse("verifier_key", &m.verifier_key)?,
+        from_origin: origin("from_origin", &m.from_origin)?,
+        last_known,
     })
 }
 

@@ -57,7 +57,10 @@ fn what_the_caller_left_out_is_not_what_it_set_to_zero() {
 proptest! {
     #[test]
     fn events_that_name_the_log_are_told_by_their_first_bytes(event in event()) {
-        let names = matches!(event, Event::LedgerOpened(_) | Event::KeyRotated(_));
+        let names = matches!(
+            event,
+            Event::LedgerOpened(_) | Event::KeyRotated(_) | Event::LedgerContinued(_)
+        );
         prop_assert_eq!(names_the_log(&bytes_of(&event)), names);
     }
 }

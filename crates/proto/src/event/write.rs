@@ -16,6 +16,14 @@ pub(super) fn kind(event: &Event) -> Kind {
     match event {
         Event::LedgerOpened(e) => Kind::LedgerOpened(ledger_opened(e)),
         Event::RulesAdopted(e) => Kind::RulesAdopted(pb::RulesAdopted { version: e.version }),
+        Event::LedgerContinued(e) => Kind::LedgerContinued(pb::LedgerContinued {
+            ledger: e.ledger.to_string(),
+            origin: e.origin.as_str().to_owned(),
+            verifier_key: e.verifier_key.to_string(),
+            from_origin: e.from_origin.as_str().to_owned(),
+            checkpoint: e.last_known.as_ref().map(|known| known.checkpoint.as_str().to_owned()),
+            forked: e.last_known.as_ref().is_some_and(|known| known.forked),
+        }),
         Event::KeyRotated(e) => {
             Kind::KeyRotated(pb::KeyRotated { verifier_key: e.verifier_key.to_string() })
         }

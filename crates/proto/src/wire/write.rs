@@ -17,7 +17,8 @@ const CURRENCY: Currency = Currency::Idr;
 
 pub(super) fn kind(command: &Command) -> Option<Kind> {
     Some(match command {
-        Command::Seal(_) => return None,
+        // Nobody asks a server for these.
+        Command::Seal(_) | Command::ContinueLedger(_) => return None,
         Command::OpenLedger(c) => Kind::OpenLedger(pb::OpenLedger {
             origin: c.origin.as_str().to_owned(),
             verifier_key: c.verifier_key.as_ref().map(ToString::to_string),

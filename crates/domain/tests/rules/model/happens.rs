@@ -54,6 +54,10 @@ impl Model {
         match command {
             Command::OpenLedger(_) | Command::AdoptRules(_) => {}
             Command::RotateKey(c) => self.keys.push((self.size, c.verifier_key.to_string())),
+            Command::ContinueLedger(c) => {
+                self.origins.push(c.origin.as_str().to_owned());
+                self.keys.push((self.size, c.verifier_key.to_string()));
+            }
             Command::Seal(c) => self.sealed = Some(c.through.get()),
             Command::OpenFund(c) => {
                 let terms = vec![(c.opening_date, c.terms)];

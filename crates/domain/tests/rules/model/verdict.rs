@@ -19,6 +19,10 @@ fn all<const N: usize>(verdicts: [Verdict; N]) -> Verdict {
 }
 
 impl Model {
+    fn origin(&self) -> &str {
+        self.origins.last().map_or("ledger.example.go.id/tangerang", String::as_str)
+    }
+
     /// The rules that a command breaks now.
     pub(crate) fn judge(&self, by: PrincipalId, command: &Command) -> Verdict {
         let is_seal = matches!(command, Command::Seal(_));
@@ -29,8 +33,17 @@ impl Model {
             Command::OpenLedger(_) | Command::AdoptRules(_) => Verdict::from([Why::Ledger]),
             Command::RotateKey(c) => {
                 let new = self.keys.iter().all(|(_, key)| key != c.verifier_key.as_str());
-                let ours = c.verifier_key.as_str().starts_with("ledger.example.go.id/tangerang+");
+                let ours = c.verifier_key.as_str().starts_with(&format!("{}+", self.origin()));
                 unless(new && ours, Why::Key)
+            }
+            Command::ContinueLedger(c) => {
+                let origin = c.origin.as_str();
+                let signs = |key: &str| key.starts_with(&format!("{origin}+"));
+                let never = origin != self.origin() && self.keys.iter().all(|(_, key)| !signs(key));
+                all([
+                    unless(c.from_origin.as_str() == self.origin() && never, Why::Origin),
+                    unless(signs(c.verifier_key.as_str()), Why::Key),
+                ])
             }
             Command::Seal(c) => {
                 let through = c.through.get();

@@ -7,6 +7,7 @@ use bergulir_domain::Rejection;
 pub(crate) enum Why {
     Ledger,
     Key,
+    Origin,
     System,
     NotFound,
     Exists,
@@ -44,6 +45,7 @@ impl Why {
             | Rejection::UnknownRulesVersion { .. }
             | Rejection::SealOutOfOrder { .. } => Why::Ledger,
             Rejection::KeyNotOfOrigin { .. } | Rejection::KeyNamedBefore { .. } => Why::Key,
+            Rejection::OriginNotCurrent { .. } | Rejection::OriginUsedBefore { .. } => Why::Origin,
             Rejection::ReservedPrincipal | Rejection::SystemOnly => Why::System,
             Rejection::NotFound(Resource::Record(_))
             | Rejection::NotADisbursement { .. }

@@ -4,9 +4,9 @@
 use super::Pair;
 use crate::commands::{
     OPENING, ORIGIN, allocate, appoint, approve_reversal, approve_withdrawal, bring_back, confirm,
-    day, id, loan_terms, open_account, open_fund, open_ledger, propose_loan, propose_reversal,
-    refuse_loan, refuse_proposal, register, rotate_key, rp, seal, terms, text, withdraw_loan,
-    withdraw_proposal,
+    continue_as, day, id, loan_terms, open_account, open_fund, open_ledger, propose_loan,
+    propose_reversal, refuse_loan, refuse_proposal, register, rotate_key, rp, seal, terms, text,
+    verifier_key, withdraw_loan, withdraw_proposal,
 };
 use bergulir_domain::command::{self as c, BankAccount, BankReference, Command};
 use bergulir_domain::cooperative::{Office, ReadinessItem, ReadinessSet};
@@ -57,6 +57,7 @@ pub(super) enum Ask {
     Close,
     Seal,
     RotateKey,
+    Continue,
     AdoptRules,
     OpenLedger,
 }
@@ -107,6 +108,7 @@ pub(super) fn steps() -> impl Strategy<Value = Vec<Step>> {
         4 => Just(Ask::Close),
         1 => Just(Ask::Seal),
         1 => Just(Ask::RotateKey),
+        1 => Just(Ask::Continue),
         1 => Just(Ask::AdoptRules),
         1 => Just(Ask::OpenLedger),
     ];
@@ -282,12 +284,26 @@ impl Pair {
             }),
             Ask::Seal => Command::Seal(seal(Position::new(u64::from(a)))),
             Ask::RotateKey => {
-                let origin = if b % 8 == 0 { "ledger.example.go.id/tangeran" } else { ORIGIN };
+                let origin =
+                    if b % 8 == 0 { "ledger.example.go.id/tangeran" } else { self.origin() };
                 Command::RotateKey(rotate_key(origin, a % 8))
+            }
+            Ask::Continue => {
+                let from = if b % 4 == 0 { ORIGIN } else { self.origin() };
+                let origin = format!("{ORIGIN}-{}", a % 3);
+                let named = if c % 8 == 0 { ORIGIN } else { &origin };
+                Command::ContinueLedger(c::ContinueLedger {
+                    verifier_key: verifier_key(named, d % 8),
+                    ..continue_as(from, &origin, 0)
+                })
             }
             Ask::AdoptRules => Command::AdoptRules(c::AdoptRules { version: 1 }),
             Ask::OpenLedger => Command::OpenLedger(open_ledger()),
         }
+    }
+
+    fn origin(&self) -> &str {
+        self.ledger.state.opened().map_or(ORIGIN, |opened| opened.origin.as_str())
     }
 
     fn later(&self, micros: i64) -> Timestamp {
