@@ -1,14 +1,16 @@
 //! What signed checkpoints claim about a log, held against the log as it is read.
 
+mod continuation;
 mod keys;
 mod scope;
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::{fs, io};
 
 use bergulir_chain::checkpoint::Checkpoint;
 use bergulir_chain::merkle::{Prefixes, ProofError, TreeHead, older_root, verify_consistency};
-use bergulir_chain::note::{KeyName, MAX_NOTE_BYTES, Note};
+use bergulir_chain::note::{MAX_NOTE_BYTES, Note};
 use bergulir_chain::policy::{Cosigned, Refusal};
 use bergulir_chain::witness::AddCheckpoint;
 use bergulir_chain::{Hash, LogSize, Position};
@@ -46,6 +48,15 @@ struct Agreed {
     refusal: Option<Refusal>,
 }
 
+/// A checkpoint that a record names which continues the log under another origin, and which covers no
+/// more records than came before.
+#[derive(Debug)]
+struct Named {
+    /// The record.
+    at: u64,
+    head: TreeHead,
+}
+
 /// The checkpoints of one log, from the smallest on.
 #[derive(Debug)]
 pub(crate) struct Claims<'t> {
@@ -58,6 +69,12 @@ pub(crate) struct Claims<'t> {
     keys: NamedKeys,
     /// A proof that came with the log: that its checkpoint goes on from one of so many records.
     extension: Option<Extension>,
+    /// What records name, those still to come, the next one last.
+    named: Vec<Named>,
+    /// By the record that names it: whether the records are those of the checkpoint.
+    compared: BTreeMap<u64, bool>,
+    /// The older checkpoint, if it is of so few records that the log had another origin then.
+    early: Option<Claim>,
     /// Why nothing can be told by the older checkpoint, if it is so.
     aside: Option<Unproven>,
 }
@@ -95,6 +112,9 @@ impl<'t> Claims<'t> {
             damaged: None,
             keys: NamedKeys::default(),
             extension: None,
+            named: Vec::new(),
+            compared: BTreeMap::new(),
+            early: None,
             aside: None,
         }
     }
@@ -113,12 +133,7 @@ impl<'t> Claims<'t> {
 
     /// The log begins after so many records, of which this is known.
     pub(crate) fn begin(&mut self, state: &State) -> Result<(), Contradiction> {
-        if let Some(opened) = state.opened() {
-            self.opened(opened.origin.as_str())?;
-        }
-        for (at, key) in state.keys() {
-            self.key_named(Position::new(at.get()), key.as_str());
-        }
+        self.keys.begin(state);
         self.reach_all(state.size())
     }
 
@@ -132,9 +147,10 @@ impl<'t> Claims<'t> {
     /// Holds the checkpoints of fewer records against the proof that came with the log.
     fn reach_all(&mut self, size: u64) -> Result<(), Contradiction> {
         while let Some(claim) = self.waiting.pop_if(|claim| claim.checkpoint.size.get() < size) {
-            let size = claim.checkpoint.size;
-            let at = size.last().unwrap_or_default();
-            self.reach(&claim).map_err(|reason| (at, reason))?;
+            let at = claim.checkpoint.size.last().unwrap_or_default();
+            if let Some(claim) = self.of_this_origin(claim)? {
+                self.reach(&claim).map_err(|reason| (at, reason))?;
+            }
         }
         Ok(())
     }
@@ -200,24 +216,8 @@ impl<'t> Claims<'t> {
     }
 
     /// Position 0 names the log.
-    pub(crate) fn opened(&mut self, origin: &str) -> Result<(), Contradiction> {
-        let Ok(origin) = KeyName::new(origin) else {
-            return Ok(());
-        };
-        let expected = origin.to_string();
-        let others = self.waiting.extract_if(.., |claim| claim.checkpoint.origin != origin);
-        let others: Vec<Claim> = others.collect();
-        self.keys.origin = Some(origin);
-        for Claim { which, checkpoint, .. } in others {
-            let (expected, found) = (expected.clone(), checkpoint.origin.to_string());
-            if which == CheckpointSource::Older {
-                self.aside = Some(Unproven::SinceOfOther { expected, found });
-            } else {
-                let reason = Reason::CheckpointOfOther { which, expected, found };
-                return Err((Position::ZERO, reason));
-            }
-        }
-        Ok(())
+    pub(crate) fn opened(&mut self, origin: &str) {
+        self.keys.opened(Position::ZERO, origin);
     }
 
     /// A record names a key.
@@ -227,7 +227,7 @@ impl<'t> Claims<'t> {
 
     /// Whether a checkpoint is of so many records, or a proof leads from there.
     pub(crate) fn is_due(&self, size: LogSize) -> bool {
-        self.is_claimed(size) || self.is_extended(size)
+        self.is_claimed(size) || self.is_extended(size) || self.is_named(size)
     }
 
     fn is_claimed(&self, size: LogSize) -> bool {
@@ -242,12 +242,16 @@ impl<'t> Claims<'t> {
     pub(crate) fn check(&mut self, head: TreeHead) -> Result<(), Contradiction> {
         let size = LogSize::new(head.size);
         let at = size.last().unwrap_or_default();
+        self.compare(head);
         if let Some(extension) = self.extension.as_ref().filter(|_| self.is_extended(size)) {
             extension.check(head.root).map_err(|reason| (at, reason))?;
         }
         while self.is_claimed(size) {
             let Some(claim) = self.waiting.pop() else {
                 break;
+            };
+            let Some(claim) = self.of_this_origin(claim)? else {
+                continue;
             };
             let agreed = self.agree(&claim, head).map_err(|reason| (at, reason))?;
             self.agreed.extend(agreed);
@@ -304,8 +308,11 @@ impl<'t> Claims<'t> {
     /// What is wrong at the end of a log of so many records.
     pub(crate) fn end(&mut self, size: LogSize) -> Result<(), Contradiction> {
         let at = size.next_position();
-        while let Some(Claim { which, note, checkpoint }) = self.waiting.pop() {
-            let (which, size) = (which, checkpoint.size);
+        while let Some(claim) = self.waiting.pop() {
+            let Some(Claim { which, note, checkpoint }) = self.of_this_origin(claim)? else {
+                continue;
+            };
+            let size = checkpoint.size;
             if which != CheckpointSource::Older || self.signs_beyond(&note, size) {
                 return Err((at, Reason::RecordsMissing { which, size }));
             }
@@ -313,6 +320,8 @@ impl<'t> Claims<'t> {
         if let Some(reason) = &self.damaged {
             return Err((at, reason.clone()));
         }
+        self.early()?;
+        self.newest_is_of_this_origin()?;
         self.keys_are_known()
     }
 
@@ -323,7 +332,7 @@ impl<'t> Claims<'t> {
 
     /// Whether the log names one of the keys given, if any are and it has come so far.
     fn keys_are_known(&self) -> Result<(), Contradiction> {
-        if !self.trust.has_keys() || self.keys.origin.is_none() {
+        if !self.trust.has_keys() || !self.keys.is_named() {
             return Ok(());
         }
         let is_known = self.newest().map_or_else(

@@ -118,9 +118,11 @@ pub enum ExportError {
     #[error("the checkpoint: {0}")]
     Checkpoint(#[from] CheckpointError),
     /// The older checkpoint is of another log.
-    #[error("the older checkpoint is of the log {found}, not of {expected}")]
+    #[error(
+        "the older checkpoint is of the log {found}; with so many records, this one was {expected}"
+    )]
     OtherLog {
-        /// The log that is exported.
+        /// The origin that the log had with as many records.
         expected: String,
         /// The log of the older checkpoint.
         found: String,

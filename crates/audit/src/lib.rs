@@ -47,8 +47,8 @@ pub use bundle::{Kind, ManifestError};
 pub use export::{BundleWriter, ExportError, Exported, Part, TilesWriter, export};
 pub use reason::Reason;
 pub use report::{
-    AccountReport, Finding, FundReport, LedgerReport, PassedOver, Place, Totals, Unproven, Verdict,
-    Verification, WhyPassedOver,
+    AccountReport, Continued, Finding, FundReport, LedgerReport, PassedOver, Place, Totals,
+    Unproven, Verdict, Verification, WhyPassedOver,
 };
 pub use scope::{Checked, NotChecked};
 pub use trust::{CheckpointSource, SignatureFault, Trust};

@@ -65,6 +65,50 @@ impl std::fmt::Display for WhyPassedOver {
     }
 }
 
+/// A record by which a log goes on under another origin, after a loss.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Continued {
+    /// The record: so many records survived.
+    pub position: Position,
+    /// The origin until then.
+    pub from_origin: String,
+    /// The origin from then on.
+    pub origin: String,
+    /// The size of the checkpoint that it names: the newest of that origin that the records do not
+    /// lead to or, if there is none, the newest. Absent: none was known.
+    pub checkpoint: Option<LogSize>,
+    /// The records are not those of the checkpoint, although there are as many: two histories were
+    /// recorded under one origin.
+    pub forked: bool,
+    /// How many records of the checkpoint are lost, at least; absent if that cannot be told.
+    pub lost: Option<u64>,
+    /// Whether the records were compared with the checkpoint, as far as there is anything to compare.
+    pub is_compared: bool,
+}
+
+impl std::fmt::Display for Continued {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Continued { position, from_origin, origin, checkpoint, .. } = self;
+        write!(f, "at position {position} from {from_origin} to {origin}; ")?;
+        match (checkpoint, self.lost) {
+            (None, _) => f.write_str("no checkpoint of the old one was known"),
+            (Some(size), Some(0)) => {
+                write!(f, "its newest checkpoint, of {size} records, shows no loss")
+            }
+            (Some(size), Some(lost)) => write!(
+                f,
+                "its newest checkpoint is of {size} records: {lost} are lost, from position \
+                 {position} on"
+            ),
+            (Some(size), None) => write!(
+                f,
+                "another history was signed there, with {size} records: how many of those are lost \
+                 cannot be told"
+            ),
+        }
+    }
+}
+
 /// What the verification of one log found.
 #[derive(Debug, Clone)]
 pub struct LedgerReport {
@@ -72,10 +116,12 @@ pub struct LedgerReport {
     pub folder: PathBuf,
     /// What kind of bundle it is; absent if it is none.
     pub bundle: Option<Kind>,
-    /// The ledger's name, as position 0 says it; absent if that could not be read.
+    /// The ledger's name, as the records say it last; absent if that could not be read.
     pub ledger: Option<LedgerId>,
-    /// The ledger's origin, as position 0 says it.
+    /// The ledger's origin, as the records say it last.
     pub origin: Option<String>,
+    /// Where it goes on under another origin, as the records say themselves.
+    pub continued: Vec<Continued>,
     /// The result.
     pub finding: Finding,
     /// The first record that was looked at: position 0, but in a range.
@@ -129,6 +175,7 @@ impl LedgerReport {
             bundle: None,
             ledger: None,
             origin: None,
+            continued: Vec::new(),
             finding,
             first: Position::ZERO,
             records: LogSize::EMPTY,

@@ -146,6 +146,11 @@ pub enum NotChecked {
         /// The first record that was verified.
         from: Position,
     },
+    /// Whether the records before one that continues the log are those of the checkpoint that it names.
+    LastKnown {
+        /// The record.
+        at: Position,
+    },
     /// Whether the log's key was given up for another since.
     LaterKeys,
     /// Whether the rules were kept: that takes everybody's records.
@@ -201,6 +206,11 @@ impl fmt::Display for NotChecked {
                 f,
                 "whether the records before position {from} kept the rules: their result is as a \
                  seal states it"
+            ),
+            NotChecked::LastKnown { at } => write!(
+                f,
+                "whether the records before position {at} are those of the checkpoint that it names: \
+                 that takes all of them"
             ),
             NotChecked::LaterKeys => f.write_str(
                 "whether the log took another key in a record that was left out of this view: the \

@@ -16,8 +16,8 @@ use bergulir_chain::{
     record, segment,
 };
 use bergulir_domain::Event;
-use bergulir_domain::command::Seal;
-use bergulir_proto::decode_event;
+use bergulir_domain::command::{ContinueLedger, Seal};
+use bergulir_proto::{decode_event, names_the_log};
 
 use crate::tail::{End, last_written, settle};
 use crate::window::Window;
@@ -42,6 +42,10 @@ pub(crate) struct Survey {
     partial: u64,
     /// The positions that seals cover, each with that of its first seal.
     pub(crate) sealed: BTreeMap<u64, u64>,
+    /// The records that continue the log under another origin, as far as they can be read.
+    pub(crate) continued: Vec<(u64, ContinueLedger)>,
+    /// Whether something was out of place, so that not all was looked over.
+    pub(crate) stopped: bool,
     /// Places of records, in their order.
     pub(crate) marks: Vec<Mark>,
     /// The frame that the log ends inside of.
@@ -118,6 +122,7 @@ pub(crate) fn survey(
             Ok(()) => {}
             Err(Stop::Here) => {
                 survey.end += survey.partial;
+                survey.stopped = true;
                 break;
             }
             Err(Stop::Io(error)) => {
@@ -258,6 +263,9 @@ impl Survey {
             if let Some(seal) = seal_of(record) {
                 self.sealed.entry(seal.through.get()).or_insert(mark.position);
             }
+            if let Some(continued) = continued_of(record) {
+                self.continued.push((mark.position, continued));
+            }
             at += (LENGTH_BYTES + record.len()) as u64;
             left -= 1;
         }
@@ -323,6 +331,7 @@ impl Survey {
         self.end = end;
         self.partial = 0;
         self.marks.retain(|mark| mark.position < end);
+        self.continued.retain(|(position, _)| *position < end);
     }
 }
 
@@ -349,6 +358,17 @@ pub(crate) fn seal_of(bytes: &[u8]) -> Option<Seal> {
     let record = Record::parse(bytes).ok()?;
     match decode_event(record.event) {
         Ok(Event::Sealed(seal)) => Some(seal),
+        Ok(_) | Err(_) => None,
+    }
+}
+
+/// What a record says, if it continues the log under another origin.
+fn continued_of(bytes: &[u8]) -> Option<ContinueLedger> {
+    if !names_the_log(record::event(bytes)?) {
+        return None;
+    }
+    match decode_event(Record::parse(bytes).ok()?.event) {
+        Ok(Event::LedgerContinued(continued)) => Some(*continued),
         Ok(_) | Err(_) => None,
     }
 }

@@ -5,6 +5,8 @@
 mod frames;
 mod outcome;
 
+pub(crate) use outcome::last_known;
+
 use std::collections::BTreeMap;
 use std::sync::mpsc::sync_channel;
 use std::time::Instant;
@@ -25,7 +27,7 @@ use crate::links::{Linked, Links};
 use crate::past::Past;
 use crate::reader::{Piece, Read, Reader};
 use crate::reason::Reason;
-use crate::report::LedgerReport;
+use crate::report::{Continued, LedgerReport};
 use crate::survey::{Survey, seal_of, survey};
 use crate::{CannotTell, Depth, Kind, Options, Progress, Stage};
 
@@ -80,6 +82,8 @@ pub(crate) fn verify(
         (Ok(claims), Err(error)) => (claims, nothing(), Some(error)),
         (Err(error), _) => (Claims::none(&options.trust), nothing(), Some(error)),
     };
+    let mut claims = claims;
+    claims.expect(&survey.continued, first);
     let total = survey.records();
     let proven = start.earlier.len() as u64;
     let links = match options.depth {
@@ -91,6 +95,7 @@ pub(crate) fn verify(
         depth: options.depth,
         links,
         named: named(start.replica.state()),
+        continued: Vec::new(),
         state_is_sealed: false,
         survey: &survey,
         past: Past::new(&survey, start.earlier),
@@ -150,8 +155,10 @@ struct Verifier<'a> {
     /// Where it stands, if only the chain is verified: the replica stays at the start then.
     links: Option<Links>,
     replica: Replica,
-    /// The names that position 0 gives the ledger and its origin.
+    /// The names of the ledger and its origin, as the records say them last.
     named: Option<(LedgerId, String)>,
+    /// Where it goes on under another origin.
+    continued: Vec<Continued>,
     /// Whether the state at the start is that of a seal.
     state_is_sealed: bool,
     claims: Claims<'a>,
@@ -303,16 +310,25 @@ impl Verifier<'_> {
             // A ledger is opened once; a later record that says so breaks a rule, and that is all.
             Event::LedgerOpened(opened) if position == Position::ZERO => {
                 self.named = Some((opened.ledger, opened.origin.as_str().to_owned()));
-                let found = opened.ledger.as_str();
-                if let Some(expected) = self.folder.ledger.as_deref().filter(|e| *e != found) {
+                // Position 0 says the first name, and the folder has the last one.
+                let last = self.survey.continued.last();
+                let found = last.map_or(opened.ledger, |(_, last)| last.ledger);
+                let found = found.as_str();
+                let other = |expected: &&str| !self.survey.stopped && *expected != found;
+                if let Some(expected) = self.folder.ledger.as_deref().filter(other) {
                     let (expected, found) = (expected.to_owned(), found.to_owned());
                     let reason = Reason::OtherLedger { expected, found };
                     return Err(Stop::Bad { position, reason });
                 }
-                self.claims.opened(opened.origin.as_str())?;
+                self.claims.opened(opened.origin.as_str());
                 if let Some(key) = &opened.verifier_key {
                     self.claims.key_named(position, key.as_str());
                 }
+            }
+            Event::LedgerContinued(continued) => {
+                let told = self.claims.continued(position, continued)?;
+                self.named = Some((continued.ledger, continued.origin.as_str().to_owned()));
+                self.continued.push(told);
             }
             Event::KeyRotated(rotated) => {
                 self.claims.key_named(position, rotated.verifier_key.as_str());

@@ -24,6 +24,9 @@ pub const FIXED_BYTES: usize = 76;
 /// Where in a record its authentication is.
 const AUTHENTICATION_AT: usize = 1;
 
+/// Where in a record the length of its principal is.
+const PRINCIPAL_LENGTH_AT: usize = 2;
+
 /// Where in a record its request id is.
 const REQUEST_ID_AT: usize = 56;
 
@@ -144,6 +147,12 @@ pub fn request_id(record: &[u8]) -> Option<[u8; 16]> {
 /// The authentication of a record that is whole, without a look at anything else of it.
 pub fn authentication(record: &[u8]) -> Option<Authentication> {
     Authentication::from_byte(*record.get(AUTHENTICATION_AT)?)
+}
+
+/// The event of a record that is whole, without a look at anything else of it.
+pub fn event(record: &[u8]) -> Option<&[u8]> {
+    let principal = usize::from(*record.get(PRINCIPAL_LENGTH_AT)?);
+    record.get(FIXED_BYTES + principal..)
 }
 
 impl<'a> Record<'a> {

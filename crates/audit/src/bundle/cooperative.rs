@@ -18,6 +18,7 @@ use crate::claims::Claims;
 use crate::counts::Counts;
 use crate::reason::Reason;
 use crate::report::{Finding, LedgerReport, Totals};
+use crate::verifier::last_known;
 use crate::{Checked, NotChecked};
 
 /// One record of the view.
@@ -48,18 +49,26 @@ pub(super) fn verify(
     let Some(Event::LedgerOpened(ledger)) = seen.get(&0).map(|seen| &seen.event) else {
         return Err(Fault::damaged(&record_file(Position::ZERO), &"it does not open the ledger"));
     };
-    claims.opened(ledger.origin.as_str())?;
+    claims.opened(ledger.origin.as_str());
+    let (mut name, mut origin) = (ledger.ledger, &ledger.origin);
+    let mut continued = Vec::new();
     let mut keys: Vec<VerifierKey> = Vec::new();
     let mut counts = Counts::default();
     for (position, seen) in &seen {
         counts.count(&seen.event);
+        let at = Position::new(*position);
+        if let Event::LedgerContinued(next) = &seen.event {
+            continued.push(claims.continued(at, next)?);
+            (name, origin) = (next.ledger, &next.origin);
+            keys.extend(next.verifier_key.as_str().parse());
+        }
         let named = match &seen.event {
             Event::LedgerOpened(ledger) => ledger.verifier_key.as_ref(),
             Event::KeyRotated(rotated) => Some(&rotated.verifier_key),
             _ => None,
         };
         if let Some(key) = named {
-            claims.key_named(Position::new(*position), key.as_str());
+            claims.key_named(at, key.as_str());
             keys.extend(key.as_str().parse());
         }
     }
@@ -73,8 +82,8 @@ pub(super) fn verify(
     let mut report = LedgerReport::of_none(folder, Finding::Valid);
     report.finding = claims.unproven().map_or(Finding::Valid, Finding::Unproven);
     report.bundle = Some(Kind::Cooperative { cooperative });
-    report.ledger = Some(ledger.ledger);
-    report.origin = Some(ledger.origin.as_str().to_owned());
+    report.ledger = Some(name);
+    report.origin = Some(origin.as_str().to_owned());
     report.records = LogSize::new(seen.len() as u64);
     report.tree_size = opened.checkpoint.size;
     report.root_hash = opened.checkpoint.root;
@@ -102,6 +111,8 @@ pub(super) fn verify(
         NotChecked::AfterSeal { through },
         NotChecked::LaterKeys,
     ]);
+    report.not_checked.extend(last_known(&continued));
+    report.continued = continued;
     claims.scope(opened.manifest.size, &mut report.checked, &mut report.not_checked);
     // The root is taken from the checkpoint here, and nothing is held against it but proofs.
     report.checked.retain(|checked| !matches!(checked, Checked::Root { .. }));

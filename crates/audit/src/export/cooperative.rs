@@ -91,7 +91,7 @@ impl View {
         walk(source, source.checkpoint.size.get(), &mut |position, bytes| {
             let replayed = replica.replay(bytes, &past);
             let replayed = replayed.map_err(|error| ExportError::log(position, &error))?;
-            if matches!(replayed.event, Event::KeyRotated(_)) {
+            if matches!(replayed.event, Event::KeyRotated(_) | Event::LedgerContinued(_)) {
                 self.positions.insert(position);
             }
             let (event, touched) = (replayed.event, replayed.touched);

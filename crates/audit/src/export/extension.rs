@@ -6,6 +6,7 @@ use bergulir_chain::note::{Note, VerifierKey};
 use bergulir_chain::witness::AddCheckpoint;
 use bergulir_chain::{Hash, Position, Record};
 use bergulir_domain::Event;
+use bergulir_domain::ledger::Origin;
 use bergulir_proto::{decode_event, names_the_log};
 
 use super::ExportError;
@@ -26,7 +27,9 @@ pub(super) struct Extension {
 struct Old {
     note: Note,
     checkpoint: Checkpoint,
-    /// The key that the records name last.
+    /// The origin that the records name last.
+    origin: Option<Origin>,
+    /// The key that they name last.
     key: Option<(Position, String)>,
 }
 
@@ -40,10 +43,6 @@ impl Extension {
             return Ok(Extension { old: None, picked });
         };
         let older = Checkpoint::parse_unverified(note.text())?;
-        if older.origin != checkpoint.origin {
-            let (expected, found) = (checkpoint.origin.to_string(), older.origin.to_string());
-            return Err(ExportError::OtherLog { expected, found });
-        }
         if older.size > checkpoint.size {
             let (old, new) = (older.size, checkpoint.size);
             return Err(ExportError::Shrank { old, new });
@@ -53,7 +52,7 @@ impl Extension {
         }
         picked.want_consistency(older.size.get())?;
         Ok(Extension {
-            old: Some(Old { note: note.clone(), checkpoint: older, key: None }),
+            old: Some(Old { note: note.clone(), checkpoint: older, origin: None, key: None }),
             picked,
         })
     }
@@ -73,7 +72,14 @@ impl Extension {
         let record = Record::parse(record).map_err(|error| bad(&error))?;
         if names_the_log(record.event) {
             let named = match decode_event(record.event).map_err(|error| bad(&error))? {
-                Event::LedgerOpened(opened) => opened.verifier_key,
+                Event::LedgerOpened(opened) => {
+                    old.origin = Some(opened.origin);
+                    opened.verifier_key
+                }
+                Event::LedgerContinued(continued) => {
+                    old.origin = Some(continued.origin);
+                    Some(continued.verifier_key)
+                }
                 Event::KeyRotated(rotated) => Some(rotated.verifier_key),
                 _ => None,
             };
@@ -99,7 +105,13 @@ impl Extension {
 impl Old {
     /// Whether the log signed it, and is what it says.
     fn check(&self, tree: &Tree) -> Result<(), ExportError> {
-        let Old { note, checkpoint, key } = self;
+        let Old { note, checkpoint, origin, key } = self;
+        let then = origin.as_ref().map_or("", Origin::as_str);
+        if then != checkpoint.origin.as_str() {
+            // Of another log; or of an origin that this one has not had with so many records.
+            let (expected, found) = (then.to_owned(), checkpoint.origin.to_string());
+            return Err(ExportError::OtherLog { expected, found });
+        }
         let signed = || {
             let (position, named) = key.as_ref().ok_or(SignatureFault::NoKey)?;
             let (position, named) = (*position, named.clone());

@@ -9,7 +9,7 @@ use super::{Stop, Verifier};
 use crate::claims::Contradiction;
 use crate::fetch::Fetch;
 use crate::reason::Reason;
-use crate::report::{Finding, FundReport, LedgerReport, Place, Totals};
+use crate::report::{Continued, Finding, FundReport, LedgerReport, Place, Totals};
 use crate::survey::Torn;
 use crate::{Checked, Depth, NotChecked};
 
@@ -98,6 +98,7 @@ impl Verifier<'_> {
         if self.links.is_some() {
             not_checked.push(NotChecked::Rules);
         }
+        not_checked.extend(last_known(&self.continued));
         self.claims.scope(self.size(), &mut checked, &mut not_checked);
         let funds = state
             .funds()
@@ -109,6 +110,7 @@ impl Verifier<'_> {
             first: Position::new(self.survey.first),
             ledger: self.named.as_ref().map(|(ledger, _)| *ledger),
             origin: self.named.as_ref().map(|(_, origin)| origin.clone()),
+            continued: self.continued.clone(),
             finding,
             records,
             head_hash,
@@ -154,4 +156,10 @@ impl Verifier<'_> {
         }
         checked
     }
+}
+
+/// What was not compared of the checkpoints that records name.
+pub(crate) fn last_known(continued: &[Continued]) -> impl Iterator<Item = NotChecked> {
+    let open = continued.iter().filter(|continued| !continued.is_compared);
+    open.map(|continued| NotChecked::LastKnown { at: continued.position })
 }

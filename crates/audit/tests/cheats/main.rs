@@ -18,6 +18,7 @@ mod programme;
 
 mod bundles;
 mod checkpoints;
+mod continuations;
 mod cooperatives;
 mod exports;
 mod insider;

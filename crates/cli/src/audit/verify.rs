@@ -61,6 +61,8 @@ impl VerifyArgs {
 struct Found {
     ledger: Option<String>,
     origin: Option<String>,
+    /// Where the log goes on under another origin, as it says itself.
+    continued: Vec<Continued>,
     kind: &'static str,
     from: u64,
     valid: bool,
@@ -83,6 +85,20 @@ struct Found {
     place: Option<String>,
     elapsed_seconds: f64,
     records_per_second: u64,
+}
+
+/// A record by which a log goes on under another origin.
+#[derive(Debug, Serialize)]
+struct Continued {
+    position: u64,
+    from_origin: String,
+    origin: String,
+    /// The size of the checkpoint that it names; null: none was known.
+    checkpoint: Option<u64>,
+    /// How many records of that are lost, at least; null if that cannot be told.
+    lost: Option<u64>,
+    /// The records are not those of the checkpoint, although there are as many.
+    forked: bool,
 }
 
 /// What the records add up to; nulls if they were not read for it.
@@ -214,6 +230,7 @@ fn found(report: &LedgerReport) -> Found {
     Found {
         ledger: report.ledger.map(|ledger| ledger.to_string()),
         origin: report.origin.clone(),
+        continued: report.continued.iter().map(continued).collect(),
         kind: kind(report.bundle),
         from: report.first.get(),
         valid,
@@ -238,6 +255,17 @@ fn found(report: &LedgerReport) -> Found {
         place,
         elapsed_seconds: report.elapsed.as_secs_f64(),
         records_per_second: report.records_per_second(),
+    }
+}
+
+fn continued(told: &bergulir_audit::Continued) -> Continued {
+    Continued {
+        position: told.position.get(),
+        from_origin: told.from_origin.clone(),
+        origin: told.origin.clone(),
+        checkpoint: told.checkpoint.map(LogSize::get),
+        lost: told.lost,
+        forked: told.forked,
     }
 }
 
@@ -346,6 +374,9 @@ pub(crate) fn show(page: &mut Page, report: &LedgerReport) {
     }
     if let Some(place) = place {
         facts.push(("Tempat / Where", place));
+    }
+    for told in &report.continued {
+        facts.push(("Dilanjutkan / Continued", told.to_string()));
     }
     facts.extend([
         ("Catatan benar / Records found right", count(report.records.get())),
