@@ -18,7 +18,7 @@ mod records;
 mod sample;
 mod small_file;
 
-pub use file_log::{FileLog, FileLogOptions, OpenError, Recovery};
+pub use file_log::{FileLog, FileLogOptions, LogEnd, OpenError, Recovery, Salvage, salvage};
 pub use folder::create_folder_durably;
 pub use group::{Group, GroupError, GroupMark};
 pub use lock::{DataLock, LockError};

@@ -12,6 +12,7 @@
 mod cache;
 mod medium;
 mod open;
+mod salvage;
 mod segment;
 #[cfg(test)]
 mod simulated;
@@ -27,6 +28,7 @@ use bergulir_chain::{FrameBuilder, Position, SegmentHeader, segment as format};
 
 pub use medium::{Disk, Medium, MediumFile};
 pub use open::{Cut, OpenError, Recovery};
+pub use salvage::{LogEnd, Salvage, salvage};
 
 use crate::group::Group;
 use crate::log::{AppendError, EventLog, Head, ReadError, ReadLimit, Refusal};
