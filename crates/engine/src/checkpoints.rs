@@ -96,7 +96,8 @@ pub(crate) struct LogKey {
     pub(crate) key: VerifierKey,
 }
 
-/// The keys that a log names, in order; the last one is in force.
+/// The keys that a log names under the origin that it has now, in order; the last one is in force.
+/// Those of an origin that it gave up do not sign for it.
 pub(crate) fn log_keys(state: &State) -> Vec<LogKey> {
     // What cannot be read as a key was refused on its way into the log.
     let parse =
@@ -106,7 +107,9 @@ pub(crate) fn log_keys(state: &State) -> Vec<LogKey> {
                 key: key.as_str().parse().ok()?,
             })
         };
-    state.keys().filter_map(parse).collect()
+    let origin = log_name(state);
+    let own = |key: &LogKey| Some(key.key.name()) == origin.as_ref();
+    state.keys().filter_map(parse).filter(own).collect()
 }
 
 /// The name under which a log signs: its origin.

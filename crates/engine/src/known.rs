@@ -88,7 +88,7 @@ impl Known {
 }
 
 /// The note in a file; `None` if there is no such file.
-fn read(path: &Path) -> Result<Option<Note>, String> {
+pub(crate) fn read(path: &Path) -> Result<Option<Note>, String> {
     let file = match std::fs::File::open(path) {
         Ok(file) => file,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
@@ -129,14 +129,16 @@ fn too_short(source: &str, known: LogSize, size: LogSize) -> String {
     format!(
         "{ROLLED_BACK}: {source} knows of {known} records of this ledger, and its log has {size}: \
          the newest ones are gone, as after the restore of an old copy. Restore the newest copy of \
-         the log; if there is none, the ledger cannot go on: open a new ledger under another origin"
+         the log; if there is none, stop the server and go on as a new ledger: `bergulir ledger \
+         continue`"
     )
 }
 
 fn other_history(source: &str, own: TreeHead, known: TreeHead) -> String {
     format!(
         "{ROLLED_BACK}: at {} records {source} knows the root {}, and this log has {}: it is \
-         another history. Restore the log that leads to the known one",
+         another history. Restore the log that leads to the known one; if it is lost, stop the server \
+         and go on as a new ledger: `bergulir ledger continue`",
         known.size, known.root, own.root
     )
 }

@@ -222,6 +222,15 @@ impl Ledger {
         let replica = self.published.read().unwrap_or_else(PoisonError::into_inner);
         replica.state().opened().map(|opened| opened.origin.clone())
     }
+    /// Whether it has this origin, or had it before it was continued.
+    pub(crate) fn had_origin(&self, origin: &Origin) -> bool {
+        let replica = self.published.read().unwrap_or_else(PoisonError::into_inner);
+        let state = replica.state();
+        let named =
+            |key: &str| key.split_once('+').is_some_and(|(name, _)| name == origin.as_str());
+        state.opened().is_some_and(|opened| opened.origin == *origin)
+            || state.keys().any(|(_, key)| named(key.as_str()))
+    }
     /// How many records were checked and decided again when the ledger was opened: those since the
     /// last snapshot that a seal vouches for.
     pub fn replayed_at_open(&self) -> u64 {

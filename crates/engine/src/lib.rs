@@ -9,6 +9,8 @@ mod balance_proofs;
 mod checkpointer;
 mod checkpoints;
 pub mod clock;
+pub mod continuation;
+mod continued;
 mod facts;
 #[cfg(test)]
 mod fault_tests;
@@ -36,6 +38,7 @@ pub use anchor::{AnchorError, AnchorStatus};
 pub use bergulir_store::index::Direction;
 pub use bergulir_store::{Head, ReadError, ReadLimit, Records};
 pub use checkpoints::{CHECKPOINT_FILE, SignedCheckpoint, WITNESSED_FILE};
+pub use continued::{CONTINUED, CONTINUED_FILE};
 pub use health::Status;
 pub use keyring::{KEY_SUFFIX, KEYS_FOLDER, KeyError};
 pub use known::ROLLED_BACK;

@@ -3,6 +3,8 @@
 use crate::anchor::{self, AnchorError};
 use crate::checkpoints::SignedCheckpoint;
 use crate::clock::Clock;
+use crate::continuation::CONTINUING_FOLDER;
+use crate::continued;
 use crate::keyring::{KEYS_FOLDER, KeyError, Keyring};
 use crate::ledger::{Ledger, LedgerOptions, Shared};
 use crate::open::{self, OpenError, Opened};
@@ -123,6 +125,11 @@ impl Node {
         let ledgers_folder = folder.join(LEDGERS_FOLDER);
         let io = |source| NodeError::Io { path: ledgers_folder.clone(), source };
         create_folder_durably(&ledgers_folder).map_err(io)?;
+        if folder.join(CONTINUING_FOLDER).exists() {
+            tracing::warn!(
+                "`bergulir ledger continue` was cut short: run it again, with no server running"
+            );
+        }
         let mut found = Vec::new();
         for dir in std::fs::read_dir(&ledgers_folder).map_err(io)? {
             let name = dir.map_err(io)?.file_name();
@@ -133,6 +140,7 @@ impl Node {
             let told = |done, all| progress(id, done, all);
             found.push((id, opening.read(&ledgers_folder.join(id.as_str()), id, &told)));
         }
+        retire(&mut found);
         opening.ask_witnesses(&mut found);
         let mut ledgers = BTreeMap::new();
         for (id, read) in found {
@@ -355,10 +363,40 @@ impl Node {
     }
 }
 
-/// The ledger that has this origin.
+/// Of two ledgers of which one goes on from the other, the other one takes no writes, also if its mark
+/// was lost, as after a restore of its folder alone.
+fn retire(found: &mut [(LedgerId, Result<Option<Read>, OpenError>)]) {
+    let mut successors = BTreeMap::new();
+    for (id, read) in found.iter() {
+        let Ok(Some(Read { opened, .. })) = read else { continue };
+        let state = opened.replica.state();
+        let Some(origin) = state.opened().map(|opened| &opened.origin) else { continue };
+        for past in past_origins(state) {
+            successors.insert(past, (*id, origin.clone()));
+        }
+    }
+    for (id, read) in found {
+        let Ok(Some(Read { opened, .. })) = read else { continue };
+        let origin = opened.replica.state().opened().map(|opened| opened.origin.as_str());
+        if let Some((successor, origin)) = origin.and_then(|origin| successors.get(origin))
+            && successor != id
+        {
+            opened.known.trouble.get_or_insert(continued::goes_on(*successor, origin, None));
+        }
+    }
+}
+
+/// The origins that a ledger had before, under which something can have been signed.
+fn past_origins(state: &State) -> impl Iterator<Item = String> {
+    let origin = state.opened().map(|opened| opened.origin.as_str());
+    let names = state.keys().filter_map(|(_, key)| Some(key.as_str().split_once('+')?.0));
+    names.filter(move |name| Some(*name) != origin).map(str::to_owned)
+}
+
+/// The ledger that has this origin, or had it.
 fn with_origin(ledgers: &BTreeMap<LedgerId, Slot>, origin: &Origin) -> Option<LedgerId> {
     let has = |slot: &Slot| match slot {
-        Slot::Open(ledger) => ledger.origin().as_ref() == Some(origin),
+        Slot::Open(ledger) => ledger.had_origin(origin),
         // Nobody can tell; its key is not used either.
         Slot::Broken(_) => false,
     };
@@ -392,6 +430,26 @@ struct Read {
 impl Opening<'_> {
     /// Reads a ledger; `None` if its log has no record yet.
     fn read(
+        &self,
+        folder: &Path,
+        id: LedgerId,
+        progress: &dyn Fn(u64, u64),
+    ) -> Result<Option<Read>, OpenError> {
+        // Whatever can be read of a ledger that goes on as another one, it takes no writes.
+        let retired = continued::retired(folder);
+        let read = self.read_log(folder, id, progress);
+        let Some(why) = retired else { return read };
+        match read {
+            Ok(Some(mut read)) => {
+                read.opened.known.trouble = Some(why);
+                Ok(Some(read))
+            }
+            Ok(None) => Ok(None),
+            Err(error) => Err(OpenError::Continued { why, source: Box::new(error) }),
+        }
+    }
+
+    fn read_log(
         &self,
         folder: &Path,
         id: LedgerId,
@@ -443,8 +501,8 @@ impl Opening<'_> {
     }
 }
 
-/// Position 0 has nothing to look up.
-struct Nothing;
+/// Position 0 has nothing to look up, nor has the record that continues a ledger.
+pub(crate) struct Nothing;
 
 impl Lookups for Nothing {
     fn bank_reference(

@@ -6,6 +6,7 @@ mod balance_proofs;
 mod batches;
 mod behind;
 mod checkpoints;
+mod continuation;
 mod crowd;
 mod keys;
 mod proofs;

@@ -1,0 +1,114 @@
+//! The mark in the folder of a ledger that goes on as another one: it takes no writes any more.
+
+use bergulir_chain::{Hash, LogSize};
+use bergulir_domain::LedgerId;
+use bergulir_domain::ledger::Origin;
+use std::fmt;
+use std::path::Path;
+
+/// The file in the folder of a ledger that goes on as another one.
+pub const CONTINUED_FILE: &str = "continued";
+
+/// What the reason of a ledger begins with that takes no writes since it goes on as another one.
+pub const CONTINUED: &str = "CONTINUED";
+
+const VERSION: &str = "bergulir-continued 1";
+
+/// As what a ledger goes on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Mark {
+    /// The ledger that goes on.
+    pub(crate) ledger: LedgerId,
+    /// Its origin.
+    pub(crate) origin: Origin,
+    /// How many records it has of this one.
+    pub(crate) size: LogSize,
+    /// The hash of the record that continues them.
+    pub(crate) record: Hash,
+}
+
+impl fmt::Display for Mark {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Mark { ledger, origin, size, record } = self;
+        let origin = origin.as_str();
+        write!(f, "{VERSION}\nledger {ledger}\norigin {origin}\nsize {size}\nrecord {record}\n")
+    }
+}
+
+impl Mark {
+    /// The mark in the folder of a ledger, if there is one.
+    ///
+    /// # Errors
+    /// In words, if there is one that cannot be read. It marks all the same.
+    pub(crate) fn read(folder: &Path) -> Result<Option<Mark>, String> {
+        let path = folder.join(CONTINUED_FILE);
+        let text = match std::fs::read_to_string(&path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(error.to_string()),
+        };
+        Mark::parse(&text).map(Some).ok_or_else(|| "it is not what was written there".to_owned())
+    }
+
+    fn parse(text: &str) -> Option<Mark> {
+        let mut lines = text.lines();
+        lines.next().filter(|line| *line == VERSION)?;
+        let mut word = |name| lines.next()?.strip_prefix(name)?.strip_prefix(' ');
+        let mark = Mark {
+            ledger: word("ledger")?.parse().ok()?,
+            origin: Origin::new(word("origin")?).ok()?,
+            size: LogSize::new(word("size")?.parse().ok()?),
+            record: word("record")?.parse().ok()?,
+        };
+        (mark.to_string() == text).then_some(mark)
+    }
+}
+
+/// Why the ledger in a folder takes no writes, in words, if it goes on as another one.
+pub(crate) fn retired(folder: &Path) -> Option<String> {
+    match Mark::read(folder) {
+        Ok(None) => None,
+        Ok(Some(mark)) => Some(goes_on(mark.ledger, &mark.origin, Some(mark.size))),
+        Err(why) => Some(format!(
+            "{CONTINUED}: the file {CONTINUED_FILE} of this ledger says that it goes on as another \
+             one, and cannot be read ({why}): restore that file"
+        )),
+    }
+}
+
+/// Says as what a ledger goes on.
+pub(crate) fn goes_on(ledger: LedgerId, origin: &Origin, size: Option<LogSize>) -> String {
+    let from = size.map_or_else(String::new, |size| format!(" from position {size} on"));
+    format!(
+        "{CONTINUED}: this ledger goes on as ledgers/{ledger}, under the origin {}{from}. It is kept \
+         for reading and takes no writes any more: write to that one",
+        origin.as_str()
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_mark_has_one_text_and_marks_also_if_it_cannot_be_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(CONTINUED_FILE);
+        assert_eq!((Mark::read(folder.path()), retired(folder.path())), (Ok(None), None));
+        let mark = Mark {
+            ledger: "pilot-2".parse().unwrap(),
+            origin: Origin::new("ledger.example.go.id/pilot-2").unwrap(),
+            size: LogSize::new(7),
+            record: Hash::from_bytes([9; 32]),
+        };
+        let text = mark.to_string();
+        std::fs::write(&path, &text).unwrap();
+        assert_eq!(Mark::read(folder.path()), Ok(Some(mark)));
+        assert!(retired(folder.path()).unwrap().contains("ledgers/pilot-2"));
+        for end in 0..text.len() {
+            std::fs::write(&path, &text[..end]).unwrap();
+            Mark::read(folder.path()).unwrap_err();
+            assert!(retired(folder.path()).unwrap().starts_with(CONTINUED));
+        }
+    }
+}
