@@ -114,20 +114,21 @@ def check_bundle(folder, trust, older, report):
     report.facts["kind"] = bundle.kind
     report.checked("the folder holds what a bundle of its kind holds, and nothing else")
     extension = Extension(bundle) if "extension" in bundle.files else None
-    history = History(bundle.checkpoint.origin)
+    history = History()
     roots = {}  # by size: those of earlier trees that are passed on the way
     if bundle.kind == "cooperative":
         cooperatives.check(bundle, history, report)
     else:
         sizes = [earlier.size for earlier in (older, extension) if earlier]
         roots = check_records(bundle, history, sizes, report)
+    own = history.origins.after(bundle.checkpoint.size) == bundle.checkpoint.origin
+    require(own, "the checkpoint is not of the origin that the records name", 0)
     trust.check(bundle.checkpoint, history.keys, report)
     if extension:
         extension.check(bundle.checkpoint, roots, older, report)
     if older:
         try:
-            own = older.origin == bundle.checkpoint.origin
-            given("--since", require, own, "the checkpoint is of another log")
+            history.origins.check_older(older, history.keys)
             given("--since is not to be believed", trust.check_older, older, history.keys)
             check_extended(bundle.checkpoint, extension, roots, older, report)
         except CannotTell as doubt:
@@ -138,14 +139,13 @@ def check_bundle(folder, trust, older, report):
 
 def check_records(bundle, history, sizes, report):
     """Kinds `log` and `range`: frames, records, chain, seals, tree. Returns roots by size."""
-    chain, snapshot, size = Chain(), None, bundle.checkpoint.size
+    snapshot, size = None, bundle.checkpoint.size
     if bundle.kind == "range":
         snapshot = Snapshot(bundle.read("state"))
-        right = (snapshot.origin, snapshot.size) == (bundle.checkpoint.origin, bundle.start)
-        require(right, f"the state is of {snapshot.size} records of {snapshot.origin!a}")
-        for position, text in snapshot.keys:
-            history.take_key(position, text)
-        chain = Chain(snapshot.size, snapshot.head_hash, snapshot.recorded_at, snapshot.peaks)
+        right = snapshot.size == bundle.start
+        require(right, f"the state is of {snapshot.size} records")
+        history.begin(snapshot)
+    chain = begin(snapshot)
     first, ends = chain.position, bytearray()  # for each record, whether a batch ends with it
     roots = {first: chain.tree.root()}
     for record in bundle.records(chain):
@@ -165,12 +165,28 @@ def check_records(bundle, history, sizes, report):
     same = chain.tree.root() == bundle.checkpoint.root
     require(same, "the root over the records is not the checkpoint's")
     report.checked("the tree over the records has the checkpoint's root")
+    history.origins.compare(first, lambda size: root_over(bundle, snapshot, size), report)
     if snapshot:
         check_range_seal(bundle, snapshot, history, report)
     later = [seal for seal in history.seals if seal.through >= first]
     if later:
         report.not_checked(f"what {len(later)} seals say, which takes the rules of the trade")
     return roots
+
+
+def root_over(bundle, snapshot, size):
+    """The root over the first records, of which there are so many; they were checked before."""
+    chain = begin(snapshot)
+    if chain.position < size:
+        next(record for record in bundle.records(chain) if record.position + 1 == size)
+    return chain.tree.root()
+
+
+def begin(snapshot):
+    """The chain as it stands before the first record."""
+    if snapshot is None:
+        return Chain()
+    return Chain(snapshot.size, snapshot.head_hash, snapshot.recorded_at, list(snapshot.peaks))
 
 
 def check_range_seal(bundle, snapshot, history, report):

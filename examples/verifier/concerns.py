@@ -1,6 +1,14 @@
 """Whom a record concerns, told from the records of one cooperative's view alone."""
 
-from .events import OPENED_ACCOUNT, PROPOSED_REVERSAL, RETURNED, ROTATED_KEY, SEALED, Message
+from .events import (
+    CONTINUED,
+    OPENED_ACCOUNT,
+    PROPOSED_REVERSAL,
+    RETURNED,
+    ROTATED_KEY,
+    SEALED,
+    Message,
+)
 
 PROPOSED_LOAN, REGISTERED = 7, 3
 OF_COOPERATIVE = (REGISTERED, 4, 5)  # an officer, readiness: the cooperative is field 1
@@ -25,7 +33,7 @@ class Own:
 
     def take(self, position, kind, body):
         """Takes in the next record's event; whom it concerns, or None if nobody of this view."""
-        if position == 0 or kind in (ROTATED_KEY, SEALED):
+        if position == 0 or kind in (ROTATED_KEY, CONTINUED, SEALED):
             return LOG
         event = Message(body, range(1, 10))
         if kind in OF_COOPERATIVE:

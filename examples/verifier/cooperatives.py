@@ -12,6 +12,7 @@ def check(bundle, history, report):
     require(0 in records, "the view lacks the record that opens the ledger", 0)
     for position in sorted(records):
         history.take(records[position])
+    history.origins.compare(0, None, report)
     require(len(history.seals) == 1, f"the view has {len(history.seals)} seals instead of one")
     seal = history.seals[0]
     files = bundle.names("balances/")

@@ -2,11 +2,12 @@
 
 from .conventions import AtPosition, require, utf8
 from .notes import LOG, parse_key
+from .origins import Origins
 
 # Field numbers of `Event`; those of its members are in proto/bergulir/v1/event.proto.
 OPENED_ACCOUNT, RETURNED, PROPOSED_REVERSAL = 6, 10, 11
-SEALED, OPENED_LEDGER, ROTATED_KEY = 13, 16, 29
-EVENTS = set(range(1, 30)) - {15}
+SEALED, OPENED_LEDGER, ROTATED_KEY, CONTINUED = 13, 16, 29, 30
+EVENTS = set(range(1, 31)) - {15}
 
 
 def varint(data, at):
@@ -75,8 +76,9 @@ class Seal:
 class History:
     """What the records of a log say that matters here: keys, seals, accounts, records they name."""
 
-    def __init__(self, origin):
-        self.origin, self.keys, self.seals, self.accounts, self.names = origin, [], [], {}, set()
+    def __init__(self):
+        self.origins, self.keys, self.seals = Origins(), [], []
+        self.accounts, self.names = {}, set()
 
     def take(self, record):
         """Takes the next record, and returns its seal if it is one."""
@@ -85,10 +87,13 @@ class History:
             if record.position == 0:
                 require(kind == OPENED_LEDGER, "the record at position 0 does not open a ledger")
                 opened = Message(body, range(1, 8))
-                origin = opened.text(2)
-                require(origin == self.origin, f"the ledger was opened as {origin!a}")
+                self.origins.begin(0, opened.text(2))
                 if 3 in opened.fields:
                     self.take_key(0, opened.text(3))
+            elif kind == CONTINUED:
+                continued = Message(body, range(1, 7))
+                self.origins.go_on(record.position, continued, self.keys)
+                self.take_key(record.position, continued.text(3))
             elif kind == ROTATED_KEY:
                 self.take_key(record.position, Message(body, {1}).text(1))
             elif kind == SEALED:
@@ -105,10 +110,19 @@ class History:
                 self.names.add(Message(body, range(1, 6 if kind == RETURNED else 7)).number(1))
         return None
 
+    def begin(self, snapshot):
+        """The log begins after a snapshot: its keys tell the origins before, and itself the last."""
+        for position, text in snapshot.keys:
+            self.origins.begin_if_new(position, text.partition("+")[0])
+            self.take_key(position, text)
+        self.origins.begin_if_new(0, snapshot.origin)
+        last = self.origins.now == snapshot.origin
+        require(last, "the last key in the state is not of the state's origin")
+
     def take_key(self, position, text):
         with AtPosition(position):
             key = parse_key(text, LOG)
-            own = key.name == self.origin
+            own = key.name == self.origins.now
             require(own, f"the key {text[:80]!a} is not named as the origin")
             after = not self.keys or position > self.keys[-1][0]
             require(after, "the keys of the log are not in the order of their records")

@@ -74,11 +74,13 @@ class Trust:
         signed = check_signatures(checkpoint, {*by_log, *known, *self.policy.witnesses.values()})
         if named is not None:
             require(known, "none of the records names a key of the log")
-            require(known[-1] in signed, "the checkpoint is not signed by the key in force")
+            own = known[-1].name == checkpoint.origin and known[-1] in signed
+            require(own, "the checkpoint is not signed by the key in force")
             report.checked("the checkpoint is signed by the log's key in force")
         none = f"none of the given keys is one that the log {checkpoint.origin!a} names"
         require(believed or not self.given, none)
-        vouching = [key for key in believed if key in signed]
+        of_origin = [key for key in believed if key.name == checkpoint.origin]
+        vouching = [key for key in of_origin if key in signed]
         if self.given and not vouching:
             self.doubts.append(self.silent(checkpoint, believed, named))
         if vouching:
