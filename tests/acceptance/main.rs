@@ -3,6 +3,8 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod bundle;
+mod continuation;
+mod continuation_forged;
 mod damage;
 mod demo;
 mod index;

@@ -20,7 +20,7 @@ fn golden(kind: &str) -> PathBuf {
 }
 
 /// Whether Python is here; says so if it is not.
-fn python() -> bool {
+pub(crate) fn python() -> bool {
     let there = Command::new("python3").arg("--version").output().is_ok();
     if !there {
         eprintln!("python3 is not here: the second verifier is not tested");
@@ -29,7 +29,7 @@ fn python() -> bool {
 }
 
 /// What the second verifier says of a path: its exit code and what it prints.
-fn second(path: &Path, more: &[&str]) -> (Option<i32>, serde_json::Value) {
+pub(crate) fn second(path: &Path, more: &[&str]) -> (Option<i32>, serde_json::Value) {
     let program = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/verify.py");
     let mut command = Command::new("python3");
     command.env("PYTHONDONTWRITEBYTECODE", "1");
@@ -50,7 +50,7 @@ fn first_with(path: &Path, more: &[&str]) -> Option<i32> {
 }
 
 /// The exit codes of both.
-fn both(path: &Path, more: &[&str]) -> [Option<i32>; 2] {
+pub(crate) fn both(path: &Path, more: &[&str]) -> [Option<i32>; 2] {
     [second(path, more).0, first_with(path, more)]
 }
 
@@ -65,7 +65,7 @@ fn files(folder: &Path) -> Vec<PathBuf> {
     files
 }
 
-fn copy(from: &Path, to: &Path) {
+pub(crate) fn copy(from: &Path, to: &Path) {
     for file in files(from) {
         let copy = to.join(file.strip_prefix(from).unwrap());
         fs::create_dir_all(copy.parent().unwrap()).unwrap();

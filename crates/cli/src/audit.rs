@@ -2,7 +2,7 @@
 //! along what that needs.
 
 mod export;
-mod files;
+pub(crate) mod files;
 mod stop;
 mod verify;
 

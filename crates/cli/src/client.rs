@@ -41,7 +41,7 @@ pub(crate) struct ClientArgs {
     address: String,
     /// The ledger
     #[arg(long, global = true, help_heading = "Server", env = "BERGULIR_LEDGER", value_parser = parse::ledger)]
-    ledger: Option<String>,
+    pub(crate) ledger: Option<String>,
     /// Who you are: an opaque id, never a person's name; needed for every command
     #[arg(
         long,
@@ -50,7 +50,7 @@ pub(crate) struct ClientArgs {
         env = "BERGULIR_PRINCIPAL",
         value_parser = parse::checked::<PrincipalId>
     )]
-    principal: Option<String>,
+    pub(crate) principal: Option<String>,
     /// How long to wait for an answer
     #[arg(
         long,

@@ -1,4 +1,4 @@
-//! `bergulir ledger`: opens and reads ledgers.
+//! `bergulir ledger`: opens, reads and continues ledgers.
 
 use bergulir_domain::ledger::Region;
 use bergulir_domain::text::VerifierKey;
@@ -6,6 +6,7 @@ use bergulir_proto::pb;
 use clap::{Args, Subcommand};
 
 use crate::client::{Client, ClientArgs, FreshArgs, PageArgs, WriteArgs, ask, post};
+use crate::continuation::{self, ContinueArgs};
 use crate::failure::Failure;
 use crate::{output, parse};
 
@@ -20,6 +21,24 @@ pub(crate) struct LedgerArgs {
 
 #[derive(Debug, Subcommand)]
 enum LedgerCommand {
+    #[command(flatten)]
+    Served(ServedCommand),
+    /// After a loss, go on with the records that survive, as a new ledger under another origin
+    ///
+    /// With no server running on --data. The old ledger is kept as it is, for reading; the new one
+    /// has its records, balances, request ids and bank references, and one record more, which says
+    /// what was lost. For when the newest log cannot be restored.
+    ///
+    /// Example:
+    ///   bergulir ledger continue --data ./data --ledger tangerang --as tangerang-2 \
+    ///     --anchor /mnt/anchor --principal petugas-1
+    #[command(verbatim_doc_comment)]
+    Continue(ContinueArgs),
+}
+
+/// What is asked of a server.
+#[derive(Debug, Subcommand)]
+enum ServedCommand {
     /// Open the ledger that --ledger names
     ///
     /// Example:
@@ -77,10 +96,26 @@ enum LedgerCommand {
     },
 }
 
-pub(crate) async fn run(args: LedgerArgs, json: bool) -> Result<(), Failure> {
-    let client = Client::connect(&args.client, json).await?;
-    match args.command {
-        LedgerCommand::Open {
+pub(crate) fn run(args: LedgerArgs, json: bool) -> Result<(), Failure> {
+    let LedgerArgs { client, command } = args;
+    match command {
+        LedgerCommand::Continue(args) => {
+            continuation::run(args, client.ledger.as_deref(), client.principal.as_deref(), json)
+        }
+        LedgerCommand::Served(command) => {
+            crate::runtime()?.block_on(ask_server(&client, command, json))
+        }
+    }
+}
+
+async fn ask_server(
+    client: &ClientArgs,
+    command: ServedCommand,
+    json: bool,
+) -> Result<(), Failure> {
+    let client = Client::connect(client, json).await?;
+    match command {
+        ServedCommand::Open {
             write,
             origin,
             verifier_key,
@@ -99,16 +134,16 @@ pub(crate) async fn run(args: LedgerArgs, json: bool) -> Result<(), Failure> {
             };
             post!(client, write, open_ledger, OpenLedgerRequest { open_ledger: command })
         }
-        LedgerCommand::AdoptRules { write, version } => {
+        ServedCommand::AdoptRules { write, version } => {
             let command = pb::AdoptRules { version };
             post!(client, write, adopt_rules, AdoptRulesRequest { adopt_rules: command })
         }
-        LedgerCommand::Seal => {
+        ServedCommand::Seal => {
             let ledger = client.ledger()?;
             let request = client.command(pb::CreateSealRequest { ledger })?;
             client.answer_query(client.commands().create_seal(request)).await
         }
-        LedgerCommand::Show { fresh, id } => {
+        ServedCommand::Show { fresh, id } => {
             let name = match id {
                 Some(id) => format!("ledgers/{id}"),
                 None => client.ledger()?,
@@ -116,7 +151,7 @@ pub(crate) async fn run(args: LedgerArgs, json: bool) -> Result<(), Failure> {
             let request = pb::GetLedgerRequest { name, min_position: fresh.min_position };
             ask!(client, queries, get_ledger, request)
         }
-        LedgerCommand::List { page } => list(&client, &page).await,
+        ServedCommand::List { page } => list(&client, &page).await,
     }
 }
 

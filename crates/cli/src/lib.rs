@@ -9,6 +9,7 @@ mod bench;
 mod choices;
 mod client;
 mod completions;
+mod continuation;
 mod coop;
 mod demo;
 mod desk;
@@ -118,7 +119,7 @@ fn dispatch(cli: Cli) -> Result<(), Failure> {
         Command::Bench(args) => runtime()?.block_on(bench::run(args, json)),
         Command::Completions(args) => completions::run(&args),
         Command::Key(args) => key::run(args, json),
-        Command::Ledger(args) => runtime()?.block_on(ledger::run(args, json)),
+        Command::Ledger(args) => ledger::run(args, json),
         Command::Fund(args) => runtime()?.block_on(fund::run(args, json)),
         Command::Coop(args) => runtime()?.block_on(coop::run(args, json)),
         Command::Account(args) => runtime()?.block_on(account::run(args, json)),

@@ -16,7 +16,7 @@ pub(super) fn read(path: &Path) -> Result<Vec<u8>, Failure> {
 }
 
 /// A checkpoint.
-pub(super) fn checkpoint(path: &Path) -> Result<Note, Failure> {
+pub(crate) fn checkpoint(path: &Path) -> Result<Note, Failure> {
     let no_checkpoint = |why: &dyn std::fmt::Display| {
         Failure::CouldNotTell(format!("{} is no checkpoint: {why}", path.display()))
     };
