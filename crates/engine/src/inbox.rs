@@ -23,6 +23,15 @@ pub(crate) struct Inbox {
     health: Arc<Health>,
 }
 
+/// Why a piece of work is not in the queue.
+#[derive(Debug)]
+pub(crate) enum NotQueued {
+    /// There is no room now.
+    Full(Box<Work>),
+    /// The ledger takes no work.
+    Closed(Refusal),
+}
+
 /// The room that a piece of work takes in the queue; given back when it is taken or dropped.
 #[derive(Debug)]
 pub(crate) struct Room {
@@ -56,23 +65,39 @@ impl Inbox {
         work: Work,
         terms: Terms,
     ) -> Result<oneshot::Receiver<Answer>, Refusal> {
-        let full = Refusal::QueueFull { retry_after: RETRY_AFTER };
+        self.try_submit(caller, work, terms).map_err(|not_queued| match not_queued {
+            NotQueued::Full(_) => Refusal::QueueFull { retry_after: RETRY_AFTER },
+            NotQueued::Closed(refusal) => refusal,
+        })
+    }
+
+    /// The same; if the queue is full, the work is given back.
+    pub(crate) fn try_submit(
+        &self,
+        caller: Caller,
+        work: Work,
+        terms: Terms,
+    ) -> Result<oneshot::Receiver<Answer>, NotQueued> {
         let commands = work.commands();
         let taken = Arc::clone(&self.commands);
         let waiting = taken.fetch_add(commands, Ordering::Relaxed);
         let room = Room { commands, taken };
         // One piece of work is taken whatever its size: its own limit is the caller's.
         if waiting > 0 && waiting + commands > MAX_QUEUED_COMMANDS {
-            return Err(full);
+            return Err(NotQueued::Full(Box::new(work)));
         }
         let (reply, answer) = oneshot::channel();
         let submission = Submission { caller, work, terms, reply, room };
         let sender = self.sender.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(sender) = sender.as_ref() else { return Err(self.closed()) };
+        let Some(sender) = sender.as_ref() else { return Err(NotQueued::Closed(self.closed())) };
         match sender.try_send(Message::Work(submission)) {
             Ok(()) => Ok(answer),
-            Err(TrySendError::Full(_)) => Err(full),
-            Err(TrySendError::Disconnected(_)) => Err(self.closed()),
+            Err(TrySendError::Full(Message::Work(back))) => {
+                Err(NotQueued::Full(Box::new(back.work)))
+            }
+            Err(TrySendError::Full(Message::Fence { .. }) | TrySendError::Disconnected(_)) => {
+                Err(NotQueued::Closed(self.closed()))
+            }
         }
     }
 

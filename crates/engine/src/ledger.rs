@@ -7,7 +7,7 @@ use crate::checkpoints::{Checkpoints, SignedCheckpoint};
 use crate::clock::{Clock, Stamper};
 use crate::facts::Recent;
 use crate::health::{Health, Status};
-use crate::inbox::Inbox;
+use crate::inbox::{Inbox, NotQueued};
 use crate::keyring::Keyring;
 use crate::open::Opened;
 use crate::persister::Persister;
@@ -55,6 +55,15 @@ const MERGE_PAUSE: Duration = Duration::from_millis(200);
 
 /// How often a stop looks whether the projections have caught up.
 const PROJECTION_PAUSE: Duration = Duration::from_millis(1);
+
+/// How often work that waits for room in the queue looks for it. A full queue is 100 ms of work or
+/// more.
+const ROOM_PAUSE: Duration = Duration::from_millis(1);
+
+/// Work that is in the queue of a ledger. If it is dropped before the work is decided, nothing of
+/// it is recorded.
+#[derive(Debug)]
+pub struct Queued(oneshot::Receiver<Answer>);
 
 /// One open ledger.
 pub struct Ledger {
@@ -244,6 +253,10 @@ impl Ledger {
     pub fn watch_head(&self) -> watch::Receiver<Head> {
         self.head.clone()
     }
+    /// How many records the published state and the index reflect.
+    pub fn projected_size(&self) -> LogSize {
+        *self.projected.borrow()
+    }
     /// Whether the ledger takes writes; follows changes.
     pub fn status(&self) -> watch::Receiver<Status> {
         self.health.watch()
@@ -254,6 +267,29 @@ impl Ledger {
             Ok(answer) => answer.await.unwrap_or_else(|_| self.gone()),
             Err(refusal) => Answer::Refused { item: None, refusal },
         }
+    }
+
+    /// Queues work, for callers who may wait: until there is room, if the queue is full. The work
+    /// is in the queue when this returns, so that who queues one piece after the other has them
+    /// decided in that order.
+    ///
+    /// # Errors
+    /// If the ledger takes no work.
+    pub async fn queue(&self, caller: Caller, work: Work, terms: Terms) -> Result<Queued, Refusal> {
+        let mut work = work;
+        loop {
+            match self.inbox.try_submit(caller, work, terms) {
+                Ok(answer) => return Ok(Queued(answer)),
+                Err(NotQueued::Full(back)) => work = *back,
+                Err(NotQueued::Closed(refusal)) => return Err(refusal),
+            }
+            tokio::time::sleep(ROOM_PAUSE).await;
+        }
+    }
+
+    /// Waits for the answer to work that was queued.
+    pub async fn answer(&self, queued: Queued) -> Answer {
+        queued.0.await.unwrap_or_else(|_| self.gone())
     }
 
     /// Records a seal through the published head; `None` if the ledger stops.

@@ -42,7 +42,7 @@ pub use continued::{CONTINUED, CONTINUED_FILE};
 pub use health::Status;
 pub use keyring::{KEY_SUFFIX, KEYS_FOLDER, KeyError};
 pub use known::ROLLED_BACK;
-pub use ledger::{Ledger, LedgerOptions};
+pub use ledger::{Ledger, LedgerOptions, Queued};
 pub use node::{LEDGERS_FOLDER, Node, NodeError, NodeOptions, Slot};
 pub use open::OpenError;
 pub use proofs::{Consistency, Inclusion, ProofRefusal};

@@ -51,7 +51,8 @@ where
         let answer = self.0.call(request);
         let finished = async move {
             let mut response = answer.await?;
-            if let Some(status) = of_the_protocol(response.headers()) {
+            let status = Status::from_header_map(response.headers());
+            if let Some(status) = status.as_ref().and_then(of_the_protocol) {
                 response = status.into_http();
             }
             tell(response.headers(), arrived);
@@ -88,8 +89,7 @@ fn tell(headers: &HeaderMap, arrived: Instant) {
 }
 
 /// Our words for what the protocol refuses before a service sees it.
-fn of_the_protocol(headers: &HeaderMap) -> Option<Status> {
-    let status = Status::from_header_map(headers)?;
+pub(crate) fn of_the_protocol(status: &Status) -> Option<Status> {
     if !status.details().is_empty() {
         return None;
     }

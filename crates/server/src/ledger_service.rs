@@ -6,7 +6,7 @@ use crate::identity;
 use crate::refusal;
 use crate::resources::View;
 use crate::services::{CURRENCY, Services, parse_ledger};
-use crate::{query, seal};
+use crate::{query, seal, stream};
 use bergulir_domain::ledger::Origin;
 use bergulir_domain::text::VerifierKey;
 use bergulir_domain::{Command, LedgerId, Position, Touched};
@@ -14,9 +14,10 @@ use bergulir_engine::{Accepted, Answer, Balances, Caller, Ledger, Refusal, Slot,
 use bergulir_proto::pb::ledger_service_server::LedgerService;
 use bergulir_proto::wire::{CommandRequest, Envelope, Reply, Resource, ResourceKind};
 use bergulir_proto::{pb, record};
+use futures::stream::BoxStream;
 use std::sync::Arc;
 use std::time::Instant;
-use tonic::{Request, Response, Status, async_trait};
+use tonic::{Request, Response, Status, Streaming, async_trait};
 use uuid::Uuid;
 
 macro_rules! commands {
@@ -50,6 +51,18 @@ macro_rules! commands {
                 let deadline = Deadline::of(request.extensions());
                 let batch = self.batch(caller, request.into_inner(), deadline);
                 within(deadline, batch).await?.map(Response::new)
+            }
+
+            type SubmitStreamStream =
+                BoxStream<'static, Result<pb::SubmitStreamResponse, Status>>;
+
+            async fn submit_stream(
+                &self,
+                request: Request<Streaming<pb::SubmitStreamRequest>>,
+            ) -> Result<Response<Self::SubmitStreamStream>, Status> {
+                let caller = identity::caller(request.metadata())?;
+                let deadline = Deadline::of(request.extensions());
+                stream::answers(self, caller, request.into_inner(), deadline).map(Response::new)
             }
         }
     };

@@ -22,6 +22,7 @@ mod seal;
 mod services;
 mod start;
 mod static_log;
+mod stream;
 
 pub use identity::PRINCIPAL_KEY;
 pub use start::{Running, ServeError, ServerOptions, StartError, start};

@@ -10,6 +10,19 @@ pub const MAX_CALLS_PER_CONNECTION: u32 = 1_024;
 /// Streams of records (`ReadRecords` and `Subscribe`) of the whole server at a time. What is more
 /// is refused with `TOO_MANY_STREAMS`.
 pub const MAX_STREAMS: usize = 256;
+/// Streams of commands (`SubmitStream`) of the whole server at a time. What is more is refused with
+/// `TOO_MANY_STREAMS`.
+pub const MAX_COMMAND_STREAMS: usize = 256;
+/// Pieces of work of one stream of commands that are decided at a time: a message each, or short
+/// ones together, see [`STREAM_JOINED_COMMANDS`]. With more the server reads no further.
+pub const MAX_STREAM_IN_FLIGHT: usize = 8;
+/// Messages of a stream that have arrived and take each command by itself become one piece of work
+/// until that has so many commands.
+pub const STREAM_JOINED_COMMANDS: usize = 1_000;
+/// How long a stop waits, without reading on, before it ends a stream of commands. What the caller
+/// was sending comes to rest in that time: a connection that is closed against it would break on
+/// the caller's side before the caller has read its last answers.
+pub const STREAM_STOP_PAUSE: Duration = Duration::from_millis(500);
 /// Rows of a page if the caller does not say.
 pub const DEFAULT_PAGE: usize = 100;
 /// The most rows of a page; more is taken as this.

@@ -106,5 +106,6 @@ fn head(ledger: &Ledger, head: Head) -> Result<pb::GetHeadResponse, Status> {
         log_size: head.size.get(),
         record_hash: head.hash.as_bytes().to_vec(),
         recorded_at: recorded_at.transpose()?,
+        projected_size: ledger.projected_size().get().min(head.size.get()),
     })
 }

@@ -70,13 +70,18 @@ pub(crate) fn command_status(refusal: &Refusal, id: Option<Uuid>) -> Status {
     status(refusal, &of_command(refusal, id))
 }
 
-/// The status of a batch that was refused as a whole. `item` is the place of the command that was
-/// the cause, and its request id.
-pub(crate) fn batch_status(refusal: &Refusal, item: Option<(usize, Uuid)>) -> Status {
+/// A batch that was refused as a whole. `item` is the place of the command that was the cause, and
+/// its request id.
+pub(crate) fn of_batch(refusal: &Refusal, item: Option<(usize, Uuid)>) -> Described {
     match item {
-        Some((item, id)) => status(refusal, &of_command(refusal, Some(id)).of_item(item)),
-        None => command_status(refusal, None),
+        Some((item, id)) => of_command(refusal, Some(id)).of_item(item),
+        None => of_command(refusal, None),
     }
+}
+
+/// The status of such a batch.
+pub(crate) fn batch_status(refusal: &Refusal, item: Option<(usize, Uuid)>) -> Status {
+    status(refusal, &of_batch(refusal, item))
 }
 
 fn status(refusal: &Refusal, described: &Described) -> Status {

@@ -1,7 +1,7 @@
 //! What every service works with, and the few steps that all their methods share.
 
 use crate::health::Health;
-use crate::limits::MAX_STREAMS;
+use crate::limits::{MAX_COMMAND_STREAMS, MAX_STREAMS};
 use crate::refusal;
 use crate::resources::View;
 use bergulir_chain::Position;
@@ -28,6 +28,7 @@ pub(crate) struct Services {
     pub(crate) health: Health,
     pub(crate) stopping: watch::Receiver<bool>,
     streams: Arc<Semaphore>,
+    command_streams: Arc<Semaphore>,
 }
 
 impl Services {
@@ -38,7 +39,8 @@ impl Services {
         stopping: watch::Receiver<bool>,
     ) -> Services {
         let streams = Arc::new(Semaphore::new(MAX_STREAMS));
-        Services { node, clock, health, stopping, streams }
+        let command_streams = Arc::new(Semaphore::new(MAX_COMMAND_STREAMS));
+        Services { node, clock, health, stopping, streams, command_streams }
     }
 
     /// A ledger that is open.
@@ -70,14 +72,23 @@ impl Services {
 
     /// Room for one more stream of records.
     pub(crate) fn stream(&self) -> Result<OwnedSemaphorePermit, Status> {
-        Arc::clone(&self.streams).try_acquire_owned().map_err(|_| {
-            let message = format!(
-                "the server has {MAX_STREAMS} streams of records open, which is all it takes: end \
-                 one, or try again later"
-            );
-            Described::new(Code::ResourceExhausted, "TOO_MANY_STREAMS", message).status()
-        })
+        room(&self.streams, MAX_STREAMS, "records")
     }
+
+    /// Room for one more stream of commands.
+    pub(crate) fn command_stream(&self) -> Result<OwnedSemaphorePermit, Status> {
+        room(&self.command_streams, MAX_COMMAND_STREAMS, "commands")
+    }
+}
+
+fn room(streams: &Arc<Semaphore>, most: usize, of: &str) -> Result<OwnedSemaphorePermit, Status> {
+    Arc::clone(streams).try_acquire_owned().map_err(|_| {
+        let message = format!(
+            "the server has {most} streams of {of} open, which is all it takes: end one, or try \
+             again later"
+        );
+        Described::new(Code::ResourceExhausted, "TOO_MANY_STREAMS", message).status()
+    })
 }
 
 /// The last position of a state. An open ledger has at least the record that opened it.

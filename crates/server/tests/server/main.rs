@@ -13,4 +13,5 @@ mod refusals;
 #[path = "../../../chain/tests/trees/served.rs"]
 mod served;
 mod static_log;
+mod streams;
 mod support;

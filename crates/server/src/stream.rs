@@ -1,0 +1,331 @@
+//! `SubmitStream`: message after message of commands, decided and answered in their order.
+//!
+//! Nothing here runs by itself: the stream of answers reads the messages when it is asked for the
+//! next answer. So a caller who does not read is not read from, and nothing is left behind when a
+//! call ends. Whatever the caller does, a message is in the writer's queue whole or not at all.
+
+use crate::batch::{Asked, NotDone, terms};
+use crate::calls::of_the_protocol;
+use crate::deadline::within;
+use crate::limits::{MAX_STREAM_IN_FLIGHT, STREAM_JOINED_COMMANDS, STREAM_STOP_PAUSE};
+use crate::refusal::{self, stopping};
+use crate::services::{CURRENCY, Services, parse_ledger};
+use bergulir_engine::{Answer, Caller, Ledger, Queued, Refusal, Terms};
+use bergulir_proto::pb;
+use bergulir_proto::wire::{Batch, BatchMode, InvalidFields};
+use futures::stream::{self, BoxStream};
+use futures::{FutureExt as _, StreamExt as _};
+use std::sync::Arc;
+use std::time::Instant;
+use tokio::sync::OwnedSemaphorePermit;
+use tonic::{Code, Status, Streaming};
+use tonic_types::StatusExt as _;
+
+type Response = Result<pb::SubmitStreamResponse, Status>;
+
+/// Reads messages, has them decided, and answers them.
+pub(crate) fn answers(
+    services: &Services,
+    caller: Caller,
+    incoming: Streaming<pb::SubmitStreamRequest>,
+    deadline: Option<Instant>,
+) -> Result<BoxStream<'static, Response>, Status> {
+    let reading = Reading {
+        services: services.clone(),
+        caller,
+        incoming,
+        deadline,
+        ledger: None,
+        next: 0,
+        ahead: None,
+        _room: services.command_stream()?,
+    };
+    // One piece after the other is queued; those that are in the queue wait side by side.
+    let pieces = stream::unfold(Some(reading), |reading| async { reading?.piece().await });
+    let answers = pieces.map(Piece::answers).buffered(MAX_STREAM_IN_FLIGHT);
+    Ok(answers.flat_map(stream::iter).boxed())
+}
+
+/// How far a stream is read.
+struct Reading {
+    services: Services,
+    caller: Caller,
+    incoming: Streaming<pb::SubmitStreamRequest>,
+    deadline: Option<Instant>,
+    /// The ledger of the first message, and its name there.
+    ledger: Option<(String, Arc<Ledger>)>,
+    /// The number of the next message.
+    next: u64,
+    /// What was read already, and does not join what came before.
+    ahead: Option<Arrived>,
+    _room: OwnedSemaphorePermit,
+}
+
+/// What comes next from a caller.
+enum Arrived {
+    /// A message, with its ledger.
+    Batch(Batch, Arc<Ledger>),
+    /// A message whose form is wrong.
+    Wrong(InvalidFields),
+    /// The end of the stream: of the caller, or with that status.
+    End(Option<Status>),
+}
+
+impl Reading {
+    /// Has the next message queued, with those after it that can join it; gives what is left to
+    /// read after it.
+    async fn piece(mut self) -> Option<(Piece, Option<Reading>)> {
+        let number = self.next;
+        let arrived = match self.ahead.take() {
+            Some(arrived) => arrived,
+            None => self.arrived().await,
+        };
+        let (batch, ledger) = match arrived {
+            Arrived::Batch(batch, ledger) => (batch, ledger),
+            Arrived::Wrong(invalid) => {
+                self.next = number + 1;
+                return Some((Piece::Wrong(invalid), Some(self)));
+            }
+            Arrived::End(None) => return None,
+            Arrived::End(Some(status)) => {
+                return Some((Piece::End(numbered(&status, number)), None));
+            }
+        };
+        let mode = batch.mode;
+        let terms = terms(&batch, self.deadline);
+        let mut asked = Asked::default();
+        let mut sizes = vec![batch.items.len()];
+        asked.add(batch.items);
+        if mode == BatchMode::Independent {
+            self.join(&mut asked, &mut sizes);
+        }
+        self.next = number + sizes.len() as u64;
+        let queued = self.queue(&ledger, &mut asked, mode, terms).await;
+        let queued = match queued {
+            Ok(queued) => queued,
+            Err(status) => return Some((Piece::End(numbered(&status, number)), None)),
+        };
+        let deadline = self.deadline;
+        let services = self.services.clone();
+        let piece = Asking { services, ledger, asked, queued, sizes, number, deadline };
+        Some((Piece::Asking(Box::new(piece)), Some(self)))
+    }
+
+    /// Adds the messages that are here already, as long as they are short and take each command by
+    /// itself: one piece of work costs less than many.
+    fn join(&mut self, asked: &mut Asked, sizes: &mut Vec<usize>) {
+        while asked.items() < STREAM_JOINED_COMMANDS {
+            let Some(arrived) = self.arrived().now_or_never() else { return };
+            match arrived {
+                Arrived::Batch(batch, _) if batch.mode == BatchMode::Independent => {
+                    sizes.push(batch.items.len());
+                    asked.add(batch.items);
+                }
+                other => {
+                    self.ahead = Some(other);
+                    return;
+                }
+            }
+        }
+    }
+
+    async fn queue(
+        &self,
+        ledger: &Ledger,
+        asked: &mut Asked,
+        mode: BatchMode,
+        terms: Terms,
+    ) -> Result<Option<Result<Queued, Refusal>>, Status> {
+        let Some(work) = asked.work(mode) else { return Ok(None) };
+        within(self.deadline, ledger.queue(self.caller, work, terms)).await.map(Some)
+    }
+
+    /// Waits for what comes next.
+    async fn arrived(&mut self) -> Arrived {
+        let mut stop = self.services.stopping.clone();
+        let message = tokio::select! {
+            biased;
+            _ = stop.wait_for(|stop| *stop) => None,
+            message = within(self.deadline, self.incoming.message()) => Some(message),
+        };
+        let Some(message) = message else {
+            tokio::time::sleep(STREAM_STOP_PAUSE).await;
+            return Arrived::End(Some(stopping()));
+        };
+        match message.and_then(|message| message) {
+            Ok(Some(message)) => self.read(message),
+            Ok(None) => Arrived::End(None),
+            Err(status) => Arrived::End(Some(of_the_protocol(&status).unwrap_or(status))),
+        }
+    }
+
+    fn read(&mut self, mut message: pb::SubmitStreamRequest) -> Arrived {
+        let ledger = match &self.ledger {
+            Some((name, ledger)) => {
+                if message.ledger.is_empty() {
+                    message.ledger.clone_from(name);
+                } else if message.ledger != *name {
+                    let description = "must be that of the first message, or empty";
+                    return Arrived::Wrong(InvalidFields::one("ledger", description));
+                }
+                Arc::clone(ledger)
+            }
+            None => match self.open(&message.ledger) {
+                Ok(ledger) => ledger,
+                Err(status) => return Arrived::End(Some(status)),
+            },
+        };
+        let pb::SubmitStreamRequest { ledger: name, mode, expected_position, .. } = message;
+        let request = pb::SubmitBatchRequest {
+            ledger: name,
+            mode,
+            expected_position,
+            validate_only: message.validate_only,
+            items: message.items,
+        };
+        match Batch::read(request, CURRENCY) {
+            Ok(batch) => Arrived::Batch(batch, ledger),
+            Err(invalid) => Arrived::Wrong(invalid),
+        }
+    }
+
+    /// The ledger that the first message names.
+    fn open(&mut self, name: &str) -> Result<Arc<Ledger>, Status> {
+        let ledger = self.services.ledger(parse_ledger("ledger", name)?)?;
+        self.ledger = Some((name.to_owned(), Arc::clone(&ledger)));
+        Ok(ledger)
+    }
+}
+
+/// What is answered together.
+enum Piece {
+    /// One message or several, which are in the queue.
+    Asking(Box<Asking>),
+    /// One message whose form is wrong.
+    Wrong(InvalidFields),
+    /// The end.
+    End(Status),
+}
+
+/// Messages whose commands are in the writer's queue.
+struct Asking {
+    services: Services,
+    ledger: Arc<Ledger>,
+    asked: Asked,
+    /// `None` if there was nothing to queue.
+    queued: Option<Result<Queued, Refusal>>,
+    /// How many items each message has.
+    sizes: Vec<usize>,
+    /// The number of the first message.
+    number: u64,
+    deadline: Option<Instant>,
+}
+
+impl Piece {
+    async fn answers(self) -> Vec<Response> {
+        match self {
+            Piece::Asking(asking) => asking.answers().await,
+            Piece::Wrong(invalid) => vec![Ok(refused(invalid.command_error()))],
+            Piece::End(status) => vec![Err(status)],
+        }
+    }
+}
+
+impl Asking {
+    /// One answer for each message; or the end of the stream.
+    async fn answers(self) -> Vec<Response> {
+        let Asking { services, ledger, asked, queued, sizes, number, deadline } = self;
+        let answered = async {
+            let answer = match queued {
+                Some(Ok(queued)) => ledger.answer(queued).await,
+                Some(Err(refusal)) => Answer::Refused { item: None, refusal },
+                None => Answer::Items(Vec::new()),
+            };
+            services.results(&ledger, asked, answer).await
+        };
+        let done = match within(deadline, answered).await {
+            Ok(done) => done,
+            Err(late) => return vec![Err(numbered(&late, number))],
+        };
+        let log_size = ledger.head().size.get();
+        let answer = |results| pb::SubmitStreamResponse { results, log_size, error: None };
+        match done {
+            Ok(results) if sizes.len() == 1 => vec![Ok(answer(results))],
+            Ok(results) => {
+                let mut results = results.into_iter();
+                let each = sizes.into_iter();
+                each.map(|size| Ok(answer(results.by_ref().take(size).collect()))).collect()
+            }
+            Err(not_done) => vec![message_refused(not_done, number)],
+        }
+    }
+}
+
+/// The answer to a message that was refused as a whole, or the end of the stream, if that is not
+/// because of the message.
+fn message_refused(not_done: NotDone, number: u64) -> Response {
+    if let NotDone::Refused { refusal, item } = &not_done {
+        let described = refusal::of_batch(refusal, *item);
+        if of_one_message(described.code) {
+            return Ok(refused(described.command_error()));
+        }
+    }
+    Err(numbered(&Status::from(not_done), number))
+}
+
+/// Whether a refusal with that code is about what was asked, so that other messages may fare
+/// better.
+fn of_one_message(code: Code) -> bool {
+    matches!(
+        code,
+        Code::InvalidArgument
+            | Code::NotFound
+            | Code::AlreadyExists
+            | Code::FailedPrecondition
+            | Code::PermissionDenied
+            | Code::Aborted
+    )
+}
+
+fn refused(error: pb::CommandError) -> pb::SubmitStreamResponse {
+    pb::SubmitStreamResponse { error: Some(error), ..pb::SubmitStreamResponse::default() }
+}
+
+/// A status that ends a stream, with the number of the message at which it does.
+fn numbered(status: &Status, number: u64) -> Status {
+    let mut details = status.get_error_details();
+    let Some(info) = details.error_info().cloned() else { return status.clone() };
+    let mut metadata = info.metadata;
+    metadata.insert("message".to_owned(), number.to_string());
+    details.set_error_info(info.reason, info.domain, metadata);
+    Status::with_error_details(status.code(), status.message(), details)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use bergulir_domain::Rejection;
+    use std::time::Duration;
+
+    #[test]
+    fn what_is_not_about_one_message_ends_the_stream_and_says_where() {
+        let done = |refusal| message_refused(NotDone::Refused { refusal, item: None }, 7);
+        let answered = done(Refusal::Rule(Rejection::LedgerAlreadyOpen)).unwrap();
+        assert_eq!(answered.error.unwrap().reason, "LEDGER_ALREADY_OPEN");
+        assert_eq!(done(Refusal::TooLong).unwrap().error.unwrap().reason, "RECORD_TOO_LONG");
+        for (refusal, reason) in [
+            (Refusal::ReadOnly { why: "it is full".to_owned() }, "LEDGER_READ_ONLY"),
+            (Refusal::OutcomeUnknown { why: "it failed".to_owned() }, "OUTCOME_UNKNOWN"),
+            (Refusal::DeadlineExceeded, "DEADLINE_EXCEEDED"),
+            (Refusal::QueueFull { retry_after: Duration::from_millis(50) }, "PUSHBACK"),
+            (Refusal::ShuttingDown, "SHUTTING_DOWN"),
+        ] {
+            let status = done(refusal).unwrap_err();
+            let info = status.get_details_error_info().unwrap();
+            assert_eq!(info.reason, reason);
+            assert_eq!(info.metadata["message"], "7");
+        }
+        let status = done(Refusal::ShuttingDown).unwrap_err();
+        assert!(status.get_details_retry_info().is_some(), "{status:?}");
+    }
+}
