@@ -63,6 +63,11 @@ impl Desk {
         Ok(Desk { channel, ledger: format!("ledgers/{ledger}") })
     }
 
+    /// The same desk for another ledger of the server.
+    pub(crate) fn of(&self, ledger: &str) -> Desk {
+        Desk { channel: self.channel.clone(), ledger: format!("ledgers/{ledger}") }
+    }
+
     /// `ledgers/{ledger}`.
     pub(crate) fn ledger(&self) -> String {
         self.ledger.clone()

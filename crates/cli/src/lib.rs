@@ -116,7 +116,7 @@ fn dispatch(cli: Cli) -> Result<(), Failure> {
         Command::Serve(args) => serve::run(args),
         Command::Audit(args) => audit::run(args, json),
         Command::Index(args) => index::run(args, json),
-        Command::Bench(args) => runtime()?.block_on(bench::run(args, json)),
+        Command::Bench(args) => one_thread()?.block_on(bench::run(args, json)),
         Command::Completions(args) => completions::run(&args),
         Command::Key(args) => key::run(args, json),
         Command::Ledger(args) => ledger::run(args, json),
@@ -145,6 +145,14 @@ pub(crate) fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
         .enable_all()
         .build()
         .map_err(|error| Failure::CouldNotTell(format!("no threads could be started: {error}")))
+}
+
+/// A thread that waits for servers, where more would take processor time from them.
+fn one_thread() -> Result<tokio::runtime::Runtime, Failure> {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::CouldNotTell(format!("no runtime could be started: {error}")))
 }
 
 #[cfg(test)]

@@ -1,18 +1,29 @@
-//! Puts a load on a server: workers that send one request after another, and count every answer.
+//! Puts a load on a server: workers that send prepared bytes, keep so many requests under way, and
+//! check every answer.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use bergulir_proto::pb;
-use bergulir_proto::pb::batch_item_result::Outcome;
-use bergulir_proto::pb::command::Kind;
 use indicatif::ProgressBar;
+use prost::bytes::Bytes;
 use tokio::task::JoinSet;
+use tonic::{Code, Status};
 
-use super::plan::{Expected, Mix, Money};
-use crate::desk::{Desk, Person, refused};
-use crate::failure::Failure;
+use super::connection::{Answers, Call, Connection, broken};
+use super::encode;
+use super::measured::float;
+use super::mix::{Expected, Mix, Money, Move};
+use super::skim::{self, Outcome};
+use super::tally::{Sent, Tally};
+use crate::desk::refused;
+use crate::failure::{Failure, Refusal};
+
+/// So many bytes a command of a batch takes, or less.
+const COMMAND_BYTES: usize = 224;
+/// How often the progress is shown.
+const TICK: Duration = Duration::from_millis(100);
 
 /// How a load is sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,266 +32,278 @@ pub(crate) enum Sending {
     Unary,
     /// So many commands a call.
     Batches(usize),
+    /// So many commands a message, and so many messages of a stream under way.
+    Streams { commands: usize, under_way: usize },
 }
 
-/// When a load ends.
+impl Sending {
+    fn commands(self) -> usize {
+        match self {
+            Sending::Unary => 1,
+            Sending::Batches(commands) | Sending::Streams { commands, .. } => commands,
+        }
+    }
+}
+
+/// When a load ends, and how fast it goes.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Until {
     /// After so many commands.
     pub(crate) events: u64,
-    /// At this instant.
-    pub(crate) at: Option<Instant>,
+    /// After so long.
+    pub(crate) after: Option<Duration>,
+    /// At most so many commands a second.
+    pub(crate) pace: Option<f64>,
 }
 
-/// What the workers counted.
-#[derive(Debug, Default)]
-pub(crate) struct Tally {
-    /// New records.
-    pub(crate) events: u64,
-    /// Refusals, as expected.
-    pub(crate) refused: u64,
-    /// Duplicates, as expected.
-    pub(crate) duplicates: u64,
-    /// What the new records moved.
-    pub(crate) money: Money,
-    /// How long each request took, in microseconds.
-    pub(crate) latencies: Vec<u32>,
-    /// The highest position that was answered.
-    pub(crate) last_position: u64,
+/// The part of a load that goes to one ledger from one worker.
+#[derive(Debug, Clone)]
+pub(crate) struct Lane {
+    pub(crate) mix: Mix,
+    /// Which of the ledgers.
+    pub(crate) ledger: usize,
+    /// Its name.
+    pub(crate) name: Arc<str>,
 }
 
-impl Tally {
-    fn add(&mut self, other: Tally) {
-        self.events += other.events;
-        self.refused += other.refused;
-        self.duplicates += other.duplicates;
-        self.money.add(other.money);
-        self.latencies.extend(other.latencies);
-        self.last_position = self.last_position.max(other.last_position);
-    }
-
-    fn timed(&mut self, took: Duration) {
-        self.latencies.push(u32::try_from(took.as_micros()).unwrap_or(u32::MAX));
-    }
-
-    /// Counts an answer, which must be what was expected.
-    fn count(
-        &mut self,
-        expected: Expected,
-        got: Result<(u64, bool), String>,
-    ) -> Result<(), Failure> {
-        match (expected, got) {
-            (Expected::New(money), Ok((position, false))) => {
-                self.events += 1;
-                self.money.add(money);
-                self.last_position = self.last_position.max(position);
-            }
-            (Expected::Duplicate, Ok((_, true))) => self.duplicates += 1,
-            (Expected::Refused, Err(reason)) if reason == "LOAN_LIMIT_EXCEEDED" => {
-                self.refused += 1;
-            }
-            (expected, got) => {
-                return Err(Failure::CouldNotTell(format!(
-                    "a command was answered wrongly: {expected:?} was expected, and {got:?} came"
-                )));
-            }
-        }
-        Ok(())
-    }
-
-    /// The latency that this many of a thousand requests did not exceed.
-    pub(crate) fn per_mille(&self, per_mille: usize) -> u32 {
-        let last = self.latencies.len().saturating_sub(1);
-        let place = (self.latencies.len() * per_mille).div_ceil(1_000).max(1) - 1;
-        self.latencies.get(place.min(last)).copied().unwrap_or(0)
-    }
-}
-
-/// Runs the workers to the end; the latencies come sorted.
-pub(crate) async fn run(
-    desks: &[Desk],
-    mixes: Vec<Mix>,
-    sending: Sending,
-    until: Until,
-    bar: &ProgressBar,
-) -> Result<Tally, Failure> {
-    // What is left to be sent, in commands; shared, so that no worker ends long before the others.
-    let left = Arc::new(AtomicU64::new(until.events));
-    let mut workers = JoinSet::new();
-    for (desk, mix) in desks.iter().cycle().zip(mixes) {
-        let worker = Worker {
-            desk: desk.clone(),
-            mix,
-            left: Arc::clone(&left),
-            until,
-            bar: bar.clone(),
-            tally: Tally::default(),
-        };
-        workers.spawn(worker.work(sending));
-    }
-    let mut tally = Tally::default();
-    while let Some(worker) = workers.join_next().await {
-        let counted =
-            worker.map_err(|error| Failure::CouldNotTell(format!("a worker was lost: {error}")))?;
-        tally.add(counted?);
-    }
-    tally.latencies.sort_unstable();
-    Ok(tally)
-}
-
-struct Worker {
-    desk: Desk,
-    mix: Mix,
-    left: Arc<AtomicU64>,
-    until: Until,
-    bar: ProgressBar,
-    tally: Tally,
+/// One who sends. A worker has one request under way, or one stream.
+#[derive(Debug)]
+pub(crate) struct Worker {
+    connection: Connection,
+    lanes: Vec<Lane>,
+    turn: usize,
+    answer: Answers,
 }
 
 impl Worker {
-    async fn work(mut self, sending: Sending) -> Result<Tally, Failure> {
-        let size = match sending {
-            Sending::Unary => 1,
-            Sending::Batches(size) => size,
-        };
-        while let Some(commands) = self.take(size) {
-            match sending {
-                Sending::Unary => self.call().await?,
-                Sending::Batches(_) => self.batch(commands).await?,
-            }
-            self.bar.inc(commands as u64);
-        }
-        Ok(self.tally)
+    pub(crate) fn new(connection: Connection, lanes: Vec<Lane>) -> Worker {
+        Worker { connection, lanes, turn: 0, answer: Answers::default() }
     }
 
+    /// What this worker's commands moved, by ledger.
+    pub(crate) fn money(&self) -> impl Iterator<Item = (usize, Money)> + '_ {
+        self.lanes.iter().map(|lane| (lane.ledger, lane.mix.money))
+    }
+}
+
+/// Runs the workers to the end, and gives what they counted, with how long it took.
+pub(crate) async fn run(
+    workers: &mut Vec<Worker>,
+    sending: Sending,
+    until: Until,
+    bar: &ProgressBar,
+) -> Result<(Tally, Duration), Failure> {
+    let began = Instant::now();
+    let ends = until.after.map(|after| began + after);
+    let pace = until.pace.map(|pace| (began, pace));
+    let goal = Arc::new(Goal {
+        left: AtomicU64::new(until.events),
+        sent: AtomicU64::new(0),
+        answered: AtomicU64::new(0),
+        ends,
+        pace,
+    });
+    let mut all = JoinSet::new();
+    for worker in workers.drain(..) {
+        let shift = Shift { worker, goal: Arc::clone(&goal), tally: Tally::default() };
+        all.spawn(shift.work(sending));
+    }
+    let mut tick = tokio::time::interval(TICK);
+    let mut tally = Tally::default();
+    loop {
+        tokio::select! {
+            ended = all.join_next() => match ended {
+                Some(ended) => {
+                    let lost = |error| Failure::CouldNotTell(format!("a worker was lost: {error}"));
+                    let (worker, counted) = ended.map_err(lost)??;
+                    tally.add(counted);
+                    workers.push(worker);
+                }
+                None => break,
+            },
+            _ = tick.tick() => bar.set_position(goal.answered.load(Ordering::Relaxed)),
+        }
+    }
+    let took = began.elapsed();
+    tally.latencies.sort_unstable();
+    Ok((tally, took))
+}
+
+/// What all workers of a load share.
+struct Goal {
+    /// What is left to be sent, in commands, so that no worker ends long before the others.
+    left: AtomicU64,
+    sent: AtomicU64,
+    answered: AtomicU64,
+    ends: Option<Instant>,
+    /// Since when, and how many commands a second.
+    pace: Option<(Instant, f64)>,
+}
+
+impl Goal {
     /// How many of at most that many commands are to be sent next; `None`: the load has ended.
-    fn take(&self, size: usize) -> Option<usize> {
-        if self.until.at.is_some_and(|at| Instant::now() >= at) {
+    fn take(&self, most: usize) -> Option<usize> {
+        if self.ends.is_some_and(|ends| Instant::now() >= ends) {
             return None;
         }
-        let size = size as u64;
-        let before = self
-            .left
+        let most = most as u64;
+        let left = &self.left;
+        let before = left
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| {
-                (left > 0).then(|| left.saturating_sub(size))
+                (left > 0).then(|| left.saturating_sub(most))
             })
             .ok()?;
-        usize::try_from(before.min(size)).ok()
+        usize::try_from(before.min(most)).ok()
     }
 
-    async fn batch(&mut self, commands: usize) -> Result<(), Failure> {
-        let mut items = Vec::with_capacity(commands);
-        let mut expected = Vec::with_capacity(commands);
-        for _ in 0..commands {
-            let (item, leads_to) = self.mix.command();
-            items.push(item);
-            expected.push(leads_to);
+    /// Waits until that many commands may be sent.
+    async fn wait(&self, commands: usize) {
+        if let Some((since, pace)) = self.pace {
+            let sent = self.sent.fetch_add(commands as u64, Ordering::Relaxed);
+            let due = since + Duration::from_secs_f64(float(sent) / pace);
+            tokio::time::sleep_until(due.into()).await;
         }
-        let request = pb::SubmitBatchRequest {
-            ledger: self.desk.ledger(),
-            mode: pb::BatchMode::Independent.into(),
-            expected_position: None,
-            validate_only: false,
-            items,
-        };
-        let began = Instant::now();
-        let answer = self
-            .desk
-            .commands()
-            .submit_batch(Desk::from(Person::Maker, request))
-            .await
-            .map_err(|status| refused(&status))?
-            .into_inner();
-        self.tally.timed(began.elapsed());
-        if answer.results.len() != expected.len() {
-            return Err(Failure::CouldNotTell(format!(
-                "{} commands were sent, and {} answers came",
-                expected.len(),
-                answer.results.len()
-            )));
+    }
+}
+
+/// A worker at work.
+struct Shift {
+    worker: Worker,
+    goal: Arc<Goal>,
+    tally: Tally,
+}
+
+impl Shift {
+    async fn work(mut self, sending: Sending) -> Result<(Worker, Tally), Failure> {
+        match sending {
+            Sending::Unary => self.calls().await?,
+            Sending::Batches(_) => self.batches(sending).await?,
+            Sending::Streams { under_way, .. } => self.stream(sending, under_way).await?,
         }
-        for (result, expected) in answer.results.into_iter().zip(expected) {
-            let got = match result.outcome {
-                Some(Outcome::Receipt(receipt)) => Ok((receipt.position, receipt.duplicate)),
-                Some(Outcome::Error(error)) => Err(error.reason),
-                None => Err("no outcome".to_owned()),
-            };
-            self.tally.count(expected, got)?;
+        Ok((self.worker, self.tally))
+    }
+
+    fn lane(&mut self) -> &mut Lane {
+        self.worker.turn = (self.worker.turn + 1) % self.worker.lanes.len();
+        &mut self.worker.lanes[self.worker.turn]
+    }
+
+    /// Appends a batch to what will be sent.
+    fn prepare(&mut self, commands: usize, out: &mut Vec<u8>) -> Sent {
+        let lane = self.lane();
+        let mut sent = Sent { commands, others: Vec::new() };
+        out.reserve(commands * COMMAND_BYTES + 64);
+        encode::grpc(out, |out| {
+            encode::batch(out, &lane.name);
+            for place in 0..commands {
+                let (payment, expected) = lane.mix.next();
+                encode::item(out, &payment);
+                if expected != Expected::New {
+                    sent.others.push((place, expected));
+                }
+            }
+        });
+        sent
+    }
+
+    fn done(&self, commands: usize) {
+        self.goal.answered.fetch_add(commands as u64, Ordering::Relaxed);
+    }
+
+    async fn batches(&mut self, sending: Sending) -> Result<(), Failure> {
+        let method = self.worker.connection.method("SubmitBatch")?;
+        while let Some(commands) = self.goal.take(sending.commands()) {
+            self.goal.wait(commands).await;
+            let mut message = Vec::new();
+            let sent = self.prepare(commands, &mut message);
+            let began = Instant::now();
+            let Worker { connection, answer, .. } = &mut self.worker;
+            connection.call(&method, message, answer).await.map_err(|status| refused(&status))?;
+            self.tally.timed(began.elapsed());
+            let answer = answer.here().ok_or_else(no_answer)?;
+            self.tally.batch(answer, &sent)?;
+            self.done(commands);
         }
         Ok(())
     }
 
-    async fn call(&mut self) -> Result<(), Failure> {
-        let (item, expected) = self.mix.command();
-        let mut commands = self.desk.commands();
-        let ledger = self.desk.ledger();
-        let request_id = item.request_id;
-        let began = Instant::now();
-        let answer = match item.command.and_then(|command| command.kind) {
-            Some(Kind::Disburse(disburse)) => {
-                let request = pb::DisburseRequest {
-                    ledger,
-                    request_id,
-                    disburse: Some(disburse),
-                    ..pb::DisburseRequest::default()
-                };
-                let answer = commands.disburse(Desk::from(Person::Maker, request)).await;
-                answer.map(|answer| answer.into_inner().receipt)
+    async fn stream(&mut self, sending: Sending, most: usize) -> Result<(), Failure> {
+        let method = self.worker.connection.method("SubmitStream")?;
+        let stream = self.worker.connection.stream(&method).await;
+        let (mut sender, mut answers) = stream.map_err(|status| refused(&status))?;
+        let mut under_way: VecDeque<(Instant, Sent)> = VecDeque::new();
+        loop {
+            let mut out = Vec::new();
+            while under_way.len() < most
+                && let Some(commands) = self.goal.take(sending.commands())
+            {
+                self.goal.wait(commands).await;
+                let sent = self.prepare(commands, &mut out);
+                under_way.push_back((Instant::now(), sent));
             }
-            Some(Kind::Repay(repay)) => {
-                let request = pb::RepayRequest {
-                    ledger,
-                    request_id,
-                    repay: Some(repay),
-                    ..pb::RepayRequest::default()
-                };
-                let answer = commands.repay(Desk::from(Person::Maker, request)).await;
-                answer.map(|answer| answer.into_inner().receipt)
+            if under_way.is_empty() {
+                break;
             }
-            _ => return Ok(()),
-        };
-        self.tally.timed(began.elapsed());
-        let got = match answer {
-            Ok(Some(receipt)) => Ok((receipt.position, receipt.duplicate)),
-            Ok(None) => Err("no receipt".to_owned()),
-            Err(status) => match refused(&status) {
-                Failure::Refused(refusal) => Err(refusal.reason.unwrap_or_default()),
-                failure => return Err(failure),
-            },
-        };
-        self.tally.count(expected, got)
+            if !out.is_empty() {
+                let sent = sender.send_data(Bytes::from(out), false);
+                sent.map_err(|error| refused(&broken(error)))?;
+            }
+            answers.wait().await.map_err(|status| refused(&status))?;
+            while let Some(answer) = answers.here() {
+                let (began, sent) = under_way.pop_front().ok_or_else(no_answer)?;
+                self.tally.timed(began.elapsed());
+                self.tally.batch(answer, &sent)?;
+                self.done(sent.commands);
+            }
+        }
+        sender.send_data(Bytes::new(), true).map_err(|error| refused(&broken(error)))
+    }
+
+    async fn calls(&mut self) -> Result<(), Failure> {
+        let disburse = self.worker.connection.method("Disburse")?;
+        let repay = self.worker.connection.method("Repay")?;
+        while self.goal.take(1).is_some() {
+            self.goal.wait(1).await;
+            let lane = self.lane();
+            let (payment, expected) = lane.mix.next();
+            let mut message = Vec::with_capacity(COMMAND_BYTES);
+            encode::grpc(&mut message, |out| encode::request(out, &lane.name, &payment));
+            let method: &Call = match payment.moves {
+                Move::Disburse { .. } => &disburse,
+                Move::Repay { .. } => &repay,
+            };
+            let began = Instant::now();
+            let Worker { connection, answer, .. } = &mut self.worker;
+            let called = connection.call(method, message, answer).await;
+            self.tally.timed(began.elapsed());
+            match called {
+                Ok(()) => {
+                    let outcome = skim::single(answer.here().ok_or_else(no_answer)?);
+                    let outcome = outcome.map_err(|_| no_answer())?;
+                    self.tally.count(expected, outcome, None)?;
+                }
+                Err(status) => {
+                    let reason = refusal_reason(&status)?;
+                    self.tally.count(expected, Outcome::Refused(reason.as_bytes()), None)?;
+                }
+            }
+            self.done(1);
+        }
+        Ok(())
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn percentiles_are_those_of_real_requests() {
-        let mut tally = Tally { latencies: (1..=1_000).collect(), ..Tally::default() };
-        assert_eq!(tally.per_mille(500), 500);
-        assert_eq!(tally.per_mille(990), 990);
-        assert_eq!(tally.per_mille(999), 999);
-        tally.latencies = vec![7];
-        assert_eq!((tally.per_mille(500), tally.per_mille(999)), (7, 7));
-        tally.latencies.clear();
-        assert_eq!(tally.per_mille(500), 0);
+/// Why a rule refused a single call; any other end of it ends the load.
+fn refusal_reason(status: &Status) -> Result<String, Failure> {
+    match refused(status) {
+        Failure::Refused(refusal) if status.code() == Code::FailedPrecondition => {
+            let Refusal { reason, .. } = *refusal;
+            Ok(reason.unwrap_or_default())
+        }
+        failure => Err(failure),
     }
+}
 
-    #[test]
-    fn an_answer_that_was_not_expected_ends_the_load() {
-        let mut tally = Tally::default();
-        let money = Money { disbursed: 5, ..Money::default() };
-        assert!(tally.count(Expected::New(money), Ok((3, false))).is_ok());
-        assert!(tally.count(Expected::Duplicate, Ok((3, true))).is_ok());
-        let refused = || Err("LOAN_LIMIT_EXCEEDED".to_owned());
-        assert!(tally.count(Expected::Refused, refused()).is_ok());
-        assert!(tally.count(Expected::New(money), Ok((3, true))).is_err());
-        assert!(tally.count(Expected::New(money), refused()).is_err());
-        assert!(tally.count(Expected::Refused, Err("OTHER".to_owned())).is_err());
-        assert!(tally.count(Expected::Refused, Ok((4, false))).is_err());
-        assert_eq!((tally.events, tally.duplicates, tally.refused), (1, 1, 1));
-        assert_eq!((tally.money, tally.last_position), (money, 3));
-    }
+fn no_answer() -> Failure {
+    Failure::CouldNotTell("an answer cannot be read, or is missing".to_owned())
 }

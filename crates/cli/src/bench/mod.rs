@@ -1,158 +1,42 @@
 //! `bergulir bench`: loads a real server and checks what it did.
 
+mod args;
+mod check;
+mod connection;
+mod encode;
 mod load;
+mod measured;
+mod mix;
 mod plan;
+mod query;
 mod server;
+mod skim;
+mod tally;
 
 use std::net::SocketAddr;
-use std::path::Path;
 use std::time::{Duration, Instant};
 
-use bergulir_audit::Verdict;
-use bergulir_domain::LedgerId;
-use bergulir_engine::LEDGERS_FOLDER;
-use bergulir_proto::{minor_from_wire, pb};
-use clap::{Args, ValueEnum};
-use serde::Serialize;
+use bergulir_proto::pb;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use crate::bench::load::{Sending, Tally, Until};
-use crate::bench::plan::{FUND, Mix, Shares, Size};
-use crate::bench::server::{Server, folder_bytes};
-use crate::desk::{Desk, Person, first, new_id, refused};
+use crate::bench::args::{Mode, Shape};
+use crate::bench::connection::Connection;
+use crate::bench::load::{Lane, Until, Worker};
+use crate::bench::measured::{Measured, rate, ratio};
+use crate::bench::mix::{Mix, Money, Shares};
+use crate::bench::plan::Size;
+use crate::bench::query::{Asking, Queried};
+use crate::bench::server::{Server, own_cpu_seconds};
+use crate::bench::tally::Tally;
+use crate::desk::{Desk, Person, first, new_id};
 use crate::failure::Failure;
-use crate::output::{self, Page, count};
-use crate::parse::CURRENCY;
-use crate::{audit, progress};
+use crate::progress;
 
-/// Load a real server through gRPC, and check what it did
-///
-/// The load is a mix of disbursements and repayments over many accounts, with request ids, values
-/// and bank references of their own. Afterwards the totals are compared with what was counted, and
-/// the log is verified.
-///
-/// Examples:
-///   bergulir bench --mode batch --events 1000000 --accounts 84000
-///   bergulir bench --mode unary --in-flight 64 --connections 4 --seconds 10
-#[derive(Debug, Args)]
-#[command(verbatim_doc_comment)]
-pub(crate) struct BenchArgs {
-    /// How commands are sent
-    #[arg(long, default_value = "batch")]
-    mode: Mode,
-    /// How many commands are sent in all [default: 100000, or no limit with --seconds]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
-    events: Option<u64>,
-    /// How many commands go in a batch
-    #[arg(
-        long,
-        value_name = "N",
-        default_value_t = 1_000,
-        value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1..=10_000)
-    )]
-    batch: usize,
-    /// How many requests are under way at a time [default: 4 batches, 64 single commands]
-    #[arg(
-        long,
-        value_name = "N",
-        value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1..=10_000)
-    )]
-    in_flight: Option<usize>,
-    /// How many connections they share [default: 1 for batches, 4 for single commands]
-    #[arg(
-        long,
-        value_name = "N",
-        value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1..=1_000)
-    )]
-    connections: Option<usize>,
-    /// How many accounts, each with a loan
-    #[arg(
-        long,
-        value_name = "N",
-        default_value_t = 1_000,
-        value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1..=1_000_000)
-    )]
-    accounts: usize,
-    /// Stop after so many seconds
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=86_400))]
-    seconds: Option<u64>,
-    /// Of a thousand commands so many are sent again with the same request id
-    #[arg(
-        long,
-        value_name = "N",
-        default_value_t = 5,
-        value_parser = clap::value_parser!(u64).range(0..=400)
-    )]
-    retries_per_mille: u64,
-    /// Of a thousand commands so many break a rule
-    #[arg(
-        long,
-        value_name = "N",
-        default_value_t = 5,
-        value_parser = clap::value_parser!(u64).range(0..=400)
-    )]
-    refusals_per_mille: u64,
-    /// A server that runs already, such as 127.0.0.1:7447; a new ledger is opened on it
-    /// [default: one of its own, on a fresh directory]
-    #[arg(long)]
-    address: Option<SocketAddr>,
-}
-
-/// How commands are sent.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Mode {
-    /// One command a call
-    Unary,
-    /// Many commands a call
-    Batch,
-}
-
-/// What was measured. What cannot be known of a server elsewhere is null.
-#[derive(Debug, Serialize)]
-struct Measured {
-    mode: &'static str,
-    events: u64,
-    seconds: f64,
-    events_per_second: f64,
-    events_per_second_caught_up: f64,
-    p50_us: u32,
-    p99_us: u32,
-    p999_us: u32,
-    server_cpu_seconds: Option<f64>,
-    server_rss_bytes: Option<u64>,
-    log_bytes: Option<u64>,
-    index_bytes: Option<u64>,
-    bytes_per_event: Option<f64>,
-    totals_match: bool,
-    verified: Option<bool>,
-    refused: u64,
-    duplicates_answered: u64,
-    accounts: usize,
-    batch: Option<usize>,
-    in_flight: usize,
-    connections: usize,
-}
-
-/// The first line of numbers: what came back, and how long it took.
-struct Loaded {
-    tally: Tally,
-    answered: Duration,
-    caught_up: Duration,
-    totals_match: bool,
-}
+pub(crate) use crate::bench::args::BenchArgs;
 
 pub(crate) async fn run(args: BenchArgs, json: bool) -> Result<(), Failure> {
-    let batches = args.mode == Mode::Batch;
-    let in_flight = args.in_flight.unwrap_or(if batches { 4 } else { 64 });
-    let connections = args.connections.unwrap_or(if batches { 1 } else { 4 });
-    if args.accounts < in_flight {
-        return Err(Failure::Usage(format!(
-            "--accounts {} is less than --in-flight {in_flight}: each request in flight has \
-             accounts of its own, so that the order of its commands is certain",
-            args.accounts
-        )));
-    }
+    let shape = args.shape()?;
     let mut server = match args.address {
         Some(_) => None,
         None => Some(Server::start()?),
@@ -162,213 +46,225 @@ pub(crate) async fn run(args: BenchArgs, json: bool) -> Result<(), Failure> {
         (None, Some(address)) => address,
         (None, None) => return Err(Failure::Usage("--address is missing".to_owned())),
     };
-    let ledger = format!("bench-{}", &Uuid::new_v4().simple().to_string()[..12]);
-    let mut desks = Vec::with_capacity(connections);
-    for _ in 0..connections {
-        desks.push(Desk::at(address, &ledger).await?);
-    }
-    let events = match (args.events, args.seconds) {
-        (Some(events), _) => events,
-        (None, Some(_)) => u64::MAX,
-        (None, None) => 100_000,
-    };
-    let size = Size::for_events(events, args.accounts, OffsetDateTime::now_utc());
-    Box::pin(prepare(&desks[0], &ledger, &size)).await?;
+    let names = ledgers(args.ledgers);
+    let accounts = args.accounts / args.ledgers;
+    let events = shape.events / args.ledgers as u64;
+    let size = Size::for_events(events, accounts, OffsetDateTime::now_utc());
+    let desk = Desk::at(address, &names[0]).await?;
+    let desks: Vec<Desk> = names.iter().map(|name| desk.of(name)).collect();
+    prepare(&desks, &names, &size).await?;
     let shares = Shares { retries: args.retries_per_mille, refusals: args.refusals_per_mille };
-    let mixes = (0..in_flight).map(|worker| Mix::new(size, shares, worker, in_flight));
-    let sending = if batches { Sending::Batches(args.batch) } else { Sending::Unary };
-    let cpu_before = server.as_ref().and_then(Server::cpu_seconds);
-    let log = server.as_ref().map(|server| log_folder(server.data(), &ledger));
-    let loaded = load(&desks, mixes.collect(), sending, events, args.seconds).await?;
-    let cpu_after = server.as_ref().and_then(Server::cpu_seconds);
-    let server_rss_bytes = server.as_ref().and_then(Server::resident_bytes);
-    drop(desks);
+    let mut workers = workers(address, &shape, &desks, size, shares).await?;
 
-    let tally = &loaded.tally;
+    let server_cpu = || server.as_ref().and_then(Server::cpu_seconds);
+    let cpu_before = (server_cpu(), own_cpu_seconds());
+    let loaded = load(&args, &shape, &desks, &mut workers, accounts).await?;
+    let cpu_after = (server_cpu(), own_cpu_seconds());
+    let used = |after: Option<f64>, before: Option<f64>| Some(after? - before?);
+    let server_rss_bytes = server.as_ref().and_then(Server::resident_bytes);
+    let records = check::records(&desks).await?;
+    let totals_match = check::totals_match(&desks, &money(&workers, args.ledgers)).await?;
+    drop((workers, desks, desk));
+
+    let Loaded { tally, events, answered, caught_up, queried } = loaded;
     let mut measured = Measured {
-        mode: if batches { "batch" } else { "unary" },
-        events: tally.events,
-        seconds: loaded.answered.as_secs_f64(),
-        events_per_second: rate(tally.events, loaded.answered),
-        events_per_second_caught_up: rate(tally.events, loaded.caught_up),
+        mode: args.mode.name(),
+        events,
+        seconds: answered.as_secs_f64(),
+        events_per_second: rate(events, answered),
+        events_per_second_caught_up: rate(events, caught_up),
         p50_us: tally.per_mille(500),
         p99_us: tally.per_mille(990),
         p999_us: tally.per_mille(999),
-        server_cpu_seconds: cpu_after.zip(cpu_before).map(|(after, before)| after - before),
+        server_cpu_seconds: used(cpu_after.0, cpu_before.0),
         server_rss_bytes,
+        client_cpu_seconds: used(cpu_after.1, cpu_before.1),
         log_bytes: None,
         index_bytes: None,
         bytes_per_event: None,
-        totals_match: loaded.totals_match,
+        totals_match,
         verified: None,
         refused: tally.refused,
         duplicates_answered: tally.duplicates,
         accounts: args.accounts,
-        batch: batches.then_some(args.batch),
-        in_flight,
-        connections,
+        ledgers: args.ledgers,
+        batch: (args.mode != Mode::Unary).then_some(args.batch),
+        in_flight: shape.in_flight,
+        connections: shape.connections,
+        streams: (args.mode == Mode::Stream).then_some(shape.workers),
+        queried,
     };
-    if let (Some(server), Some(log)) = (&mut server, log) {
+    if let Some(server) = &mut server {
         server.stop()?;
-        let bytes = folder_bytes(&log);
-        measured.log_bytes = Some(bytes);
-        measured.index_bytes = Some(folder_bytes(&log.with_file_name("index")));
-        let (valid, records) = verify(server.data(), &ledger).await?;
-        measured.bytes_per_event = Some(ratio(bytes, records));
-        measured.verified = Some(valid && loaded.totals_match);
+        let (log, index) = check::bytes(server.data(), &names);
+        measured.log_bytes = Some(log);
+        measured.index_bytes = Some(index);
+        measured.bytes_per_event = Some(ratio(log, records));
+        if !args.no_verify {
+            measured.verified = Some(check::verified(server.data(), &names).await? && totals_match);
+        }
     }
-    show(&measured, json)?;
-    if loaded.totals_match && measured.verified != Some(false) {
-        Ok(())
-    } else {
-        Err(Failure::Invalid)
-    }
+    measured.show(json)?;
+    if measured.is_right() { Ok(()) } else { Err(Failure::Invalid) }
 }
 
-fn log_folder(data: &Path, ledger: &str) -> std::path::PathBuf {
-    data.join(LEDGERS_FOLDER).join(ledger).join("log")
+/// The names of so many new ledgers.
+fn ledgers(count: usize) -> Vec<String> {
+    let run = &Uuid::new_v4().simple().to_string()[..12];
+    (0..count).map(|ledger| format!("bench-{run}-{ledger}")).collect()
 }
 
-/// Opens the ledger, the fund, and every account with its loan.
-async fn prepare(desk: &Desk, ledger: &str, size: &Size) -> Result<(), Failure> {
-    let mut commands = desk.commands();
-    let open = pb::OpenLedgerRequest {
-        ledger: desk.ledger(),
-        request_id: new_id(),
-        open_ledger: Some(plan::open_ledger(ledger)),
-        ..pb::OpenLedgerRequest::default()
-    };
-    let request = Desk::from(Person::Maker, open);
-    first(commands.open_ledger(request), |answer| answer.receipt).await?;
-    let fund = pb::OpenFundRequest {
-        ledger: desk.ledger(),
-        request_id: new_id(),
-        open_fund: Some(plan::open_fund(size)),
-        ..pb::OpenFundRequest::default()
-    };
-    let request = Desk::from(Person::Maker, fund);
-    first(commands.open_fund(request), |answer| answer.receipt).await?;
-    let allocate = pb::AllocateFundRequest {
-        ledger: desk.ledger(),
-        request_id: new_id(),
-        allocate_fund: Some(plan::allocate(size)),
-        ..pb::AllocateFundRequest::default()
-    };
-    let request = Desk::from(Person::Maker, allocate);
-    first(commands.allocate_fund(request), |answer| answer.receipt).await?;
-
-    let accounts = 0..size.accounts;
-    let bar = progress::bar(size.accounts as u64 * 6);
+/// Opens the ledgers, their funds, and every account with its loan.
+async fn prepare(desks: &[Desk], names: &[String], size: &Size) -> Result<(), Failure> {
+    let bar = progress::bar(desks.len() as u64 * size.accounts as u64 * 6);
     bar.set_message("preparing accounts");
-    let groups = accounts.clone().map(|account| plan::open_account(account, size));
-    desk.send(Person::Maker, groups, &bar).await?;
-    let groups = accounts.map(|account| vec![plan::approve_loan(account)]);
-    desk.send(Person::Checker, groups, &bar).await?;
-    bar.finish_and_clear();
-    Ok(())
-}
-
-/// Runs the load, waits until every projection has caught up, and compares the totals.
-async fn load(
-    desks: &[Desk],
-    mixes: Vec<Mix>,
-    sending: Sending,
-    events: u64,
-    seconds: Option<u64>,
-) -> Result<Loaded, Failure> {
-    let bar = if events == u64::MAX { progress::bar(0) } else { progress::bar(events) };
-    bar.set_message("loading");
-    let began = Instant::now();
-    let until = Until { events, at: seconds.map(|seconds| began + Duration::from_secs(seconds)) };
-    let tally = load::run(desks, mixes, sending, until, &bar).await?;
-    let answered = began.elapsed();
-    bar.finish_and_clear();
-    let desk = &desks[0];
-    // The trail comes from the index, the balances from the state: both have every record then.
-    let request = pb::ListTrailRequest {
-        parent: format!("{}/funds/{FUND}", desk.ledger()),
-        page_size: 1,
-        min_position: Some(tally.last_position),
-        ..pb::ListTrailRequest::default()
-    };
-    let mut queries = desk.queries();
-    let answer = queries.list_trail(Desk::from(Person::Maker, request));
-    answer.await.map_err(|status| refused(&status))?;
-    let caught_up = began.elapsed();
-    let fund = desk.fund(FUND).await?;
-    let minor =
-        |money: Option<&pb::Money>| money.and_then(|money| minor_from_wire(money, CURRENCY).ok());
-    let money = tally.money;
-    let totals_match = minor(fund.principal_receivable.as_ref())
-        == Some(money.disbursed - money.principal)
-        && minor(fund.interest_income.as_ref()) == Some(money.interest);
-    Ok(Loaded { tally, answered, caught_up, totals_match })
-}
-
-/// Whether the log is valid, and how many records it has.
-async fn verify(data: &Path, ledger: &str) -> Result<(bool, u64), Failure> {
-    let ledger = LedgerId::new(ledger).map_err(Failure::could_not)?;
-    let data = data.to_owned();
-    let found = tokio::task::spawn_blocking(move || audit::verify(&data, Some(ledger)))
-        .await
-        .map_err(Failure::could_not)?
-        .map_err(Failure::could_not)?;
-    let records = found.ledgers.iter().map(|report| report.records.get()).sum();
-    let valid = found.ledgers.iter().all(|report| report.finding.verdict() == Verdict::Valid);
-    Ok((valid, records))
-}
-
-fn rate(events: u64, took: Duration) -> f64 {
-    float(events) / took.as_secs_f64().max(f64::EPSILON)
-}
-
-fn ratio(of: u64, to: u64) -> f64 {
-    float(of) / float(to).max(1.0)
-}
-
-/// A count as a float, for a rate; exact up to 2^53.
-#[expect(
-    clippy::cast_precision_loss,
-    reason = "a rate is shown with a few digits, and no count reaches 2^53"
-)]
-fn float(count: u64) -> f64 {
-    count as f64
-}
-
-fn show(measured: &Measured, json: bool) -> Result<(), Failure> {
-    if json {
-        let line = serde_json::to_string(measured)
-            .expect("a struct of texts and finite numbers is always JSON");
-        return output::line(line);
+    for (desk, name) in desks.iter().zip(names) {
+        let mut commands = desk.commands();
+        let open = pb::OpenLedgerRequest {
+            ledger: desk.ledger(),
+            request_id: new_id(),
+            open_ledger: Some(plan::open_ledger(name)),
+            ..pb::OpenLedgerRequest::default()
+        };
+        let request = Desk::from(Person::Maker, open);
+        first(commands.open_ledger(request), |answer| answer.receipt).await?;
+        let fund = pb::OpenFundRequest {
+            ledger: desk.ledger(),
+            request_id: new_id(),
+            open_fund: Some(plan::open_fund(size)),
+            ..pb::OpenFundRequest::default()
+        };
+        let request = Desk::from(Person::Maker, fund);
+        first(commands.open_fund(request), |answer| answer.receipt).await?;
+        let allocate = pb::AllocateFundRequest {
+            ledger: desk.ledger(),
+            request_id: new_id(),
+            allocate_fund: Some(plan::allocate(size)),
+            ..pb::AllocateFundRequest::default()
+        };
+        let request = Desk::from(Person::Maker, allocate);
+        first(commands.allocate_fund(request), |answer| answer.receipt).await?;
+        let accounts = 0..size.accounts;
+        let groups = accounts.clone().map(|account| plan::open_account(account, size));
+        desk.send(Person::Maker, groups, &bar).await?;
+        let groups = accounts.map(|account| vec![plan::approve_loan(account)]);
+        desk.send(Person::Checker, groups, &bar).await?;
     }
-    let optional = |value: Option<String>| value.unwrap_or_else(|| "-".to_owned());
-    let mut page = Page::default();
-    page.facts(
-        &format!("bench: {}", measured.mode),
-        &[
-            ("events", count(measured.events)),
-            ("seconds", format!("{:.2}", measured.seconds)),
-            ("events a second", format!("{:.0}", measured.events_per_second)),
-            ("events a second, caught up", format!("{:.0}", measured.events_per_second_caught_up)),
-            ("p50, µs", measured.p50_us.to_string()),
-            ("p99, µs", measured.p99_us.to_string()),
-            ("p99.9, µs", measured.p999_us.to_string()),
-            (
-                "server, CPU seconds",
-                optional(measured.server_cpu_seconds.map(|cpu| format!("{cpu:.2}"))),
-            ),
-            ("server, memory, bytes", optional(measured.server_rss_bytes.map(count))),
-            ("log, bytes", optional(measured.log_bytes.map(count))),
-            ("index, bytes", optional(measured.index_bytes.map(count))),
-            (
-                "bytes a record",
-                optional(measured.bytes_per_event.map(|bytes| format!("{bytes:.1}"))),
-            ),
-            ("refused, as expected", count(measured.refused)),
-            ("duplicates, as expected", count(measured.duplicates_answered)),
-            ("totals match", measured.totals_match.to_string()),
-            ("verified", optional(measured.verified.map(|yes| yes.to_string()))),
-        ],
-    );
-    page.print()
+    bar.finish_and_clear();
+    check::caught_up(desks).await
+}
+
+/// Those who send, each with accounts of its own, so that the order of its commands is certain.
+async fn workers(
+    address: SocketAddr,
+    shape: &Shape,
+    desks: &[Desk],
+    size: Size,
+    shares: Shares,
+) -> Result<Vec<Worker>, Failure> {
+    let mut connections = Vec::with_capacity(shape.connections);
+    for _ in 0..shape.connections {
+        connections.push(Connection::open(address).await?);
+    }
+    let workers = (0..shape.workers).map(|worker| {
+        let lanes = lanes(worker, shape.workers, desks.len());
+        let lanes = lanes.into_iter().map(|(ledger, first, step)| Lane {
+            mix: Mix::new(size, shares, first, step),
+            ledger,
+            name: desks[ledger].ledger().into(),
+        });
+        Worker::new(connections[worker % connections.len()].clone(), lanes.collect())
+    });
+    Ok(workers.collect())
+}
+
+/// What one of so many workers does: the ledgers, and of each every how manieth account from which
+/// on.
+fn lanes(worker: usize, workers: usize, ledgers: usize) -> Vec<(usize, usize, usize)> {
+    if ledgers >= workers {
+        return (worker..ledgers).step_by(workers).map(|ledger| (ledger, 0, 1)).collect();
+    }
+    let ledger = worker % ledgers;
+    let sharing = (workers - ledger).div_ceil(ledgers);
+    vec![(ledger, worker / ledgers, sharing)]
+}
+
+/// What was moved in each ledger.
+fn money(workers: &[Worker], ledgers: usize) -> Vec<Money> {
+    let mut all = vec![Money::default(); ledgers];
+    for (ledger, money) in workers.iter().flat_map(Worker::money) {
+        all[ledger].add(money);
+    }
+    all
+}
+
+/// What a load came to.
+struct Loaded {
+    tally: Tally,
+    events: u64,
+    answered: Duration,
+    caught_up: Duration,
+    queried: Option<Queried>,
+}
+
+/// Runs the load, and waits until everything has caught up.
+async fn load(
+    args: &BenchArgs,
+    shape: &Shape,
+    desks: &[Desk],
+    workers: &mut Vec<Worker>,
+    accounts: usize,
+) -> Result<Loaded, Failure> {
+    let bar = progress::bar(if shape.events == u64::MAX { 0 } else { shape.events });
+    let loaded = if args.mode == Mode::Query {
+        let asking = Asking {
+            time: shape.query_time,
+            load_percent: args.load_share,
+            per_second: args.queries_per_second,
+            accounts,
+        };
+        let answered = query::run(desks, workers, shape.sending, asking, &bar).await?;
+        let ended = Instant::now();
+        check::caught_up(desks).await?;
+        Loaded {
+            events: answered.events,
+            answered: answered.took,
+            caught_up: answered.took + ended.elapsed(),
+            queried: Some(answered.queried),
+            tally: answered.tally,
+        }
+    } else {
+        bar.set_message("loading");
+        let after = args.seconds.map(Duration::from_secs);
+        let until = Until { events: shape.events, after, pace: None };
+        let began = Instant::now();
+        let (tally, answered) = load::run(workers, shape.sending, until, &bar).await?;
+        check::caught_up(desks).await?;
+        let caught_up = began.elapsed();
+        Loaded { events: tally.events, tally, answered, caught_up, queried: None }
+    };
+    bar.finish_and_clear();
+    Ok(loaded)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_account_belongs_to_one_worker() {
+        for (workers, ledgers, accounts) in
+            [(4, 1, 9), (1, 3, 5), (5, 2, 7), (4, 100, 2), (3, 3, 4)]
+        {
+            let mut owners = vec![vec![0; accounts]; ledgers];
+            for worker in 0..workers {
+                for (ledger, first, step) in lanes(worker, workers, ledgers) {
+                    for owner in owners[ledger].iter_mut().skip(first).step_by(step) {
+                        *owner += 1;
+                    }
+                }
+            }
+            assert!(owners.iter().flatten().all(|owner| *owner == 1), "{workers} {ledgers}");
+        }
+    }
 }

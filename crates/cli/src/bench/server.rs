@@ -66,18 +66,13 @@ impl Server {
 
     /// Processor time used so far, in seconds; `None` where the system does not tell.
     pub(crate) fn cpu_seconds(&self) -> Option<f64> {
-        let stat = std::fs::read_to_string(self.proc("stat")).ok()?;
-        cpu_ticks(&stat).map(|ticks| f64::from(ticks) / f64::from(TICKS_A_SECOND))
+        cpu_seconds(&self.process.id().to_string())
     }
 
     /// Memory in use, in bytes; `None` where the system does not tell.
     pub(crate) fn resident_bytes(&self) -> Option<u64> {
-        let status = std::fs::read_to_string(self.proc("status")).ok()?;
-        resident_bytes(&status)
-    }
-
-    fn proc(&self, what: &str) -> PathBuf {
-        Path::new("/proc").join(self.process.id().to_string()).join(what)
+        let status = std::fs::read_to_string(proc(&self.process.id().to_string(), "status"));
+        resident_bytes(&status.ok()?)
     }
 
     /// Asks it to stop in order and waits until it has.
@@ -102,6 +97,20 @@ impl Drop for Server {
         let _ = self.process.kill();
         let _ = self.process.wait();
     }
+}
+
+/// Processor time that this process used so far, in seconds.
+pub(crate) fn own_cpu_seconds() -> Option<f64> {
+    cpu_seconds("self")
+}
+
+fn cpu_seconds(process: &str) -> Option<f64> {
+    let stat = std::fs::read_to_string(proc(process, "stat")).ok()?;
+    cpu_ticks(&stat).map(|ticks| f64::from(ticks) / f64::from(TICKS_A_SECOND))
+}
+
+fn proc(process: &str, what: &str) -> PathBuf {
+    Path::new("/proc").join(process).join(what)
 }
 
 /// User and system time of `/proc/PID/stat`: the 14th and 15th field, counted after the name,
