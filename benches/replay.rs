@@ -47,7 +47,7 @@ fn main() {
         let checked = checked(&mut after(&before), &records);
         run("follow", &|replica| {
             for Checked { record, hash, header, event } in &checked {
-                black_box(replica.follow(record, *hash, header, event));
+                black_box(replica.follow(record, *hash, header, event, None));
             }
         });
     }

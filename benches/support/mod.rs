@@ -22,10 +22,10 @@ use bergulir_proto::replay::Replica;
 /// A regency, and the nation.
 pub const SIZES: [usize; 2] = [1_000, 84_000];
 
-const MAKER: &str = "maker@dinas.example.go.id";
-const CHECKER: &str = "checker@dinas.example.go.id";
+pub const MAKER: &str = "maker@dinas.example.go.id";
+pub const CHECKER: &str = "checker@dinas.example.go.id";
 const TODAY: i32 = 2_461_102;
-const NOON: i64 = (TODAY as i64 - 2_440_588) * 86_400_000_000 + 43_200_000_000;
+pub const NOON: i64 = (TODAY as i64 - 2_440_588) * 86_400_000_000 + 43_200_000_000;
 const PRINCIPAL: i64 = 300_000_000_000;
 const TRANCHE: i64 = 100_000_000;
 
@@ -47,6 +47,8 @@ pub struct Ledger {
     pub replica: Replica,
     /// Each behind its length, as in a frame.
     pub body: Vec<u8>,
+    /// Every command so far with its principal, if they are to be kept.
+    script: Option<Vec<(&'static str, Command)>>,
     accounts: usize,
     made: usize,
 }
@@ -54,8 +56,19 @@ pub struct Ledger {
 impl Ledger {
     /// With so many accounts, and an empty body.
     pub fn of(accounts: usize) -> Ledger {
+        Ledger::build(accounts, None)
+    }
+
+    /// As [`Ledger::of`], with the commands that led there and their principals.
+    pub fn with_script(accounts: usize) -> (Ledger, Vec<(&'static str, Command)>) {
+        let mut ledger = Ledger::build(accounts, Some(Vec::new()));
+        let script = ledger.script.take().unwrap_or_default();
+        (ledger, script)
+    }
+
+    fn build(accounts: usize, script: Option<Vec<(&'static str, Command)>>) -> Ledger {
         let replica = Replica::default();
-        let mut ledger = Ledger { replica, body: Vec::new(), accounts, made: 0 };
+        let mut ledger = Ledger { replica, body: Vec::new(), script, accounts, made: 0 };
         ledger.open();
         for account in 0..accounts {
             ledger.open_account(account);
@@ -141,7 +154,10 @@ impl Ledger {
         }
     }
 
-    fn submit_by(&mut self, principal: &str, command: &Command) {
+    fn submit_by(&mut self, principal: &'static str, command: &Command) {
+        if let Some(script) = &mut self.script {
+            script.push((principal, command.clone()));
+        }
         let header = self.header(principal);
         let Header { recorded_at: time, principal, .. } = header;
         let context = Context { time, principal, lookups: &Unused };
@@ -150,7 +166,7 @@ impl Ledger {
         encode_event(&event, &mut bytes);
         let record = record(&header, self.replica.head_hash(), &bytes);
         let hash = body::push_record(&mut self.body, &record).expect("it is short");
-        self.replica.follow(&record, hash, &header, &event);
+        self.replica.follow(&record, hash, &header, &event, None);
     }
 
     fn open(&mut self) {
@@ -280,7 +296,7 @@ fn loan(account: usize) -> bergulir_domain::LoanId {
     id("pinjaman", account)
 }
 
-fn text<const MAX: usize>(text: &str) -> Text<MAX> {
+pub fn text<const MAX: usize>(text: &str) -> Text<MAX> {
     Text::new(text).expect("a text")
 }
 

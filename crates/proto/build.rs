@@ -19,8 +19,23 @@ fn main() -> Result<(), Box<dyn Error>> {
     std::fs::write(out.join("descriptors.bin"), descriptors.encode_to_vec())?;
 
     tonic_prost_build::configure()
+        .build_server(false)
         // Ordered, so that equal answers have equal bytes.
         .btree_map(".")
+        .compile_fds(descriptors.clone())?;
+
+    // The servers' side, over the same messages, but for batches: those it gets and gives as bytes.
+    let servers = out.join("servers");
+    std::fs::create_dir_all(&servers)?;
+    tonic_prost_build::configure()
+        .build_client(false)
+        .out_dir(servers)
+        .extern_path(".bergulir.v1.SubmitBatchRequest", "crate::wire::BatchBytes")
+        .extern_path(".bergulir.v1.SubmitBatchResponse", "crate::wire::BatchAnswer")
+        .extern_path(".bergulir.v1.SubmitStreamRequest", "crate::wire::BatchBytes")
+        .extern_path(".bergulir.v1.SubmitStreamResponse", "crate::wire::BatchAnswer")
+        .extern_path(".bergulir.v1", "crate::pb")
+        .extern_path(".google.type", "crate::pb::google::r#type")
         .compile_fds(descriptors)?;
     Ok(())
 }

@@ -53,6 +53,41 @@ impl Command {
             _ => None,
         }
     }
+
+    /// The bank reference that the event of this command uses, if it moves cash by itself.
+    pub fn bank_reference(&self) -> Option<&BankReference> {
+        match self {
+            Command::AllocateFund(command) => Some(&command.bank_reference),
+            Command::ApproveAllocationWithdrawal(command) => Some(&command.bank_reference),
+            Command::Disburse(command) => Some(&command.bank_reference),
+            Command::DisburseGrant(command) => Some(&command.bank_reference),
+            Command::ReturnDisbursement(command) => Some(&command.bank_reference),
+            Command::Repay(command) => Some(&command.bank_reference),
+            Command::OpenLedger(_)
+            | Command::ContinueLedger(_)
+            | Command::AdoptRules(_)
+            | Command::RotateKey(_)
+            | Command::OpenFund(_)
+            | Command::ChangeTerms(_)
+            | Command::ProposeAllocationWithdrawal(_)
+            | Command::RegisterCooperative(_)
+            | Command::AppointOfficer(_)
+            | Command::ConfirmReadiness(_)
+            | Command::OpenAccount(_)
+            | Command::SuspendAccount(_)
+            | Command::ResumeAccount(_)
+            | Command::CloseAccount(_)
+            | Command::ProposeLoan(_)
+            | Command::ApproveLoan(_)
+            | Command::RefuseLoan(_)
+            | Command::WithdrawLoan(_)
+            | Command::ProposeReversal(_)
+            | Command::ApproveReversal(_)
+            | Command::RefuseProposal(_)
+            | Command::WithdrawProposal(_)
+            | Command::Seal(_) => None,
+        }
+    }
 }
 
 /// Opens the ledger: position 0.

@@ -1,110 +1,23 @@
 //! What a decision looks up: the records that are not indexed yet, the index, and the log.
 
 use crate::health::Health;
-use crate::submission::{Balances, RequestId};
-use bergulir_chain::{Authentication, Hash, Record};
+use crate::recent::Recent;
+use crate::submission::RequestId;
+use bergulir_chain::{Hash, Record};
 use bergulir_domain::command::BankReference;
 use bergulir_domain::decide::{LookupFailed, Lookups};
-use bergulir_domain::{Event, Header, Position, Touched};
+use bergulir_domain::{Event, Position};
 use bergulir_proto::event::decode_event;
 use bergulir_store::index::{Index, IndexError};
 use bergulir_store::{EventLog, ReadError, ReadLimit};
 use sha2::{Digest, Sha256};
-use std::collections::{HashMap, VecDeque};
-use std::sync::Arc;
 
-/// A record on its way: decided, encoded and hashed, and what it left behind.
-#[derive(Debug)]
-pub(crate) struct Sealed {
-    pub(crate) header: Header,
-    pub(crate) authentication: Authentication,
-    pub(crate) request_id: RequestId,
-    pub(crate) following: u32,
-    pub(crate) previous: Hash,
-    pub(crate) hash: Hash,
-    pub(crate) event: Event,
-    pub(crate) touched: Touched,
-    pub(crate) balances: Balances,
-}
-
-/// The newest records: those that the index may not have yet.
-#[derive(Debug, Default)]
-pub(crate) struct Recent {
-    first: u64,
-    records: VecDeque<Arc<Sealed>>,
-    request_ids: HashMap<RequestId, u64>,
-    bank_references: HashMap<[u8; 16], Vec<u64>>,
-}
-
-impl Recent {
-    /// No records; the next one will be at `first`.
-    pub(crate) fn new(first: u64) -> Recent {
-        Recent { first, ..Recent::default() }
-    }
-
-    pub(crate) fn first(&self) -> u64 {
-        self.first
-    }
-
-    pub(crate) fn push(&mut self, sealed: Arc<Sealed>) {
-        let position = self.first + self.records.len() as u64;
-        debug_assert_eq!(position, sealed.header.position.get());
-        self.request_ids.insert(sealed.request_id, position);
-        if let Some(reference) = sealed.event.bank_reference() {
-            self.bank_references.entry(fingerprint(reference)).or_default().push(position);
-        }
-        self.records.push_back(sealed);
-    }
-
-    pub(crate) fn get(&self, position: u64) -> Option<&Arc<Sealed>> {
-        self.records.get(usize::try_from(position.checked_sub(self.first)?).ok()?)
-    }
-
-    pub(crate) fn request_id(&self, id: &RequestId) -> Option<u64> {
-        self.request_ids.get(id).copied()
-    }
-
-    /// Drops the records from `position` on: their batch was refused.
-    pub(crate) fn truncate(&mut self, position: u64) {
-        while self.first + self.records.len() as u64 > position {
-            let Some(sealed) = self.records.pop_back() else {
-                return;
-            };
-            self.forget(&sealed);
-        }
-    }
-
-    /// Drops the records below `position`: the index has them.
-    pub(crate) fn forget_below(&mut self, position: u64) {
-        while self.first < position {
-            let Some(sealed) = self.records.pop_front() else {
-                return;
-            };
-            self.first += 1;
-            self.forget(&sealed);
-        }
-        if self.records.is_empty() {
-            self.first = self.first.max(position);
-        }
-    }
-
-    fn forget(&mut self, sealed: &Sealed) {
-        self.request_ids.remove(&sealed.request_id);
-        if let Some(reference) = sealed.event.bank_reference() {
-            let key = fingerprint(reference);
-            if let Some(positions) = self.bank_references.get_mut(&key) {
-                positions.retain(|p| *p != sealed.header.position.get());
-                if positions.is_empty() {
-                    self.bank_references.remove(&key);
-                }
-            }
-        }
-    }
-}
+/// The short form of a bank reference: what the index keeps it under.
+pub(crate) type Fingerprint = [u8; 16];
 
 /// The short form under which the index keeps a bank reference; a hit is confirmed against the
 /// record.
-pub(crate) fn fingerprint(reference: &BankReference) -> [u8; 16] {
+pub(crate) fn fingerprint(reference: &BankReference) -> Fingerprint {
     let mut hasher = Sha256::new();
     for text in [reference.bank.as_str(), reference.reference.as_str()] {
         hasher.update((text.len() as u64).to_le_bytes());
@@ -121,6 +34,8 @@ pub(crate) fn fingerprint(reference: &BankReference) -> [u8; 16] {
 #[derive(Clone, Copy)]
 pub(crate) struct Facts<'a> {
     pub(crate) recent: &'a Recent,
+    /// The fingerprint of the bank reference that the command names, if it was made already.
+    pub(crate) reference: Option<Fingerprint>,
     pub(crate) index: &'a Index,
     pub(crate) log: &'a dyn EventLog,
     /// Told when the index fails; `None` while the ledger is being opened.
@@ -161,7 +76,7 @@ impl Facts<'_> {
         let Some(position) = found.map(bergulir_chain::Position::get) else {
             return Ok(None);
         };
-        if position >= self.recent.first {
+        if position >= self.recent.first() {
             return Ok(None);
         }
         let known = self.known(position)?;
@@ -170,7 +85,7 @@ impl Facts<'_> {
 
     /// A record, from memory or from the log.
     pub(crate) fn known(&self, position: u64) -> Result<Option<Known>, LookupFailed> {
-        if position >= self.recent.first {
+        if position >= self.recent.first() {
             return Ok(self.recent.get(position).map(|sealed| Known {
                 principal: sealed.header.principal.to_string(),
                 request_id: sealed.request_id,
@@ -202,16 +117,19 @@ impl Facts<'_> {
 
 impl Lookups for Facts<'_> {
     fn bank_reference(&self, reference: &BankReference) -> Result<Vec<Position>, LookupFailed> {
-        let key = fingerprint(reference);
-        let recent = self.recent.bank_references.get(&key);
+        let key = self.reference.unwrap_or_else(|| fingerprint(reference));
         let indexed = self.index.bank_reference(&key).map_err(|error| self.index_failed(&error))?;
-        if recent.is_none() && indexed.is_empty() {
+        let mut positions: Vec<u64> = self.recent.bank_reference(&key).collect();
+        if positions.is_empty() && indexed.is_empty() {
             return Ok(Vec::new());
         }
+        // A record of before may be in both; one that was rolled back is in neither.
         let older = indexed.into_iter().map(bergulir_chain::Position::get);
-        let older = older.filter(|position| *position < self.recent.first);
+        positions.extend(older.filter(|position| *position < self.recent.first()));
+        positions.sort_unstable();
+        positions.dedup();
         let mut confirmed = Vec::new();
-        for position in older.chain(recent.into_iter().flatten().copied()) {
+        for position in positions {
             let known = self.known(position)?;
             if known.is_some_and(|known| {
                 known.event.bank_reference().is_some_and(|r| same(r, reference))
@@ -223,8 +141,7 @@ impl Lookups for Facts<'_> {
     }
 
     fn record(&self, position: Position) -> Result<Option<Event>, LookupFailed> {
-        let recent = self.recent;
-        if position.get() >= recent.first + recent.records.len() as u64 {
+        if position.get() >= self.recent.next() {
             return Ok(None);
         }
         Ok(self.known(position.get())?.map(|known| known.event))

@@ -5,7 +5,6 @@ use crate::balance_proofs::NewestSeal;
 use crate::checkpointer::{self, Checkpointer};
 use crate::checkpoints::{Checkpoints, SignedCheckpoint};
 use crate::clock::{Clock, Stamper};
-use crate::facts::Recent;
 use crate::health::{Health, Status};
 use crate::inbox::{Inbox, NotQueued};
 use crate::keyring::Keyring;
@@ -13,6 +12,7 @@ use crate::open::Opened;
 use crate::persister::Persister;
 use crate::projector::{self, Projector};
 use crate::proofs::ProofRefusal;
+use crate::recent::Recent;
 use crate::scrub;
 use crate::submission::{Answer, Caller, Refusal, Request, Terms, Work};
 use crate::witnesses::{Submitter, WitnessStatus, Witnesses};
@@ -22,7 +22,7 @@ use bergulir_domain::command::Seal;
 use bergulir_domain::ledger::Origin;
 use bergulir_domain::{Command, LedgerId, PrincipalId, Timestamp};
 use bergulir_proto::replay::Replica;
-use bergulir_store::index::Index;
+use bergulir_store::index::{Index, IndexBatch};
 use bergulir_store::{EventLog, Head};
 use crossbeam_channel::{Sender, bounded, unbounded};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -128,6 +128,7 @@ impl Ledger {
             health: Arc::clone(&health),
             keyring: Arc::clone(&keyring),
             bundle: Bundle::new(durable),
+            event_bytes: Vec::new(),
         };
         let published = Arc::new(RwLock::new(replica));
         let (inbox, messages) = Inbox::new(options.queue, &health);
@@ -156,6 +157,7 @@ impl Ledger {
             since_seal,
             pending: Vec::new(),
             newest_seal: Arc::clone(&sealed),
+            batch: IndexBatch::default(),
         };
         let (news, news_of_checkpoints) = bounded(1);
         let submitter = witnesses.as_ref().map(|witnesses| Submitter {

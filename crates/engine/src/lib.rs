@@ -25,6 +25,7 @@ mod persister;
 mod projector;
 mod proofs;
 mod reads;
+mod recent;
 mod scrub;
 mod stop;
 mod submission;
@@ -48,7 +49,7 @@ pub use open::OpenError;
 pub use proofs::{Consistency, Inclusion, ProofRefusal};
 pub use reads::{AsOf, ReadRefusal};
 pub use submission::{
-    Accepted, Answer, Balances, Caller, Receipt, Refusal, Request, RequestId, Terms, Work,
+    Accepted, Answer, Balances, Caller, Named, Receipt, Refusal, Request, RequestId, Terms, Work,
 };
 pub use trail::{Owner, Running};
 pub use witness::UnusableWitness;

@@ -9,7 +9,7 @@ use crate::keyring::{KEYS_FOLDER, KeyError, Keyring};
 use crate::ledger::{Ledger, LedgerOptions, Shared};
 use crate::open::{self, OpenError, Opened};
 use crate::submission::{
-    Accepted, Answer, Balances, Caller, Receipt, Refusal, Request, Terms, Work,
+    Accepted, Answer, Balances, Caller, Named, Receipt, Refusal, Request, Terms, Work,
 };
 use crate::witness::{Client, UnusableWitness};
 use crate::witnesses::{self, START_LIMIT, Witnesses};
@@ -300,6 +300,7 @@ impl Node {
         }
         let accepted = |receipt| Accepted {
             receipt,
+            named: Named::default(),
             touched: Touched::default(),
             balances: Balances::default(),
         };

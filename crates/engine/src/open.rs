@@ -3,11 +3,12 @@
 
 use crate::anchor::{self, Anchor};
 use crate::checkpoints::{CHECKPOINT_FILE, log_keys, log_name};
-use crate::facts::{Facts, Recent, Sealed};
+use crate::facts::{Facts, fingerprint};
 use crate::health::Health;
 use crate::keyring::Keyring;
 use crate::known::{self, Known};
 use crate::projector::{Added, add_lapsed, add_tiles, describe};
+use crate::recent::{Recent, Sealed};
 use crate::scrub::Trusted;
 use crate::tree;
 use crate::witnesses::Witnesses;
@@ -346,7 +347,7 @@ pub(crate) fn replay(
         batch.begin(LogSize::new(first.max(index.applied().get())));
         for (position, bytes) in &records {
             let indexed = position.get() < index.applied().get();
-            let facts = Facts { recent: &recent, index, log, health: None };
+            let facts = Facts { recent: &recent, reference: None, index, log, health: None };
             let previous = replica.head_hash();
             let replayed = replica.replay(bytes, &facts)?;
             if indexed {
@@ -355,27 +356,29 @@ pub(crate) fn replay(
                 continue;
             }
             let balances = balances_of(replica.state(), replayed.touched);
+            let reference = replayed.event.bank_reference().map(fingerprint);
             let added = Added {
                 position,
                 request_id: replayed.record.request_id,
-                event: &replayed.event,
+                reference,
                 touched: replayed.touched,
                 balances: &balances,
             };
             added.to(&mut batch)?;
             add_lapsed(&mut batch, replica, &replayed.lapsed, replayed.touched)?;
             add_tiles(&mut batch, &replayed.grown);
-            recent.push(Arc::new(Sealed {
+            recent.push(Sealed {
                 header: header(&replayed.record)?,
                 authentication: replayed.record.authentication,
                 request_id: replayed.record.request_id,
                 following: replayed.record.following,
                 previous,
                 hash: replayed.hash,
+                reference,
                 touched: replayed.touched,
                 balances,
                 event: replayed.event,
-            }));
+            });
         }
         if replica.size() > index.applied() {
             index.apply(&batch)?;

@@ -1,9 +1,9 @@
 //! The persister: the one thread of a ledger that writes. It appends a group, publishes the new
 //! head, and only then answers those who waited for it.
 
-use crate::facts::Sealed;
 use crate::health::Health;
 use crate::projector;
+use crate::recent::SealedGroup;
 use crate::submission::{Answer, Refusal};
 use crate::writer::{Bundle, Waiter};
 use bergulir_store::{EventLog, Head};
@@ -42,14 +42,14 @@ impl Persister {
                     }
                     // First to the projections, which then are mostly there when callers, on their
                     // answer, look at the state.
-                    if !bundle.sealed.is_empty() {
-                        self.project(std::mem::take(&mut bundle.sealed));
+                    if let Some(sealed) = bundle.sealed.take() {
+                        self.project(sealed);
                     }
                     bundle.waiters.drain(..).for_each(tell);
                 }
                 Some(why) => bundle.waiters.drain(..).for_each(|waiter| tell_lost(waiter, why)),
             }
-            bundle.sealed.clear();
+            bundle.sealed = None;
             bundle.decided = 0;
             if idle.send(bundle).is_err() {
                 return;
@@ -57,7 +57,7 @@ impl Persister {
         }
     }
 
-    fn project(&self, sealed: Vec<Arc<Sealed>>) {
+    fn project(&self, sealed: SealedGroup) {
         if self.projector.send(projector::Message::Published(sealed)).is_err() {
             self.health.fail("the projections stopped: restart the server".to_owned());
         }

@@ -2,12 +2,14 @@
 //! reads see, feeds the index, computes seals and keeps the snapshots that a seal vouches for.
 
 use crate::balance_proofs::{NewestSeal, SealedBalances};
-use crate::facts::{Sealed, fingerprint};
+use crate::facts::Fingerprint;
 use crate::health::Health;
+use crate::recent::{Sealed, SealedGroup};
 use crate::submission::RequestId;
 use crate::trail::{Owner, Running};
 use bergulir_chain::{LogSize, Position, Record};
 use bergulir_domain::command::Seal;
+use bergulir_domain::state::LOOK_AHEAD;
 use bergulir_domain::{Event, Touched};
 use bergulir_proto::balances::BalanceTree;
 use bergulir_proto::replay::{Grown, Replica, digest};
@@ -23,7 +25,7 @@ const MAX_PENDING_SEALS: usize = 2;
 
 #[derive(Debug)]
 pub(crate) enum Message {
-    Published(Vec<Arc<Sealed>>),
+    Published(SealedGroup),
     /// Compute a seal through the published head; `None` if nothing is there to seal.
     Seal(oneshot::Sender<Option<Seal>>),
 }
@@ -42,6 +44,8 @@ pub(crate) struct Projector {
     pub(crate) pending: Vec<Pending>,
     /// Where the balance tree of the newest seal is kept.
     pub(crate) newest_seal: Arc<NewestSeal>,
+    /// What goes into the index next; kept for its memory.
+    pub(crate) batch: IndexBatch,
 }
 
 /// A seal on its way into the log.
@@ -75,25 +79,30 @@ impl Projector {
         }
     }
 
-    fn follow(&mut self, sealed: &[Arc<Sealed>]) -> Result<(), IndexError> {
+    fn follow(&mut self, sealed: &[Sealed]) -> Result<(), IndexError> {
         for one in sealed {
             self.keep_balances(one);
         }
-        let mut batch = IndexBatch::default();
+        let mut batch = std::mem::take(&mut self.batch);
         for step in steps(sealed) {
             let mut replica = self.published.write().unwrap_or_else(PoisonError::into_inner);
             batch.begin(replica.size());
-            for one in step {
-                let record = chain_record(one);
-                let followed = replica.follow(&record, one.hash, &one.header, &one.event);
-                add(&mut batch, one)?;
-                add_lapsed(&mut batch, &replica, &followed.lapsed, one.touched)?;
-                add_tiles(&mut batch, &followed.grown);
+            for ahead in step.chunks(LOOK_AHEAD) {
+                replica.look_ahead_at(ahead.iter().map(|one| one.touched));
+                for one in ahead {
+                    let record = chain_record(one);
+                    let Sealed { hash, header, event, touched, .. } = one;
+                    let followed = replica.follow(&record, *hash, header, event, Some(*touched));
+                    add(&mut batch, one)?;
+                    add_lapsed(&mut batch, &replica, &followed.lapsed, *touched)?;
+                    add_tiles(&mut batch, &followed.grown);
+                }
             }
             drop(replica);
             self.index.apply(&batch)?;
             self.projected.send_replace(batch.to());
         }
+        self.batch = batch;
         for one in sealed {
             self.since_seal += 1;
             if let Event::Sealed(seal) = &one.event {
@@ -160,7 +169,7 @@ impl Projector {
 
 /// Cuts records into steps of about [`STEP`], each of which ends where a batch ends: readers must
 /// not see half of one.
-fn steps(mut sealed: &[Arc<Sealed>]) -> impl Iterator<Item = &[Arc<Sealed>]> {
+fn steps(mut sealed: &[Sealed]) -> impl Iterator<Item = &[Sealed]> {
     std::iter::from_fn(move || {
         if sealed.is_empty() {
             return None;
@@ -179,7 +188,7 @@ fn add(batch: &mut IndexBatch, sealed: &Sealed) -> Result<(), IndexError> {
     let added = Added {
         position,
         request_id: sealed.request_id,
-        event: &sealed.event,
+        reference: sealed.reference,
         touched: sealed.touched,
         balances: &sealed.balances,
     };
@@ -223,17 +232,17 @@ pub(crate) fn add_tiles(batch: &mut IndexBatch, grown: &Grown) {
 pub(crate) struct Added<'a> {
     pub(crate) position: Position,
     pub(crate) request_id: RequestId,
-    pub(crate) event: &'a Event,
+    pub(crate) reference: Option<Fingerprint>,
     pub(crate) touched: Touched,
     pub(crate) balances: &'a crate::submission::Balances,
 }
 
 impl Added<'_> {
     pub(crate) fn to(&self, batch: &mut IndexBatch) -> Result<(), IndexError> {
-        let Added { position, request_id, event, touched, balances } = self;
+        let Added { position, request_id, reference, touched, balances } = self;
         batch.request_id(*position, request_id);
-        if let Some(reference) = event.bank_reference() {
-            batch.bank_reference(*position, &fingerprint(reference));
+        if let Some(reference) = reference {
+            batch.bank_reference(*position, reference);
         }
         let mut value = Vec::with_capacity(96);
         if let (Some(account), Some(own)) = (touched.account, &balances.account) {

@@ -3,7 +3,9 @@
 use crate::inbox::Room;
 use bergulir_chain::{Authentication, Hash, LogSize, Position, Timestamp};
 use bergulir_domain::state::{AccountBalances, FundBalances, LoanBalances};
-use bergulir_domain::{Command, LedgerId, PrincipalId, Rejection, Touched};
+use bergulir_domain::{
+    AccountId, Command, FundId, LedgerId, LoanId, PrincipalId, Rejection, Touched,
+};
 use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 
@@ -100,8 +102,21 @@ pub struct Accepted {
     pub receipt: Option<Receipt>,
     /// Whom it concerned.
     pub touched: Touched,
+    /// Their names.
+    pub named: Named,
     /// The balances right after it (or as they are, if it was only validated).
     pub balances: Balances,
+}
+
+/// Whom a command concerned, by name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Named {
+    /// The fund.
+    pub fund: Option<FundId>,
+    /// The account, of that fund.
+    pub account: Option<AccountId>,
+    /// The loan, of that account, and its principal in minor units.
+    pub loan: Option<(LoanId, i64)>,
 }
 
 /// Where a command is in the log.

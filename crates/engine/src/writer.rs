@@ -3,15 +3,16 @@
 //! free: while one group is being synced, the next one grows.
 
 use crate::clock::{Clock, ClockSuspect, Stamper};
-use crate::facts::{Facts, Recent, Sealed};
+use crate::facts::{Facts, Fingerprint, fingerprint};
 use crate::health::Health;
 use crate::keyring::Keyring;
+use crate::recent::{Recent, Sealed, SealedGroup};
 use crate::submission::{
-    Accepted, Answer, Balances, Caller, Receipt, Refusal, Request, Submission, Terms, Work,
+    Accepted, Answer, Balances, Caller, Named, Receipt, Refusal, Request, Submission, Terms, Work,
 };
 use crate::trail::{Owner, Running};
 use bergulir_chain::{LogSize, Record};
-use bergulir_domain::state::advance;
+use bergulir_domain::state::{LOOK_AHEAD, advance};
 use bergulir_domain::{
     Context, Event, Header, Position, State, Timestamp, Touched, decide, evolve, touched,
 };
@@ -29,7 +30,7 @@ pub(crate) const GROUP_BYTES: usize = 4 << 20;
 /// A group stops growing at so many commands.
 pub(crate) const GROUP_COMMANDS: usize = 65_536;
 /// The writer waits while so many records are not in the index yet: their keys stay in memory.
-pub(crate) const MAX_UNINDEXED: u64 = 1_000_000;
+pub(crate) const MAX_UNINDEXED: u64 = 262_144;
 /// How often the writer then looks whether the index has caught up.
 const INDEX_PAUSE: std::time::Duration = std::time::Duration::from_millis(5);
 
@@ -50,7 +51,8 @@ pub(crate) enum Message {
 #[derive(Debug)]
 pub(crate) struct Bundle {
     pub(crate) group: Group,
-    pub(crate) sealed: Vec<Arc<Sealed>>,
+    /// The records of the group; `None` if there are none.
+    pub(crate) sealed: Option<SealedGroup>,
     pub(crate) waiters: Vec<Waiter>,
     /// How many commands were decided for it.
     pub(crate) decided: usize,
@@ -65,7 +67,7 @@ pub(crate) enum Waiter {
 
 impl Bundle {
     pub(crate) fn new(base: Head) -> Bundle {
-        Bundle { group: Group::new(base), sealed: Vec::new(), waiters: Vec::new(), decided: 0 }
+        Bundle { group: Group::new(base), sealed: None, waiters: Vec::new(), decided: 0 }
     }
 
     /// Refusals and repeated answers count as well: who waits for one should not wait long.
@@ -84,6 +86,21 @@ pub(crate) struct Writer {
     pub(crate) health: Arc<Health>,
     pub(crate) keyring: Arc<Keyring>,
     pub(crate) bundle: Bundle,
+    /// The bytes of the event that is being sealed.
+    pub(crate) event_bytes: Vec<u8>,
+}
+
+/// A request that is being decided, and what was found out about it before.
+struct Asked<'a> {
+    request: &'a Request,
+    /// Of the bank reference that the command names.
+    reference: Option<Fingerprint>,
+}
+
+impl Asked<'_> {
+    fn new(request: &Request) -> Asked<'_> {
+        Asked { request, reference: request.command.bank_reference().map(fingerprint) }
+    }
 }
 
 impl Writer {
@@ -101,7 +118,8 @@ impl Writer {
                 && let Some(mut next) = spare.take()
             {
                 next.group.begin(self.bundle.group.head());
-                let full = std::mem::replace(&mut self.bundle, next);
+                let mut full = std::mem::replace(&mut self.bundle, next);
+                full.sealed = (!full.group.is_empty()).then(|| self.recent.close());
                 if persister.send(full).is_err() {
                     return;
                 }
@@ -187,35 +205,45 @@ impl Writer {
         self.bundle.decided += work.commands();
         advance(&mut self.state, now);
         let answer = match work {
-            Work::Single(request) => match self.single(caller, &request, terms, now) {
+            Work::Single(request) => match self.single(caller, &Asked::new(&request), terms, now) {
                 Ok(accepted) => Answer::Items(vec![Ok(accepted)]),
                 Err(refusal) => Answer::Refused { item: None, refusal },
             },
             Work::Independent(requests) => {
-                let each = |request| self.single(caller, request, Terms::PLAIN, now);
-                Answer::Items(requests.iter().map(each).collect())
+                let mut items = Vec::with_capacity(requests.len());
+                for requests in requests.chunks(LOOK_AHEAD) {
+                    self.look_ahead(requests);
+                    let each =
+                        |request| self.single(caller, &Asked::new(request), Terms::PLAIN, now);
+                    items.extend(requests.iter().map(each));
+                }
+                Answer::Items(items)
             }
             Work::Atomic(requests) => self.atomic(caller, &requests, terms, now),
         };
         self.bundle.waiters.push(Waiter::Answer(reply, answer));
     }
 
+    fn look_ahead(&self, requests: &[Request]) {
+        self.state.look_ahead(requests.iter().filter_map(|request| request.command.paid_loan()));
+    }
+
     fn single(
         &mut self,
         caller: Caller,
-        request: &Request,
+        asked: &Asked<'_>,
         terms: Terms,
         now: Timestamp,
     ) -> Result<Accepted, Refusal> {
-        if let Some(position) = self.position_of(request)? {
+        if let Some(position) = self.position_of(asked.request)? {
             self.check_begins_batch(position)?;
-            return self.repeat(caller, request, position, 0);
+            return self.repeat(caller, asked.request, position, 0);
         }
         self.check_expected(terms)?;
         if terms.validate_only {
-            return self.validate(caller, request, now);
+            return self.validate(caller, asked, now);
         }
-        self.accept(caller, request, 0, now)
+        self.accept(caller, asked, 0, now)
     }
 
     fn atomic(
@@ -239,13 +267,15 @@ impl Writer {
             return Answer::Refused { item: None, refusal };
         }
         let (group, size) = (self.bundle.group.mark(), self.state.size());
-        let sealed = self.bundle.sealed.len();
         self.state.mark();
         let mut accepted = Vec::with_capacity(requests.len());
         let mut failed = None;
         for (item, request) in requests.iter().enumerate() {
+            if item % LOOK_AHEAD == 0 {
+                self.look_ahead(&requests[item..requests.len().min(item + LOOK_AHEAD)]);
+            }
             let following = u32::try_from(requests.len() - 1 - item).unwrap_or(u32::MAX);
-            match self.accept(caller, request, following, now) {
+            match self.accept(caller, &Asked::new(request), following, now) {
                 Ok(done) => accepted.push(done),
                 Err(refusal) => {
                     failed = Some((item, refusal));
@@ -260,7 +290,6 @@ impl Writer {
         self.state.roll_back();
         self.recent.truncate(size);
         self.bundle.group.roll_back(group);
-        self.bundle.sealed.truncate(sealed);
         if let Some((item, refusal)) = failed {
             return refused(item, refusal);
         }
@@ -348,14 +377,15 @@ impl Writer {
         });
         if let Some(sealed) = self.recent.get(position) {
             let (touched, balances) = (sealed.touched, sealed.balances);
-            return Ok(Accepted { receipt, touched, balances });
+            let named = named(&self.state, touched);
+            return Ok(Accepted { receipt, touched, named, balances });
         }
         let touched = touched(&self.state, &known.event, &facts).map_err(failed)?;
         let balances = self.balances_at(touched, at).map_err(|error| {
             tracing::error!(%error, "the trail of a record cannot be read");
             Refusal::Rule(bergulir_domain::Rejection::LookupFailed)
         })?;
-        Ok(Accepted { receipt, touched, balances })
+        Ok(Accepted { receipt, touched, named: named(&self.state, touched), balances })
     }
 
     /// The balances right after an indexed record, from its trails.
@@ -391,39 +421,41 @@ impl Writer {
     fn validate(
         &mut self,
         caller: Caller,
-        request: &Request,
+        asked: &Asked<'_>,
         now: Timestamp,
     ) -> Result<Accepted, Refusal> {
-        let event = self.decide(caller, request, now)?;
+        let event = self.decide(caller, asked, now)?;
         self.state.mark();
         let header = self.header(caller, now);
         let touched = evolve(&mut self.state, &header, &event);
         let balances = balances_of(&self.state, touched);
+        let named = named(&self.state, touched);
         self.state.roll_back();
-        Ok(Accepted { receipt: None, touched, balances })
+        Ok(Accepted { receipt: None, touched, named, balances })
     }
 
     fn accept(
         &mut self,
         caller: Caller,
-        request: &Request,
+        asked: &Asked<'_>,
         following: u32,
         now: Timestamp,
     ) -> Result<Accepted, Refusal> {
-        let event = self.decide(caller, request, now)?;
+        let event = self.decide(caller, asked, now)?;
         let header = self.header(caller, now);
         let previous = self.bundle.group.head().hash;
-        let mut bytes = Vec::with_capacity(128);
-        encode_event(&event, &mut bytes);
+        self.event_bytes.clear();
+        encode_event(&event, &mut self.event_bytes);
+        let request_id = asked.request.request_id;
         let record = Record {
             position: bergulir_chain::Position::new(header.position.get()),
             previous,
             recorded_at: bergulir_chain::Timestamp::from_micros(now.as_micros()),
             principal: caller.principal.as_str(),
             authentication: caller.authentication,
-            request_id: request.request_id,
+            request_id,
             following,
-            event: &bytes,
+            event: &self.event_bytes,
             signature: None,
         };
         let hash = match self.bundle.group.push(&record) {
@@ -437,32 +469,32 @@ impl Writer {
         };
         let touched = evolve(&mut self.state, &header, &event);
         let balances = balances_of(&self.state, touched);
-        let sealed = Arc::new(Sealed {
-            header,
-            authentication: caller.authentication,
-            request_id: request.request_id,
-            following,
-            previous,
-            hash,
-            event,
-            touched,
-            balances,
-        });
-        self.recent.push(Arc::clone(&sealed));
-        self.bundle.sealed.push(sealed);
         let receipt = Receipt {
             position: record.position,
             record_hash: hash,
             recorded_at: record.recorded_at,
             duplicate: false,
         };
-        Ok(Accepted { receipt: Some(receipt), touched, balances })
+        self.recent.push(Sealed {
+            header,
+            authentication: caller.authentication,
+            request_id,
+            following,
+            previous,
+            hash,
+            event,
+            reference: asked.reference,
+            touched,
+            balances,
+        });
+        let named = named(&self.state, touched);
+        Ok(Accepted { receipt: Some(receipt), touched, named, balances })
     }
 
-    fn decide(&self, caller: Caller, request: &Request, now: Timestamp) -> Result<Event, Refusal> {
-        let facts = self.facts();
+    fn decide(&self, caller: Caller, asked: &Asked<'_>, now: Timestamp) -> Result<Event, Refusal> {
+        let facts = Facts { reference: asked.reference, ..self.facts() };
         let context = Context { time: now, principal: caller.principal, lookups: &facts };
-        let event = decide(&self.state, &request.command, &context)?;
+        let event = decide(&self.state, &asked.request.command, &context)?;
         if let Event::KeyRotated(rotated) = &event {
             self.keyring.require(&rotated.verifier_key)?;
         }
@@ -477,6 +509,7 @@ impl Writer {
     fn facts(&self) -> Facts<'_> {
         Facts {
             recent: &self.recent,
+            reference: None,
             index: &self.index,
             log: self.log.as_ref(),
             health: Some(&self.health),
@@ -490,6 +523,17 @@ pub(crate) fn balances_of(state: &State, touched: Touched) -> Balances {
         fund: touched.fund.map(|index| state.funds().get(index).balances),
         account: touched.account.map(|index| state.accounts().get(index).balances),
         loan: touched.loan.and_then(|index| Some(state.loans().get(index).active()?.balances)),
+    }
+}
+
+fn named(state: &State, touched: Touched) -> Named {
+    Named {
+        fund: touched.fund.map(|index| state.funds().get(index).id),
+        account: touched.account.map(|index| state.accounts().get(index).id),
+        loan: touched.loan.map(|index| {
+            let loan = state.loans().get(index);
+            (loan.id, loan.principal.minor())
+        }),
     }
 }
 

@@ -7,6 +7,7 @@ pub mod balances;
 pub mod continuation;
 mod enums;
 pub mod event;
+mod in_order;
 mod moment;
 mod money;
 pub mod name;

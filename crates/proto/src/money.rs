@@ -42,11 +42,11 @@ impl MoneyError {
     }
 }
 
-const fn nanos_per_minor(currency: Currency) -> i32 {
+pub(crate) const fn nanos_per_minor(currency: Currency) -> i32 {
     NANOS_PER_UNIT / 10_i32.pow(currency.decimals())
 }
 
-const fn minor_per_unit(currency: Currency) -> i64 {
+pub(crate) const fn minor_per_unit(currency: Currency) -> i64 {
     10_i64.pow(currency.decimals())
 }
 

@@ -12,6 +12,7 @@
 pub(crate) mod bergulir {
     pub(crate) mod v1 {
         include!(concat!(env!("OUT_DIR"), "/bergulir.v1.rs"));
+        include!(concat!(env!("OUT_DIR"), "/servers/bergulir.v1.rs"));
     }
 }
 

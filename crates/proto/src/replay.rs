@@ -15,6 +15,7 @@ use bergulir_domain::state::encoding::DecodeError;
 use bergulir_domain::state::{AccountIndex, FundIndex, LOOK_AHEAD, State, advance};
 use bergulir_domain::{
     Context, Event, Header, Position, PrincipalId, Rejection, Timestamp, Touched, decide, evolve,
+    evolve_again,
 };
 use sha2::{Digest, Sha256};
 use thiserror::Error;
@@ -245,6 +246,14 @@ impl Replica {
         accounts
     }
 
+    /// Reads what [following](Replica::follow) records that touched these is going to read.
+    pub fn look_ahead_at(&self, touched: impl Iterator<Item = Touched> + Clone) {
+        self.state.look_ahead_at(touched.clone().filter_map(|touched| touched.loan));
+        for account in touched.filter_map(|touched| touched.account) {
+            black_box(self.account_statement(account));
+        }
+    }
+
     /// Checks that the bytes are the next record, decides its command again, and applies it.
     ///
     /// # Errors
@@ -306,16 +315,21 @@ impl Replica {
         Ok(())
     }
 
-    /// Applies a record that the writer decided on this very state.
+    /// Applies a record that the writer decided on a state as this one. `touched`: whom it
+    /// concerned, if the writer told.
     pub fn follow(
         &mut self,
         record: &Record<'_>,
         hash: Hash,
         header: &Header,
         event: &Event,
+        touched: Option<Touched>,
     ) -> Followed {
         let lapsed = advance(&mut self.state, header.recorded_at);
-        let touched = evolve(&mut self.state, header, event);
+        let touched = match touched {
+            Some(touched) => evolve_again(&mut self.state, header, event, touched),
+            None => evolve(&mut self.state, header, event),
+        };
         let grown = self.step(record, hash, touched);
         Followed { lapsed, grown }
     }

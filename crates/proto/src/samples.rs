@@ -10,6 +10,8 @@ use bergulir_domain::id::Id;
 use bergulir_domain::ledger::Origin;
 use bergulir_domain::moment::{Position, Timestamp, UtcOffset};
 use bergulir_domain::money::{Currency, MAX_AMOUNT_MINOR, Rate};
+use bergulir_domain::postings::{Book, Books, JournalEntry};
+use bergulir_domain::state::FundBalances;
 use bergulir_domain::terms::{
     InterestMethod, LoanTerms, PaymentPart, Purpose, RepaymentOrder, Terms,
 };
@@ -477,4 +479,30 @@ pub(crate) fn a_repayment() -> c::Repay {
         bank_reference: a_disbursement().bank_reference,
         value_date: a_disbursement().value_date,
     }
+}
+
+/// Every command of the two kinds that nearly all are of.
+pub(crate) fn frequent_command() -> impl Strategy<Value = Command> {
+    let is_frequent = |command: &Command| command.paid_loan().is_some();
+    lending().prop_filter("frequent", is_frequent)
+}
+
+/// A fund after a payment of each kind.
+pub(crate) fn fund_balances() -> impl Strategy<Value = FundBalances> {
+    let pairs = [
+        (Book::Cash, Book::Capital),
+        (Book::PrincipalReceivable, Book::Cash),
+        (Book::Cash, Book::InterestIncome),
+        (Book::Cash, Book::LateFeeIncome),
+        (Book::GrantExpense, Book::Cash),
+        (Book::Cash, Book::Suspense),
+    ];
+    (any::<[u32; 6]>(), any::<[i32; 3]>()).prop_map(move |(amounts, numbers)| {
+        let post = |books: Books, ((debit, credit), amount): ((Book, Book), u32)| {
+            books.with(&JournalEntry::of(debit, credit, amount.into())).expect("small amounts")
+        };
+        let [income_apart, committed, reserved] = numbers.map(i64::from);
+        let books = pairs.into_iter().zip(amounts).fold(Books::default(), post);
+        FundBalances { books, income_apart, committed, reserved }
+    })
 }

@@ -2,13 +2,19 @@
 //!
 //! A request is refused with every field that is wrong, not with the first one only.
 
+mod balances;
 mod batch;
+mod batch_bytes;
 mod fields;
+mod frequent;
 mod read;
+mod receipt;
 mod request;
 mod terms;
 mod write;
 
+#[cfg(test)]
+mod batch_tests;
 #[cfg(test)]
 mod tests;
 
@@ -20,7 +26,10 @@ use crate::name::NameError;
 use crate::pb;
 use fields::Fields;
 
-pub use batch::{Batch, BatchCommand, BatchMode, MAX_BATCH_ITEMS};
+pub use balances::{account_balances, fund_balances, loan_balances};
+pub use batch::{Batch, BatchCommand, BatchError, BatchMode, MAX_BATCH_ITEMS};
+pub use batch_bytes::{BatchAnswer, BatchBytes, BatchParts};
+pub use receipt::BatchReceipt;
 pub use request::{CommandRequest, Envelope, Reply, RequestParts, Resource, ResourceKind, send};
 pub use write::{loan_terms_to_wire, terms_to_wire};
 

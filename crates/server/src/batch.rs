@@ -1,15 +1,17 @@
 //! `SubmitBatch`: many commands in one call, all or nothing or each by itself; and what
 //! `SubmitStream` shares with it.
 
-use crate::concerned::Concerned;
 use crate::refusal;
 use crate::services::{CURRENCY, Services};
-use bergulir_engine::{Accepted, Answer, Caller, Ledger, Refusal, Terms, Work};
-use bergulir_proto::pb;
-use bergulir_proto::pb::batch_item_result::Outcome;
-use bergulir_proto::wire::{Batch, BatchCommand, BatchMode, InvalidFields};
+use bergulir_domain::LedgerId;
+use bergulir_engine::{Accepted, Answer, Caller, Refusal, Terms, Work};
+use bergulir_proto::Described;
+use bergulir_proto::wire::{
+    Batch, BatchAnswer, BatchBytes, BatchCommand, BatchError, BatchMode, BatchReceipt,
+    InvalidFields,
+};
 use std::time::Instant;
-use tonic::Status;
+use tonic::{Code, Status};
 use uuid::Uuid;
 
 /// The commands of a batch on their way to the writer, or of several independent ones that came
@@ -21,11 +23,14 @@ pub(crate) struct Asked {
     places: Vec<(usize, Uuid)>,
     /// Of each item, whether its form was wrong; then it is not among the requests.
     wrong: Vec<Option<InvalidFields>>,
+    /// How many items each batch has.
+    sizes: Vec<usize>,
 }
 
 impl Asked {
     /// One more batch.
     pub(crate) fn add(&mut self, items: Vec<Result<BatchCommand, InvalidFields>>) {
+        self.sizes.push(items.len());
         self.wrong.reserve(items.len());
         self.places.reserve(items.len());
         self.requests.reserve(items.len());
@@ -49,6 +54,11 @@ impl Asked {
         self.wrong.len()
     }
 
+    /// How many batches they are.
+    pub(crate) fn batches(&self) -> usize {
+        self.sizes.len()
+    }
+
     /// What is for the writer to do, if anything; asked once.
     pub(crate) fn work(&mut self, mode: BatchMode) -> Option<Work> {
         let requests = std::mem::take(&mut self.requests);
@@ -61,28 +71,51 @@ impl Asked {
         })
     }
 
-    /// Why nothing was done: that refusal, of the request at that place of the work.
-    pub(crate) fn refused(&self, refusal: Refusal, item: Option<usize>) -> NotDone {
-        let item = item.and_then(|item| self.places.get(item).copied());
-        NotDone::Refused { refusal, item }
+    /// What the wire says of each item, batch by batch, given what the writer answered. `log_size`
+    /// is how many records the log has now.
+    pub(crate) fn answers(
+        self,
+        ledger: LedgerId,
+        answer: Answer,
+        log_size: u64,
+    ) -> Result<Vec<BatchAnswer>, NotDone> {
+        let decided = match answer {
+            Answer::Items(items) => items,
+            Answer::Refused { item, refusal } => {
+                let item = item.and_then(|item| self.places.get(item).copied());
+                return Err(NotDone { refusal, item });
+            }
+        };
+        let mut decided = decided.iter().zip(self.places);
+        let mut wrong = self.wrong.into_iter();
+        let answer = |size: usize| {
+            let mut answer = BatchAnswer::with_room(size);
+            for wrong in wrong.by_ref().take(size) {
+                match wrong {
+                    Some(invalid) => answer.error(invalid.command_error()),
+                    None => {
+                        if let Some((decided, asked)) = decided.next() {
+                            put(&mut answer, ledger, decided, asked);
+                        }
+                    }
+                }
+            }
+            answer.finish(log_size)
+        };
+        Ok(self.sizes.into_iter().map(answer).collect())
     }
 }
 
-/// Why a batch as a whole was not done.
+/// A batch as a whole was refused, because of the command at that place, under that request id.
 #[derive(Debug)]
-pub(crate) enum NotDone {
-    /// It was refused, because of the command at that place, under that request id.
-    Refused { refusal: Refusal, item: Option<(usize, Uuid)> },
-    /// What became of it cannot be said.
-    Unanswered(Status),
+pub(crate) struct NotDone {
+    pub(crate) refusal: Refusal,
+    pub(crate) item: Option<(usize, Uuid)>,
 }
 
 impl From<NotDone> for Status {
     fn from(not_done: NotDone) -> Status {
-        match not_done {
-            NotDone::Refused { refusal, item } => refusal::batch_status(&refusal, item),
-            NotDone::Unanswered(status) => status,
-        }
+        refusal::batch_status(&not_done.refusal, not_done.item)
     }
 }
 
@@ -91,10 +124,12 @@ impl Services {
     pub(crate) async fn batch(
         &self,
         caller: Caller,
-        request: pb::SubmitBatchRequest,
+        request: BatchBytes,
         deadline: Option<Instant>,
-    ) -> Result<pb::SubmitBatchResponse, Status> {
-        let batch = Batch::read(request, CURRENCY).map_err(|invalid| invalid.status())?;
+    ) -> Result<BatchAnswer, Status> {
+        let batch = request.parts().and_then(|parts| Batch::read(parts, CURRENCY));
+        let batch = batch.map_err(status)?;
+        drop(request);
         let ledger = self.ledger(batch.ledger)?;
         let terms = terms(&batch, deadline);
         let mut asked = Asked::default();
@@ -103,71 +138,8 @@ impl Services {
             Some(work) => ledger.submit(caller, work, terms).await,
             None => Answer::Items(Vec::new()),
         };
-        let results = self.results(&ledger, asked, answer).await?;
-        Ok(pb::SubmitBatchResponse { results, log_size: ledger.head().size.get() })
-    }
-
-    /// What the wire says of each item that was asked, given what the writer answered.
-    pub(crate) async fn results(
-        &self,
-        ledger: &Ledger,
-        asked: Asked,
-        answer: Answer,
-    ) -> Result<Vec<pb::BatchItemResult>, NotDone> {
-        let decided = match answer {
-            Answer::Items(items) => items,
-            Answer::Refused { item, refusal } => return Err(asked.refused(refusal, item)),
-        };
-        let decided = self.outcomes(ledger, decided, &asked.places).await;
-        let mut decided = decided.map_err(NotDone::Unanswered)?.into_iter();
-        let results = asked.wrong.into_iter().map(|wrong| {
-            let outcome = match wrong {
-                Some(invalid) => Some(Outcome::Error(invalid.command_error())),
-                None => decided.next(),
-            };
-            pb::BatchItemResult { outcome }
-        });
-        Ok(results.collect())
-    }
-
-    /// What the wire says of each decided command, in their order.
-    async fn outcomes(
-        &self,
-        ledger: &Ledger,
-        decided: Vec<Result<Accepted, Refusal>>,
-        asked: &[(usize, Uuid)],
-    ) -> Result<Vec<Outcome>, Status> {
-        let positions = decided.iter().flatten().filter_map(|accepted| accepted.receipt);
-        let newest = positions.map(|receipt| receipt.position.get()).max();
-        let concerned = match newest {
-            None => Vec::new(),
-            Some(newest) => {
-                // Names only, so that the state is held for no longer than it takes to look.
-                let look = |view: &crate::resources::View<'_>| {
-                    let concerned = |accepted: &Accepted| {
-                        accepted.receipt.map(|_| Concerned::new(view, accepted.touched))
-                    };
-                    let each = decided.iter();
-                    Ok(each.map(|decided| decided.as_ref().ok().and_then(concerned)).collect())
-                };
-                let looked = self.look(ledger, Some(newest), look).await;
-                let unanswered = |why| {
-                    let what = "what was accepted of the batch IS recorded, the last of it";
-                    refusal::recorded_unanswered(what, newest, &why)
-                };
-                looked.map_err(unanswered)?.0
-            }
-        };
-        let concerned = concerned.into_iter().chain(std::iter::repeat(None));
-        let each = decided.into_iter().zip(concerned).zip(asked);
-        let outcome = each.map(|((decided, concerned), (place, id))| match decided {
-            Err(refusal) => {
-                let described = refusal::of_command(&refusal, Some(*id));
-                Outcome::Error(described.of_item(*place).command_error())
-            }
-            Ok(accepted) => Outcome::Receipt(batch_receipt(&accepted, concerned.as_ref())),
-        });
-        Ok(outcome.collect())
+        let answers = asked.answers(batch.ledger, answer, ledger.head().size.get())?;
+        Ok(answers.into_iter().next().unwrap_or_default())
     }
 }
 
@@ -176,14 +148,39 @@ pub(crate) fn terms(batch: &Batch, deadline: Option<Instant>) -> Terms {
     Terms { validate_only: batch.validate_only, expected_position: batch.expected, deadline }
 }
 
-fn batch_receipt(accepted: &Accepted, concerned: Option<&Concerned>) -> pb::BatchReceipt {
-    let Some(receipt) = accepted.receipt else {
-        return pb::BatchReceipt::default();
-    };
-    pb::BatchReceipt {
-        position: receipt.position.get(),
-        record_hash: receipt.record_hash.as_bytes().to_vec(),
-        duplicate: receipt.duplicate,
-        balances: concerned.map(|concerned| concerned.balances(&accepted.balances)),
+/// Why a batch is not asked of the ledger at all.
+pub(crate) fn status(error: BatchError) -> Status {
+    match error {
+        BatchError::Invalid(invalid) => invalid.status(),
+        BatchError::Malformed(_) => {
+            Described::new(Code::InvalidArgument, "MALFORMED_MESSAGE", error.to_string()).status()
+        }
+    }
+}
+
+/// What the wire says of a decided command.
+fn put(
+    answer: &mut BatchAnswer,
+    ledger: LedgerId,
+    decided: &Result<Accepted, Refusal>,
+    (place, id): (usize, Uuid),
+) {
+    match decided {
+        Err(refusal) => {
+            let described = refusal::of_command(refusal, Some(id));
+            answer.error(described.of_item(place).command_error());
+        }
+        Ok(Accepted { receipt: None, .. }) => answer.validated(),
+        Ok(Accepted { receipt: Some(receipt), named, balances, .. }) => {
+            let receipt = BatchReceipt {
+                position: receipt.position.get(),
+                record_hash: receipt.record_hash.as_bytes(),
+                duplicate: receipt.duplicate,
+                fund: named.fund.zip(balances.fund.as_ref()),
+                account: named.account.zip(balances.account.as_ref()),
+                loan: named.loan.map(|(loan, principal)| (loan, principal, balances.loan.as_ref())),
+            };
+            answer.receipt(ledger, &receipt, CURRENCY);
+        }
     }
 }

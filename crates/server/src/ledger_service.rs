@@ -12,7 +12,9 @@ use bergulir_domain::text::VerifierKey;
 use bergulir_domain::{Command, LedgerId, Position, Touched};
 use bergulir_engine::{Accepted, Answer, Balances, Caller, Ledger, Refusal, Slot, Terms, Work};
 use bergulir_proto::pb::ledger_service_server::LedgerService;
-use bergulir_proto::wire::{CommandRequest, Envelope, Reply, Resource, ResourceKind};
+use bergulir_proto::wire::{
+    BatchAnswer, BatchBytes, CommandRequest, Envelope, Reply, Resource, ResourceKind,
+};
 use bergulir_proto::{pb, record};
 use futures::stream::BoxStream;
 use std::sync::Arc;
@@ -45,8 +47,8 @@ macro_rules! commands {
 
             async fn submit_batch(
                 &self,
-                request: Request<pb::SubmitBatchRequest>,
-            ) -> Result<Response<pb::SubmitBatchResponse>, Status> {
+                request: Request<BatchBytes>,
+            ) -> Result<Response<BatchAnswer>, Status> {
                 let caller = identity::caller(request.metadata())?;
                 let deadline = Deadline::of(request.extensions());
                 let batch = self.batch(caller, request.into_inner(), deadline);
@@ -54,11 +56,11 @@ macro_rules! commands {
             }
 
             type SubmitStreamStream =
-                BoxStream<'static, Result<pb::SubmitStreamResponse, Status>>;
+                BoxStream<'static, Result<BatchAnswer, Status>>;
 
             async fn submit_stream(
                 &self,
-                request: Request<Streaming<pb::SubmitStreamRequest>>,
+                request: Request<Streaming<BatchBytes>>,
             ) -> Result<Response<Self::SubmitStreamStream>, Status> {
                 let caller = identity::caller(request.metadata())?;
                 let deadline = Deadline::of(request.extensions());

@@ -2,7 +2,6 @@
 
 use crate::services::CURRENCY;
 use bergulir_domain::cooperative::ReadinessItem;
-use bergulir_domain::postings::Book;
 use bergulir_domain::rejection::Resource;
 use bergulir_domain::state::{
     AccountBalances, AccountIndex, CooperativeIndex, FundBalances, FundIndex, LoanBalances,
@@ -12,7 +11,7 @@ use bergulir_domain::{
     AccountId, CooperativeId, Date, FundId, LedgerId, LoanId, Position, State, Timestamp, UtcOffset,
 };
 use bergulir_proto::name::{AccountName, CooperativeName, FundName, LoanName, ledger_name};
-use bergulir_proto::wire::{loan_terms_to_wire, terms_to_wire};
+use bergulir_proto::wire::{self, loan_terms_to_wire, terms_to_wire};
 use bergulir_proto::{
     WireEnum, bank_account, date_to_wire, fund_kind, money_to_wire, pb, timestamp_to_wire,
 };
@@ -224,38 +223,14 @@ pub(crate) fn money(minor: i64) -> Option<pb::Money> {
 }
 
 pub(crate) fn fund_balances(name: FundName, balances: &FundBalances) -> pb::FundBalances {
-    let book = |book| money(balances.books.amount(book));
-    pb::FundBalances {
-        fund: name.to_string(),
-        cash: book(Book::Cash),
-        capital: book(Book::Capital),
-        principal_receivable: book(Book::PrincipalReceivable),
-        interest_income: book(Book::InterestIncome),
-        late_fee_income: book(Book::LateFeeIncome),
-        grant_expense: book(Book::GrantExpense),
-        income_apart: money(balances.income_apart),
-        available: money(balances.available()),
-        committed: money(balances.committed),
-        reserved: money(balances.reserved),
-        committable: money(balances.committable()),
-    }
+    wire::fund_balances(&name, balances, CURRENCY)
 }
 
 pub(crate) fn account_balances(
     name: AccountName,
     balances: &AccountBalances,
 ) -> pb::AccountBalances {
-    pb::AccountBalances {
-        account: name.to_string(),
-        disbursed: money(balances.disbursed),
-        principal_repaid: money(balances.principal_repaid),
-        outstanding: money(balances.outstanding()),
-        interest_paid: money(balances.interest_paid),
-        late_fee_paid: money(balances.late_fees_paid),
-        committed: money(balances.committed),
-        pending: money(balances.pending),
-        granted: money(balances.granted),
-    }
+    wire::account_balances(&name, balances, CURRENCY)
 }
 
 /// `balances` is `None` while the loan is not approved.
@@ -264,16 +239,5 @@ pub(crate) fn loan_balances(
     principal: i64,
     balances: Option<&LoanBalances>,
 ) -> pb::LoanBalances {
-    let undisbursed = balances.map_or(0, |balances| principal - balances.disbursed);
-    let balances = balances.copied().unwrap_or_default();
-    pb::LoanBalances {
-        loan: name.to_string(),
-        principal: money(principal),
-        disbursed: money(balances.disbursed),
-        undisbursed: money(undisbursed),
-        principal_repaid: money(balances.principal_repaid),
-        outstanding: money(balances.outstanding()),
-        interest_paid: money(balances.interest_paid),
-        late_fee_paid: money(balances.late_fees_paid),
-    }
+    wire::loan_balances(&name, principal, balances, CURRENCY)
 }

@@ -4,7 +4,7 @@
 //! next answer. So a caller who does not read is not read from, and nothing is left behind when a
 //! call ends. Whatever the caller does, a message is in the writer's queue whole or not at all.
 
-use crate::batch::{Asked, NotDone, terms};
+use crate::batch::{Asked, NotDone, status, terms};
 use crate::calls::of_the_protocol;
 use crate::deadline::within;
 use crate::limits::{MAX_STREAM_IN_FLIGHT, STREAM_JOINED_COMMANDS, STREAM_STOP_PAUSE};
@@ -12,7 +12,7 @@ use crate::refusal::{self, stopping};
 use crate::services::{CURRENCY, Services, parse_ledger};
 use bergulir_engine::{Answer, Caller, Ledger, Queued, Refusal, Terms};
 use bergulir_proto::pb;
-use bergulir_proto::wire::{Batch, BatchMode, InvalidFields};
+use bergulir_proto::wire::{Batch, BatchAnswer, BatchBytes, BatchError, BatchMode, InvalidFields};
 use futures::stream::{self, BoxStream};
 use futures::{FutureExt as _, StreamExt as _};
 use std::sync::Arc;
@@ -21,13 +21,13 @@ use tokio::sync::OwnedSemaphorePermit;
 use tonic::{Code, Status, Streaming};
 use tonic_types::StatusExt as _;
 
-type Response = Result<pb::SubmitStreamResponse, Status>;
+type Response = Result<BatchAnswer, Status>;
 
 /// Reads messages, has them decided, and answers them.
 pub(crate) fn answers(
     services: &Services,
     caller: Caller,
-    incoming: Streaming<pb::SubmitStreamRequest>,
+    incoming: Streaming<BatchBytes>,
     deadline: Option<Instant>,
 ) -> Result<BoxStream<'static, Response>, Status> {
     let reading = Reading {
@@ -50,7 +50,7 @@ pub(crate) fn answers(
 struct Reading {
     services: Services,
     caller: Caller,
-    incoming: Streaming<pb::SubmitStreamRequest>,
+    incoming: Streaming<BatchBytes>,
     deadline: Option<Instant>,
     /// The ledger of the first message, and its name there.
     ledger: Option<(String, Arc<Ledger>)>,
@@ -94,31 +94,28 @@ impl Reading {
         let mode = batch.mode;
         let terms = terms(&batch, self.deadline);
         let mut asked = Asked::default();
-        let mut sizes = vec![batch.items.len()];
         asked.add(batch.items);
         if mode == BatchMode::Independent {
-            self.join(&mut asked, &mut sizes);
+            self.join(&mut asked);
         }
-        self.next = number + sizes.len() as u64;
+        self.next = number + asked.batches() as u64;
         let queued = self.queue(&ledger, &mut asked, mode, terms).await;
         let queued = match queued {
             Ok(queued) => queued,
             Err(status) => return Some((Piece::End(numbered(&status, number)), None)),
         };
         let deadline = self.deadline;
-        let services = self.services.clone();
-        let piece = Asking { services, ledger, asked, queued, sizes, number, deadline };
+        let piece = Asking { ledger, asked, queued, number, deadline };
         Some((Piece::Asking(Box::new(piece)), Some(self)))
     }
 
     /// Adds the messages that are here already, as long as they are short and take each command by
     /// itself: one piece of work costs less than many.
-    fn join(&mut self, asked: &mut Asked, sizes: &mut Vec<usize>) {
+    fn join(&mut self, asked: &mut Asked) {
         while asked.items() < STREAM_JOINED_COMMANDS {
             let Some(arrived) = self.arrived().now_or_never() else { return };
             match arrived {
                 Arrived::Batch(batch, _) if batch.mode == BatchMode::Independent => {
-                    sizes.push(batch.items.len());
                     asked.add(batch.items);
                 }
                 other => {
@@ -153,47 +150,41 @@ impl Reading {
             return Arrived::End(Some(stopping()));
         };
         match message.and_then(|message| message) {
-            Ok(Some(message)) => self.read(message),
+            Ok(Some(message)) => self.read(&message),
             Ok(None) => Arrived::End(None),
             Err(status) => Arrived::End(Some(of_the_protocol(&status).unwrap_or(status))),
         }
     }
 
-    fn read(&mut self, mut message: pb::SubmitStreamRequest) -> Arrived {
-        let ledger = match &self.ledger {
-            Some((name, ledger)) => {
-                if message.ledger.is_empty() {
-                    message.ledger.clone_from(name);
-                } else if message.ledger != *name {
-                    let description = "must be that of the first message, or empty";
-                    return Arrived::Wrong(InvalidFields::one("ledger", description));
-                }
-                Arc::clone(ledger)
-            }
-            None => match self.open(&message.ledger) {
-                Ok(ledger) => ledger,
-                Err(status) => return Arrived::End(Some(status)),
-            },
+    fn read(&mut self, message: &BatchBytes) -> Arrived {
+        let mut parts = match message.parts() {
+            Ok(parts) => parts,
+            Err(error) => return Arrived::End(Some(status(error))),
         };
-        let pb::SubmitStreamRequest { ledger: name, mode, expected_position, .. } = message;
-        let request = pb::SubmitBatchRequest {
-            ledger: name,
-            mode,
-            expected_position,
-            validate_only: message.validate_only,
-            items: message.items,
-        };
-        match Batch::read(request, CURRENCY) {
-            Ok(batch) => Arrived::Batch(batch, ledger),
-            Err(invalid) => Arrived::Wrong(invalid),
+        if self.ledger.is_none()
+            && let Err(status) = self.open(parts.ledger)
+        {
+            return Arrived::End(Some(status));
+        }
+        let Some((name, ledger)) = &self.ledger else { return Arrived::End(None) };
+        if parts.ledger.is_empty() {
+            parts.ledger = name;
+        } else if parts.ledger != name {
+            let description = "must be that of the first message, or empty";
+            return Arrived::Wrong(InvalidFields::one("ledger", description));
+        }
+        match Batch::read(parts, CURRENCY) {
+            Ok(batch) => Arrived::Batch(batch, Arc::clone(ledger)),
+            Err(BatchError::Invalid(invalid)) => Arrived::Wrong(invalid),
+            Err(error @ BatchError::Malformed(_)) => Arrived::End(Some(status(error))),
         }
     }
 
     /// The ledger that the first message names.
-    fn open(&mut self, name: &str) -> Result<Arc<Ledger>, Status> {
+    fn open(&mut self, name: &str) -> Result<(), Status> {
         let ledger = self.services.ledger(parse_ledger("ledger", name)?)?;
-        self.ledger = Some((name.to_owned(), Arc::clone(&ledger)));
-        Ok(ledger)
+        self.ledger = Some((name.to_owned(), ledger));
+        Ok(())
     }
 }
 
@@ -209,13 +200,10 @@ enum Piece {
 
 /// Messages whose commands are in the writer's queue.
 struct Asking {
-    services: Services,
     ledger: Arc<Ledger>,
     asked: Asked,
     /// `None` if there was nothing to queue.
     queued: Option<Result<Queued, Refusal>>,
-    /// How many items each message has.
-    sizes: Vec<usize>,
     /// The number of the first message.
     number: u64,
     deadline: Option<Instant>,
@@ -234,28 +222,20 @@ impl Piece {
 impl Asking {
     /// One answer for each message; or the end of the stream.
     async fn answers(self) -> Vec<Response> {
-        let Asking { services, ledger, asked, queued, sizes, number, deadline } = self;
+        let Asking { ledger, asked, queued, number, deadline } = self;
         let answered = async {
-            let answer = match queued {
+            match queued {
                 Some(Ok(queued)) => ledger.answer(queued).await,
                 Some(Err(refusal)) => Answer::Refused { item: None, refusal },
                 None => Answer::Items(Vec::new()),
-            };
-            services.results(&ledger, asked, answer).await
+            }
         };
-        let done = match within(deadline, answered).await {
-            Ok(done) => done,
+        let answer = match within(deadline, answered).await {
+            Ok(answer) => answer,
             Err(late) => return vec![Err(numbered(&late, number))],
         };
-        let log_size = ledger.head().size.get();
-        let answer = |results| pb::SubmitStreamResponse { results, log_size, error: None };
-        match done {
-            Ok(results) if sizes.len() == 1 => vec![Ok(answer(results))],
-            Ok(results) => {
-                let mut results = results.into_iter();
-                let each = sizes.into_iter();
-                each.map(|size| Ok(answer(results.by_ref().take(size).collect()))).collect()
-            }
+        match asked.answers(ledger.id(), answer, ledger.head().size.get()) {
+            Ok(answers) => answers.into_iter().map(Ok).collect(),
             Err(not_done) => vec![message_refused(not_done, number)],
         }
     }
@@ -264,11 +244,9 @@ impl Asking {
 /// The answer to a message that was refused as a whole, or the end of the stream, if that is not
 /// because of the message.
 fn message_refused(not_done: NotDone, number: u64) -> Response {
-    if let NotDone::Refused { refusal, item } = &not_done {
-        let described = refusal::of_batch(refusal, *item);
-        if of_one_message(described.code) {
-            return Ok(refused(described.command_error()));
-        }
+    let described = refusal::of_batch(&not_done.refusal, not_done.item);
+    if of_one_message(described.code) {
+        return Ok(refused(described.command_error()));
     }
     Err(numbered(&Status::from(not_done), number))
 }
@@ -287,8 +265,9 @@ fn of_one_message(code: Code) -> bool {
     )
 }
 
-fn refused(error: pb::CommandError) -> pb::SubmitStreamResponse {
-    pb::SubmitStreamResponse { error: Some(error), ..pb::SubmitStreamResponse::default() }
+fn refused(error: pb::CommandError) -> BatchAnswer {
+    let refused = pb::SubmitStreamResponse { error: Some(error), ..Default::default() };
+    refused.into()
 }
 
 /// A status that ends a stream, with the number of the message at which it does.
@@ -305,14 +284,20 @@ fn numbered(status: &Status, number: u64) -> Status {
 mod tests {
     use super::*;
     use bergulir_domain::Rejection;
+    use prost::Message as _;
     use std::time::Duration;
 
     #[test]
     fn what_is_not_about_one_message_ends_the_stream_and_says_where() {
-        let done = |refusal| message_refused(NotDone::Refused { refusal, item: None }, 7);
-        let answered = done(Refusal::Rule(Rejection::LedgerAlreadyOpen)).unwrap();
-        assert_eq!(answered.error.unwrap().reason, "LEDGER_ALREADY_OPEN");
-        assert_eq!(done(Refusal::TooLong).unwrap().error.unwrap().reason, "RECORD_TOO_LONG");
+        let done = |refusal| message_refused(NotDone { refusal, item: None }, 7);
+        for (refusal, reason) in [
+            (Refusal::Rule(Rejection::LedgerAlreadyOpen), "LEDGER_ALREADY_OPEN"),
+            (Refusal::TooLong, "RECORD_TOO_LONG"),
+        ] {
+            let answer = done(refusal).unwrap().encode_to_vec();
+            let answer = pb::SubmitStreamResponse::decode(&answer[..]).unwrap();
+            assert_eq!(answer.error.unwrap().reason, reason);
+        }
         for (refusal, reason) in [
             (Refusal::ReadOnly { why: "it is full".to_owned() }, "LEDGER_READ_ONLY"),
             (Refusal::OutcomeUnknown { why: "it failed".to_owned() }, "OUTCOME_UNKNOWN"),

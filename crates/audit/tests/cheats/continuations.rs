@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use bergulir_audit::{
     Checked, Continued, ExportError, Finding, LedgerReport, NotChecked, Part, Trust, Unproven,
-    Verdict, export,
+    Verdict,
 };
 use bergulir_chain::checkpoint::Checkpoint;
 use bergulir_chain::note::{KeyName, Note, SignerKey};
@@ -20,7 +20,7 @@ use crate::files::{Log, SMALL};
 use crate::ledger::{Draft, Ledger};
 use crate::programme::small;
 use crate::scene::{
-    Scene, chain_report, checkpoint, cosigned, found, other_key, report, rotate, statement,
+    Scene, chain_report, checkpoint, cosigned, export, found, other_key, report, rotate, statement,
     two_of_three,
 };
 
@@ -366,7 +366,7 @@ fn the_folder_has_the_new_name() {
 
 fn bundle(scene: &Scene, part: Part, since: Option<&Note>) -> PathBuf {
     let out = scene.beside("bundle");
-    export(scene.path(), None, part, since, &out, &mut |_| {}).unwrap();
+    export(scene.path(), part, since, &out).unwrap();
     out
 }
 
@@ -402,7 +402,7 @@ fn bundles_of_every_kind_go_across_the_seam() {
         let (position, code, _) = found(&told);
         assert_eq!((position, code), (loss.kept, "RECORDS_LOST"), "{part:?}");
         let out = scene.beside("other");
-        let refused = export(scene.path(), None, part, Some(&lost), &out, &mut |_| {});
+        let refused = export(scene.path(), part, Some(&lost), &out);
         assert!(matches!(refused, Err(ExportError::OtherLog { .. })), "{part:?}: {refused:?}");
     }
 }

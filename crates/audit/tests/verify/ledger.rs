@@ -199,7 +199,7 @@ impl Ledger {
         evolve(&mut self.state, &header, &event);
         let (bytes, hash) = draft.encode(position.get(), self.replica.head_hash());
         let record = Record::parse(&bytes).unwrap();
-        self.replica.follow(&record, hash, &header, &event);
+        self.replica.follow(&record, hash, &header, &event, None);
         self.past.push(event);
         self.drafts.push(draft);
         position

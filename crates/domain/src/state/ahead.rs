@@ -23,6 +23,23 @@ impl State {
         for (place, loan) in found.iter_mut().zip(loans) {
             *place = self.loans.guess(&loan);
         }
+        self.read_ahead(found)
+    }
+
+    /// As [`State::look_ahead`], for whoever knows the places of the loans; some may be yet to come.
+    pub fn look_ahead_at(&self, loans: impl Iterator<Item = LoanIndex>) {
+        let mut found = [None; LOOK_AHEAD];
+        let loans = loans.filter(|loan| (loan.get() as usize) < self.loans.len());
+        for (place, loan) in found.iter_mut().zip(loans) {
+            *place = Some(loan);
+        }
+        self.read_ahead(found);
+    }
+
+    fn read_ahead(
+        &self,
+        found: [Option<LoanIndex>; LOOK_AHEAD],
+    ) -> [Option<AccountIndex>; LOOK_AHEAD] {
         let rows = found.map(|index| index.map(|index| self.loans.get(index)));
         for loan in rows.iter().flatten() {
             black_box(loan.undisbursed());

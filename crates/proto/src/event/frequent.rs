@@ -4,28 +4,19 @@
 
 use bergulir_domain::command::{BankReference, Disburse, Repay};
 use bergulir_domain::event::Repaid;
-use bergulir_domain::id::Id;
-use bergulir_domain::text::Text;
 use bergulir_domain::{Amount, Date, Event, Money};
 
+use crate::in_order::{BYTES, InOrder, NotInOrder, VARINT, tag};
 use crate::moment::{date_from_days, date_to_days};
-
-/// The wire type of a varint and of bytes behind their length, as a tag has them.
-const VARINT: u8 = 0;
-const BYTES: u8 = 2;
 
 const DISBURSED: u8 = tag(1, BYTES);
 const REPAID: u8 = tag(2, BYTES);
-
-const fn tag(field: u8, wire_type: u8) -> u8 {
-    field << 3 | wire_type
-}
 
 /// The event, if it is a frequent one and the bytes are just what is written for it. `None` says
 /// nothing: the slow way finds out what the bytes are.
 #[inline]
 pub(super) fn decode(bytes: &[u8]) -> Option<Event> {
-    let mut event = Fields(bytes);
+    let mut event = InOrder(bytes);
     match *bytes.first()? {
         DISBURSED => {
             let mut m = event.message(1)?;
@@ -54,64 +45,8 @@ pub(super) fn decode(bytes: &[u8]) -> Option<Event> {
     }
 }
 
-/// These are other bytes.
-struct NotFrequent;
-
-/// The fields of a message, taken off the front in the order of their numbers.
-struct Fields<'a>(&'a [u8]);
-
-impl<'a> Fields<'a> {
-    fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-
-    /// Whether this field comes next; steps over its tag then.
-    fn has(&mut self, field: u8, wire_type: u8) -> bool {
-        match self.0.split_first() {
-            Some((first, rest)) if *first == tag(field, wire_type) => {
-                self.0 = rest;
-                true
-            }
-            _ => false,
-        }
-    }
-
-    /// A varint in as few bytes as it takes.
-    fn varint(&mut self) -> Option<u64> {
-        let mut value = 0;
-        for (at, byte) in self.0.iter().enumerate().take(9) {
-            value |= u64::from(byte & 0x7f) << (7 * at);
-            if byte & 0x80 == 0 {
-                self.0 = &self.0[at + 1..];
-                return (at == 0 || *byte != 0).then_some(value);
-            }
-        }
-        None
-    }
-
-    fn bytes(&mut self, field: u8) -> Option<&'a [u8]> {
-        if !self.has(field, BYTES) {
-            return None;
-        }
-        let length = usize::try_from(self.varint()?).ok()?;
-        let (bytes, rest) = self.0.split_at_checked(length)?;
-        self.0 = rest;
-        Some(bytes)
-    }
-
-    fn text<const MAX: usize>(&mut self, field: u8) -> Option<Text<MAX>> {
-        let bytes = self.bytes(field)?;
-        Text::from_ascii(bytes).or_else(|| Text::new(core::str::from_utf8(bytes).ok()?).ok())
-    }
-
-    fn message(&mut self, field: u8) -> Option<Fields<'a>> {
-        self.bytes(field).map(Fields)
-    }
-
-    fn id<K>(&mut self, field: u8) -> Option<Id<K>> {
-        Id::from_bytes(self.bytes(field)?)
-    }
-
+/// Numbers as stored events have them.
+impl InOrder<'_> {
     fn amount(&mut self, field: u8) -> Option<Amount> {
         if !self.has(field, VARINT) {
             return None;
@@ -120,19 +55,12 @@ impl<'a> Fields<'a> {
     }
 
     /// Absent is absent, and zero is zero.
-    fn part(&mut self, field: u8) -> Result<Option<Money>, NotFrequent> {
+    fn part(&mut self, field: u8) -> Result<Option<Money>, NotInOrder> {
         if !self.has(field, VARINT) {
             return Ok(None);
         }
         let minor = self.varint().and_then(|number| i64::try_from(number).ok());
-        minor.and_then(|minor| Money::from_minor(minor).ok()).map(Some).ok_or(NotFrequent)
-    }
-
-    fn bank_reference(&mut self, field: u8) -> Option<BankReference> {
-        let mut m = self.message(field)?;
-        let (bank, reference) = (m.text(1)?, m.text(2)?);
-        let line = if m.has(3, VARINT) { Some(u32::try_from(m.varint()?).ok()?) } else { None };
-        m.is_empty().then_some(BankReference { bank, reference, line })
+        minor.and_then(|minor| Money::from_minor(minor).ok()).map(Some).ok_or(NotInOrder)
     }
 
     /// Zero is never written.

@@ -5,10 +5,13 @@ use std::collections::HashSet;
 use bergulir_chain::LogSize;
 use bergulir_domain::money::Currency;
 use bergulir_domain::{Command, LedgerId};
+use prost::{DecodeError, Message as _};
+use thiserror::Error;
 use uuid::Uuid;
 
+use super::batch_bytes::BatchParts;
 use super::fields::{Fields, Read, Refused};
-use super::{InvalidFields, read};
+use super::{InvalidFields, frequent, read};
 use crate::pb;
 use crate::pb::command::Kind;
 use crate::status::MAX_VIOLATIONS;
@@ -49,20 +52,28 @@ pub struct BatchCommand {
     pub command: Command,
 }
 
+/// Why a batch is refused.
+#[derive(Debug, Clone, PartialEq, Error)]
+pub enum BatchError {
+    /// It is not a message.
+    #[error("the message cannot be read: {0}")]
+    Malformed(String),
+    /// Fields of it are wrong.
+    #[error(transparent)]
+    Invalid(#[from] InvalidFields),
+}
+
 impl Batch {
     /// Checks a batch. `currency` is that of the ledger that it names.
     ///
     /// # Errors
     /// With every field of the batch that is wrong; in an atomic batch with every field of its
     /// items too.
-    pub fn read(
-        request: pb::SubmitBatchRequest,
-        currency: Currency,
-    ) -> Result<Batch, InvalidFields> {
+    pub fn read(parts: BatchParts<'_>, currency: Currency) -> Result<Batch, BatchError> {
         let mut fields = Fields::new(currency);
-        let ledger = fields.ledger(&request.ledger);
-        let mode = mode(&mut fields, &request);
-        let count = request.items.len();
+        let ledger = fields.ledger(parts.ledger);
+        let mode = mode(&mut fields, &parts);
+        let count = parts.items.len();
         if !(1..=MAX_BATCH_ITEMS).contains(&count) {
             fields.refuse(
                 "items",
@@ -70,17 +81,25 @@ impl Batch {
             );
         }
         let (Ok(ledger), Ok(mode), 1..=MAX_BATCH_ITEMS) = (ledger, mode, count) else {
-            return fields.finish(Err(Refused));
+            return Ok(fields.finish(Err(Refused))?);
         };
 
         let mut seen = HashSet::with_capacity(if mode == BatchMode::Atomic { count } else { 0 });
         let mut items = Vec::with_capacity(count);
-        for (i, item) in request.items.into_iter().enumerate() {
-            let command = fields.within(format_args!("items[{i}]"), |fields| {
-                let command = batch_command(fields, ledger, item)?;
+        for (i, item) in parts.items.into_iter().enumerate() {
+            let command = if let Some(command) = frequent::read(item, currency) {
+                Ok(command)
+            } else {
+                let malformed = |error: DecodeError| BatchError::Malformed(error.to_string());
+                let item = pb::BatchItem::decode(item).map_err(malformed)?;
+                fields.within(format_args!("items[{i}]"), |fields| {
+                    batch_command(fields, ledger, item)
+                })
+            };
+            let command = command.and_then(|command| {
                 if mode == BatchMode::Atomic && !seen.insert(command.request_id) {
                     let refused = "must not be that of another item of the batch";
-                    return Err(fields.refuse("request_id", refused));
+                    return Err(fields.refuse(&format!("items[{i}].request_id"), refused));
                 }
                 Ok(command)
             });
@@ -94,17 +113,17 @@ impl Batch {
                 (BatchMode::Atomic, Err(_)) => {}
             }
         }
-        fields.finish(Ok(Batch {
+        Ok(fields.finish(Ok(Batch {
             ledger,
             mode,
-            expected: Fields::log_size(request.expected_position),
-            validate_only: request.validate_only,
+            expected: Fields::log_size(parts.expected_position),
+            validate_only: parts.validate_only,
             items,
-        }))
+        }))?)
     }
 }
 
-fn mode(fields: &mut Fields, request: &pb::SubmitBatchRequest) -> Read<BatchMode> {
+fn mode(fields: &mut Fields, request: &BatchParts<'_>) -> Read<BatchMode> {
     match pb::BatchMode::try_from(request.mode) {
         Ok(pb::BatchMode::Atomic) => Ok(BatchMode::Atomic),
         Ok(pb::BatchMode::Independent) => {

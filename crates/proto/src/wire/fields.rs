@@ -17,7 +17,7 @@ use crate::{name, pb};
 
 /// The text of a UUID with its hyphens; other forms of the same UUID are not taken, so that one
 /// id looks the same in every log.
-const UUID_CHARACTERS: usize = 36;
+pub(super) const UUID_CHARACTERS: usize = 36;
 
 /// What is wrong with a field has been written down.
 #[derive(Debug, Clone, Copy)]

@@ -7,9 +7,9 @@ use super::*;
 use crate::pb::command::Kind;
 use crate::samples::{a_disbursement, a_repayment, command, verifier_key};
 
-const ID: &str = "0190a8f0-6f2a-7c3b-8d4e-5f60718293a4";
+pub(super) const ID: &str = "0190a8f0-6f2a-7c3b-8d4e-5f60718293a4";
 
-fn kab() -> LedgerId {
+pub(super) fn kab() -> LedgerId {
     LedgerId::new("kab").unwrap()
 }
 
@@ -17,7 +17,7 @@ fn wire(command: &Command) -> Kind {
     command_to_wire(command).unwrap().kind.unwrap()
 }
 
-fn disburse() -> pb::Disburse {
+pub(super) fn disburse() -> pb::Disburse {
     match wire(&Command::Disburse(a_disbursement())) {
         Kind::Disburse(message) => message,
         other => panic!("{other:?}"),
@@ -59,7 +59,7 @@ fn idr(units: i64, nanos: i32) -> pb::Money {
     pb::Money { currency_code: "IDR".to_owned(), units, nanos }
 }
 
-fn fields(invalid: InvalidFields) -> Vec<String> {
+pub(super) fn fields(invalid: InvalidFields) -> Vec<String> {
     invalid.0.into_iter().map(|violation| violation.field).collect()
 }
 
@@ -321,104 +321,6 @@ fn a_key_of_the_log_is_one_of_its_kind_and_name() {
 fn a_command_of_no_kind_is_refused() {
     let found = command_from_wire(kab(), Currency::Idr, pb::Command { kind: None }).map_err(fields);
     assert_eq!(found, Err(vec![String::new()]));
-}
-
-fn batch(mode: pb::BatchMode) -> pb::SubmitBatchRequest {
-    let item = |last: char| pb::BatchItem {
-        request_id: format!("{}{last}", &ID[..35]),
-        command: Some(pb::Command { kind: Some(Kind::Disburse(disburse())) }),
-    };
-    pb::SubmitBatchRequest {
-        ledger: "ledgers/kab".to_owned(),
-        mode: mode as i32,
-        expected_position: None,
-        validate_only: false,
-        items: vec![item('0'), item('1'), item('2')],
-    }
-}
-
-fn wrong_batch(
-    mode: pb::BatchMode,
-    change: impl FnOnce(&mut pb::SubmitBatchRequest),
-) -> Result<Vec<Vec<String>>, Vec<String>> {
-    let mut request = batch(mode);
-    change(&mut request);
-    let items = |batch: Batch| {
-        batch.items.into_iter().map(|item| item.map_or_else(fields, |_| Vec::new())).collect()
-    };
-    Batch::read(request, Currency::Idr).map(items).map_err(fields)
-}
-
-#[test]
-fn an_atomic_batch_is_refused_whole_with_the_items_that_are_wrong() {
-    let wrong = wrong_batch(pb::BatchMode::Atomic, |batch| {
-        batch.items[0].command = None;
-        batch.items[2].command = Some(pb::Command {
-            kind: Some(Kind::Disburse(pb::Disburse { amount: None, ..disburse() })),
-        });
-    });
-    let fields = ["items[0].command", "items[2].command.disburse.amount"];
-    assert_eq!(wrong, Err(fields.map(str::to_owned).to_vec()));
-}
-
-#[test]
-fn an_independent_batch_keeps_its_good_items() {
-    let wrong = wrong_batch(pb::BatchMode::Independent, |batch| {
-        batch.items[1].request_id = "1".to_owned();
-    });
-    let second = vec!["items[1].request_id".to_owned()];
-    assert_eq!(wrong, Ok(vec![vec![], second, vec![]]));
-}
-
-#[test]
-fn a_batch_has_a_mode_and_1_to_10000_items() {
-    let refused = |field: &str| Err(vec![field.to_owned()]);
-    let unspecified = wrong_batch(pb::BatchMode::Unspecified, |_| {});
-    assert_eq!(unspecified, refused("mode"));
-    let empty = wrong_batch(pb::BatchMode::Atomic, |batch| batch.items.clear());
-    assert_eq!(empty, refused("items"));
-    let long = wrong_batch(pb::BatchMode::Independent, |batch| {
-        batch.items = vec![batch.items[0].clone(); MAX_BATCH_ITEMS + 1];
-    });
-    assert_eq!(long, refused("items"));
-}
-
-#[test]
-fn only_an_atomic_batch_expects_a_position_or_is_only_validated() {
-    let change = |batch: &mut pb::SubmitBatchRequest| {
-        batch.expected_position = Some(1);
-        batch.validate_only = true;
-    };
-    assert!(wrong_batch(pb::BatchMode::Atomic, change).is_ok());
-    let fields = ["expected_position", "validate_only"].map(str::to_owned).to_vec();
-    assert_eq!(wrong_batch(pb::BatchMode::Independent, change), Err(fields));
-}
-
-#[test]
-fn an_atomic_batch_uses_no_request_id_twice() {
-    let twice = |batch: &mut pb::SubmitBatchRequest| {
-        batch.items[2].request_id = batch.items[0].request_id.to_uppercase();
-    };
-    let refused = Err(vec!["items[2].request_id".to_owned()]);
-    assert_eq!(wrong_batch(pb::BatchMode::Atomic, twice), refused);
-    assert!(wrong_batch(pb::BatchMode::Independent, twice).is_ok());
-}
-
-#[test]
-fn a_batch_does_not_open_a_ledger() {
-    let wrong = wrong_batch(pb::BatchMode::Atomic, |batch| {
-        let open = Kind::OpenLedger(pb::OpenLedger::default());
-        batch.items[0].command = Some(pb::Command { kind: Some(open) });
-    });
-    assert_eq!(wrong, Err(vec!["items[0].command.open_ledger".to_owned()]));
-}
-
-#[test]
-fn a_long_list_of_wrong_items_is_cut_short() {
-    let wrong = wrong_batch(pb::BatchMode::Atomic, |batch| {
-        batch.items = vec![pb::BatchItem::default(); MAX_BATCH_ITEMS];
-    });
-    assert!(wrong.unwrap_err().len() < 30);
 }
 
 proptest! {

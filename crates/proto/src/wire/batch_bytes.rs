@@ -1,0 +1,158 @@
+//! Batches as bytes: what a server works with in place of the typed messages, of which a batch of
+//! thousands would cost more than to decide it. The schema is the typed one, and so is what clients
+//! see.
+
+use bytes::{Buf, BufMut, Bytes};
+use prost::encoding::{DecodeContext, WireType, decode_key, decode_varint, skip_field};
+use prost::{DecodeError, Message};
+
+use super::batch::BatchError;
+use crate::pb;
+
+/// A `SubmitBatchRequest`, or a `SubmitStreamRequest`, which has the same form, as it arrived.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct BatchBytes(pub Bytes);
+
+impl From<pb::SubmitBatchRequest> for BatchBytes {
+    fn from(request: pb::SubmitBatchRequest) -> BatchBytes {
+        BatchBytes(request.encode_to_vec().into())
+    }
+}
+
+impl BatchBytes {
+    /// What it says, with its items as bytes.
+    ///
+    /// # Errors
+    /// If it is not a message.
+    pub fn parts(&self) -> Result<BatchParts<'_>, BatchError> {
+        BatchParts::of(&self.0).ok_or_else(|| {
+            let why = pb::SubmitBatchRequest::decode(self.0.clone()).err();
+            let why = why.map_or_else(|| "it is no batch".to_owned(), |error| error.to_string());
+            BatchError::Malformed(why)
+        })
+    }
+}
+
+impl Message for BatchBytes {
+    fn decode(mut bytes: impl Buf) -> Result<BatchBytes, DecodeError> {
+        Ok(BatchBytes(bytes.copy_to_bytes(bytes.remaining())))
+    }
+
+    fn encode_raw(&self, out: &mut impl BufMut) {
+        out.put_slice(&self.0);
+    }
+
+    fn encoded_len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Two messages, one behind the other, are what both say together.
+    fn merge_field(
+        &mut self,
+        field: u32,
+        wire_type: WireType,
+        from: &mut impl Buf,
+        context: DecodeContext,
+    ) -> Result<(), DecodeError> {
+        let mut typed = pb::SubmitBatchRequest::default();
+        typed.merge_field(field, wire_type, from, context)?;
+        self.0 = [&self.0[..], &typed.encode_to_vec()].concat().into();
+        Ok(())
+    }
+
+    fn clear(&mut self) {
+        self.0.clear();
+    }
+}
+
+/// What a batch says, with its items as bytes.
+#[derive(Debug, Default)]
+pub struct BatchParts<'a> {
+    /// The name of its ledger.
+    pub ledger: &'a str,
+    pub(super) mode: i32,
+    pub(super) expected_position: Option<u64>,
+    pub(super) validate_only: bool,
+    pub(super) items: Vec<&'a [u8]>,
+}
+
+impl<'a> BatchParts<'a> {
+    /// The parts of a message. Of a field that stands there twice the last counts, and fields
+    /// without a meaning are passed over, as everywhere in protobuf. `None`: it is not a message.
+    fn of(mut bytes: &'a [u8]) -> Option<BatchParts<'a>> {
+        let from = &mut bytes;
+        let mut parts = BatchParts::default();
+        while !from.is_empty() {
+            let (field, wire_type) = decode_key(from).ok()?;
+            match (field, wire_type) {
+                (1, WireType::LengthDelimited) => {
+                    parts.ledger = core::str::from_utf8(length_delimited(from)?).ok()?;
+                }
+                (2, WireType::Varint) => parts.mode = int32(decode_varint(from).ok()?),
+                (3, WireType::Varint) => {
+                    parts.expected_position = Some(decode_varint(from).ok()?);
+                }
+                (4, WireType::Varint) => parts.validate_only = decode_varint(from).ok()? != 0,
+                (5, WireType::LengthDelimited) => parts.items.push(length_delimited(from)?),
+                (1..=5, _) => return None,
+                _ => skip_field(wire_type, field, from, DecodeContext::default()).ok()?,
+            }
+        }
+        Some(parts)
+    }
+}
+
+fn length_delimited<'a>(from: &mut &'a [u8]) -> Option<&'a [u8]> {
+    let length = usize::try_from(decode_varint(from).ok()?).ok()?;
+    let (bytes, rest) = from.split_at_checked(length)?;
+    *from = rest;
+    Some(bytes)
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "what protobuf says of an int32")]
+const fn int32(number: u64) -> i32 {
+    number as i32
+}
+
+/// A `SubmitBatchResponse`, or a `SubmitStreamResponse`, made of bytes, result by result.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct BatchAnswer(pub(super) Vec<u8>);
+
+impl From<pb::SubmitStreamResponse> for BatchAnswer {
+    fn from(response: pb::SubmitStreamResponse) -> BatchAnswer {
+        BatchAnswer(response.encode_to_vec())
+    }
+}
+
+impl Message for BatchAnswer {
+    fn decode(mut bytes: impl Buf) -> Result<BatchAnswer, DecodeError> {
+        let mut answer = vec![0; bytes.remaining()];
+        bytes.copy_to_slice(&mut answer);
+        Ok(BatchAnswer(answer))
+    }
+
+    fn encode_raw(&self, out: &mut impl BufMut) {
+        out.put_slice(&self.0);
+    }
+
+    fn encoded_len(&self) -> usize {
+        self.0.len()
+    }
+
+    fn merge_field(
+        &mut self,
+        field: u32,
+        wire_type: WireType,
+        from: &mut impl Buf,
+        context: DecodeContext,
+    ) -> Result<(), DecodeError> {
+        let mut typed = pb::SubmitBatchResponse::default();
+        typed.merge_field(field, wire_type, from, context)?;
+        typed.encode(&mut self.0).expect("a Vec has room");
+        Ok(())
+    }
+
+    fn clear(&mut self) {
+        self.0.clear();
+    }
+}

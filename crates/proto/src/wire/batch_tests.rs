@@ -1,0 +1,275 @@
+use bergulir_domain::money::Currency;
+use bergulir_domain::state::{AccountBalances, LoanBalances};
+use bergulir_domain::{AccountId, Command, FundId, LoanId};
+use proptest::prelude::*;
+use prost::Message as _;
+
+use super::tests::{ID, disburse, fields, kab};
+use super::*;
+use crate::name::{AccountName, FundName, LoanName};
+use crate::pb::command::Kind;
+use crate::samples::{command, frequent_command, fund_balances as balances_of_a_fund};
+
+fn batch(mode: pb::BatchMode) -> pb::SubmitBatchRequest {
+    let item = |last: char| pb::BatchItem {
+        request_id: format!("{}{last}", &ID[..35]),
+        command: Some(pb::Command { kind: Some(Kind::Disburse(disburse())) }),
+    };
+    pb::SubmitBatchRequest {
+        ledger: "ledgers/kab".to_owned(),
+        mode: mode as i32,
+        expected_position: None,
+        validate_only: false,
+        items: vec![item('0'), item('1'), item('2')],
+    }
+}
+
+fn read(request: pb::SubmitBatchRequest) -> Result<Batch, BatchError> {
+    Batch::read(BatchBytes::from(request).parts()?, Currency::Idr)
+}
+
+fn wrong_batch(
+    mode: pb::BatchMode,
+    change: impl FnOnce(&mut pb::SubmitBatchRequest),
+) -> Result<Vec<Vec<String>>, Vec<String>> {
+    let mut request = batch(mode);
+    change(&mut request);
+    let items = |batch: Batch| {
+        batch.items.into_iter().map(|item| item.map_or_else(fields, |_| Vec::new())).collect()
+    };
+    match read(request) {
+        Ok(batch) => Ok(items(batch)),
+        Err(BatchError::Invalid(invalid)) => Err(fields(invalid)),
+        Err(BatchError::Malformed(why)) => panic!("{why}"),
+    }
+}
+
+#[test]
+fn an_atomic_batch_is_refused_whole_with_the_items_that_are_wrong() {
+    let wrong = wrong_batch(pb::BatchMode::Atomic, |batch| {
+        batch.items[0].command = None;
+        batch.items[2].command = Some(pb::Command {
+            kind: Some(Kind::Disburse(pb::Disburse { amount: None, ..disburse() })),
+        });
+    });
+    let fields = ["items[0].command", "items[2].command.disburse.amount"];
+    assert_eq!(wrong, Err(fields.map(str::to_owned).to_vec()));
+}
+
+#[test]
+fn an_independent_batch_keeps_its_good_items() {
+    let wrong = wrong_batch(pb::BatchMode::Independent, |batch| {
+        batch.items[1].request_id = "1".to_owned();
+    });
+    let second = vec!["items[1].request_id".to_owned()];
+    assert_eq!(wrong, Ok(vec![vec![], second, vec![]]));
+}
+
+#[test]
+fn a_batch_has_a_mode_and_1_to_10000_items() {
+    let refused = |field: &str| Err(vec![field.to_owned()]);
+    let unspecified = wrong_batch(pb::BatchMode::Unspecified, |_| {});
+    assert_eq!(unspecified, refused("mode"));
+    let empty = wrong_batch(pb::BatchMode::Atomic, |batch| batch.items.clear());
+    assert_eq!(empty, refused("items"));
+    let long = wrong_batch(pb::BatchMode::Independent, |batch| {
+        batch.items = vec![batch.items[0].clone(); MAX_BATCH_ITEMS + 1];
+    });
+    assert_eq!(long, refused("items"));
+}
+
+#[test]
+fn only_an_atomic_batch_expects_a_position_or_is_only_validated() {
+    let change = |batch: &mut pb::SubmitBatchRequest| {
+        batch.expected_position = Some(1);
+        batch.validate_only = true;
+    };
+    assert!(wrong_batch(pb::BatchMode::Atomic, change).is_ok());
+    let fields = ["expected_position", "validate_only"].map(str::to_owned).to_vec();
+    assert_eq!(wrong_batch(pb::BatchMode::Independent, change), Err(fields));
+}
+
+#[test]
+fn an_atomic_batch_uses_no_request_id_twice() {
+    let twice = |batch: &mut pb::SubmitBatchRequest| {
+        batch.items[2].request_id = batch.items[0].request_id.to_uppercase();
+    };
+    let refused = Err(vec!["items[2].request_id".to_owned()]);
+    assert_eq!(wrong_batch(pb::BatchMode::Atomic, twice), refused);
+    assert!(wrong_batch(pb::BatchMode::Independent, twice).is_ok());
+}
+
+#[test]
+fn a_batch_does_not_open_a_ledger() {
+    let wrong = wrong_batch(pb::BatchMode::Atomic, |batch| {
+        let open = Kind::OpenLedger(pb::OpenLedger::default());
+        batch.items[0].command = Some(pb::Command { kind: Some(open) });
+    });
+    assert_eq!(wrong, Err(vec!["items[0].command.open_ledger".to_owned()]));
+}
+
+#[test]
+fn a_long_list_of_wrong_items_is_cut_short() {
+    let wrong = wrong_batch(pb::BatchMode::Atomic, |batch| {
+        batch.items = vec![pb::BatchItem::default(); MAX_BATCH_ITEMS];
+    });
+    assert!(wrong.unwrap_err().len() < 30);
+}
+
+/// An item as a client writes it.
+fn item(command: &Command) -> Vec<u8> {
+    let command = command_to_wire(command);
+    pb::BatchItem { request_id: ID.to_owned(), command }.encode_to_vec()
+}
+
+/// What the typed messages make of an item.
+fn slowly(item: &[u8]) -> Option<BatchCommand> {
+    let item = pb::BatchItem::decode(item).ok()?;
+    let request = pb::SubmitBatchRequest {
+        ledger: "ledgers/kab".to_owned(),
+        mode: pb::BatchMode::Independent as i32,
+        items: vec![pb::BatchItem { request_id: item.request_id.clone(), ..Default::default() }],
+        ..Default::default()
+    };
+    let id = read(request).ok()?.items.remove(0);
+    let id_is_right = fields(id.unwrap_err()) == ["items[0].command"];
+    let command = command_from_wire(kab(), Currency::Idr, item.command?).ok()?;
+    let request_id = id_is_right.then(|| uuid::Uuid::try_parse(&item.request_id).ok())??;
+    Some(BatchCommand { request_id, command })
+}
+
+/// Of two messages, one behind the other, the later one counts where they say the same.
+#[test]
+fn a_batch_is_read_as_protobuf_says() {
+    let first = pb::SubmitBatchRequest {
+        ledger: "ledgers/other".to_owned(),
+        expected_position: Some(7),
+        ..batch(pb::BatchMode::Independent)
+    };
+    let second = batch(pb::BatchMode::Atomic);
+    let unknown = [0xfa, 0x07, 1, 0]; // field 127, one byte
+    let bytes = [&first.encode_to_vec()[..], &unknown, &second.encode_to_vec()].concat();
+    let arrived = BatchBytes(bytes.clone().into());
+    let parts = arrived.parts().unwrap();
+    assert_eq!((parts.ledger, parts.mode), ("ledgers/kab", pb::BatchMode::Atomic as i32));
+    assert_eq!((parts.expected_position, parts.items.len()), (Some(7), 6));
+
+    let merged = BatchBytes::decode(&bytes[..]).unwrap();
+    let mut by_field = BatchBytes::default();
+    by_field.merge(&bytes[..]).unwrap();
+    let typed = |batch: &BatchBytes| pb::SubmitBatchRequest::decode(batch.0.clone()).unwrap();
+    assert_eq!(typed(&merged), typed(&by_field));
+}
+
+#[test]
+fn what_is_no_message_is_told_from_what_is_wrong() {
+    for bytes in [&b"\x0a\xff"[..], b"\x0a\x01\xff", b"\x10", b"\x0d1234", b"\x2a\x05\x0a\x05ab"] {
+        let arrived = BatchBytes(bytes.to_vec().into());
+        let read = arrived.parts().and_then(|parts| Batch::read(parts, Currency::Idr));
+        let is_message = pb::SubmitBatchRequest::decode(bytes).is_ok();
+        assert!(!is_message, "{bytes:?}");
+        assert!(read.is_err(), "{bytes:?}");
+    }
+}
+
+fn names() -> (FundName, AccountName, LoanName) {
+    let (ledger, fund) = (kab(), FundId::new("dana").unwrap());
+    let (account, loan) = (AccountId::new("rek-1").unwrap(), LoanId::new("pinjaman-1").unwrap());
+    (
+        FundName { ledger, fund },
+        AccountName { ledger, fund, account },
+        LoanName { ledger, account: Some((fund, account)), loan },
+    )
+}
+
+proptest! {
+    #[test]
+    fn frequent_commands_are_read_as_all_others_are(command in frequent_command()) {
+        let bytes = item(&command);
+        let read = super::frequent::read(&bytes, Currency::Idr);
+        prop_assert_eq!(read.map(|read| read.command), Some(command));
+        prop_assert!(slowly(&bytes).is_some());
+    }
+
+    /// Whatever else the bytes are, the quick way says nothing or the same.
+    #[test]
+    fn frequent_commands_are_never_read_as_others(
+        command in command(),
+        frequent in frequent_command(),
+        is_frequent in any::<bool>(),
+        at in any::<prop::sample::Index>(),
+        by in prop::collection::vec(any::<u8>(), 0..3),
+    ) {
+        let mut bytes = item(if is_frequent { &frequent } else { &command });
+        let at = at.index(bytes.len());
+        bytes.splice(at..=at, by);
+        if let Some(read) = super::frequent::read(&bytes, Currency::Idr) {
+            prop_assert_eq!(Some(read), slowly(&bytes));
+        }
+    }
+
+    #[test]
+    fn receipts_are_written_as_the_messages_are(
+        position in any::<u64>(),
+        duplicate in any::<bool>(),
+        hash in any::<[u8; 32]>(),
+        fund in prop::option::of(balances_of_a_fund()),
+        account in prop::option::of(any::<[i32; 7]>()),
+        loan in prop::option::of((any::<u32>(), prop::option::of(any::<[i32; 4]>()))),
+    ) {
+        let (fund_name, account_name, loan_name) = names();
+        let account = account.map(|numbers| {
+            let [pending, committed, disbursed, repaid, interest, fees, granted] =
+                numbers.map(|number| i64::from(number) << 20);
+            AccountBalances {
+                pending, committed, disbursed, principal_repaid: repaid, interest_paid: interest,
+                late_fees_paid: fees, granted,
+            }
+        });
+        let loan = loan.map(|(principal, numbers)| {
+            let balances = numbers.map(|numbers| {
+                let [disbursed, principal_repaid, interest_paid, late_fees_paid] =
+                    numbers.map(i64::from);
+                LoanBalances { disbursed, principal_repaid, interest_paid, late_fees_paid }
+            });
+            (i64::from(principal), balances)
+        });
+        let idr = Currency::Idr;
+        // An account and a loan lie in a fund: without it there is neither.
+        let (account, loan) = (account.filter(|_| fund.is_some()), loan.filter(|_| fund.is_some()));
+        let loan = loan.filter(|_| account.is_some());
+        let typed = pb::BatchReceipt {
+            position,
+            record_hash: hash.to_vec(),
+            duplicate,
+            balances: Some(pb::Balances {
+                fund: fund.as_ref().map(|balances| fund_balances(&fund_name, balances, idr)),
+                account: account.as_ref().map(|b| account_balances(&account_name, b, idr)),
+                loan: loan.as_ref().map(|(p, b)| loan_balances(&loan_name, *p, b.as_ref(), idr)),
+            }),
+        };
+        let error = pb::CommandError { code: 9, reason: "SAME_PERSON".to_owned(), ..Default::default() };
+        let outcomes = [
+            pb::batch_item_result::Outcome::Receipt(typed),
+            pb::batch_item_result::Outcome::Receipt(pb::BatchReceipt::default()),
+            pb::batch_item_result::Outcome::Error(error.clone()),
+        ];
+        let results = outcomes.map(|outcome| pb::BatchItemResult { outcome: Some(outcome) }).to_vec();
+        let expected = pb::SubmitBatchResponse { results, log_size: position };
+
+        let mut answer = BatchAnswer::with_room(3);
+        let receipt = BatchReceipt {
+            position,
+            record_hash: &hash,
+            duplicate,
+            fund: fund.as_ref().map(|balances| (fund_name.fund, balances)),
+            account: account.as_ref().map(|balances| (account_name.account, balances)),
+            loan: loan.as_ref().map(|(p, balances)| (loan_name.loan, *p, balances.as_ref())),
+        };
+        answer.receipt(kab(), &receipt, idr);
+        answer.validated();
+        answer.error(error);
+        let answer = answer.finish(position);
+        prop_assert_eq!(answer.encode_to_vec(), expected.encode_to_vec());
+    }
+}
