@@ -73,14 +73,13 @@ impl Facts<'_> {
             return Ok(Some(position));
         }
         let found = self.index.request_id(id).map_err(|error| self.index_failed(&error))?;
-        let Some(position) = found.map(bergulir_chain::Position::get) else {
-            return Ok(None);
-        };
-        if position >= self.recent.first() {
-            return Ok(None);
+        let older = found.into_iter().map(bergulir_chain::Position::get);
+        for position in older.filter(|position| *position < self.recent.first()) {
+            if self.known(position)?.is_some_and(|known| known.request_id == *id) {
+                return Ok(Some(position));
+            }
         }
-        let known = self.known(position)?;
-        Ok(known.filter(|known| known.request_id == *id).map(|_| position))
+        Ok(None)
     }
 
     /// A record, from memory or from the log.

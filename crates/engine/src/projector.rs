@@ -204,20 +204,15 @@ pub(crate) fn add_lapsed(
     itself: Touched,
 ) -> Result<(), IndexError> {
     let Some(position) = replica.size().last() else { return Ok(()) };
-    let mut value = Vec::new();
     for touched in lapsed {
         if let Some(fund) = touched.fund.filter(|fund| itself.fund != Some(*fund)) {
-            Running::encode_fund(&replica.state().funds().get(fund).balances, &mut value);
-            Running::mark_lapsed(0, &mut value);
-            batch.trail(position, Owner::Fund(fund).key(), &value)?;
-            value.clear();
+            let (tag, numbers) = Running::of_fund(&replica.state().funds().get(fund).balances);
+            batch.trail(position, Owner::Fund(fund).key(), Running::lapsed(tag), &numbers)?;
         }
         if let Some(account) = touched.account.filter(|account| itself.account != Some(*account)) {
             let balances = &replica.state().accounts().get(account).balances;
-            Running::encode_account(balances, None, None, &mut value);
-            Running::mark_lapsed(0, &mut value);
-            batch.trail(position, Owner::Account(account).key(), &value)?;
-            value.clear();
+            let (tag, numbers) = Running::of_account(balances, None, None);
+            batch.trail(position, Owner::Account(account).key(), Running::lapsed(tag), &numbers)?;
         }
     }
     Ok(())
@@ -244,18 +239,16 @@ impl Added<'_> {
         if let Some(reference) = reference {
             batch.bank_reference(*position, reference);
         }
-        let mut value = Vec::with_capacity(96);
         if let (Some(account), Some(own)) = (touched.account, &balances.account) {
-            Running::encode_account(own, touched.loan, balances.loan.as_ref(), &mut value);
-            batch.trail(*position, Owner::Account(account).key(), &value)?;
-            value.clear();
+            let (tag, numbers) = Running::of_account(own, touched.loan, balances.loan.as_ref());
+            batch.trail(*position, Owner::Account(account).key(), tag, &numbers)?;
         }
         if let Some(cooperative) = touched.cooperative {
-            batch.trail(*position, Owner::Cooperative(cooperative).key(), &value)?;
+            batch.trail(*position, Owner::Cooperative(cooperative).key(), 0, &[])?;
         }
         if let (Some(fund), Some(own)) = (touched.fund, &balances.fund) {
-            Running::encode_fund(own, &mut value);
-            batch.trail(*position, Owner::Fund(fund).key(), &value)?;
+            let (tag, numbers) = Running::of_fund(own);
+            batch.trail(*position, Owner::Fund(fund).key(), tag, &numbers)?;
         }
         Ok(())
     }

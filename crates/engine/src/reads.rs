@@ -7,7 +7,7 @@ use crate::trail::{Owner, Running};
 use crate::writer::Message;
 use bergulir_chain::{LogSize, Position, Record};
 use bergulir_domain::{State, Timestamp};
-use bergulir_store::index::{Direction, IndexStats};
+use bergulir_store::index::{Direction, IndexStats, Line};
 use bergulir_store::{ReadError, ReadLimit, Records};
 use std::sync::PoisonError;
 use thiserror::Error;
@@ -221,7 +221,7 @@ impl Ledger {
         }
         self.projected_through(at.size_through()).await?;
         let found = self.index.trail_at(owner.key(), at).map_err(|error| projections(&error))?;
-        found.map(|(position, bytes)| running(position, &bytes)).transpose()
+        found.map(|(position, line)| running(position, &line)).transpose()
     }
 
     /// The records of some trails at positions within a range, merged by position.
@@ -269,8 +269,8 @@ impl Ledger {
                 Direction::OldestFirst => positions.start = last.next(),
                 Direction::NewestFirst => positions.end = *last,
             }
-            for (position, bytes) in &lines {
-                let line = running(*position, bytes)?;
+            for (position, line) in &lines {
+                let line = running(*position, line)?;
                 if !line.1.lapsed {
                     found.push(line);
                     left -= 1;
@@ -281,8 +281,8 @@ impl Ledger {
     }
 }
 
-fn running(position: Position, bytes: &[u8]) -> Result<(Position, Running), ReadRefusal> {
-    match Running::decode(bytes) {
+fn running(position: Position, line: &Line) -> Result<(Position, Running), ReadRefusal> {
+    match Running::read(line) {
         Some(running) => Ok((position, running)),
         None => Err(ReadRefusal::Projections {
             why: format!("the trail at position {position} is damaged"),

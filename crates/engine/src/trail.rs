@@ -7,7 +7,7 @@ use bergulir_domain::state::{
     AccountBalances, AccountIndex, CooperativeIndex, FundBalances, FundIndex, LoanBalances,
     LoanIndex,
 };
-use prost::encoding::{decode_varint, encode_varint};
+use bergulir_store::index::Line;
 
 /// Whose trail.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,27 +50,30 @@ const LOAN: u8 = 4;
 const LOAN_BALANCES: u8 = 8;
 const LAPSED: u8 = 16;
 
+const BOOKS: usize = 9;
+const FUND_NUMBERS: usize = BOOKS + 3;
+const ACCOUNT_NUMBERS: usize = 12;
+
 impl Running {
-    /// What a fund's trail keeps.
-    pub(crate) fn encode_fund(balances: &FundBalances, out: &mut Vec<u8>) {
-        out.push(FUND);
-        put_all(balances.books.balances(), out);
-        let own = [balances.income_apart, balances.committed, balances.reserved];
-        put_all(&own, out);
+    /// What a fund's trail keeps: a tag and numbers.
+    pub(crate) fn of_fund(balances: &FundBalances) -> (u8, [i64; FUND_NUMBERS]) {
+        let mut numbers = [0; FUND_NUMBERS];
+        let (books, own) = numbers.split_at_mut(BOOKS);
+        books.copy_from_slice(balances.books.balances());
+        own.copy_from_slice(&[balances.income_apart, balances.committed, balances.reserved]);
+        (FUND, numbers)
     }
 
-    /// What an account's trail keeps.
-    pub(crate) fn encode_account(
+    /// What an account's trail keeps. Numbers that are not there are zero, which takes no bytes.
+    pub(crate) fn of_account(
         account: &AccountBalances,
         loan: Option<LoanIndex>,
         loan_balances: Option<&LoanBalances>,
-        out: &mut Vec<u8>,
-    ) {
+    ) -> (u8, [i64; ACCOUNT_NUMBERS]) {
         let loan_tag = if loan.is_some() { LOAN } else { 0 };
         let balances_tag = if loan_balances.is_some() { LOAN_BALANCES } else { 0 };
-        out.push(ACCOUNT | loan_tag | balances_tag);
-        let a = account;
-        let own = [
+        let (a, l) = (account, loan_balances.copied().unwrap_or_default());
+        let numbers = [
             a.pending,
             a.committed,
             a.disbursed,
@@ -78,93 +81,74 @@ impl Running {
             a.interest_paid,
             a.late_fees_paid,
             a.granted,
+            loan.map_or(0, |loan| i64::from(loan.get())),
+            l.disbursed,
+            l.principal_repaid,
+            l.interest_paid,
+            l.late_fees_paid,
         ];
-        put_all(&own, out);
-        if let Some(loan) = loan {
-            encode_varint(u64::from(loan.get()), out);
-        }
-        if let Some(l) = loan_balances {
-            let own = [l.disbursed, l.principal_repaid, l.interest_paid, l.late_fees_paid];
-            put_all(&own, out);
-        }
+        (ACCOUNT | loan_tag | balances_tag, numbers)
     }
 
-    /// Marks what was written from `start` on as the trace of a lapse.
-    pub(crate) fn mark_lapsed(start: usize, out: &mut [u8]) {
-        if let Some(tag) = out.get_mut(start) {
-            *tag |= LAPSED;
-        }
+    /// Marks the line of an owner whom the record itself does not concern.
+    pub(crate) const fn lapsed(tag: u8) -> u8 {
+        tag | LAPSED
     }
 
-    /// Reads what [`Running::encode_fund`] or [`Running::encode_account`] wrote; `None` if it is
-    /// damaged. No bytes are no balances: what a cooperative's own trail keeps.
-    pub(crate) fn decode(mut bytes: &[u8]) -> Option<Running> {
-        let from = &mut bytes;
-        let mut running = Running::default();
-        let Some((tag, rest)) = from.split_first() else {
-            return Some(running);
-        };
-        *from = rest;
-        running.lapsed = tag & LAPSED != 0;
-        if tag & FUND != 0 {
-            let mut books = [0; 9];
-            for book in &mut books {
-                *book = take(from)?;
+    /// Reads what [`Running::of_fund`] or [`Running::of_account`] made; `None` if it is damaged. No
+    /// numbers are no balances: what a cooperative's own trail keeps.
+    pub(crate) fn read(line: &Line) -> Option<Running> {
+        let tag = line.tag;
+        let mut running = Running { lapsed: tag & LAPSED != 0, ..Running::default() };
+        match tag & (FUND | ACCOUNT) {
+            0 if line.numbers.is_empty() => {}
+            FUND => {
+                let numbers: &[i64; FUND_NUMBERS] = line.numbers.as_slice().try_into().ok()?;
+                let (books, own) = numbers.split_first_chunk::<BOOKS>()?;
+                let [income_apart, committed, reserved] = *own.first_chunk()?;
+                let books = Books::new(*books)?;
+                running.balances.fund =
+                    Some(FundBalances { books, income_apart, committed, reserved });
             }
-            running.balances.fund = Some(FundBalances {
-                books: Books::new(books)?,
-                income_apart: take(from)?,
-                committed: take(from)?,
-                reserved: take(from)?,
-            });
+            ACCOUNT => {
+                let numbers: &[i64; ACCOUNT_NUMBERS] = line.numbers.as_slice().try_into().ok()?;
+                let [pending, committed, disbursed, principal_repaid, interest_paid, ..] = *numbers;
+                let [.., late_fees_paid, granted, loan, a, b, c, d] = *numbers;
+                running.balances.account = Some(AccountBalances {
+                    pending,
+                    committed,
+                    disbursed,
+                    principal_repaid,
+                    interest_paid,
+                    late_fees_paid,
+                    granted,
+                });
+                if tag & LOAN != 0 {
+                    running.loan = Some(LoanIndex::new(u32::try_from(loan).ok()?));
+                }
+                if tag & LOAN_BALANCES != 0 {
+                    running.balances.loan = Some(LoanBalances {
+                        disbursed: a,
+                        principal_repaid: b,
+                        interest_paid: c,
+                        late_fees_paid: d,
+                    });
+                }
+            }
+            _ => return None,
         }
-        if tag & ACCOUNT != 0 {
-            running.balances.account = Some(AccountBalances {
-                pending: take(from)?,
-                committed: take(from)?,
-                disbursed: take(from)?,
-                principal_repaid: take(from)?,
-                interest_paid: take(from)?,
-                late_fees_paid: take(from)?,
-                granted: take(from)?,
-            });
-        }
-        if tag & LOAN != 0 {
-            let index = u32::try_from(decode_varint(from).ok()?).ok()?;
-            running.loan = Some(LoanIndex::new(index));
-        }
-        if tag & LOAN_BALANCES != 0 {
-            running.balances.loan = Some(LoanBalances {
-                disbursed: take(from)?,
-                principal_repaid: take(from)?,
-                interest_paid: take(from)?,
-                late_fees_paid: take(from)?,
-            });
-        }
-        from.is_empty().then_some(running)
+        Some(running)
     }
-}
-
-fn put_all(numbers: &[i64], out: &mut Vec<u8>) {
-    for number in numbers {
-        put(*number, out);
-    }
-}
-
-/// Zigzag, so that a small negative number is short as well.
-fn put(number: i64, out: &mut Vec<u8>) {
-    encode_varint((number.cast_unsigned() << 1) ^ (number >> 63).cast_unsigned(), out);
-}
-
-fn take(from: &mut &[u8]) -> Option<i64> {
-    let raw = decode_varint(from).ok()?;
-    Some((raw >> 1).cast_signed() ^ -(raw & 1).cast_signed())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use bergulir_domain::postings::{Book, JournalEntry};
+
+    fn line<const COUNT: usize>((tag, numbers): (u8, [i64; COUNT])) -> Line {
+        Line { tag, numbers: numbers.to_vec() }
+    }
 
     #[test]
     fn what_a_trail_keeps_reads_back() {
@@ -173,23 +157,44 @@ mod tests {
             books: Books::default().with(&entry).unwrap(),
             income_apart: 7,
             committed: i64::MAX,
-            reserved: 0,
+            reserved: 9,
         };
-        let mut bytes = Vec::new();
-        Running::encode_fund(&fund, &mut bytes);
-        assert_eq!(Running::decode(&bytes).unwrap().balances.fund, Some(fund));
+        let mut kept = line(Running::of_fund(&fund));
+        assert_eq!(Running::read(&kept).unwrap().balances.fund, Some(fund));
+        kept.tag = Running::lapsed(kept.tag);
+        assert!(Running::read(&kept).unwrap().lapsed);
 
-        let account = AccountBalances { disbursed: 5, granted: i64::MAX, ..Default::default() };
-        let loan = LoanBalances { late_fees_paid: -1, ..Default::default() };
-        let mut bytes = Vec::new();
+        let account = AccountBalances {
+            pending: 1,
+            committed: 2,
+            disbursed: 3,
+            principal_repaid: 4,
+            interest_paid: 5,
+            late_fees_paid: -6,
+            granted: i64::MAX,
+        };
+        let loan = LoanBalances {
+            disbursed: 7,
+            principal_repaid: 8,
+            interest_paid: 9,
+            late_fees_paid: -1,
+        };
         let index = LoanIndex::new(300);
-        Running::encode_account(&account, Some(index), Some(&loan), &mut bytes);
-        let running = Running::decode(&bytes).unwrap();
+        let kept = line(Running::of_account(&account, Some(index), Some(&loan)));
+        let running = Running::read(&kept).unwrap();
         assert_eq!(running.loan, Some(index));
         assert_eq!(running.balances.account, Some(account));
         assert_eq!(running.balances.loan, Some(loan));
-        for cut in 1..bytes.len() {
-            assert_eq!(Running::decode(&bytes[..cut]), None, "cut at {cut}");
+        let kept = line(Running::of_account(&account, None, None));
+        let running = Running::read(&kept).unwrap();
+        assert_eq!((running.loan, running.balances.loan), (None, None));
+    }
+
+    #[test]
+    fn what_is_no_line_of_a_trail_is_refused() {
+        assert_eq!(Running::read(&Line::default()), Some(Running::default()));
+        for (tag, count) in [(0, 1), (FUND, 11), (ACCOUNT, 0), (FUND | ACCOUNT, 12)] {
+            assert_eq!(Running::read(&Line { tag, numbers: vec![0; count] }), None);
         }
     }
 }

@@ -399,7 +399,7 @@ impl Writer {
         for owner in owners.into_iter().flatten() {
             let range = at..at.next();
             let found = self.index.trail(owner.key(), range, 1, Direction::OldestFirst)?;
-            let Some(running) = found.first().and_then(|(_, bytes)| Running::decode(bytes)) else {
+            let Some(running) = found.first().and_then(|(_, line)| Running::read(line)) else {
                 continue;
             };
             balances.fund = balances.fund.or(running.balances.fund);

@@ -5,20 +5,14 @@ use bergulir_chain::tiles::{LEVELS, TILE_HEIGHT};
 use bergulir_chain::{Hash, LogSize, Position};
 
 use super::IndexError;
+use super::columns::{Columns, Row};
+use super::memtable::MAX_RECORDS;
+use super::numbers::MAX_NUMBERS;
 use super::table::TableId;
 use crate::log::Head;
 
-/// The longest trail value, in bytes. A block must hold one with room to spare.
-pub const MAX_TRAIL_VALUE_BYTES: usize = 4096;
-
-/// One addition: where it is found, and which bytes it carries.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Addition {
-    pub(super) key: u128,
-    pub(super) position: u64,
-    /// Where its value begins and ends in the batch's bytes; empty for keys without values.
-    pub(super) value: (usize, usize),
-}
+/// The most numbers of a line of a trail.
+pub const MAX_LINE_NUMBERS: usize = MAX_NUMBERS;
 
 /// What the records from one log size to another add to the index, in the order of the log.
 ///
@@ -33,7 +27,7 @@ pub(super) struct Addition {
 /// let mut batch = IndexBatch::new(LogSize::EMPTY);
 /// for record in 0..2 {
 ///     batch.request_id(Position::new(record), &[1; 16]);
-///     batch.trail(Position::new(record), 42, b"balance 100")?;
+///     batch.trail(Position::new(record), 42, 1, &[100, -7])?;
 ///     let record_hash = Hash::from_bytes([8; 32]);
 ///     tree.push_hash_with(record_hash, |subtree, root| batch.completed(subtree, root));
 /// }
@@ -43,8 +37,9 @@ pub(super) struct Addition {
 #[derive(Clone, Debug, Default)]
 pub struct IndexBatch {
     from: LogSize,
-    additions: [Vec<Addition>; TableId::COUNT],
-    values: Vec<u8>,
+    request_ids: Vec<(u128, u64)>,
+    bank_references: Vec<(u128, u64)>,
+    trails: Columns,
     /// What the records add to each level of the tiles; to the lowest one, their own hashes.
     hashes: [Vec<Hash>; LEVELS as usize],
 }
@@ -58,8 +53,9 @@ impl IndexBatch {
     /// Empties the batch and begins again at this log size, keeping the buffers.
     pub fn begin(&mut self, from: LogSize) {
         self.from = from;
-        self.additions.iter_mut().for_each(Vec::clear);
-        self.values.clear();
+        self.request_ids.clear();
+        self.bank_references.clear();
+        self.trails.clear();
         self.hashes.iter_mut().for_each(Vec::clear);
     }
 
@@ -75,32 +71,32 @@ impl IndexBatch {
 
     /// The record at `position` carries this request id.
     pub fn request_id(&mut self, position: Position, id: &[u8; 16]) {
-        self.add(TableId::RequestIds, u128::from_be_bytes(*id), position, &[]);
+        self.request_ids.push((u128::from_be_bytes(*id), position.get()));
     }
 
     /// The record at `position` names the bank reference with this fingerprint. Any number of
     /// records may name the same one.
     pub fn bank_reference(&mut self, position: Position, fingerprint: &[u8; 16]) {
-        self.add(TableId::BankReferences, u128::from_be_bytes(*fingerprint), position, &[]);
+        self.bank_references.push((u128::from_be_bytes(*fingerprint), position.get()));
     }
 
-    /// The record at `position` leaves `value` in the trail of `owner`. A second value of the same
-    /// owner at the same position replaces the first.
+    /// The record at `position` leaves a line in the trail of `owner`: numbers of which few change
+    /// from one line of the owner to the next, and a tag that tells what they are. A second line of
+    /// the same owner at the same position replaces the first.
     ///
-    /// Fails if the value is longer than [`MAX_TRAIL_VALUE_BYTES`].
+    /// Fails if there are more than [`MAX_LINE_NUMBERS`].
     pub fn trail(
         &mut self,
         position: Position,
         owner: u32,
-        value: &[u8],
+        tag: u8,
+        numbers: &[i64],
     ) -> Result<(), IndexError> {
-        if value.len() > MAX_TRAIL_VALUE_BYTES {
-            return Err(IndexError::TrailValueTooLong {
-                bytes: value.len(),
-                most: MAX_TRAIL_VALUE_BYTES,
-            });
+        if numbers.len() > MAX_LINE_NUMBERS {
+            let (numbers, most) = (numbers.len(), MAX_LINE_NUMBERS);
+            return Err(IndexError::LineTooLong { numbers, most });
         }
-        self.add(TableId::Trails, u128::from(owner), position, value);
+        self.trails.push_row(u64::from(owner), position.get(), Row { tag, numbers });
         Ok(())
     }
 
@@ -133,31 +129,30 @@ impl IndexBatch {
         &mut self.hashes
     }
 
-    pub(super) fn additions(&self, table: TableId) -> &[Addition] {
-        &self.additions[table.index()]
+    /// The ids that the batch adds to a table, with their positions.
+    pub(super) fn ids(&self, table: TableId) -> &[(u128, u64)] {
+        match table {
+            TableId::RequestIds => &self.request_ids,
+            TableId::BankReferences => &self.bank_references,
+            TableId::Trails => &[],
+        }
     }
 
-    pub(super) fn value(&self, addition: &Addition) -> &[u8] {
-        &self.values[addition.value.0..addition.value.1]
+    pub(super) const fn trails(&self) -> &Columns {
+        &self.trails
     }
 
     /// Every addition lies within the records covered, and in the order of the log; and the tiles
     /// get as many hashes as the records complete.
     pub(super) fn check(&self) -> Result<(), IndexError> {
-        let to = self.to();
-        for additions in &self.additions {
-            let mut least = self.from.get();
-            for addition in additions {
-                if addition.position < least || addition.position >= to.get() {
-                    return Err(IndexError::OutOfOrder {
-                        position: Position::new(addition.position),
-                        from: self.from,
-                        to,
-                    });
-                }
-                least = addition.position;
-            }
+        let (to, records) = (self.to(), self.hashes[0].len());
+        if records > MAX_RECORDS / 2 {
+            return Err(IndexError::BatchTooLarge { additions: records, most: MAX_RECORDS / 2 });
         }
+        for ids in [&self.request_ids, &self.bank_references] {
+            self.check_order(ids.iter().map(|(_, position)| *position))?;
+        }
+        self.check_order(self.trails.positions().iter().copied())?;
         for (level, given) in (0..LEVELS).zip(&self.hashes) {
             let complete = |size: LogSize| size.get() >> (level * TILE_HEIGHT);
             let (given, expected) = (given.len() as u64, complete(to) - complete(self.from));
@@ -168,13 +163,19 @@ impl IndexBatch {
         Ok(())
     }
 
-    fn add(&mut self, table: TableId, key: u128, position: Position, value: &[u8]) {
-        let start = self.values.len();
-        self.values.extend_from_slice(value);
-        self.additions[table.index()].push(Addition {
-            key,
-            position: position.get(),
-            value: (start, self.values.len()),
-        });
+    fn check_order(&self, positions: impl ExactSizeIterator<Item = u64>) -> Result<(), IndexError> {
+        let (from, to, additions) = (self.from, self.to(), positions.len());
+        if additions > MAX_RECORDS / 2 {
+            return Err(IndexError::BatchTooLarge { additions, most: MAX_RECORDS / 2 });
+        }
+        let mut least = from.get();
+        for position in positions {
+            if position < least || position >= to.get() {
+                let position = Position::new(position);
+                return Err(IndexError::OutOfOrder { position, from, to });
+            }
+            least = position;
+        }
+        Ok(())
     }
 }

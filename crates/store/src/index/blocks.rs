@@ -123,7 +123,7 @@ impl Body {
 
     /// A body that was never stored: the first four bytes stand for its checksum.
     #[cfg(test)]
-    pub(super) fn of(value: Vec<u8>) -> Self {
+    pub(super) fn of(value: &[u8]) -> Self {
         let value = sled::IVec::from(value);
         Self { value, crc: 0 }
     }
@@ -147,11 +147,11 @@ pub(super) struct Shelf {
 impl Shelf {
     /// Seals and stores a body: the first four bytes of `value` are left free for the checksum.
     /// Returns the checksum.
-    pub(super) fn put(&self, place: Place, mut value: Vec<u8>) -> Result<u32, IndexError> {
+    pub(super) fn put(&self, place: Place, value: &mut [u8]) -> Result<u32, IndexError> {
         debug_assert!(value.len() >= SEAL_BYTES, "the checksum has a place");
         let crc = self.seal(place, &value[SEAL_BYTES..]);
         value[..SEAL_BYTES].copy_from_slice(&crc.to_le_bytes());
-        guarded("writing a block", || self.tree.insert(place.key(), value))?;
+        guarded("writing a block", || self.tree.insert(place.key(), &*value))?;
         Ok(crc)
     }
 
@@ -227,7 +227,7 @@ impl ShelfWriter {
     }
 
     /// Seals and stores the next value of a section; returns the checksum.
-    pub(super) fn push(&mut self, section: Section, value: Vec<u8>) -> Result<u32, IndexError> {
+    pub(super) fn push(&mut self, section: Section, value: &mut [u8]) -> Result<u32, IndexError> {
         let number = self.next[section.index()];
         let prepared = &mut self.prepared[section.index()];
         if *prepared < number + AHEAD {

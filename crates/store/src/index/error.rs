@@ -64,12 +64,21 @@ pub enum IndexError {
         /// Where the batch ends.
         to: LogSize,
     },
-    /// A trail value is longer than [`MAX_TRAIL_VALUE_BYTES`](super::MAX_TRAIL_VALUE_BYTES).
-    #[error("a trail value of {bytes} bytes is longer than the {most} that one may have")]
-    TrailValueTooLong {
-        /// Its length in bytes.
-        bytes: usize,
-        /// The longest one allowed, in bytes.
+    /// A line of a trail has more numbers than
+    /// [`MAX_LINE_NUMBERS`](super::MAX_LINE_NUMBERS).
+    #[error("a line of {numbers} numbers is longer than the {most} that one may have")]
+    LineTooLong {
+        /// How many numbers it has.
+        numbers: usize,
+        /// The most that are allowed.
+        most: usize,
+    },
+    /// A batch brings more to one table than memory is kept for.
+    #[error("a batch adds {additions} times to one table, at most {most} go at once; cut it")]
+    BatchTooLarge {
+        /// How often it adds.
+        additions: usize,
+        /// The most that are allowed.
         most: usize,
     },
     /// A batch has not the hashes for the tiles that its records complete.

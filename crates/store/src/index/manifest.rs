@@ -2,9 +2,9 @@
 //! whole or not at all.
 //!
 //! Little-endian: the log size covered (8), the hash of the last record covered (32), the next run
-//! number (8), then 66 bytes a run: table (1), level (1), run (8), from (8), to (8), records (8),
+//! number (8), then 58 bytes a run: table (1), level (1), run (8), from (8), to (8), records (8),
 //! blocks (4), fence values (4), filter values (4), checksum over fences and filter (4; the fences
-//! hold the blocks' checksums), last key (16, big-endian).
+//! hold the blocks' checksums), last key (8).
 
 use bergulir_chain::{Hash, LogSize};
 
@@ -14,7 +14,7 @@ use super::run::pieces;
 use super::table::TableId;
 use crate::log::Head;
 
-const ROW_BYTES: usize = 66;
+const ROW_BYTES: usize = 58;
 
 /// What the manifest says of one run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -32,7 +32,7 @@ pub(super) struct RunRow {
     pub(super) fence_values: u32,
     pub(super) filter_values: u32,
     pub(super) crc: u32,
-    pub(super) last_key: u128,
+    pub(super) last_key: u64,
 }
 
 impl RunRow {
@@ -45,7 +45,7 @@ impl RunRow {
         for number in [self.blocks, self.fence_values, self.filter_values, self.crc] {
             out.extend_from_slice(&number.to_le_bytes());
         }
-        out.extend_from_slice(&self.last_key.to_be_bytes());
+        out.extend_from_slice(&self.last_key.to_le_bytes());
     }
 
     fn read(bytes: &[u8; ROW_BYTES]) -> Option<Self> {
@@ -62,7 +62,7 @@ impl RunRow {
             fence_values: short(38)?,
             filter_values: short(42)?,
             crc: short(46)?,
-            last_key: u128::from_be_bytes(*bytes.last_chunk()?),
+            last_key: long(50)?,
         })
     }
 }
@@ -114,7 +114,7 @@ impl Manifest {
         value.extend_from_slice(self.applied.hash.as_bytes());
         value.extend_from_slice(&self.next_run.to_le_bytes());
         self.runs.iter().for_each(|row| row.write(&mut value));
-        blocks.root().put(Place::Manifest, value)?;
+        blocks.root().put(Place::Manifest, &mut value)?;
         blocks.flush()
     }
 

@@ -76,7 +76,7 @@ impl Index {
         let before = merge.writer.blocks();
         while merge.writer.blocks() < before + BLOCKS_PER_STEP {
             let Merge { records, writer, .. } = &mut merge;
-            let more = records.next(|key, position, value| writer.push(key, position, value))?;
+            let more = records.next(|key, position, row| writer.push(key, position, row))?;
             if !more {
                 let blocks = merge.writer.blocks() - before + 1;
                 merges.retired.extend(self.finish_merge(merge)?);
@@ -90,15 +90,16 @@ impl Index {
     /// Begins a merge on every level that is full and has none yet.
     fn begin_merges(&self, merges: &mut Merges) -> Result<(), IndexError> {
         for table in &self.tables {
+            let width = table.id().merge_width(self.merge_width);
             let runs = table.runs();
             // Older runs have higher levels, so the runs of one level lie side by side.
             for same_level in runs.chunk_by(|one, next| one.row().level == next.row().level) {
                 let level = same_level[0].row().level;
                 let begun = |merge: &Merge| merge.table == table.id() && merge.level == level;
-                if same_level.len() < self.merge_width || merges.begun.iter().any(begun) {
+                if same_level.len() < width || merges.begun.iter().any(begun) {
                     continue;
                 }
-                let inputs = same_level[..self.merge_width].to_vec();
+                let inputs = same_level[..width].to_vec();
                 let from = inputs[0].row().from;
                 let to = inputs[inputs.len() - 1].row().to;
                 let records = inputs.iter().map(|run| run.row().records).sum();
@@ -111,7 +112,7 @@ impl Index {
                     to,
                     ..RunRow::default()
                 };
-                let writer = RunWriter::begin(&self.blocks, self.hasher, row, records)?;
+                let writer = RunWriter::begin(&self.blocks, row, records)?;
                 let records = Sorted::of_runs(&inputs)?;
                 merges.begun.push(Merge { table: table.id(), level, inputs, records, writer });
             }

@@ -23,12 +23,15 @@
 mod batch;
 mod block;
 mod blocks;
+mod columns;
 mod digest;
 mod error;
 mod filter;
+mod key_block;
 mod manifest;
 mod memtable;
 mod merge;
+mod numbers;
 mod open;
 mod run;
 mod snapshot;
@@ -37,6 +40,7 @@ mod table;
 #[cfg(test)]
 mod tests;
 mod tiles;
+mod trail_block;
 mod write_out;
 
 use std::fs::File;
@@ -46,7 +50,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError, RwLock};
 
 use bergulir_chain::{Hash, LogSize, Position};
 
-pub use batch::{IndexBatch, MAX_TRAIL_VALUE_BYTES};
+pub use batch::{IndexBatch, MAX_LINE_NUMBERS};
+pub use columns::Line;
 pub use error::IndexError;
 pub use open::Opened;
 pub use snapshot::KEPT_SNAPSHOTS;
@@ -171,25 +176,61 @@ impl Index {
         *self.applied.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The position of the record that carries this request id, or `None` if no applied one does.
+    /// Where records are that may carry this request id, ascending; mostly none is. All others
+    /// surely do not carry it.
     ///
-    /// A hit is to be confirmed against the record.
-    pub fn request_id(&self, id: &[u8; 16]) -> Result<Option<Position>, IndexError> {
-        let key = u128::from_be_bytes(*id);
-        let positions = self.table(TableId::RequestIds).positions(key)?;
-        Ok(positions.first().copied())
+    /// A hit is to be confirmed against its record: different ids may share a short key.
+    pub fn request_id(&self, id: &[u8; 16]) -> Result<Vec<Position>, IndexError> {
+        self.positions_of(TableId::RequestIds, id)
     }
 
-    /// The positions of all records that name the bank reference with this fingerprint, ascending;
-    /// mostly none.
-    ///
-    /// Hits are to be confirmed against the records.
+    /// Where records are that may name the bank reference with this fingerprint: as with
+    /// [`request_id`](Self::request_id).
     pub fn bank_reference(&self, fingerprint: &[u8; 16]) -> Result<Vec<Position>, IndexError> {
-        let key = u128::from_be_bytes(*fingerprint);
-        self.table(TableId::BankReferences).positions(key)
+        self.positions_of(TableId::BankReferences, fingerprint)
     }
 
-    /// At most `limit` values of an owner's trail at positions within the range, from the end that
+    /// [`request_id`](Self::request_id) for many ids at once, which costs a fraction: `found` is
+    /// called with the number of each id that some record may carry, and with the positions.
+    pub fn request_ids(
+        &self,
+        ids: &[[u8; 16]],
+        found: impl FnMut(usize, &[u64]),
+    ) -> Result<(), IndexError> {
+        self.positions_of_many(TableId::RequestIds, ids, found)
+    }
+
+    /// [`bank_reference`](Self::bank_reference) for many fingerprints at once, as
+    /// [`request_ids`](Self::request_ids) does it.
+    pub fn bank_references(
+        &self,
+        fingerprints: &[[u8; 16]],
+        found: impl FnMut(usize, &[u64]),
+    ) -> Result<(), IndexError> {
+        self.positions_of_many(TableId::BankReferences, fingerprints, found)
+    }
+
+    fn positions_of(&self, table: TableId, id: &[u8; 16]) -> Result<Vec<Position>, IndexError> {
+        let key = self.hasher.key(u128::from_be_bytes(*id));
+        let mut all = Vec::new();
+        self.table(table).positions(&[key], |_, positions| {
+            all.extend(positions.iter().copied().map(Position::new));
+        })?;
+        Ok(all)
+    }
+
+    fn positions_of_many(
+        &self,
+        table: TableId,
+        ids: &[[u8; 16]],
+        found: impl FnMut(usize, &[u64]),
+    ) -> Result<(), IndexError> {
+        let keys: Vec<u64> =
+            ids.iter().map(|id| self.hasher.key(u128::from_be_bytes(*id))).collect();
+        self.table(table).positions(&keys, found)
+    }
+
+    /// At most `limit` lines of an owner's trail at positions within the range, from the end that
     /// `direction` names.
     pub fn trail(
         &self,
@@ -197,18 +238,18 @@ impl Index {
         positions: Range<Position>,
         limit: usize,
         direction: Direction,
-    ) -> Result<Vec<(Position, Vec<u8>)>, IndexError> {
+    ) -> Result<Vec<(Position, Line)>, IndexError> {
         let positions = positions.start.get()..positions.end.get();
         let trails = self.table(TableId::Trails);
-        trails.range(u128::from(owner), &positions, limit, direction)
+        trails.range(u64::from(owner), &positions, limit, direction)
     }
 
-    /// The last value of an owner's trail at or before a position, or `None` if there is none.
+    /// The last line of an owner's trail at or before a position, or `None` if there is none.
     pub fn trail_at(
         &self,
         owner: u32,
         at: Position,
-    ) -> Result<Option<(Position, Vec<u8>)>, IndexError> {
+    ) -> Result<Option<(Position, Line)>, IndexError> {
         let positions = Position::ZERO..at.next();
         Ok(self.trail(owner, positions, 1, Direction::NewestFirst)?.pop())
     }

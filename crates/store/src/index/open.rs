@@ -10,6 +10,7 @@ use tracing::warn;
 use super::blocks::{Blocks, Kind, Place, SEAL_BYTES, ShelfWriter};
 use super::filter::KeyHasher;
 use super::manifest::Manifest;
+use super::memtable::MAX_RECORDS;
 use super::merge::Merges;
 use super::run::Run;
 use super::snapshot::Snapshots;
@@ -18,12 +19,12 @@ use super::tiles::TileRows;
 use super::{Applier, Index, IndexError, IndexOptions};
 
 /// The version of everything stored here. Another one means: rebuild.
-const FORMAT: u32 = 3;
+const FORMAT: u32 = 4;
 
 const MARKER_BYTES: usize = 44;
 
-/// Memtables number their additions with 32 bits.
-const MAX_MEMTABLE_RECORDS: usize = 1 << 24;
+/// Of the records that may be in a memtable, a quarter, of 16 bytes each at least.
+const MAX_MEMTABLE_BYTES: usize = 4 * MAX_RECORDS;
 
 /// sled's files, and where they wait for their removal.
 const FOLDER: &str = "sled";
@@ -143,7 +144,7 @@ impl Parts {
         marker.extend_from_slice(&FORMAT.to_le_bytes());
         marker.extend_from_slice(options.identity.as_bytes());
         marker.extend_from_slice(&options.hash_seed.to_le_bytes());
-        blocks.root().put(Place::Marker, marker)?;
+        blocks.root().put(Place::Marker, &mut marker)?;
         blocks.flush()?;
         let hasher = KeyHasher::new(options.hash_seed);
         Ok(Self { blocks, hasher, manifest, runs: Default::default(), tiles, snapshots })
@@ -174,11 +175,10 @@ impl Parts {
     }
 
     fn into_index(self, options: &IndexOptions, lock: File) -> Index {
-        let room = options.memtable_records.clamp(1, MAX_MEMTABLE_RECORDS);
+        let room = options.memtable_records.clamp(1, MAX_RECORDS / 4);
         let mut runs = self.runs;
-        let tables = TableId::ALL.map(|table| {
-            Table::new(table, self.hasher, room, std::mem::take(&mut runs[table.index()]))
-        });
+        let tables = TableId::ALL
+            .map(|table| Table::new(table, room, std::mem::take(&mut runs[table.index()])));
         let applied = self.manifest.applied;
         let (tile_rows, tile_writer) = self.tiles;
         Index {
@@ -192,7 +192,7 @@ impl Parts {
             merges: Mutex::new(Merges::default()),
             snapshots: Mutex::new(self.snapshots),
             memtable_records: room,
-            memtable_bytes: options.memtable_bytes,
+            memtable_bytes: options.memtable_bytes.min(MAX_MEMTABLE_BYTES),
             merge_width: options.merge_width.max(2),
             merge_inline: options.merge_inline,
             _lock: lock,

@@ -8,19 +8,22 @@ use std::ops::{ControlFlow, Range};
 use std::sync::Arc;
 
 use super::IndexError;
-use super::block::{Block, BlockBuilder, width_of};
-use super::blocks::{Blocks, Kind, MAX_BODY_BYTES, Place, SEAL_BYTES, Section, Shelf, ShelfWriter};
-use super::filter::{Filter, KeyHasher};
+use super::block::{BlockBuilder, Records};
+use super::blocks::{Blocks, Body, Kind, MAX_BODY_BYTES, Place, Section, Shelf, ShelfWriter};
+use super::columns::{Columns, Row};
+use super::filter::Filter;
+use super::key_block::{KeyBlock, KeyBlockBuilder, begin_value};
 use super::manifest::RunRow;
-use super::table::Direction;
+use super::table::{Direction, TableId};
+use super::trail_block::{TrailBlockBuilder, TrailLines};
 
-const FENCE_BYTES: usize = 28;
+const FENCE_BYTES: usize = 20;
 const FENCES_PER_VALUE: usize = MAX_BODY_BYTES / FENCE_BYTES;
 
 /// Where a block begins, and what its checksum must be.
 #[derive(Clone, Copy, Debug)]
 struct Fence {
-    key: u128,
+    key: u64,
     position: u64,
     crc: u32,
 }
@@ -28,16 +31,16 @@ struct Fence {
 impl Fence {
     fn to_bytes(self) -> [u8; FENCE_BYTES] {
         let mut bytes = [0; FENCE_BYTES];
-        bytes[..16].copy_from_slice(&self.key.to_be_bytes());
-        bytes[16..24].copy_from_slice(&self.position.to_le_bytes());
-        bytes[24..].copy_from_slice(&self.crc.to_le_bytes());
+        bytes[..8].copy_from_slice(&self.key.to_le_bytes());
+        bytes[8..16].copy_from_slice(&self.position.to_le_bytes());
+        bytes[16..].copy_from_slice(&self.crc.to_le_bytes());
         bytes
     }
 
     fn from_bytes(bytes: &[u8; FENCE_BYTES]) -> Option<Self> {
         Some(Self {
-            key: u128::from_be_bytes(*bytes.first_chunk()?),
-            position: u64::from_le_bytes(*bytes[16..].first_chunk()?),
+            key: u64::from_le_bytes(*bytes.first_chunk()?),
+            position: u64::from_le_bytes(*bytes[8..].first_chunk()?),
             crc: u32::from_le_bytes(*bytes.last_chunk()?),
         })
     }
@@ -85,10 +88,15 @@ impl Run {
     }
 
     /// False if the run surely holds no record of this key. Touches memory only.
-    pub(super) fn may_hold(&self, key: u128, hash: u64) -> bool {
-        self.fences.first().is_some_and(|first| first.key <= key)
-            && key <= self.row.last_key
-            && self.filter.as_ref().is_none_or(|filter| filter.may_hold(hash))
+    #[inline]
+    pub(super) fn may_hold(&self, key: u64) -> bool {
+        match &self.filter {
+            Some(filter) => filter.may_hold(key),
+            None => {
+                self.fences.first().is_some_and(|first| first.key <= key)
+                    && key <= self.row.last_key
+            }
+        }
     }
 
     /// True if the run covers a position of this range.
@@ -96,14 +104,8 @@ impl Run {
         self.row.from < positions.end && positions.start < self.row.to
     }
 
-    /// Shows the records of one key in a range of positions, until told to stop.
-    pub(super) fn visit(
-        &self,
-        key: u128,
-        positions: &Range<u64>,
-        direction: Direction,
-        mut visit: impl FnMut(u64, &[u8]) -> ControlFlow<()>,
-    ) -> Result<ControlFlow<()>, IndexError> {
+    /// The blocks that may hold records of one key in a range of positions.
+    fn blocks_of(&self, key: u64, positions: &Range<u64>) -> Range<usize> {
         let begins_before = |bound: u64, or_at: bool| {
             self.fences.partition_point(|fence| {
                 let begin = (fence.key, fence.position);
@@ -112,17 +114,42 @@ impl Run {
         };
         // The last block that begins at or before the range may reach into it.
         let first = begins_before(positions.start, true).saturating_sub(1);
-        let end = begins_before(positions.end, false);
-        let mut show = |number: usize| -> Result<ControlFlow<()>, IndexError> {
-            let block = self.block(number)?;
-            let records =
-                block.lower_bound(key, positions.start)..block.lower_bound(key, positions.end);
-            Ok(direction.over(records, |record| visit(block.position(record), block.value(record))))
-        };
-        let mut numbers = first..end;
+        first..begins_before(positions.end, false)
+    }
+
+    /// Adds the positions of a key of ids, ascending.
+    pub(super) fn positions_of(&self, key: u64, found: &mut Vec<u64>) -> Result<(), IndexError> {
+        for number in self.blocks_of(key, &(0..u64::MAX)) {
+            let block = KeyBlock::parse(self.block(number)?, self.row.from)?;
+            let records = block.lower_bound(key, 0)..block.len();
+            let of_key = records.take_while(|record| block.key(*record) == key);
+            found.extend(of_key.map(|record| block.position(record)));
+        }
+        Ok(())
+    }
+
+    /// Shows the lines of one key in a range of positions, until told to stop.
+    pub(super) fn visit(
+        &self,
+        key: u64,
+        positions: &Range<u64>,
+        direction: Direction,
+        mut visit: impl FnMut(u64, Row<'_>) -> ControlFlow<()>,
+    ) -> Result<ControlFlow<()>, IndexError> {
+        let mut numbers = self.blocks_of(key, positions);
+        let mut within = Columns::default();
         while let Some(number) = direction.next(&mut numbers) {
-            if show(number)?.is_break() {
-                return Ok(ControlFlow::Break(()));
+            let mut lines = TrailLines::of(self.block(number)?, self.row.from)?;
+            within.clear();
+            while lines.next()? && lines.at() < (key, positions.end) {
+                if lines.at() >= (key, positions.start) {
+                    within.push_row(key, lines.at().1, lines.row());
+                }
+            }
+            let shown = direction
+                .over(0..within.len(), |line| visit(within.positions()[line], within.row(line)));
+            if shown.is_break() {
+                return Ok(shown);
             }
         }
         Ok(ControlFlow::Continue(()))
@@ -133,16 +160,16 @@ impl Run {
         self.fences.len() * size_of::<Fence>() + self.filter.as_ref().map_or(0, Filter::bytes)
     }
 
-    fn block(&self, number: usize) -> Result<Block, IndexError> {
-        let block = Block::parse(self.shelf.get(block_place(number))?)?;
+    fn block(&self, number: usize) -> Result<Body, IndexError> {
+        let body = self.shelf.get(block_place(number))?;
         // A right block of another time is as wrong as a broken one.
-        if block.crc() != self.fences[number].crc {
+        if body.crc() != self.fences[number].crc {
             return Err(IndexError::damaged(format!(
                 "block {number} of run {} is not the one that was written",
                 self.row.run
             )));
         }
-        Ok(block)
+        Ok(body)
     }
 
     /// Removes one value, or changes one of its bytes, as a bad disk would.
@@ -163,9 +190,8 @@ fn block_place(number: usize) -> Place {
 pub(super) struct RunWriter {
     row: RunRow,
     shelf: ShelfWriter,
-    hasher: KeyHasher,
-    width: usize,
     builder: BlockBuilder,
+    value: Vec<u8>,
     fences: Vec<Fence>,
     filter: Option<Filter>,
 }
@@ -173,18 +199,16 @@ pub(super) struct RunWriter {
 impl RunWriter {
     /// Begins the run that this row tells table, number, level and stretch of the log of. It will
     /// hold at most `records` records.
-    pub(super) fn begin(
-        blocks: &Blocks,
-        hasher: KeyHasher,
-        row: RunRow,
-        records: u64,
-    ) -> Result<Self, IndexError> {
+    pub(super) fn begin(blocks: &Blocks, row: RunRow, records: u64) -> Result<Self, IndexError> {
+        let builder = match row.table {
+            TableId::Trails => BlockBuilder::Trails(Box::new(TrailBlockBuilder::new(row.from))),
+            _ => BlockBuilder::Keys(KeyBlockBuilder::new(row.from, row.to)),
+        };
         Ok(Self {
             row,
             shelf: ShelfWriter::new(blocks.shelf(Kind::Run, row.run)?),
-            hasher,
-            width: width_of(row.to.saturating_sub(row.from)),
-            builder: BlockBuilder::default(),
+            builder,
+            value: Vec::with_capacity(MAX_BODY_BYTES),
             fences: Vec::new(),
             filter: row.table.is_filtered().then(|| Filter::for_keys(records)),
         })
@@ -196,18 +220,15 @@ impl RunWriter {
     }
 
     /// Adds the next record in order.
-    pub(super) fn push(
-        &mut self,
-        key: u128,
-        position: u64,
-        value: &[u8],
-    ) -> Result<(), IndexError> {
-        if !self.builder.fits(key, value, self.width) {
+    #[inline]
+    pub(super) fn push(&mut self, key: u64, position: u64, row: Row<'_>) -> Result<(), IndexError> {
+        if !self.builder.push(key, position, row) {
             self.write_block()?;
+            let fits = self.builder.push(key, position, row);
+            debug_assert!(fits, "an empty block has room for any record");
         }
-        self.builder.push(key, position, value);
         if let Some(filter) = &mut self.filter {
-            filter.insert(self.hasher.hash(key));
+            filter.insert(key);
         }
         self.row.records += 1;
         self.row.last_key = key;
@@ -217,16 +238,14 @@ impl RunWriter {
     /// Writes what is left and the fences and filter. Nothing of it counts before the manifest
     /// names the run.
     pub(super) fn finish(mut self) -> Result<Run, IndexError> {
-        if !self.builder.is_empty() {
-            self.write_block()?;
-        }
+        self.write_block()?;
         let mut crc = crc32fast::Hasher::new();
         let mut write = |section, bytes: &[u8], piece: usize| -> Result<u32, IndexError> {
             crc.update(bytes);
             for piece in bytes.chunks(piece) {
-                let mut value = vec![0; SEAL_BYTES];
-                value.extend_from_slice(piece);
-                self.shelf.push(section, value)?;
+                begin_value(&mut self.value);
+                self.value.extend_from_slice(piece);
+                self.shelf.push(section, &mut self.value)?;
             }
             Ok(self.shelf.count(section))
         };
@@ -249,7 +268,8 @@ impl RunWriter {
         let Some((key, position)) = self.builder.first() else {
             return Ok(());
         };
-        let crc = self.shelf.push(Section::Records, self.builder.finish())?;
+        self.builder.finish(&mut self.value);
+        let crc = self.shelf.push(Section::Records, &mut self.value)?;
         self.fences.push(Fence { key, position, crc });
         Ok(())
     }
@@ -259,48 +279,52 @@ impl RunWriter {
 #[derive(Debug)]
 pub(super) struct RunCursor {
     run: Arc<Run>,
-    block: Option<Block>,
+    records: Option<Records>,
     next_block: usize,
-    record: usize,
     read: u64,
 }
 
 impl RunCursor {
     pub(super) fn new(run: Arc<Run>) -> Result<Self, IndexError> {
-        let mut cursor = Self { run, block: None, next_block: 0, record: 0, read: 0 };
+        let mut cursor = Self { run, records: None, next_block: 0, read: 0 };
         cursor.load()?;
         Ok(cursor)
     }
 
     /// Key and position of the record that the cursor is at, or `None` past the last.
-    pub(super) fn at(&self) -> Option<(u128, u64)> {
-        self.block.as_ref().map(|block| (block.key(self.record), block.position(self.record)))
+    #[inline]
+    pub(super) fn at(&self) -> Option<(u64, u64)> {
+        self.records.as_ref().map(Records::at)
     }
 
-    /// The value of the record that the cursor is at.
-    pub(super) fn value(&self) -> &[u8] {
-        self.block.as_ref().map_or(&[], |block| block.value(self.record))
+    /// The row of the record that the cursor is at.
+    #[inline]
+    pub(super) fn row(&self) -> Row<'_> {
+        self.records.as_ref().map_or_else(Row::default, Records::row)
     }
 
+    #[inline]
     pub(super) fn advance(&mut self) -> Result<(), IndexError> {
-        self.record += 1;
         self.read += 1;
-        if self.block.as_ref().is_some_and(|block| self.record >= block.len()) {
+        if let Some(records) = &mut self.records
+            && !records.next()?
+        {
             self.load()?;
         }
         Ok(())
     }
 
     fn load(&mut self) -> Result<(), IndexError> {
-        self.record = 0;
-        self.block = None;
+        self.records = None;
+        let row = self.run.row;
         if self.next_block < self.run.fences.len() {
-            self.block = Some(self.run.block(self.next_block)?);
+            let body = self.run.block(self.next_block)?;
+            self.records = Some(Records::of(body, row.from, row.table == TableId::Trails)?);
             self.next_block += 1;
-        } else if self.read != self.run.row.records {
+        } else if self.read != row.records {
             return Err(IndexError::damaged(format!(
                 "run {} holds {} records instead of {}",
-                self.run.row.run, self.read, self.run.row.records
+                row.run, self.read, row.records
             )));
         }
         Ok(())

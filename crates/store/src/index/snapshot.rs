@@ -37,7 +37,7 @@ impl Snapshots {
             }
             value.extend_from_slice(&row.crc.to_le_bytes());
         }
-        blocks.root().put(Place::Snapshots, value)?;
+        blocks.root().put(Place::Snapshots, &mut value)?;
         blocks.flush()
     }
 
@@ -87,7 +87,7 @@ impl Index {
         for piece in bytes.chunks(MAX_BODY_BYTES) {
             let mut value = vec![0; SEAL_BYTES];
             value.extend_from_slice(piece);
-            shelf.push(Section::Records, value)?;
+            shelf.push(Section::Records, &mut value)?;
         }
         self.blocks.flush()?;
 

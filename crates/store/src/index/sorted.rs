@@ -3,36 +3,39 @@
 use std::sync::Arc;
 
 use super::IndexError;
-use super::memtable::Memtable;
+use super::columns::Row;
+use super::memtable::{Memtable, Order};
 use super::run::{Run, RunCursor};
 use super::table::Contents;
 
 #[derive(Debug)]
 enum Source {
     Run(RunCursor),
-    Memory { table: Arc<Memtable>, order: Vec<u32>, at: usize },
+    Memory { table: Arc<Memtable>, order: Vec<u64>, at: usize },
 }
 
 impl Source {
-    fn at(&self) -> Option<(u128, u64)> {
+    #[inline]
+    fn at(&self) -> Option<(u64, u64)> {
         match self {
             Self::Run(cursor) => cursor.at(),
-            Self::Memory { table, order, at } => order.get(*at).map(|slot| {
-                let (key, position, _) = table.record(*slot);
+            Self::Memory { table, order, at } => order.get(*at).map(|sorted| {
+                let (key, position, _) = table.record(*sorted);
                 (key, position)
             }),
         }
     }
 
-    fn value(&self) -> &[u8] {
+    fn row(&self) -> Row<'_> {
         match self {
-            Self::Run(cursor) => cursor.value(),
+            Self::Run(cursor) => cursor.row(),
             Self::Memory { table, order, at } => {
-                order.get(*at).map_or(&[], |slot| table.record(*slot).2)
+                order.get(*at).map_or_else(Row::default, |sorted| table.record(*sorted).2)
             }
         }
     }
 
+    #[inline]
     fn advance(&mut self) -> Result<(), IndexError> {
         match self {
             Self::Run(cursor) => cursor.advance(),
@@ -44,11 +47,16 @@ impl Source {
     }
 }
 
-/// The records of several sources in the order of keys and positions. No record is in two.
+/// What a source past its last record has for a key: more than any.
+const PAST: u64 = u64::MAX;
+
+/// The records of several sources in the order of keys and positions. No record is in two; the
+/// sources cover stretches of the log one after another, so of equal keys the earlier source is
+/// first.
 #[derive(Debug)]
 pub(super) struct Sorted {
     sources: Vec<Source>,
-    heads: Vec<Option<(u128, u64)>>,
+    keys: Vec<u64>,
 }
 
 impl Sorted {
@@ -62,34 +70,40 @@ impl Sorted {
 
     pub(super) fn of_contents(contents: &Contents) -> Result<Self, IndexError> {
         let mut sorted = Self::of_runs(&contents.runs)?;
-        sorted.sources.extend(contents.memtables.iter().map(|table| Source::Memory {
-            order: table.sorted(),
-            table: Arc::clone(table),
-            at: 0,
+        sorted.sources.extend(contents.memtables.iter().map(|table| {
+            let mut order = Order::default();
+            table.sorted(&mut order);
+            Source::Memory { order: order.words, table: Arc::clone(table), at: 0 }
         }));
         Ok(Self::new(sorted.sources))
     }
 
     /// Shows the next record; false if there is none left.
+    #[inline]
     pub(super) fn next(
         &mut self,
-        visit: impl FnOnce(u128, u64, &[u8]) -> Result<(), IndexError>,
+        visit: impl FnOnce(u64, u64, Row<'_>) -> Result<(), IndexError>,
     ) -> Result<bool, IndexError> {
-        // Few sources: a scan of their heads is as fast as a heap.
-        let heads = self.heads.iter().enumerate();
-        let least = heads.filter_map(|(number, head)| head.map(|head| (head, number))).min();
-        let Some(((key, position), number)) = least else {
+        // Few sources: a scan of their keys is as fast as a heap.
+        let (mut least, mut number) = (PAST, 0);
+        for (at, key) in self.keys.iter().enumerate() {
+            if *key < least {
+                (least, number) = (*key, at);
+            }
+        }
+        let Some(source) = self.sources.get_mut(number).filter(|_| least != PAST) else {
             return Ok(false);
         };
-        let source = &mut self.sources[number];
-        visit(key, position, source.value())?;
+        if let Some((key, position)) = source.at() {
+            visit(key, position, source.row())?;
+        }
         source.advance()?;
-        self.heads[number] = source.at();
+        self.keys[number] = source.at().map_or(PAST, |(key, _)| key);
         Ok(true)
     }
 
     fn new(sources: Vec<Source>) -> Self {
-        let heads = sources.iter().map(Source::at).collect();
-        Self { sources, heads }
+        let keys = sources.iter().map(|source| source.at().map_or(PAST, |(key, _)| key)).collect();
+        Self { sources, keys }
     }
 }

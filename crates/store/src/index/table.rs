@@ -6,13 +6,14 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use bergulir_chain::Position;
 
 use super::IndexError;
-use super::batch::{Addition, IndexBatch};
+use super::batch::IndexBatch;
+use super::columns::{Line, Row};
 use super::filter::KeyHasher;
 use super::memtable::Memtable;
 use super::run::Run;
 
-/// How many additions are made under one hold of the lock: look-ups wait some 20 µs at most.
-const ADDITIONS_PER_HOLD: usize = 256;
+/// How many ids are added, or looked up, under one hold of the lock: others wait some 20 µs.
+const IDS_PER_HOLD: usize = 512;
 
 /// The tables of the index, in their canonical order.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -35,6 +36,12 @@ impl TableId {
     /// True if most look-ups are for keys that are not there.
     pub(super) const fn is_filtered(self) -> bool {
         matches!(self, Self::RequestIds | Self::BankReferences)
+    }
+
+    /// How many runs of a level make one of the next, if it is `width` for the ids. Trails are most
+    /// of what is merged, and a look-up reads few of their runs: for them it is twice as many.
+    pub(super) const fn merge_width(self, width: usize) -> usize {
+        if self.is_filtered() { width } else { 2 * width }
     }
 
     pub(super) fn from_index(index: u8) -> Option<Self> {
@@ -80,11 +87,23 @@ struct View {
     runs: Vec<Arc<Run>>,
 }
 
+impl View {
+    /// Older first.
+    fn memtables(&self) -> impl Iterator<Item = &Memtable> {
+        self.frozen.as_deref().into_iter().chain([&self.active])
+    }
+}
+
+/// Where a key may be.
+enum Candidate {
+    Run(Arc<Run>),
+    Position(u64),
+}
+
 /// One table, looked up by many threads while one fills it.
 #[derive(Debug)]
 pub(super) struct Table {
     id: TableId,
-    hasher: KeyHasher,
     view: RwLock<View>,
 }
 
@@ -95,9 +114,9 @@ pub(super) struct Contents {
 }
 
 impl Table {
-    pub(super) fn new(id: TableId, hasher: KeyHasher, room: usize, runs: Vec<Arc<Run>>) -> Self {
-        let active = Memtable::with_room(hasher, room);
-        Self { id, hasher, view: RwLock::new(View { active, frozen: None, runs }) }
+    pub(super) fn new(id: TableId, room: usize, runs: Vec<Arc<Run>>) -> Self {
+        let active = Memtable::with_room(id, room);
+        Self { id, view: RwLock::new(View { active, frozen: None, runs }) }
     }
 
     pub(super) const fn id(&self) -> TableId {
@@ -106,69 +125,87 @@ impl Table {
 
     // A thread that panics while it holds the lock leaves at worst half of an addition in memory,
     // which a rebuild mends; nothing of sled runs under the lock.
-    pub(super) fn add(&self, batch: &IndexBatch, additions: &[Addition]) {
-        for additions in additions.chunks(ADDITIONS_PER_HOLD) {
-            let mut view = self.write();
-            for addition in additions {
-                view.active.insert(addition.key, addition.position, batch.value(addition));
-            }
+    pub(super) fn add(&self, batch: &IndexBatch, hasher: KeyHasher) {
+        if self.id == TableId::Trails {
+            self.write().active.insert_lines(batch.trails());
+        }
+        for ids in batch.ids(self.id).chunks(IDS_PER_HOLD) {
+            let keys = ids.iter().map(|(id, position)| (hasher.key(*id), *position));
+            self.write().active.insert_keys(keys);
         }
     }
 
-    /// All positions of a key, ascending.
-    pub(super) fn positions(&self, key: u128) -> Result<Vec<Position>, IndexError> {
-        let all = 0..u64::MAX;
-        let hash = self.hasher.hash(key);
-        let mut newest = Vec::new();
-        let candidates: Vec<Arc<Run>> = {
-            let view = self.read();
-            for memtable in view.frozen.as_deref().into_iter().chain([&view.active]) {
-                let _ = memtable.visit(key, hash, &all, Direction::OldestFirst, |position, _| {
-                    newest.push(Position::new(position));
-                    ControlFlow::Continue(())
-                });
+    /// The positions of many keys: calls `found` with the number of each key that is there, and
+    /// with its positions, ascending. Mostly nothing is there.
+    pub(super) fn positions(
+        &self,
+        keys: &[u64],
+        mut found: impl FnMut(usize, &[u64]),
+    ) -> Result<(), IndexError> {
+        let mut candidates: Vec<(usize, Candidate)> = Vec::new();
+        let mut positions = Vec::new();
+        for (chunk, keys) in keys.chunks(IDS_PER_HOLD).enumerate() {
+            candidates.clear();
+            {
+                let view = self.read();
+                // Run by run over many keys, so that misses of the cache overlap.
+                for run in &view.runs {
+                    for (number, _) in
+                        keys.iter().enumerate().filter(|(_, key)| run.may_hold(**key))
+                    {
+                        candidates.push((number, Candidate::Run(Arc::clone(run))));
+                    }
+                }
+                for memtable in view.memtables() {
+                    for (number, key) in keys.iter().enumerate() {
+                        let positions = memtable.positions_of(*key);
+                        candidates.extend(positions.map(|at| (number, Candidate::Position(at))));
+                    }
+                }
             }
-            view.runs.iter().filter(|run| run.may_hold(key, hash)).cloned().collect()
-        };
-        if candidates.is_empty() {
-            return Ok(newest);
+            candidates.sort_by_key(|(number, _)| *number);
+            for of_key in candidates.chunk_by(|(one, _), (next, _)| one == next) {
+                let number = of_key[0].0;
+                positions.clear();
+                for (_, candidate) in of_key {
+                    match candidate {
+                        Candidate::Run(run) => run.positions_of(keys[number], &mut positions)?,
+                        Candidate::Position(position) => positions.push(*position),
+                    }
+                }
+                positions.sort_unstable();
+                if !positions.is_empty() {
+                    found(chunk * IDS_PER_HOLD + number, &positions);
+                }
+            }
         }
-        let mut found = Vec::new();
-        for run in candidates {
-            let _ = run.visit(key, &all, Direction::OldestFirst, |position, _| {
-                found.push(Position::new(position));
-                ControlFlow::Continue(())
-            })?;
-        }
-        found.append(&mut newest);
-        Ok(found)
+        Ok(())
     }
 
     /// At most `limit` records of a key in a range of positions.
     pub(super) fn range(
         &self,
-        key: u128,
+        key: u64,
         positions: &Range<u64>,
         limit: usize,
         direction: Direction,
-    ) -> Result<Vec<(Position, Vec<u8>)>, IndexError> {
-        let mut found: Vec<(Position, Vec<u8>)> = Vec::new();
+    ) -> Result<Vec<(Position, Line)>, IndexError> {
+        let mut found: Vec<(Position, Line)> = Vec::new();
         if limit == 0 || positions.is_empty() {
             return Ok(found);
         }
-        let hash = self.hasher.hash(key);
         let mut in_memory = Vec::new();
         let candidates: Vec<Arc<Run>> = {
             let view = self.read();
             let mut take = taker(&mut in_memory, limit);
             let memtables = [view.frozen.as_deref(), Some(&view.active)];
             let _ = direction.over(0..memtables.len(), |at| match memtables[at] {
-                Some(memtable) => memtable.visit(key, hash, positions, direction, &mut take),
+                Some(memtable) => memtable.visit(key, positions, direction, &mut take),
                 None => ControlFlow::Continue(()),
             });
             view.runs
                 .iter()
-                .filter(|run| run.overlaps(positions) && run.may_hold(key, hash))
+                .filter(|run| run.overlaps(positions) && run.may_hold(key))
                 .cloned()
                 .collect()
         };
@@ -190,7 +227,7 @@ impl Table {
 
     /// Sets the filled memtable aside to be written out, unless one is still waiting.
     pub(super) fn freeze(&self, spare: Option<Memtable>, room: usize) -> Arc<Memtable> {
-        let empty = spare.unwrap_or_else(|| Memtable::with_room(self.hasher, room));
+        let empty = spare.unwrap_or_else(|| Memtable::with_room(self.id, room));
         let mut view = self.write();
         if let Some(waiting) = &view.frozen {
             return Arc::clone(waiting);
@@ -237,12 +274,11 @@ impl Table {
 
     pub(super) fn stats(&self) -> super::TableStats {
         let view = self.read();
-        let memtables = || view.frozen.as_deref().into_iter().chain([&view.active]);
         super::TableStats {
             runs: view.runs.len(),
             records_in_runs: view.runs.iter().map(|run| run.row().records).sum(),
-            records_in_memory: memtables().map(|table| table.len() as u64).sum(),
-            memtable_bytes: memtables().map(Memtable::resident_bytes).sum(),
+            records_in_memory: view.memtables().map(|table| table.len() as u64).sum(),
+            memtable_bytes: view.memtables().map(Memtable::resident_bytes).sum(),
             filter_bytes: view.runs.iter().map(|run| run.resident_bytes()).sum(),
         }
     }
@@ -258,11 +294,11 @@ impl Table {
 
 /// Takes records until there are as many as wanted.
 fn taker(
-    into: &mut Vec<(Position, Vec<u8>)>,
+    into: &mut Vec<(Position, Line)>,
     limit: usize,
-) -> impl FnMut(u64, &[u8]) -> ControlFlow<()> + '_ {
-    move |position, value| {
-        into.push((Position::new(position), value.to_vec()));
+) -> impl FnMut(u64, Row<'_>) -> ControlFlow<()> + '_ {
+    move |position, row| {
+        into.push((Position::new(position), row.into()));
         if into.len() < limit { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
     }
 }

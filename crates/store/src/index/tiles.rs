@@ -13,7 +13,8 @@ use bergulir_chain::tiles::{FULL_WIDTH, HASH_BYTES, LEVELS, TILE_HEIGHT, Tile, T
 use bergulir_chain::{Hash, LogSize};
 use sha2::{Digest, Sha256};
 
-use super::blocks::{Blocks, Kind, Place, SEAL_BYTES, Section, Shelf, ShelfWriter};
+use super::blocks::{Blocks, Kind, Place, Section, Shelf, ShelfWriter};
+use super::key_block::begin_value;
 use super::run::pieces;
 use super::{Index, IndexError};
 
@@ -75,6 +76,7 @@ impl TileRows {
     /// Writes the rows of the first `to` records that are in memory only; says how many.
     pub(super) fn write(&self, writer: &mut ShelfWriter, to: LogSize) -> Result<usize, IndexError> {
         let mut rows = 0;
+        let mut value = Vec::new();
         for number in 0..LEVELS {
             let end = hashes_of(to, number);
             let (mut first, written) = {
@@ -86,13 +88,13 @@ impl TileRows {
             }
             writer.go_on_at(Section::Tiles(number), place_of(first / ROW_HASHES));
             while first < end {
-                let mut value = vec![0; SEAL_BYTES];
+                begin_value(&mut value);
                 let range = first..end.min(first + ROW_HASHES);
                 // Only whoever writes takes hashes out of memory, and that is done afterwards.
                 if let Some(hashes) = self.read_lock()[usize::from(number)].hashes(&range) {
                     put(hashes, &mut value);
                 }
-                writer.push(Section::Tiles(number), value)?;
+                writer.push(Section::Tiles(number), &mut value)?;
                 first = range.end;
                 rows += 1;
             }

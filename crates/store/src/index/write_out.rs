@@ -6,7 +6,7 @@ use bergulir_chain::LogSize;
 
 use super::blocks::ShelfWriter;
 use super::manifest::RunRow;
-use super::memtable::Memtable;
+use super::memtable::{Memtable, Order};
 use super::run::RunWriter;
 use super::table::{Table, TableId};
 use super::{Index, IndexBatch, IndexError, held};
@@ -25,12 +25,20 @@ pub(super) struct Applier {
     frozen_to: Option<Head>,
     /// Emptied memtables for the next time: fresh memory is slow at its first touch.
     spare: [Option<Memtable>; TableId::COUNT],
+    /// Kept for the next time as well.
+    order: Order,
     pub(super) tile_writer: ShelfWriter,
 }
 
 impl Applier {
     pub(super) fn new(applied: LogSize, tile_writer: ShelfWriter) -> Self {
-        Self { filled_from: applied, frozen_to: None, spare: Default::default(), tile_writer }
+        Self {
+            filled_from: applied,
+            frozen_to: None,
+            spare: Default::default(),
+            order: Order::default(),
+            tile_writer,
+        }
     }
 }
 
@@ -54,7 +62,7 @@ impl Index {
             self.write_out_and_merge(&mut applier)?;
         }
         for table in &self.tables {
-            table.add(batch, batch.additions(table.id()));
+            table.add(batch, self.hasher);
         }
         self.tile_rows.add(batch.hashes());
         if batch.to() > applied {
@@ -127,9 +135,10 @@ impl Index {
                 to: to.size.get(),
                 ..RunRow::default()
             };
-            let mut writer =
-                RunWriter::begin(&self.blocks, self.hasher, row, memtable.len() as u64)?;
-            memtable.visit_sorted(|key, position, value| writer.push(key, position, value))?;
+            let mut writer = RunWriter::begin(&self.blocks, row, memtable.len() as u64)?;
+            memtable.visit_sorted(&mut applier.order, |key, position, row| {
+                writer.push(key, position, row)
+            })?;
             let run = writer.finish()?;
             blocks += run.row().blocks as usize;
             runs[table.id().index()] = Some(Arc::new(run));

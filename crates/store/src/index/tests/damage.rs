@@ -59,7 +59,7 @@ fn the_index_of_another_ledger_or_format_is_made_fresh() {
     let mut marker = vec![0; SEAL_BYTES];
     marker.extend_from_slice(&index.blocks.root().get(Place::Marker).unwrap());
     marker[SEAL_BYTES] += 1;
-    index.blocks.root().put(Place::Marker, marker).unwrap();
+    index.blocks.root().put(Place::Marker, &mut marker).unwrap();
     drop(index);
     assert!(reason(folder.path(), &other).unwrap().contains("format"));
 }
@@ -85,10 +85,10 @@ fn garbage_of_a_crash_is_removed() {
     assert_eq!(live, live_runs(&index));
     for run in [1_000, 1_001, u64::MAX] {
         let shelf = index.blocks.shelf(Kind::Run, run).unwrap();
-        shelf.put(FIRST_BLOCK, vec![0; 20]).unwrap();
+        shelf.put(FIRST_BLOCK, &mut [0; 20]).unwrap();
     }
     let shelf = index.blocks.shelf(Kind::Snapshot, 0).unwrap();
-    shelf.put(FIRST_BLOCK, vec![0; 20]).unwrap();
+    shelf.put(FIRST_BLOCK, &mut [0; 20]).unwrap();
     drop((shelf, index));
     let index = open(&folder, &options());
     assert_eq!(index.blocks.shelves(Kind::Run), live);
@@ -129,7 +129,7 @@ fn a_whole_block_of_another_time_is_noticed() {
     stale.extend_from_slice(&run.shelf().get(FIRST_BLOCK).unwrap());
     let last = stale.len() - 1;
     stale[last] ^= 1;
-    run.shelf().put(FIRST_BLOCK, stale).unwrap();
+    run.shelf().put(FIRST_BLOCK, &mut stale).unwrap();
     let found = index.request_id(&scattered(run.row().from)).unwrap_err();
     assert!(found.calls_for_rebuild(), "{found}");
 }

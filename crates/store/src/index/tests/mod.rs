@@ -13,7 +13,7 @@ use bergulir_chain::{Hash, LogSize, Position};
 use tempfile::TempDir;
 
 use super::blocks::{Kind, MAX_BODY_BYTES};
-use super::{Direction, Index, IndexBatch, IndexError, IndexOptions, KEPT_SNAPSHOTS, held};
+use super::{Direction, Index, IndexBatch, IndexError, IndexOptions, KEPT_SNAPSHOTS, Line, held};
 use crate::log::Head;
 
 /// Small memtables and narrow merges, so that few records make many runs.
@@ -49,10 +49,16 @@ fn add_record(batch: &mut IndexBatch, number: u64) {
     if number.is_multiple_of(3) {
         batch.bank_reference(position, &scattered(1_000_000 + number % 40));
     }
-    batch.trail(position, 0, &number.to_le_bytes()).unwrap();
-    let length = usize::try_from(number % 90).unwrap();
-    batch.trail(position, 1 + u32::try_from(number % 50).unwrap(), &vec![7; length]).unwrap();
+    batch.trail(position, 0, 1, &line_of_all(number).numbers).unwrap();
+    let numbers = vec![7; usize::try_from(number % 60).unwrap()];
+    batch.trail(position, 1 + u32::try_from(number % 50).unwrap(), 2, &numbers).unwrap();
     cover(batch, number);
+}
+
+/// What the made-up record with this number leaves in the trail of owner 0.
+fn line_of_all(number: u64) -> Line {
+    let number = i64::try_from(number).unwrap();
+    Line { tag: 1, numbers: vec![number, -3 * number, 5] }
 }
 
 /// The tree over made-up records, as far as it was needed.
@@ -103,12 +109,20 @@ fn apply_to(index: &Index, size: u64, per_batch: u64) {
 fn check_made_up(index: &Index, size: u64) {
     for number in (0..size).step_by(7) {
         let found = index.request_id(&scattered(number)).unwrap();
-        assert_eq!(found, Some(Position::new(number)));
+        assert_eq!(found, [Position::new(number)]);
     }
     for absent in size..size + 300 {
-        assert_eq!(index.request_id(&scattered(absent)).unwrap(), None);
+        assert_eq!(index.request_id(&scattered(absent)).unwrap(), []);
         assert_eq!(index.bank_reference(&scattered(absent)).unwrap(), []);
     }
+    // Many at once, of which every other one is there.
+    let ids: Vec<[u8; 16]> = (0..2 * size.min(700))
+        .map(|number| scattered(if number % 2 == 0 { number / 2 } else { size + number }))
+        .collect();
+    let mut found = Vec::new();
+    index.request_ids(&ids, |number, positions| found.push((number, positions.to_vec()))).unwrap();
+    let expected = (0..ids.len()).step_by(2).map(|number| (number, vec![number as u64 / 2]));
+    assert_eq!(found, expected.collect::<Vec<_>>());
     for reference in 0..40 {
         let found = index.bank_reference(&scattered(1_000_000 + reference)).unwrap();
         let expected = (0..size).filter(|number| number % 3 == 0 && number % 40 == reference);
@@ -117,8 +131,8 @@ fn check_made_up(index: &Index, size: u64) {
     let all = Position::ZERO..Position::new(size);
     let trail = index.trail(0, all, usize::MAX, Direction::OldestFirst).unwrap();
     assert_eq!(trail.len() as u64, size);
-    for (number, (position, value)) in (0_u64..).zip(&trail) {
-        assert_eq!((position.get(), value.as_slice()), (number, number.to_le_bytes().as_slice()));
+    for (number, (position, line)) in (0_u64..).zip(&trail) {
+        assert_eq!((position.get(), line), (number, &line_of_all(number)));
     }
 }
 
@@ -231,8 +245,8 @@ fn a_batch_that_does_not_fit_changes_nothing() {
         assert!(matches!(index.apply(&batch), Err(IndexError::OutOfOrder { .. })));
     }
     let mut batch = IndexBatch::new(LogSize::new(10));
-    let long = batch.trail(Position::new(10), 1, &[0; super::MAX_TRAIL_VALUE_BYTES + 1]);
-    assert!(matches!(long, Err(IndexError::TrailValueTooLong { .. })));
+    let long = batch.trail(Position::new(10), 1, 0, &[0; super::MAX_LINE_NUMBERS + 1]);
+    assert!(matches!(long, Err(IndexError::LineTooLong { .. })));
     assert_eq!(index.applied(), LogSize::new(10));
     assert_eq!(index.content_digest().unwrap(), digest);
 }
@@ -243,17 +257,17 @@ fn a_second_value_at_a_position_replaces_the_first() {
     let index = open(&folder, &options());
     let mut batch = IndexBatch::new(LogSize::EMPTY);
     let position = Position::ZERO;
-    batch.trail(position, 5, b"first").unwrap();
-    batch.trail(position, 6, b"other owner").unwrap();
-    batch.trail(position, 5, b"").unwrap();
+    batch.trail(position, 5, 1, &[11]).unwrap();
+    batch.trail(position, 6, 2, &[12, 13]).unwrap();
+    batch.trail(position, 5, 3, &[]).unwrap();
     batch.bank_reference(position, &scattered(1));
     batch.bank_reference(position, &scattered(1));
     cover(&mut batch, 0);
     index.apply(&batch).unwrap();
     for _ in 0..2 {
-        assert_eq!(index.trail_at(5, position).unwrap(), Some((position, Vec::new())));
-        let other = index.trail_at(6, position).unwrap();
-        assert_eq!(other, Some((position, b"other owner".to_vec())));
+        let line = |tag, numbers| Some((position, Line { tag, numbers }));
+        assert_eq!(index.trail_at(5, position).unwrap(), line(3, vec![]));
+        assert_eq!(index.trail_at(6, position).unwrap(), line(2, vec![12, 13]));
         assert_eq!(index.bank_reference(&scattered(1)).unwrap(), [position]);
         index.flush().unwrap();
     }
@@ -291,16 +305,10 @@ fn a_run_is_removed_only_when_nobody_reads_it() {
         index.blocks.shelves(Kind::Run) > live_runs(&index),
         "the run that is read is still there"
     );
-    let found = read.visit(
-        u128::from_be_bytes(scattered(0)),
-        &(0..u64::MAX),
-        Direction::OldestFirst,
-        |position, _| {
-            assert_eq!(position, 0);
-            std::ops::ControlFlow::Break(())
-        },
-    );
-    assert!(found.unwrap().is_break());
+    let mut found = Vec::new();
+    let key = index.hasher.key(u128::from_be_bytes(scattered(0)));
+    read.positions_of(key, &mut found).unwrap();
+    assert_eq!(found, [0]);
     drop(read);
     merge_all(&index);
     assert_eq!(index.blocks.shelves(Kind::Run), live_runs(&index));
@@ -324,10 +332,10 @@ fn look_ups_go_on_while_one_applies_and_another_merges() {
                     }
                     number = (number * 31 + 7) % applied;
                     let position = Position::new(number);
-                    assert_eq!(index.request_id(&scattered(number)).unwrap(), Some(position));
+                    assert_eq!(index.request_id(&scattered(number)).unwrap(), [position]);
                     let at = index.trail_at(0, position).unwrap();
-                    assert_eq!(at, Some((position, number.to_le_bytes().to_vec())));
-                    assert_eq!(index.request_id(&scattered(size + number)).unwrap(), None);
+                    assert_eq!(at, Some((position, line_of_all(number))));
+                    assert_eq!(index.request_id(&scattered(size + number)).unwrap(), []);
                 }
             });
         }

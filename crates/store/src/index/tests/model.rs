@@ -11,7 +11,7 @@ use super::*;
 struct Added {
     request_id: Option<u8>,
     bank_references: Vec<u8>,
-    trail: BTreeMap<u32, Vec<u8>>,
+    trail: BTreeMap<u32, Line>,
 }
 
 #[derive(Clone, Debug)]
@@ -27,14 +27,16 @@ enum Step {
 }
 
 fn added() -> impl Strategy<Value = Added> {
-    let value = prop_oneof![
-        8 => prop::collection::vec(any::<u8>(), 0..60),
-        1 => prop::collection::vec(any::<u8>(), 2_000..=super::super::MAX_TRAIL_VALUE_BYTES),
-    ];
+    let number = prop_oneof![4 => -5..5_i64, 1 => any::<i64>()];
+    let line = prop_oneof![
+        8 => (Just(1), prop::collection::vec(number.clone(), 12)),
+        1 => (any::<u8>(), prop::collection::vec(number, 0..=super::super::MAX_LINE_NUMBERS)),
+    ]
+    .prop_map(|(tag, numbers)| Line { tag, numbers });
     (
         prop::option::weighted(0.9, any::<u8>()),
         prop::collection::vec(0_u8..30, 0..3),
-        prop::collection::btree_map(prop_oneof![Just(0), 0..9_u32, Just(u32::MAX)], value, 0..3),
+        prop::collection::btree_map(prop_oneof![Just(0), 0..9_u32, Just(u32::MAX)], line, 0..3),
     )
         .prop_map(|(request_id, bank_references, trail)| Added {
             request_id,
@@ -54,7 +56,7 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-/// Keys close to each other and far apart, so that blocks share prefixes of all lengths.
+/// Ids close to each other and far apart.
 fn key(number: u8) -> [u8; 16] {
     let mut key = [0; 16];
     key[usize::from(number % 16)] = number;
@@ -72,9 +74,9 @@ impl Model {
         (0..).map(Position::new).zip(&self.log)
     }
 
-    fn request_id(&self, number: u8) -> Option<Position> {
-        let found = self.records().find(|(_, added)| added.request_id == Some(number));
-        found.map(|(position, _)| position)
+    fn request_id(&self, number: u8) -> Vec<Position> {
+        let found = self.records().filter(|(_, added)| added.request_id == Some(number));
+        found.map(|(position, _)| position).collect()
     }
 
     fn bank_reference(&self, number: u8) -> Vec<Position> {
@@ -82,7 +84,7 @@ impl Model {
         found.map(|(position, _)| position).collect()
     }
 
-    fn trail(&self, owner: u32) -> Vec<(Position, Vec<u8>)> {
+    fn trail(&self, owner: u32) -> Vec<(Position, Line)> {
         let of_owner =
             |(position, added): (_, &Added)| Some((position, added.trail.get(&owner)?.clone()));
         self.records().filter_map(of_owner).collect()
@@ -99,8 +101,8 @@ impl Model {
             for number in &added.bank_references {
                 batch.bank_reference(position, &key(*number));
             }
-            for (owner, value) in &added.trail {
-                batch.trail(position, *owner, value).unwrap();
+            for (owner, line) in &added.trail {
+                batch.trail(position, *owner, line.tag, &line.numbers).unwrap();
             }
             cover(&mut batch, position.get());
         }
@@ -111,8 +113,13 @@ impl Model {
         let size = self.log.len() as u64;
         assert_eq!(index.applied_head(), (LogSize::new(size), made_up_hash(size)));
         tiles::check_root(index, size);
-        for number in 0..=u8::MAX {
-            assert_eq!(index.request_id(&key(number)).unwrap(), self.request_id(number));
+        let ids: Vec<_> = (0..=u8::MAX).map(key).collect();
+        let mut at_once = vec![Vec::new(); ids.len()];
+        index.request_ids(&ids, |number, positions| at_once[number] = positions.to_vec()).unwrap();
+        for (number, at_once) in (0..=u8::MAX).zip(at_once) {
+            let found = index.request_id(&key(number)).unwrap();
+            assert_eq!(found, self.request_id(number));
+            assert_eq!(found, at_once.into_iter().map(Position::new).collect::<Vec<_>>());
         }
         for number in 0..40 {
             assert_eq!(index.bank_reference(&key(number)).unwrap(), self.bank_reference(number));
