@@ -1,5 +1,6 @@
 //! What a decision looks up: the records that are not indexed yet, the index, and the log.
 
+use crate::asked;
 use crate::health::Health;
 use crate::recent::Recent;
 use crate::submission::RequestId;
@@ -34,8 +35,8 @@ pub(crate) fn fingerprint(reference: &BankReference) -> Fingerprint {
 #[derive(Clone, Copy)]
 pub(crate) struct Facts<'a> {
     pub(crate) recent: &'a Recent,
-    /// The fingerprint of the bank reference that the command names, if it was made already.
-    pub(crate) reference: Option<Fingerprint>,
+    /// What is known already of the request that is being decided.
+    pub(crate) known: asked::Known,
     pub(crate) index: &'a Index,
     pub(crate) log: &'a dyn EventLog,
     /// Told when the index fails; `None` while the ledger is being opened.
@@ -72,10 +73,13 @@ impl Facts<'_> {
         if let Some(position) = self.recent.request_id(id) {
             return Ok(Some(position));
         }
+        if self.known.id_is_new {
+            return Ok(None);
+        }
         let found = self.index.request_id(id).map_err(|error| self.index_failed(&error))?;
         let older = found.into_iter().map(bergulir_chain::Position::get);
         for position in older.filter(|position| *position < self.recent.first()) {
-            if self.known(position)?.is_some_and(|known| known.request_id == *id) {
+            if self.look_up(position)?.is_some_and(|known| known.request_id == *id) {
                 return Ok(Some(position));
             }
         }
@@ -83,7 +87,7 @@ impl Facts<'_> {
     }
 
     /// A record, from memory or from the log.
-    pub(crate) fn known(&self, position: u64) -> Result<Option<Known>, LookupFailed> {
+    pub(crate) fn look_up(&self, position: u64) -> Result<Option<Known>, LookupFailed> {
         if position >= self.recent.first() {
             return Ok(self.recent.get(position).map(|sealed| Known {
                 principal: sealed.header.principal.to_string(),
@@ -116,8 +120,12 @@ impl Facts<'_> {
 
 impl Lookups for Facts<'_> {
     fn bank_reference(&self, reference: &BankReference) -> Result<Vec<Position>, LookupFailed> {
-        let key = self.reference.unwrap_or_else(|| fingerprint(reference));
-        let indexed = self.index.bank_reference(&key).map_err(|error| self.index_failed(&error))?;
+        let key = self.known.reference.unwrap_or_else(|| fingerprint(reference));
+        let indexed = if self.known.reference_is_new {
+            Vec::new()
+        } else {
+            self.index.bank_reference(&key).map_err(|error| self.index_failed(&error))?
+        };
         let mut positions: Vec<u64> = self.recent.bank_reference(&key).collect();
         if positions.is_empty() && indexed.is_empty() {
             return Ok(Vec::new());
@@ -129,7 +137,7 @@ impl Lookups for Facts<'_> {
         positions.dedup();
         let mut confirmed = Vec::new();
         for position in positions {
-            let known = self.known(position)?;
+            let known = self.look_up(position)?;
             if known.is_some_and(|known| {
                 known.event.bank_reference().is_some_and(|r| same(r, reference))
             }) {
@@ -143,7 +151,7 @@ impl Lookups for Facts<'_> {
         if position.get() >= self.recent.next() {
             return Ok(None);
         }
-        Ok(self.known(position.get())?.map(|known| known.event))
+        Ok(self.look_up(position.get())?.map(|known| known.event))
     }
 }
 

@@ -5,6 +5,7 @@
 //! checkpointer signs what was published.
 
 mod anchor;
+mod asked;
 mod balance_proofs;
 mod checkpointer;
 mod checkpoints;

@@ -2,6 +2,7 @@
 //! a seal vouches for. Each record on the way is checked and decided again.
 
 use crate::anchor::{self, Anchor};
+use crate::asked;
 use crate::checkpoints::{CHECKPOINT_FILE, log_keys, log_name};
 use crate::facts::{Facts, fingerprint};
 use crate::health::Health;
@@ -347,7 +348,8 @@ pub(crate) fn replay(
         batch.begin(LogSize::new(first.max(index.applied().get())));
         for (position, bytes) in &records {
             let indexed = position.get() < index.applied().get();
-            let facts = Facts { recent: &recent, reference: None, index, log, health: None };
+            let known = asked::Known::default();
+            let facts = Facts { recent: &recent, known, index, log, health: None };
             let previous = replica.head_hash();
             let replayed = replica.replay(bytes, &facts)?;
             if indexed {

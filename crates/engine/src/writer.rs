@@ -2,8 +2,9 @@
 //! once, decides and seals each command, and hands the group to the persister whenever that one is
 //! free: while one group is being synced, the next one grows.
 
+use crate::asked::{self, Asked};
 use crate::clock::{Clock, ClockSuspect, Stamper};
-use crate::facts::{Facts, Fingerprint, fingerprint};
+use crate::facts::Facts;
 use crate::health::Health;
 use crate::keyring::Keyring;
 use crate::recent::{Recent, Sealed, SealedGroup};
@@ -90,19 +91,6 @@ pub(crate) struct Writer {
     pub(crate) event_bytes: Vec<u8>,
 }
 
-/// A request that is being decided, and what was found out about it before.
-struct Asked<'a> {
-    request: &'a Request,
-    /// Of the bank reference that the command names.
-    reference: Option<Fingerprint>,
-}
-
-impl Asked<'_> {
-    fn new(request: &Request) -> Asked<'_> {
-        Asked { request, reference: request.command.bank_reference().map(fingerprint) }
-    }
-}
-
 impl Writer {
     /// Runs until every sender of `inbox` is gone and all that was decided is handed over.
     pub(crate) fn run(
@@ -154,23 +142,43 @@ impl Writer {
 
     /// Takes what waits as one group: one time for all of it.
     fn drain(&mut self, first: Message, inbox: &Receiver<Message>) {
-        let mut next = Some(first);
         let mut stamp = None;
-        while let Some(message) = next {
-            match message {
-                Message::Work(submission) => {
-                    let now = stamp.map_or_else(|| self.stamper.stamp(self.clock.as_ref()), Ok);
-                    stamp = now.ok();
-                    self.take(submission, now);
-                }
-                Message::Fence { instant, reply } => {
-                    self.stamper.pass(instant);
-                    stamp = None;
-                    self.bundle.waiters.push(Waiter::Fence(reply));
+        let mut waiting = vec![first];
+        while !waiting.is_empty() {
+            while waiting.len() < LOOK_AHEAD
+                && waiting.last().and_then(single).is_some()
+                && let Ok(message) = inbox.try_recv()
+            {
+                waiting.push(message);
+            }
+            let known = self.look_up(&waiting);
+            for (message, known) in waiting.drain(..).zip(known) {
+                match message {
+                    Message::Work(submission) => {
+                        let now = stamp.map_or_else(|| self.stamper.stamp(self.clock.as_ref()), Ok);
+                        stamp = now.ok();
+                        self.take(submission, known, now);
+                    }
+                    Message::Fence { instant, reply } => {
+                        self.stamper.pass(instant);
+                        stamp = None;
+                        self.bundle.waiters.push(Waiter::Fence(reply));
+                    }
                 }
             }
-            next = if self.bundle.is_full() { None } else { inbox.try_recv().ok() };
+            if !self.bundle.is_full() {
+                waiting.extend(inbox.try_recv());
+            }
         }
+    }
+
+    /// What can be found out together about the single commands that wait.
+    fn look_up(&self, waiting: &[Message]) -> Vec<asked::Known> {
+        let all = Asked::all(waiting.iter().filter_map(single), &self.index);
+        self.look_ahead(&all);
+        let mut all = all.into_iter();
+        let mut known = |message| single(message).and_then(|_| Some(all.next()?.known));
+        waiting.iter().map(|message| known(message).unwrap_or_default()).collect()
     }
 
     /// Whether too many records are not in the index yet: their keys stay in memory.
@@ -180,7 +188,12 @@ impl Writer {
         unindexed > MAX_UNINDEXED && self.health.failure().is_none()
     }
 
-    fn take(&mut self, submission: Submission, stamp: Result<Timestamp, ClockSuspect>) {
+    fn take(
+        &mut self,
+        submission: Submission,
+        known: asked::Known,
+        stamp: Result<Timestamp, ClockSuspect>,
+    ) {
         let Submission { caller, work, terms, reply, room: _room } = submission;
         if let Some(why) = self.health.failure() {
             refuse(reply, Refusal::ReadOnly { why });
@@ -205,17 +218,19 @@ impl Writer {
         self.bundle.decided += work.commands();
         advance(&mut self.state, now);
         let answer = match work {
-            Work::Single(request) => match self.single(caller, &Asked::new(&request), terms, now) {
-                Ok(accepted) => Answer::Items(vec![Ok(accepted)]),
-                Err(refusal) => Answer::Refused { item: None, refusal },
-            },
+            Work::Single(request) => {
+                match self.single(caller, &Asked { request: &request, known }, terms, now) {
+                    Ok(accepted) => Answer::Items(vec![Ok(accepted)]),
+                    Err(refusal) => Answer::Refused { item: None, refusal },
+                }
+            }
             Work::Independent(requests) => {
                 let mut items = Vec::with_capacity(requests.len());
-                for requests in requests.chunks(LOOK_AHEAD) {
-                    self.look_ahead(requests);
-                    let each =
-                        |request| self.single(caller, &Asked::new(request), Terms::PLAIN, now);
-                    items.extend(requests.iter().map(each));
+                let all = Asked::all(requests.iter(), &self.index);
+                for some in all.chunks(LOOK_AHEAD) {
+                    self.look_ahead(some);
+                    let each = |asked| self.single(caller, asked, Terms::PLAIN, now);
+                    items.extend(some.iter().map(each));
                 }
                 Answer::Items(items)
             }
@@ -224,8 +239,8 @@ impl Writer {
         self.bundle.waiters.push(Waiter::Answer(reply, answer));
     }
 
-    fn look_ahead(&self, requests: &[Request]) {
-        self.state.look_ahead(requests.iter().filter_map(|request| request.command.paid_loan()));
+    fn look_ahead(&self, some: &[Asked<'_>]) {
+        self.state.look_ahead(some.iter().filter_map(|asked| asked.request.command.paid_loan()));
     }
 
     fn single(
@@ -235,7 +250,7 @@ impl Writer {
         terms: Terms,
         now: Timestamp,
     ) -> Result<Accepted, Refusal> {
-        if let Some(position) = self.position_of(asked.request)? {
+        if let Some(position) = self.position_of(asked)? {
             self.check_begins_batch(position)?;
             return self.repeat(caller, asked.request, position, 0);
         }
@@ -258,7 +273,8 @@ impl Writer {
         if let Some(item) = requests.iter().position(|r| !seen.insert(r.request_id)) {
             return refused(item, Refusal::RequestIdRepeated);
         }
-        match self.repeat_atomic(caller, requests) {
+        let all = Asked::all(requests.iter(), &self.index);
+        match self.repeat_atomic(caller, &all) {
             Ok(None) => {}
             Ok(Some(accepted)) => return Answer::Items(accepted.into_iter().map(Ok).collect()),
             Err((item, refusal)) => return refused(item, refusal),
@@ -270,12 +286,12 @@ impl Writer {
         self.state.mark();
         let mut accepted = Vec::with_capacity(requests.len());
         let mut failed = None;
-        for (item, request) in requests.iter().enumerate() {
+        for (item, asked) in all.iter().enumerate() {
             if item % LOOK_AHEAD == 0 {
-                self.look_ahead(&requests[item..requests.len().min(item + LOOK_AHEAD)]);
+                self.look_ahead(&all[item..all.len().min(item + LOOK_AHEAD)]);
             }
             let following = u32::try_from(requests.len() - 1 - item).unwrap_or(u32::MAX);
-            match self.accept(caller, &Asked::new(request), following, now) {
+            match self.accept(caller, asked, following, now) {
                 Ok(done) => accepted.push(done),
                 Err(refusal) => {
                     failed = Some((item, refusal));
@@ -301,27 +317,28 @@ impl Writer {
     fn repeat_atomic(
         &self,
         caller: Caller,
-        requests: &[Request],
+        all: &[Asked<'_>],
     ) -> Result<Option<Vec<Accepted>>, (usize, Refusal)> {
         let mut first = None;
         let mut accepted = Vec::new();
-        for (item, request) in requests.iter().enumerate() {
+        for (item, asked) in all.iter().enumerate() {
             let at = |refusal| (item, refusal);
             let expected = match (item, first) {
                 (0, _) => {
-                    first = self.position_of(request).map_err(at)?;
+                    first = self.position_of(asked).map_err(at)?;
                     first.map_or(Ok(()), |p| self.check_begins_batch(p)).map_err(at)?;
                     first
                 }
                 (_, Some(first)) => Some(first + item as u64),
                 (_, None) => None,
             };
-            let found = if item == 0 { first } else { self.position_of(request).map_err(at)? };
+            let found = if item == 0 { first } else { self.position_of(asked).map_err(at)? };
             match (found, expected) {
                 (None, None) => {}
                 (Some(found), Some(expected)) if found == expected => {
-                    let following = u32::try_from(requests.len() - 1 - item).unwrap_or(u32::MAX);
-                    accepted.push(self.repeat(caller, request, found, following).map_err(at)?);
+                    let following = u32::try_from(all.len() - 1 - item).unwrap_or(u32::MAX);
+                    accepted
+                        .push(self.repeat(caller, asked.request, found, following).map_err(at)?);
                 }
                 (Some(position), _) | (None, Some(position)) => {
                     let position = bergulir_chain::Position::new(position);
@@ -332,8 +349,9 @@ impl Writer {
         Ok(first.map(|_| accepted))
     }
 
-    fn position_of(&self, request: &Request) -> Result<Option<u64>, Refusal> {
-        let found = self.facts().request_id(&request.request_id);
+    fn position_of(&self, asked: &Asked<'_>) -> Result<Option<u64>, Refusal> {
+        let facts = Facts { known: asked.known, ..self.facts() };
+        let found = facts.request_id(&asked.request.request_id);
         found.map_err(|failed| Refusal::Rule(failed.into()))
     }
 
@@ -342,7 +360,7 @@ impl Writer {
         let Some(before) = position.checked_sub(1) else {
             return Ok(());
         };
-        let before = self.facts().known(before).map_err(|failed| Refusal::Rule(failed.into()))?;
+        let before = self.facts().look_up(before).map_err(|failed| Refusal::Rule(failed.into()))?;
         if before.is_none_or(|before| before.following == 0) {
             return Ok(());
         }
@@ -361,7 +379,7 @@ impl Writer {
         let facts = self.facts();
         let failed = |_| Refusal::Rule(bergulir_domain::Rejection::LookupFailed);
         let at = bergulir_chain::Position::new(position);
-        let known = facts.known(position).map_err(failed)?;
+        let known = facts.look_up(position).map_err(failed)?;
         let known = known.ok_or(Refusal::RequestIdConflict { position: at })?;
         let same = known.principal == caller.principal.as_str()
             && known.following == following
@@ -483,7 +501,7 @@ impl Writer {
             previous,
             hash,
             event,
-            reference: asked.reference,
+            reference: asked.known.reference,
             touched,
             balances,
         });
@@ -492,7 +510,7 @@ impl Writer {
     }
 
     fn decide(&self, caller: Caller, asked: &Asked<'_>, now: Timestamp) -> Result<Event, Refusal> {
-        let facts = Facts { reference: asked.reference, ..self.facts() };
+        let facts = Facts { known: asked.known, ..self.facts() };
         let context = Context { time: now, principal: caller.principal, lookups: &facts };
         let event = decide(&self.state, &asked.request.command, &context)?;
         if let Event::KeyRotated(rotated) = &event {
@@ -509,11 +527,20 @@ impl Writer {
     fn facts(&self) -> Facts<'_> {
         Facts {
             recent: &self.recent,
-            reference: None,
+            known: asked::Known::default(),
             index: &self.index,
             log: self.log.as_ref(),
             health: Some(&self.health),
         }
+    }
+}
+
+/// The command, if it comes by itself. Only those are taken together: a group must not grow far
+/// beyond its limits.
+fn single(message: &Message) -> Option<&Request> {
+    match message {
+        Message::Work(Submission { work: Work::Single(request), .. }) => Some(request),
+        Message::Work(_) | Message::Fence { .. } => None,
     }
 }
 

@@ -1,0 +1,58 @@
+//! Requests on their way to a decision, and what was found out about them before, for many at once:
+//! one question to the index about a thousand keys costs a fraction of a thousand questions.
+
+use crate::facts::{Fingerprint, fingerprint};
+use crate::submission::{Request, RequestId};
+use bergulir_store::index::Index;
+
+/// A request, and what is known of it.
+#[derive(Clone, Copy)]
+pub(crate) struct Asked<'a> {
+    pub(crate) request: &'a Request,
+    pub(crate) known: Known,
+}
+
+/// What is known of a request before it is decided.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Known {
+    /// The fingerprint of the bank reference that it names, if it was made already.
+    pub(crate) reference: Option<Fingerprint>,
+    /// No record that the index has carries its request id.
+    pub(crate) id_is_new: bool,
+    /// No record that the index has names its bank reference.
+    pub(crate) reference_is_new: bool,
+}
+
+impl<'a> Asked<'a> {
+    /// A request of which nothing is known but its fingerprint.
+    pub(crate) fn new(request: &'a Request) -> Asked<'a> {
+        let reference = request.command.bank_reference().map(fingerprint);
+        Asked { request, known: Known { reference, ..Known::default() } }
+    }
+
+    /// Many requests. What the index cannot answer is left to the question that is asked of it
+    /// when the request is decided, which then fails.
+    pub(crate) fn all(
+        requests: impl Iterator<Item = &'a Request>,
+        index: &Index,
+    ) -> Vec<Asked<'a>> {
+        let mut all: Vec<Asked<'a>> = requests.map(Asked::new).collect();
+        let ids: Vec<RequestId> = all.iter().map(|asked| asked.request.request_id).collect();
+        let mut used = vec![false; all.len()];
+        if index.request_ids(&ids, |number, _| used[number] = true).is_ok() {
+            for (asked, used) in all.iter_mut().zip(&used) {
+                asked.known.id_is_new = !used;
+            }
+        }
+        let references = all.iter().enumerate();
+        let (places, references): (Vec<usize>, Vec<Fingerprint>) =
+            references.filter_map(|(place, asked)| Some((place, asked.known.reference?))).unzip();
+        used.fill(false);
+        if index.bank_references(&references, |number, _| used[number] = true).is_ok() {
+            for (place, used) in places.into_iter().zip(&used) {
+                all[place].known.reference_is_new = !used;
+            }
+        }
+        all
+    }
+}
