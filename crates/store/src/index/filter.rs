@@ -59,6 +59,19 @@ const fn fold(one: u64, other: u64) -> u64 {
     high ^ low
 }
 
+/// A key that filters are asked about: its bits are the same in each of them.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Probe {
+    pub(super) key: u64,
+    bits: Line,
+}
+
+impl Probe {
+    pub(super) fn new(key: u64) -> Self {
+        Self { key, bits: Line(bits(key)) }
+    }
+}
+
 /// The keys of one run, approximately.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Filter {
@@ -84,10 +97,9 @@ impl Filter {
 
     /// False if the key was never inserted.
     #[inline]
-    pub(super) fn may_hold(&self, key: u64) -> bool {
-        let line = &self.lines[self.line(key)].0;
-        let bits = bits(key);
-        line.iter().zip(bits).fold(0, |missing, (word, bit)| missing | (!word & bit)) == 0
+    pub(super) fn may_hold(&self, probe: &Probe) -> bool {
+        let line = &self.lines[self.line(probe.key)].0;
+        line.iter().zip(probe.bits.0).fold(0, |missing, (word, bit)| missing | (!word & bit)) == 0
     }
 
     /// The length in bytes.
@@ -141,9 +153,9 @@ mod tests {
         let hasher = KeyHasher::new(7);
         let mut filter = Filter::for_keys(keys);
         (0..keys).for_each(|key| filter.insert(hasher.key(key.into())));
-        assert!((0..keys).all(|key| filter.may_hold(hasher.key(key.into()))));
+        assert!((0..keys).all(|key| filter.may_hold(&Probe::new(hasher.key(key.into())))));
         let absent = keys..keys + 1_000_000;
-        absent.filter(|key| filter.may_hold(hasher.key((*key).into()))).count()
+        absent.filter(|key| filter.may_hold(&Probe::new(hasher.key((*key).into())))).count()
     }
 
     #[test]

@@ -11,7 +11,7 @@ use super::IndexError;
 use super::block::{BlockBuilder, Records};
 use super::blocks::{Blocks, Body, Kind, MAX_BODY_BYTES, Place, Section, Shelf, ShelfWriter};
 use super::columns::{Columns, Row};
-use super::filter::Filter;
+use super::filter::{Filter, Probe};
 use super::key_block::{KeyBlock, KeyBlockBuilder, begin_value};
 use super::manifest::RunRow;
 use super::table::{Direction, TableId};
@@ -89,12 +89,12 @@ impl Run {
 
     /// False if the run surely holds no record of this key. Touches memory only.
     #[inline]
-    pub(super) fn may_hold(&self, key: u64) -> bool {
+    pub(super) fn may_hold(&self, probe: &Probe) -> bool {
         match &self.filter {
-            Some(filter) => filter.may_hold(key),
+            Some(filter) => filter.may_hold(probe),
             None => {
-                self.fences.first().is_some_and(|first| first.key <= key)
-                    && key <= self.row.last_key
+                self.fences.first().is_some_and(|first| first.key <= probe.key)
+                    && probe.key <= self.row.last_key
             }
         }
     }

@@ -8,12 +8,12 @@ use bergulir_chain::Position;
 use super::IndexError;
 use super::batch::IndexBatch;
 use super::columns::{Line, Row};
-use super::filter::KeyHasher;
+use super::filter::{KeyHasher, Probe};
 use super::memtable::Memtable;
 use super::run::Run;
 
 /// How many ids are added, or looked up, under one hold of the lock: others wait some 20 µs.
-const IDS_PER_HOLD: usize = 512;
+const IDS_PER_HOLD: usize = 256;
 
 /// The tables of the index, in their canonical order.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -144,15 +144,18 @@ impl Table {
     ) -> Result<(), IndexError> {
         let mut candidates: Vec<(usize, Candidate)> = Vec::new();
         let mut positions = Vec::new();
+        let mut probes = Vec::new();
         for (chunk, keys) in keys.chunks(IDS_PER_HOLD).enumerate() {
             candidates.clear();
+            probes.clear();
+            probes.extend(keys.iter().copied().map(Probe::new));
             {
                 let view = self.read();
                 // Run by run over many keys, so that misses of the cache overlap.
                 for run in &view.runs {
-                    for (number, _) in
-                        keys.iter().enumerate().filter(|(_, key)| run.may_hold(**key))
-                    {
+                    let may_hold =
+                        probes.iter().enumerate().filter(|(_, probe)| run.may_hold(probe));
+                    for (number, _) in may_hold {
                         candidates.push((number, Candidate::Run(Arc::clone(run))));
                     }
                 }
@@ -195,6 +198,7 @@ impl Table {
             return Ok(found);
         }
         let mut in_memory = Vec::new();
+        let probe = Probe::new(key);
         let candidates: Vec<Arc<Run>> = {
             let view = self.read();
             let mut take = taker(&mut in_memory, limit);
@@ -205,7 +209,7 @@ impl Table {
             });
             view.runs
                 .iter()
-                .filter(|run| run.overlaps(positions) && run.may_hold(key))
+                .filter(|run| run.overlaps(positions) && run.may_hold(&probe))
                 .cloned()
                 .collect()
         };
