@@ -38,6 +38,12 @@ pub fn all(bundle: &Path, keys: &Path, continued_at: u64) -> Vec<(&'static str, 
         let note = Checkpoint { origin, size: LogSize::new(size), root }.sign(key).unwrap();
         SignedNote::new(&note.to_string()).unwrap()
     };
+    let of_other = || {
+        let origin = KeyName::new("example.com/foo").unwrap();
+        let text = Checkpoint { origin, size: LogSize::new(5), root: tree.root() }.text();
+        let note = Note::new(text.clone(), old.sign(&text)).unwrap();
+        SignedNote::new(&note.to_string()).unwrap()
+    };
     let known = |checkpoint: SignedNote, forked| Some(LastKnown { checkpoint, forked });
     let unknown = SignerKey::from_seed(old.verifier().name().clone(), &[9; 32]).unwrap();
     let (root, wrong) = (tree.root(), Hash::from_bytes([7; 32]));
@@ -50,6 +56,14 @@ pub fn all(bundle: &Path, keys: &Path, continued_at: u64) -> Vec<(&'static str, 
     let forged = [
         ("nothing", forge(&|_| {})),
         ("another old origin", forge(&|c| c.from_origin = origin("example.com/foo"))),
+        (
+            "another old origin, and no checkpoint",
+            forge(&|c| {
+                c.from_origin = origin("example.com/foo");
+                c.last_known = None;
+            }),
+        ),
+        ("a checkpoint of another origin", forge(&|c| c.last_known = known(of_other(), false))),
         (
             "the old origin",
             forge(&|c| {

@@ -189,6 +189,7 @@ async fn an_older_copy_goes_on_as_a_new_ledger() {
     let signed = new.checkpoint(Some(new.head().size)).await.unwrap();
     assert_eq!(signed.checkpoint.origin.as_str(), NEW_ORIGIN);
     signed.note.verify([&made.verifier_key]).unwrap();
+    assert_eq!(signed.note.signatures().len(), 1, "the old key is there, and signs no more");
     let proof = new.consistency_proof(LogSize::new(3), new.head().size).unwrap();
     assert_eq!(proof.to_root, signed.checkpoint.root);
     // As of before the seam, of the seam, and after.
@@ -280,6 +281,8 @@ async fn what_was_cut_short_is_finished_or_begun_anew() {
     let desk = Desk::at(&data, never());
     assert_eq!(*desk.ledger().status().borrow(), Status::Serving);
     desk.stop().await;
+    let twin = loss.folder.path().join("twin");
+    copy(&data, &twin);
     let continued = loss.go_on(&asked).unwrap();
     // Between the mark and the new name: nobody writes.
     std::fs::create_dir(data.join(CONTINUING_FOLDER)).unwrap();
@@ -298,9 +301,14 @@ async fn what_was_cut_short_is_finished_or_begun_anew() {
     std::fs::rename(&new, loss.folder.path().join("aside")).unwrap();
     let gone = loss.go_on(&asked).unwrap_err();
     assert!(matches!(gone, ContinuationError::SuccessorGone { .. }), "{gone}");
-    copy(&loss.old(), &staged);
-    let gone = loss.go_on(&asked).unwrap_err();
-    assert!(matches!(gone, ContinuationError::SuccessorGone { .. }), "{gone}");
+    // Nor is another one that goes on from the same records.
+    continue_ledger(&twin, &asked, &HalfPastNine, &|_, _, _| {}).unwrap();
+    for other in [loss.old(), twin.join("ledgers/pilot-2")] {
+        copy(&other, &staged);
+        let gone = loss.go_on(&asked).unwrap_err();
+        assert!(matches!(gone, ContinuationError::SuccessorGone { .. }), "{gone}");
+        std::fs::remove_dir_all(&staged).unwrap();
+    }
 }
 
 #[tokio::test]
