@@ -27,6 +27,7 @@ mod projector;
 mod proofs;
 mod reads;
 mod recent;
+mod retry;
 mod scrub;
 mod stop;
 mod submission;

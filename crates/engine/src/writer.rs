@@ -11,14 +11,13 @@ use crate::recent::{Recent, Sealed, SealedGroup};
 use crate::submission::{
     Accepted, Answer, Balances, Caller, Named, Receipt, Refusal, Request, Submission, Terms, Work,
 };
-use crate::trail::{Owner, Running};
 use bergulir_chain::{LogSize, Record};
 use bergulir_domain::state::{LOOK_AHEAD, advance};
 use bergulir_domain::{
-    Context, Event, Header, Position, State, Timestamp, Touched, decide, evolve, touched,
+    Context, Event, Header, Position, State, Timestamp, Touched, decide, evolve,
 };
 use bergulir_proto::event::encode_event;
-use bergulir_store::index::{Direction, Index};
+use bergulir_store::index::Index;
 use bergulir_store::{EventLog, Group, GroupError, Head};
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, select};
 use std::collections::HashSet;
@@ -313,120 +312,6 @@ impl Writer {
         Answer::Items(accepted.into_iter().map(validated).collect())
     }
 
-    /// The first answer again, if every request of the batch was accepted as this batch.
-    fn repeat_atomic(
-        &self,
-        caller: Caller,
-        all: &[Asked<'_>],
-    ) -> Result<Option<Vec<Accepted>>, (usize, Refusal)> {
-        let mut first = None;
-        let mut accepted = Vec::new();
-        for (item, asked) in all.iter().enumerate() {
-            let at = |refusal| (item, refusal);
-            let expected = match (item, first) {
-                (0, _) => {
-                    first = self.position_of(asked).map_err(at)?;
-                    first.map_or(Ok(()), |p| self.check_begins_batch(p)).map_err(at)?;
-                    first
-                }
-                (_, Some(first)) => Some(first + item as u64),
-                (_, None) => None,
-            };
-            let found = if item == 0 { first } else { self.position_of(asked).map_err(at)? };
-            match (found, expected) {
-                (None, None) => {}
-                (Some(found), Some(expected)) if found == expected => {
-                    let following = u32::try_from(all.len() - 1 - item).unwrap_or(u32::MAX);
-                    accepted
-                        .push(self.repeat(caller, asked.request, found, following).map_err(at)?);
-                }
-                (Some(position), _) | (None, Some(position)) => {
-                    let position = bergulir_chain::Position::new(position);
-                    return Err(at(Refusal::RequestIdConflict { position }));
-                }
-            }
-        }
-        Ok(first.map(|_| accepted))
-    }
-
-    fn position_of(&self, asked: &Asked<'_>) -> Result<Option<u64>, Refusal> {
-        let facts = Facts { known: asked.known, ..self.facts() };
-        let found = facts.request_id(&asked.request.request_id);
-        found.map_err(|failed| Refusal::Rule(failed.into()))
-    }
-
-    /// A part of an atomic batch is not what was sent then.
-    fn check_begins_batch(&self, position: u64) -> Result<(), Refusal> {
-        let Some(before) = position.checked_sub(1) else {
-            return Ok(());
-        };
-        let before = self.facts().look_up(before).map_err(|failed| Refusal::Rule(failed.into()))?;
-        if before.is_none_or(|before| before.following == 0) {
-            return Ok(());
-        }
-        let position = bergulir_chain::Position::new(position);
-        Err(Refusal::RequestIdConflict { position })
-    }
-
-    /// Answers a retry: the first answer again, if it is the same command of the same caller.
-    fn repeat(
-        &self,
-        caller: Caller,
-        request: &Request,
-        position: u64,
-        following: u32,
-    ) -> Result<Accepted, Refusal> {
-        let facts = self.facts();
-        let failed = |_| Refusal::Rule(bergulir_domain::Rejection::LookupFailed);
-        let at = bergulir_chain::Position::new(position);
-        let known = facts.look_up(position).map_err(failed)?;
-        let known = known.ok_or(Refusal::RequestIdConflict { position: at })?;
-        let same = known.principal == caller.principal.as_str()
-            && known.following == following
-            && known.event.command() == request.command;
-        if !same {
-            return Err(Refusal::RequestIdConflict { position: at });
-        }
-        let receipt = Some(Receipt {
-            position: at,
-            record_hash: known.hash,
-            recorded_at: known.recorded_at,
-            duplicate: true,
-        });
-        if let Some(sealed) = self.recent.get(position) {
-            let (touched, balances) = (sealed.touched, sealed.balances);
-            let named = named(&self.state, touched);
-            return Ok(Accepted { receipt, touched, named, balances });
-        }
-        let touched = touched(&self.state, &known.event, &facts).map_err(failed)?;
-        let balances = self.balances_at(touched, at).map_err(|error| {
-            tracing::error!(%error, "the trail of a record cannot be read");
-            Refusal::Rule(bergulir_domain::Rejection::LookupFailed)
-        })?;
-        Ok(Accepted { receipt, touched, named: named(&self.state, touched), balances })
-    }
-
-    /// The balances right after an indexed record, from its trails.
-    fn balances_at(
-        &self,
-        touched: Touched,
-        at: bergulir_chain::Position,
-    ) -> Result<Balances, bergulir_store::index::IndexError> {
-        let mut balances = Balances::default();
-        let owners = [touched.fund.map(Owner::Fund), touched.account.map(Owner::Account)];
-        for owner in owners.into_iter().flatten() {
-            let range = at..at.next();
-            let found = self.index.trail(owner.key(), range, 1, Direction::OldestFirst)?;
-            let Some(running) = found.first().and_then(|(_, line)| Running::read(line)) else {
-                continue;
-            };
-            balances.fund = balances.fund.or(running.balances.fund);
-            balances.account = balances.account.or(running.balances.account);
-            balances.loan = balances.loan.or(running.balances.loan);
-        }
-        Ok(balances)
-    }
-
     fn check_expected(&self, terms: Terms) -> Result<(), Refusal> {
         let size = LogSize::new(self.state.size());
         match terms.expected_position {
@@ -524,7 +409,7 @@ impl Writer {
         Header { position, recorded_at: now, principal: caller.principal }
     }
 
-    fn facts(&self) -> Facts<'_> {
+    pub(crate) fn facts(&self) -> Facts<'_> {
         Facts {
             recent: &self.recent,
             known: asked::Known::default(),
@@ -553,7 +438,8 @@ pub(crate) fn balances_of(state: &State, touched: Touched) -> Balances {
     }
 }
 
-fn named(state: &State, touched: Touched) -> Named {
+/// The names of whom an event concerned.
+pub(crate) fn named(state: &State, touched: Touched) -> Named {
     Named {
         fund: touched.fund.map(|index| state.funds().get(index).id),
         account: touched.account.map(|index| state.accounts().get(index).id),
