@@ -21,7 +21,7 @@ use bergulir_store::key_file::read_signer;
 use crate::bundle::foreign_key;
 use crate::second_verifier::copy;
 
-const SEGMENT: &str = "log/00000000000000000000.seg";
+pub const SEGMENT: &str = "log/00000000000000000000.seg";
 
 /// Each forgery with its name and its bundle; `nothing` is none.
 pub fn all(bundle: &Path, keys: &Path, continued_at: u64) -> Vec<(&'static str, PathBuf)> {
@@ -92,7 +92,7 @@ pub fn all(bundle: &Path, keys: &Path, continued_at: u64) -> Vec<(&'static str, 
     forged.into_iter().map(write).collect()
 }
 
-fn records(bytes: &[u8]) -> Vec<Vec<u8>> {
+pub fn records(bytes: &[u8]) -> Vec<Vec<u8>> {
     let mut offset = segment::HEADER_BYTES;
     let mut records = Vec::new();
     while offset < bytes.len() && bytes[offset] != 0 {
@@ -126,7 +126,7 @@ fn rechained(records: &[Vec<u8>]) -> Vec<Vec<u8>> {
     records.iter().map(chain).collect()
 }
 
-fn segment_of(records: &[Vec<u8>]) -> Vec<u8> {
+pub fn segment_of(records: &[Vec<u8>]) -> Vec<u8> {
     let first = SegmentHeader { first: Position::ZERO, previous: Hash::ZERO };
     let mut bytes = first.encode().to_vec();
     let mut body = Vec::new();
@@ -140,7 +140,7 @@ fn segment_of(records: &[Vec<u8>]) -> Vec<u8> {
     bytes
 }
 
-fn signed(records: &[Vec<u8>], key: &SignerKey) -> Note {
+pub fn signed(records: &[Vec<u8>], key: &SignerKey) -> Note {
     let mut tree = Tree::new(Prefixes::RFC_6962);
     for bytes in records {
         tree.push_hash(record::hash(bytes));

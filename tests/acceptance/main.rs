@@ -8,6 +8,7 @@ mod continuation;
 mod continuation_forged;
 mod damage;
 mod demo;
+mod forged;
 mod index;
 mod kill;
 mod layering;

@@ -15,7 +15,7 @@ use crate::bundle::{foreign_key, keys};
 use crate::support::{last_json, run};
 
 /// Bundles of one ledger under rules version 1, of each kind.
-fn golden(kind: &str) -> PathBuf {
+pub(crate) fn golden(kind: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("crates/audit/tests/golden/rules-1").join(kind)
 }
 
