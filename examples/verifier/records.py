@@ -4,10 +4,16 @@ import re
 import struct
 import zlib
 
-from .conventions import ZERO_HASH, AtPosition, require, sha256
+from .conventions import ZERO_HASH, AtPosition, CannotTell, require, sha256
 from .trees import Tree
 
 PRINCIPAL = re.compile(rb"[A-Za-z0-9._:@/-]{1,64}")
+
+
+def known_version(magic, data, what):
+    """What is whole and of another version, newer software may know."""
+    if len(data) > len(magic) and data[:-1] == magic and data[-1] != 1:
+        raise CannotTell(f"{what} is of version {data[-1]}, which is not known here")
 
 
 class Record:
@@ -35,6 +41,7 @@ def check_segment_header(name, data, chain):
     require(len(data) >= 64, f"segment {name} is shorter than its header")
     first, previous, reserved, crc = struct.unpack_from("<Q32s12sI", data, 8)
     require(zlib.crc32(data[:60]) == crc, f"the header of segment {name} is damaged")
+    known_version(b"BGSG", data[:5], f"segment {name}")
     right = data[:8] == b"BGSG\1\0\0\0" and not any(reserved)
     require(right, f"segment {name} is not of version 1")
     require(name == f"{first:020}.seg", f"segment {name} says that it begins at {first}")
@@ -47,6 +54,7 @@ def read_frame(data, start, position):
     require(len(data) - start >= 32, "the frame is cut off")
     first, count, length, body_crc, crc = struct.unpack_from("<QIIII", data, start + 8)
     require(zlib.crc32(data[start : start + 28]) == crc, "the header of the frame is damaged")
+    known_version(b"BGFR", data[start : start + 5], "a frame")
     right = data[start : start + 8] == b"BGFR\1\0\0\0" and count > 0 and length <= 16_777_216
     require(right, "the header of the frame is not one of version 1")
     require(first == position, f"the frame begins at position {first}")
@@ -76,6 +84,7 @@ class Chain:
 
     def follow(self, data):
         """The four rules of a chain, for the next record."""
+        known_version(b"", data[:1], "a record")
         record = Record(data, self.position)
         linked = record.previous == self.hash
         require(linked, "the record does not name the hash of the record before")

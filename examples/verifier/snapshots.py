@@ -66,11 +66,12 @@ class Snapshot:
     def __init__(self, data):
         c = Cursor(data, "the state")
         self.digest = sha256(data)
-        read_version(c)
+        if c.number("B") != 1:
+            raise CannotTell("the state is of another version")
         self.head_hash, self.peaks = c.take(32), c.list(lambda: c.take(32))
         self.recorded_at = c.number("q")
         statements = [c.list(lambda: c.take(40)) for _ in range(2)]
-        read_version(c)
+        require(c.number("B") == 1, "the state in the snapshot is of another version")
         require(c.flag(), "the state is of a ledger that was never opened")
         _, self.origin, first_key, _ = c.text(), c.text(), c.option(c.text), c.text()
         c.take(1 + 2 + 4 + 4)  # currency, minutes east of UTC, two rules versions
@@ -89,11 +90,6 @@ class Snapshot:
             ids = b"".join(bytes([len(part)]) + part for part in key)
             tree.add(tree.leaf(bytes([len(key)]) + ids + balances + statement))
         self.balance_root = tree.root()
-
-
-def read_version(c):
-    if c.number("B") != 1:
-        raise CannotTell("the state is of another version")
 
 
 def read_fund(c):

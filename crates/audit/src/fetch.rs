@@ -29,7 +29,7 @@ pub(crate) enum FetchError {
     Io { file: String, source: io::Error },
     #[error("the record at position {0} is not where it was: the log changed while it was read")]
     Changed(Position),
-    #[error("the record at position {0} is looked up and not in the bundle: export it again")]
+    #[error("the record at position {0} is looked up and not in the bundle")]
     NotInBundle(Position),
 }
 

@@ -59,9 +59,8 @@ impl<'a> Past<'a> {
     }
 
     /// Why a look-up failed.
-    pub(crate) fn failure(&self) -> Option<String> {
-        let failure = self.failure.borrow();
-        failure.as_ref().map(ToString::to_string)
+    pub(crate) fn failure(&self) -> Option<FetchError> {
+        self.failure.take()
     }
 
     /// The event of a record that is there.

@@ -18,10 +18,11 @@ use bergulir_domain::{Event, LedgerId, Rejection, State};
 use bergulir_proto::replay::{ReplayError, Replica};
 
 use crate::balances::Balances;
+use crate::bundle::record_file;
 use crate::claims::{Claims, Contradiction};
 use crate::counts::Counts;
 use crate::diagnosis::{broken_link, link};
-use crate::fetch::Fetch;
+use crate::fetch::{Fetch, FetchError};
 use crate::find::LogFolder;
 use crate::links::{Linked, Links};
 use crate::past::Past;
@@ -406,8 +407,17 @@ impl Verifier<'_> {
                 None => self.bad(fault.into()),
             },
             ReplayError::RuleBroken { rejection: Rejection::LookupFailed, .. } => {
-                let why = self.past.failure().unwrap_or_default();
-                Stop::Unreadable { position, why }
+                match self.past.failure() {
+                    Some(FetchError::NotInBundle(missing)) => {
+                        let file = record_file(missing);
+                        let why = "it is missing, and the record here looks it up".to_owned();
+                        Stop::Bad { position, reason: Reason::BundleDamaged { file, why } }
+                    }
+                    failure => {
+                        let why = failure.map(|failure| failure.to_string());
+                        Stop::Unreadable { position, why: why.unwrap_or_default() }
+                    }
+                }
             }
             error => self.bad(error.into()),
         }

@@ -10,7 +10,7 @@ use bergulir_chain::{Position, Record};
 use bergulir_domain::command::Seal;
 use bergulir_domain::{Event, Position as RecordPosition};
 use bergulir_proto::decode_event;
-use bergulir_proto::replay::{Replica, digest};
+use bergulir_proto::replay::{Replica, SnapshotError, digest};
 
 use super::manifest::{MAX_MANIFEST_BYTES, Manifest, ManifestError};
 use super::{CHECKPOINT, EXTENSION, Kind, LOG, MANIFEST, STATE, contents, proofs};
@@ -145,7 +145,10 @@ fn range<'a>(
     let damaged = |why: &dyn ToString| Fault::damaged(STATE, why);
     let bytes = read_small(&folder.join(STATE), u64::MAX - 1)?;
     let bytes = bytes.ok_or_else(|| damaged(&"it is missing"))?;
-    let replica = Replica::restore(&bytes).map_err(|error| damaged(&error))?;
+    let replica = Replica::restore(&bytes).map_err(|error| match error {
+        SnapshotError::Version(_) => Fault::Unknown { why: format!("the file {STATE}: {error}") },
+        error => damaged(&error),
+    })?;
     if replica.size().next_position() != from {
         let why = format!("it is the state of {} records, not of {from}", replica.size());
         return Err(damaged(&why));
@@ -158,6 +161,10 @@ fn range<'a>(
     let records = proofs::read(folder, &opened.checkpoint, &opened.note)?;
     let mut earlier = BTreeMap::new();
     for (position, bytes) in records {
+        if position >= from.get() {
+            let file = super::record_file(Position::new(position));
+            return Err(Fault::damaged(&file, &"it is a record of the range itself"));
+        }
         earlier.insert(position, event(position, &bytes)?);
     }
     Ok(Start { replica, earlier, state: Some(seal), ..start })

@@ -24,4 +24,5 @@ mod exports;
 mod insider;
 mod records;
 mod scene;
+mod second;
 mod trade;

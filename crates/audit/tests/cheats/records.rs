@@ -1,6 +1,6 @@
 //! Records changed, taken out, put in or moved.
 
-use bergulir_audit::Trust;
+use bergulir_audit::{Finding, Trust};
 use bergulir_chain::segment::{self, HEADER_BYTES};
 use bergulir_chain::{Hash, Record, SegmentHeader};
 use bergulir_domain::Event;
@@ -145,4 +145,26 @@ fn a_segment_that_names_another_record_before_it() {
     files[1].bytes[..HEADER_BYTES].copy_from_slice(&header.encode());
     write(&scene.within("log"), &files);
     assert_eq!(scene.found_by_anyone(), (first.get(), "CHAIN_BROKEN"));
+}
+
+#[test]
+fn what_is_of_a_newer_version_is_left_to_newer_software() {
+    let drafts = small().drafts;
+    let newer = |at: usize, summed: usize| {
+        let scene = Scene::signed(&drafts);
+        let mut files = Log::of(&drafts, SMALL).files();
+        let header = &mut files[0].bytes[at..];
+        header[4] = 2;
+        let crc = crc32fast::hash(&header[..summed]).to_le_bytes();
+        header[summed..summed + 4].copy_from_slice(&crc);
+        write(&scene.within("log"), &files);
+        scene
+    };
+    let segment = newer(0, 60);
+    let frame = newer(HEADER_BYTES, 28);
+    let record = altered(&drafts, |log| log.record(REPAID as u64)[0] = 2);
+    for scene in [segment, frame, record] {
+        let report = scene.report(Trust::default());
+        assert!(matches!(report.finding, Finding::Unreadable { .. }), "{:?}", report.finding);
+    }
 }

@@ -20,6 +20,7 @@ use bergulir_domain::command::{Command, RotateKey};
 use crate::commands::{key, origin, text};
 use crate::files::{Log, SMALL};
 use crate::ledger::{Draft, chained};
+use crate::second::assert_agrees;
 
 /// A folder as a server keeps one for each ledger.
 pub(crate) struct Scene {
@@ -108,9 +109,10 @@ impl Scene {
     }
 }
 
-/// The report on what is at a path.
+/// The report on what is at a path, with which the second verifier agrees.
 #[track_caller]
 pub(crate) fn report(path: &Path, trust: Trust) -> LedgerReport {
+    assert_agrees(path, &trust);
     report_to(path, Depth::Rules, trust)
 }
 
@@ -212,10 +214,16 @@ pub(crate) fn cosigned(mut note: Note, number: u8) -> Note {
 
 /// Two of three witnesses.
 pub(crate) fn two_of_three() -> Trust {
+    let policy = Policy::parse(two_of_three_text().as_bytes()).unwrap();
+    Trust { policy: Some(policy), ..Trust::default() }
+}
+
+/// The policy that asks for them.
+pub(crate) fn two_of_three_text() -> String {
     let mut text = String::new();
     for number in 1..=3 {
         writeln!(text, "witness w{number} {}", witness(number).verifier()).unwrap();
     }
     text.push_str("group g 2 w1 w2 w3\nquorum g\n");
-    Trust { policy: Some(Policy::parse(text.as_bytes()).unwrap()), ..Trust::default() }
+    text
 }
