@@ -8,6 +8,7 @@ use std::process::Stdio;
 use bergulir_chain::note::{KeyName, SignerKey};
 use rustix::process::Signal;
 
+use crate::second_verifier::copy;
 use crate::support::{Server, bergulir, last_json, run};
 
 /// A ledger of 66 records, kept as a bundle with every one of them.
@@ -189,7 +190,30 @@ fn what_is_asked_of_a_verification_decides_how_it_ends() {
     assert_eq!(ends(&["--key", &foreign_key()]), (Some(1), "invalid".to_owned()));
     assert_eq!(ends(&["--key", &given_up, "--key", &key()]), (Some(0), "valid".to_owned()));
     assert_eq!(code(&["--key", "nobody"]), Some(2));
+    assert_eq!(code(&["--key", witness]), Some(2), "it is no log's");
     // Another key of that name is not the log's.
     let other = key().replace("+A", "+B");
     assert_eq!(code(&["--key", &other]), Some(2), "the id does not fit");
+}
+
+#[test]
+fn the_worst_of_several_ledgers_decides_and_what_is_none_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().to_str().unwrap();
+    let ledgers = folder.path().join("ledgers");
+    // The first is a copy under a name that is not its own.
+    for name in ["copy", "tangerang"] {
+        copy(&golden().join("log"), &ledgers.join(name).join("log"));
+    }
+    fs::write(ledgers.join("letter"), "by the way").unwrap();
+    let output = run(["audit", "verify", data, "--json"]);
+    let lines = String::from_utf8(output.stdout).unwrap();
+    let found: Vec<serde_json::Value> =
+        lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let verdicts: Vec<_> = found.iter().map(|found| found["verdict"].as_str().unwrap()).collect();
+    assert_eq!((verdicts, output.status.code()), (vec!["invalid", "valid"], Some(1)));
+    let beside = String::from_utf8(output.stderr).unwrap();
+    assert!(beside.contains("passed_over") && beside.contains("letter"), "{beside}");
+    let one = run(["audit", "verify", data, "--ledger", "tangerang"]);
+    assert_eq!(one.status.code(), Some(0));
 }

@@ -173,6 +173,29 @@ async fn an_older_copy_is_found_out_and_goes_on_as_a_new_ledger() {
 }
 
 #[tokio::test]
+async fn what_shows_the_loss_and_what_the_new_log_is_called_can_be_said() {
+    let loss = Loss::new().await;
+    let [lost, keys] = ["true/ledgers/pilot/checkpoint", "keys"].map(|name| loss.path(name));
+    let origin = "elsewhere.example/pilot-2";
+    let words = ["--checkpoint", lost.to_str().unwrap(), "--origin", origin, "--keys"];
+    let output = loss.go_on(&[&words[..], &[keys.to_str().unwrap()]].concat());
+    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+    let told = last_json(&output);
+    assert_eq!((&told["lost"], &told["origin"]), (&2.into(), &origin.into()), "{told}");
+    assert_eq!(told["named_checkpoint"], lost.to_str().unwrap(), "{told}");
+    assert!(keys.join("pilot-2.key").exists());
+}
+
+#[tokio::test]
+async fn without_evidence_nothing_is_said_to_be_lost() {
+    let loss = Loss::new().await;
+    let output = loss.go_on(&["--without-evidence"]);
+    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+    let told = last_json(&output);
+    assert_eq!((&told["position"], &told["lost"]), (&loss.kept.into(), &Value::Null), "{told}");
+}
+
+#[tokio::test]
 async fn both_verifiers_follow_a_log_across_the_seam() {
     if !python() {
         return;

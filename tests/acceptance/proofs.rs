@@ -188,6 +188,12 @@ fn balances_are_proved_offline_and_so_is_their_absence() {
         assert_eq!(programme.verify("forged", &["--key", &key]).0, Some(1), "{new}");
     }
     assert_eq!(programme.verify("f.balance-proof", &[]).0, Some(2));
+    // Nor does one pass without the witness where it is asked for.
+    let witness = |line: &&str| line.contains("\u{2014} auditor.example/w1");
+    let bare: String = fund.split_inclusive('\n').filter(|line| !witness(line)).collect();
+    std::fs::write(programme.path("unwitnessed"), bare).unwrap();
+    assert_eq!(programme.verify("unwitnessed", &["--key", &key]).0, Some(0));
+    assert_eq!(programme.verify("unwitnessed", &["--policy", "policy"]).0, Some(2));
     // The plain question is answered as before.
     let balance = programme.client("balance funds/f");
     assert_eq!(balance["balance"]["fund"]["available"]["units"], "5800000000", "{balance}");

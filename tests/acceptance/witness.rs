@@ -69,8 +69,13 @@ impl Auditor {
     }
 
     fn start(&self) -> Server {
-        let (key, state) = (self.path("witness.key"), self.path("seen"));
-        let log = log_key(1).verifier().to_string();
+        self.witness("witness.key", &log_key(1))
+    }
+
+    /// One with that key, of that log.
+    fn witness(&self, key: &str, log: &SignerKey) -> Server {
+        let (key, state) = (self.path(key), self.path("seen"));
+        let log = log.verifier().to_string();
         let [key, state] = [&key, &state].map(|path| path.to_str().unwrap());
         Server::run(["audit", "witness", "--key", key, "--state", state, "--log", &log])
     }
@@ -153,6 +158,9 @@ fn two_trees_of_one_size_are_kept_as_evidence() {
     }
     assert_eq!(head_of(&notes[0]), head_of(&first.checkpoint));
     assert_eq!(head_of(&notes[1]), head_of(&forked.checkpoint));
+    // The first is proof enough; others do not take its place.
+    assert_eq!(ask(&witness, &request(&log_key(1), 9, tree(9, 4))).status, 409);
+    assert_eq!(kept("forked"), notes[1]);
 }
 
 #[test]
@@ -207,8 +215,31 @@ fn what_it_saw_outlives_it() {
     let whole = std::fs::read_to_string(&file).unwrap();
     std::fs::write(&file, whole.replace("\n6\n", "\n4\n")).unwrap();
     assert_refuses_to_start(&auditor, "restore the file");
+    // Nor from one of another log that it cosigned.
+    let other = SignerKey::from_seed(KeyName::new("other.example/log").unwrap(), &[1; 32]).unwrap();
+    let state = auditor.path("seen");
+    let witness = auditor.witness("witness.key", &other);
+    let request = request(&other, 0, tree(6, 9));
+    assert_eq!(ask(&witness, &request).status, 200);
+    witness.kill();
+    std::fs::copy(state.join("other.example%2Flog.checkpoint"), &file).unwrap();
+    assert_refuses_to_start(&auditor, "restore the file");
     std::fs::write(&file, whole).unwrap();
     assert_size(&ask(&auditor.start(), &grown(5, 6)), 6);
+
+    // Its own key or the log's may be another since, but not both.
+    let next = auditor.path("next.key");
+    run(["key", "new", "--witness", "--name", WITNESS, "--out", next.to_str().unwrap()]);
+    let size = format!("log {ORIGIN} 6\n");
+    for (key, log) in [("witness.key", 2), ("next.key", 1)] {
+        let witness = auditor.witness(key, &log_key(log));
+        let about = witness.http("GET", "/", b"");
+        assert!(about.text().ends_with(&size), "{key}, {log}: {}", about.text());
+    }
+    let [key, state] = [&next, &state].map(|path| path.to_str().unwrap());
+    let log = log_key(2).verifier().to_string();
+    let ended = run(["audit", "witness", "--key", key, "--state", state, "--log", &log]);
+    assert_eq!(ended.status.code(), Some(2));
 }
 
 fn assert_refuses_to_start(auditor: &Auditor, why: &str) {
@@ -301,8 +332,17 @@ fn keys_are_files_of_their_owner() {
     let refused = run(["key", "show", file]);
     assert_eq!(refused.status.code(), Some(2));
     assert!(String::from_utf8_lossy(&refused.stderr).contains("chmod 600"));
-    let bad = run(["key", "new", "--origin", "no origin", "--out", file]);
-    assert_eq!(bad.status.code(), Some(2));
+    let new = folder.path().join("new.key");
+    let new = new.to_str().unwrap();
+    // The name of a key, and of no log.
+    for name in ["no origin", "https://ledger.example"] {
+        let bad = run(["key", "new", "--origin", name, "--out", new]);
+        assert_eq!(bad.status.code(), Some(2), "{name}");
+    }
+    // A witness's is shown too.
+    let made = run(["key", "new", "--witness", "--name", WITNESS, "--out", new]);
+    let shown = run(["key", "show", new]);
+    assert_eq!((shown.status.code(), &shown.stdout), (Some(0), &made.stdout));
 }
 
 fn mode(file: &Path) -> u32 {

@@ -34,7 +34,7 @@ pub(crate) struct VerifyArgs {
     chain_only: bool,
     /// A log's key that you know, as NAME+ID+BASE64; may be given again. One of them that the log
     /// names must have signed the checkpoint
-    #[arg(long = "key", value_name = "VERIFIER_KEY", value_parser = str::parse::<VerifierKey>)]
+    #[arg(long = "key", value_name = "VERIFIER_KEY", value_parser = witness::log_key)]
     keys: Vec<VerifierKey>,
     /// Which witnesses must have cosigned the checkpoint (a C2SP tlog-policy)
     #[arg(long, value_name = "FILE")]
