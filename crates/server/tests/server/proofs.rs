@@ -155,6 +155,8 @@ async fn every_record_is_proved_to_be_in_the_log() {
         let answer = ask(0, Some(log_size)).await.unwrap();
         let head = tree(&records[..usize::try_from(log_size).unwrap()]).head();
         assert_eq!((answer.log_size, hash(&answer.root_hash)), (log_size, head.root));
+        let signed = answer.checkpoint.as_ref().map(|signed| signed.log_size);
+        assert_eq!(signed, Some(size).filter(|_| log_size == size), "none was made for it");
         let leaf = hash(&answer.record_hash);
         verify_inclusion(Prefixes::RFC_6962, head, 0, leaf, &path(&answer.path)).unwrap();
         assert_eq!(answer.checkpoint.is_some(), !answer.proof.is_empty());
@@ -275,6 +277,7 @@ async fn balances_are_proved_as_of_a_seal_and_so_is_that_there_are_none() {
     // What came since is not in it until the ledger is sealed again.
     server.post("maker", repay(1, 1_000, 0, "in-1")).await.unwrap();
     assert_eq!(ask("funds/dana/accounts/a-1", false).await.unwrap().through, before - 1);
+    assert_eq!(reason(ask_as(None, "funds/dana/accounts/a-1", true).await), nobody);
     let fresh = ask("funds/dana/accounts/a-1", true).await.unwrap();
     let Some(Leaf::Account { balances, .. }) = proved(&fresh) else { panic!("it is there") };
     assert_eq!(balances.principal_repaid, 100_000);

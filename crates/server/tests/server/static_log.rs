@@ -145,7 +145,12 @@ async fn what_is_not_there_is_not_found() {
         assert_eq!(file.status, 404, "{path}");
         assert_eq!(file.headers["cache-control"], "no-cache", "{path}");
     }
-    for path in ["/checkpoint", "/ledger.example.go.id/other/checkpoint", "/kab/checkpoint"] {
+    for path in [
+        "/checkpoint",
+        "/kab/checkpoint",
+        "/ledger.example.go.id/other/checkpoint",
+        "/ledger.example.go.id/kabcheckpoint",
+    ] {
         assert_eq!(get(http, path).await.status, 404, "{path}");
     }
     assert_eq!(there(http, "tile/0/001.p/44").await.len(), 44 * 32);
