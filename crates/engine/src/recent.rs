@@ -9,7 +9,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 /// A generation of keys is closed once it has so many records.
-const GENERATION: u64 = 65_536;
+const GENERATION: u64 = if cfg!(test) { 8 } else { 65_536 };
 /// So many emptied groups are kept for the next ones: fresh memory is slow at its first touch.
 const SPARE_GROUPS: usize = 4;
 
@@ -192,5 +192,137 @@ impl Keys {
         self.young.bank_references.clear();
         let dropped_below = std::mem::replace(&mut self.young_from, next);
         self.earlier.retain(|position, _| *position >= dropped_below);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use bergulir_domain::{Position, PrincipalId, Timestamp};
+    use proptest::prelude::*;
+    use std::collections::BTreeSet;
+
+    /// A record with this request id, that uses this bank reference.
+    fn sealed(position: u64, id: u64, reference: Option<u8>) -> Sealed {
+        let mut request_id = [0; 16];
+        request_id[..8].copy_from_slice(&id.to_le_bytes());
+        Sealed {
+            header: Header {
+                position: Position::new(position),
+                recorded_at: Timestamp::from_micros(0),
+                principal: PrincipalId::new("maker").unwrap(),
+            },
+            authentication: Authentication::Stated,
+            request_id,
+            following: 0,
+            previous: Hash::ZERO,
+            hash: Hash::ZERO,
+            event: Event::RulesAdopted(bergulir_domain::command::AdoptRules { version: 2 }),
+            reference: reference.map(|number| [number; 16]),
+            touched: Touched::default(),
+            balances: Balances::default(),
+        }
+    }
+
+    #[derive(Debug, Clone)]
+    enum Step {
+        /// Records that are kept, or rolled back, each with the bank reference that it uses.
+        Batch(Vec<Option<u8>>, bool),
+        /// The group is handed on.
+        Close,
+        /// The index has so many more of what was handed on.
+        Index(u64),
+    }
+
+    fn step() -> impl Strategy<Value = Step> {
+        let reference = || prop::option::of(0_u8..6);
+        prop_oneof![
+            4 => (prop::collection::vec(reference(), 1..6), prop::bool::weighted(0.8))
+                .prop_map(|(references, kept)| Step::Batch(references, kept)),
+            2 => Just(Step::Close),
+            2 => (0_u64..12).prop_map(Step::Index),
+        ]
+    }
+
+    proptest! {
+        /// What the index may not have is always found, and nothing is found that was never there:
+        /// on that rests that nothing is posted twice.
+        #[test]
+        fn the_newest_records_and_their_keys_are_found(
+            first in 0_u64..3,
+            steps in prop::collection::vec(step(), 1..60),
+        ) {
+            let mut recent = Recent::new(first);
+            let mut all: Vec<(u64, Option<u8>)> = Vec::new();
+            let (mut next_id, mut closed, mut indexed) = (100, first, first);
+            for step in steps {
+                match step {
+                    Step::Batch(references, kept) => {
+                        let before = recent.next();
+                        for reference in &references {
+                            recent.push(sealed(recent.next(), next_id, *reference));
+                            all.push((next_id, *reference));
+                            next_id += 1;
+                        }
+                        if !kept {
+                            recent.truncate(before);
+                            let left = all.len() - references.len();
+                            for (id, _) in all.drain(left..) {
+                                prop_assert_eq!(recent.request_id(&sealed(0, id, None).request_id), None);
+                            }
+                        }
+                    }
+                    Step::Close => {
+                        let group = recent.close();
+                        prop_assert_eq!(closed + group.len() as u64, recent.next());
+                        closed = recent.next();
+                    }
+                    Step::Index(more) => {
+                        indexed = closed.min(indexed + more);
+                        recent.forget_below(indexed);
+                        prop_assert!(recent.first() <= indexed);
+                    }
+                }
+                let position_of = |place: usize| first + place as u64;
+                prop_assert_eq!(recent.next(), position_of(all.len()));
+                for (place, (id, _)) in all.iter().enumerate() {
+                    let (position, wanted) = (position_of(place), sealed(0, *id, None).request_id);
+                    let found = recent.request_id(&wanted);
+                    prop_assert!(found.is_none_or(|found| found == position));
+                    if position >= recent.first() {
+                        prop_assert_eq!(found, Some(position));
+                        prop_assert_eq!(recent.get(position).unwrap().request_id, wanted);
+                    } else {
+                        prop_assert!(recent.get(position).is_none());
+                    }
+                }
+                for number in 0..6 {
+                    let uses = all.iter().enumerate().filter(|(_, (_, of))| *of == Some(number));
+                    let uses: BTreeSet<u64> = uses.map(|(place, _)| position_of(place)).collect();
+                    let found: BTreeSet<u64> = recent.bank_reference(&[number; 16]).collect();
+                    prop_assert!(found.is_subset(&uses), "{found:?} of {uses:?}");
+                    let newest: BTreeSet<u64> = uses.range(recent.first()..).copied().collect();
+                    prop_assert!(newest.is_subset(&found), "{newest:?} not all in {found:?}");
+                }
+            }
+        }
+
+        /// Keys that the index has do not stay for ever.
+        #[test]
+        fn old_keys_are_dropped(group in 1_u64..8) {
+            let mut recent = Recent::new(0);
+            for _ in 0..100 {
+                for _ in 0..group {
+                    let position = recent.next();
+                    recent.push(sealed(position, position, Some(1)));
+                }
+                recent.close();
+                recent.forget_below(recent.next());
+                let keys = &recent.keys;
+                let held = keys.young.request_ids.len() + keys.old.request_ids.len();
+                prop_assert!(held as u64 <= 2 * (GENERATION + group), "{held}");
+                prop_assert!(keys.earlier.len() <= held);
+            }
+        }
     }
 }

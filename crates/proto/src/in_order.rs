@@ -82,3 +82,27 @@ impl<'a> InOrder<'a> {
         m.is_empty().then_some(BankReference { bank, reference, line })
     }
 }
+
+/// Appends a varint in as few bytes as it takes.
+pub(crate) fn put_varint(mut value: u64, out: &mut Vec<u8>) {
+    while value >= 0x80 {
+        let [low, ..] = value.to_le_bytes();
+        out.push(low | 0x80);
+        value >>= 7;
+    }
+    let [low, ..] = value.to_le_bytes();
+    out.push(low);
+}
+
+/// Appends a field that is a number.
+pub(crate) fn put_number(field: u8, value: u64, out: &mut Vec<u8>) {
+    out.push(tag(field, VARINT));
+    put_varint(value, out);
+}
+
+/// Appends a field that is bytes or text.
+pub(crate) fn put_bytes(field: u8, bytes: &[u8], out: &mut Vec<u8>) {
+    out.push(tag(field, BYTES));
+    put_varint(bytes.len() as u64, out);
+    out.extend_from_slice(bytes);
+}

@@ -8,7 +8,7 @@ use bergulir_engine::{Accepted, Answer, Caller, Refusal, Terms, Work};
 use bergulir_proto::Described;
 use bergulir_proto::wire::{
     Batch, BatchAnswer, BatchBytes, BatchCommand, BatchError, BatchMode, BatchReceipt,
-    InvalidFields,
+    InvalidFields, Results,
 };
 use std::time::Instant;
 use tonic::{Code, Status};
@@ -89,7 +89,7 @@ impl Asked {
         let mut decided = decided.iter().zip(self.places);
         let mut wrong = self.wrong.into_iter();
         let answer = |size: usize| {
-            let mut answer = BatchAnswer::with_room(size);
+            let mut answer = Results::with_room(size);
             for wrong in wrong.by_ref().take(size) {
                 match wrong {
                     Some(invalid) => answer.error(invalid.command_error()),
@@ -160,7 +160,7 @@ pub(crate) fn status(error: BatchError) -> Status {
 
 /// What the wire says of a decided command.
 fn put(
-    answer: &mut BatchAnswer,
+    answer: &mut Results,
     ledger: LedgerId,
     decided: &Result<Accepted, Refusal>,
     (place, id): (usize, Uuid),

@@ -15,6 +15,7 @@ use bergulir_proto::pb;
 use bergulir_proto::wire::{Batch, BatchAnswer, BatchBytes, BatchError, BatchMode, InvalidFields};
 use futures::stream::{self, BoxStream};
 use futures::{FutureExt as _, StreamExt as _};
+use prost::Message as _;
 use std::sync::Arc;
 use std::time::Instant;
 use tokio::sync::OwnedSemaphorePermit;
@@ -267,7 +268,7 @@ fn of_one_message(code: Code) -> bool {
 
 fn refused(error: pb::CommandError) -> BatchAnswer {
     let refused = pb::SubmitStreamResponse { error: Some(error), ..Default::default() };
-    refused.into()
+    BatchAnswer::from(refused.encode_to_vec())
 }
 
 /// A status that ends a stream, with the number of the message at which it does.
@@ -284,7 +285,6 @@ fn numbered(status: &Status, number: u64) -> Status {
 mod tests {
     use super::*;
     use bergulir_domain::Rejection;
-    use prost::Message as _;
     use std::time::Duration;
 
     #[test]

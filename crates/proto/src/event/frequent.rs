@@ -6,7 +6,7 @@ use bergulir_domain::command::{BankReference, Disburse, Repay};
 use bergulir_domain::event::Repaid;
 use bergulir_domain::{Amount, Date, Event, Money};
 
-use crate::in_order::{BYTES, InOrder, NotInOrder, VARINT, tag};
+use crate::in_order::{BYTES, InOrder, NotInOrder, VARINT, put_bytes, put_number, put_varint, tag};
 use crate::moment::{date_from_days, date_to_days};
 
 const DISBURSED: u8 = tag(1, BYTES);
@@ -92,7 +92,7 @@ pub(super) fn encode(event: &Event, out: &mut Vec<u8>) -> bool {
                 + bank_reference_length(&e.bank_reference)
                 + date_length(e.value_date);
             begin(DISBURSED, length, out);
-            put_text(1, e.loan.as_bytes(), out);
+            put_bytes(1, e.loan.as_bytes(), out);
             put_number(2, amount_number(e.amount), out);
             put_bank_reference(3, &e.bank_reference, out);
             put_date(4, e.value_date, out);
@@ -108,7 +108,7 @@ pub(super) fn encode(event: &Event, out: &mut Vec<u8>) -> bool {
                 + date_length(e.value_date)
                 + if *relend_income { number_length(1) } else { 0 };
             begin(REPAID, length, out);
-            put_text(1, e.loan.as_bytes(), out);
+            put_bytes(1, e.loan.as_bytes(), out);
             put_number(2, amount_number(e.amount), out);
             for (field, part) in (3..).zip(parts) {
                 if let Some(part) = part {
@@ -177,27 +177,6 @@ fn bank_reference_length(reference: &BankReference) -> usize {
     number_length(length as u64) + length
 }
 
-fn put_varint(mut value: u64, out: &mut Vec<u8>) {
-    while value >= 0x80 {
-        let [low, ..] = value.to_le_bytes();
-        out.push(low | 0x80);
-        value >>= 7;
-    }
-    let [low, ..] = value.to_le_bytes();
-    out.push(low);
-}
-
-fn put_number(field: u8, value: u64, out: &mut Vec<u8>) {
-    out.push(tag(field, VARINT));
-    put_varint(value, out);
-}
-
-fn put_text(field: u8, text: &[u8], out: &mut Vec<u8>) {
-    out.push(tag(field, BYTES));
-    put_varint(text.len() as u64, out);
-    out.extend_from_slice(text);
-}
-
 fn put_date(field: u8, date: Date, out: &mut Vec<u8>) {
     match date_number(date) {
         0 => {}
@@ -208,8 +187,8 @@ fn put_date(field: u8, date: Date, out: &mut Vec<u8>) {
 fn put_bank_reference(field: u8, reference: &BankReference, out: &mut Vec<u8>) {
     out.push(tag(field, BYTES));
     put_varint(bank_reference_inner_length(reference) as u64, out);
-    put_text(1, reference.bank.as_bytes(), out);
-    put_text(2, reference.reference.as_bytes(), out);
+    put_bytes(1, reference.bank.as_bytes(), out);
+    put_bytes(2, reference.reference.as_bytes(), out);
     if let Some(line) = reference.line {
         put_number(3, line.into(), out);
     }

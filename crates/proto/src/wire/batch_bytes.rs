@@ -2,6 +2,8 @@
 //! thousands would cost more than to decide it. The schema is the typed one, and so is what clients
 //! see.
 
+use core::marker::PhantomData;
+
 use bytes::{Buf, BufMut, Bytes};
 use prost::encoding::{DecodeContext, WireType, decode_key, decode_varint, skip_field};
 use prost::{DecodeError, Message};
@@ -9,33 +11,26 @@ use prost::{DecodeError, Message};
 use super::batch::BatchError;
 use crate::pb;
 
-/// A `SubmitBatchRequest`, or a `SubmitStreamRequest`, which has the same form, as it arrived.
+/// A message as its bytes; `M` is what they say.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct BatchBytes(pub Bytes);
+pub struct Encoded<M>(Bytes, PhantomData<M>);
 
-impl From<pb::SubmitBatchRequest> for BatchBytes {
-    fn from(request: pb::SubmitBatchRequest) -> BatchBytes {
-        BatchBytes(request.encode_to_vec().into())
+/// A `SubmitBatchRequest`, or a `SubmitStreamRequest`, which has the same form, as it arrived.
+pub type BatchBytes = Encoded<pb::SubmitBatchRequest>;
+
+/// A `SubmitBatchResponse`, or a `SubmitStreamResponse`, which begins with the same fields, made of
+/// bytes.
+pub type BatchAnswer = Encoded<pb::SubmitBatchResponse>;
+
+impl<M> From<Vec<u8>> for Encoded<M> {
+    fn from(bytes: Vec<u8>) -> Self {
+        Encoded(bytes.into(), PhantomData)
     }
 }
 
-impl BatchBytes {
-    /// What it says, with its items as bytes.
-    ///
-    /// # Errors
-    /// If it is not a message.
-    pub fn parts(&self) -> Result<BatchParts<'_>, BatchError> {
-        BatchParts::of(&self.0).ok_or_else(|| {
-            let why = pb::SubmitBatchRequest::decode(self.0.clone()).err();
-            let why = why.map_or_else(|| "it is no batch".to_owned(), |error| error.to_string());
-            BatchError::Malformed(why)
-        })
-    }
-}
-
-impl Message for BatchBytes {
-    fn decode(mut bytes: impl Buf) -> Result<BatchBytes, DecodeError> {
-        Ok(BatchBytes(bytes.copy_to_bytes(bytes.remaining())))
+impl<M: Message + Default> Message for Encoded<M> {
+    fn decode(mut bytes: impl Buf) -> Result<Self, DecodeError> {
+        Ok(Encoded(bytes.copy_to_bytes(bytes.remaining()), PhantomData))
     }
 
     fn encode_raw(&self, out: &mut impl BufMut) {
@@ -54,7 +49,7 @@ impl Message for BatchBytes {
         from: &mut impl Buf,
         context: DecodeContext,
     ) -> Result<(), DecodeError> {
-        let mut typed = pb::SubmitBatchRequest::default();
+        let mut typed = M::default();
         typed.merge_field(field, wire_type, from, context)?;
         self.0 = [&self.0[..], &typed.encode_to_vec()].concat().into();
         Ok(())
@@ -62,6 +57,20 @@ impl Message for BatchBytes {
 
     fn clear(&mut self) {
         self.0.clear();
+    }
+}
+
+impl BatchBytes {
+    /// What it says, with its items as bytes.
+    ///
+    /// # Errors
+    /// If it is not a message.
+    pub fn parts(&self) -> Result<BatchParts<'_>, BatchError> {
+        BatchParts::of(&self.0).ok_or_else(|| {
+            let why = pb::SubmitBatchRequest::decode(self.0.clone()).err();
+            let why = why.map_or_else(|| "it is no batch".to_owned(), |error| error.to_string());
+            BatchError::Malformed(why)
+        })
     }
 }
 
@@ -112,47 +121,4 @@ fn length_delimited<'a>(from: &mut &'a [u8]) -> Option<&'a [u8]> {
 #[expect(clippy::cast_possible_truncation, reason = "what protobuf says of an int32")]
 const fn int32(number: u64) -> i32 {
     number as i32
-}
-
-/// A `SubmitBatchResponse`, or a `SubmitStreamResponse`, made of bytes, result by result.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct BatchAnswer(pub(super) Vec<u8>);
-
-impl From<pb::SubmitStreamResponse> for BatchAnswer {
-    fn from(response: pb::SubmitStreamResponse) -> BatchAnswer {
-        BatchAnswer(response.encode_to_vec())
-    }
-}
-
-impl Message for BatchAnswer {
-    fn decode(mut bytes: impl Buf) -> Result<BatchAnswer, DecodeError> {
-        let mut answer = vec![0; bytes.remaining()];
-        bytes.copy_to_slice(&mut answer);
-        Ok(BatchAnswer(answer))
-    }
-
-    fn encode_raw(&self, out: &mut impl BufMut) {
-        out.put_slice(&self.0);
-    }
-
-    fn encoded_len(&self) -> usize {
-        self.0.len()
-    }
-
-    fn merge_field(
-        &mut self,
-        field: u32,
-        wire_type: WireType,
-        from: &mut impl Buf,
-        context: DecodeContext,
-    ) -> Result<(), DecodeError> {
-        let mut typed = pb::SubmitBatchResponse::default();
-        typed.merge_field(field, wire_type, from, context)?;
-        typed.encode(&mut self.0).expect("a Vec has room");
-        Ok(())
-    }
-
-    fn clear(&mut self) {
-        self.0.clear();
-    }
 }

@@ -24,8 +24,8 @@ fn batch(mode: pb::BatchMode) -> pb::SubmitBatchRequest {
     }
 }
 
-fn read(request: pb::SubmitBatchRequest) -> Result<Batch, BatchError> {
-    Batch::read(BatchBytes::from(request).parts()?, Currency::Idr)
+fn read(request: &pb::SubmitBatchRequest) -> Result<Batch, BatchError> {
+    Batch::read(BatchBytes::from(request.encode_to_vec()).parts()?, Currency::Idr)
 }
 
 fn wrong_batch(
@@ -37,7 +37,7 @@ fn wrong_batch(
     let items = |batch: Batch| {
         batch.items.into_iter().map(|item| item.map_or_else(fields, |_| Vec::new())).collect()
     };
-    match read(request) {
+    match read(&request) {
         Ok(batch) => Ok(items(batch)),
         Err(BatchError::Invalid(invalid)) => Err(fields(invalid)),
         Err(BatchError::Malformed(why)) => panic!("{why}"),
@@ -131,7 +131,7 @@ fn slowly(item: &[u8]) -> Option<BatchCommand> {
         items: vec![pb::BatchItem { request_id: item.request_id.clone(), ..Default::default() }],
         ..Default::default()
     };
-    let id = read(request).ok()?.items.remove(0);
+    let id = read(&request).ok()?.items.remove(0);
     let id_is_right = fields(id.unwrap_err()) == ["items[0].command"];
     let command = command_from_wire(kab(), Currency::Idr, item.command?).ok()?;
     let request_id = id_is_right.then(|| uuid::Uuid::try_parse(&item.request_id).ok())??;
@@ -149,7 +149,7 @@ fn a_batch_is_read_as_protobuf_says() {
     let second = batch(pb::BatchMode::Atomic);
     let unknown = [0xfa, 0x07, 1, 0]; // field 127, one byte
     let bytes = [&first.encode_to_vec()[..], &unknown, &second.encode_to_vec()].concat();
-    let arrived = BatchBytes(bytes.clone().into());
+    let arrived = BatchBytes::from(bytes.clone());
     let parts = arrived.parts().unwrap();
     assert_eq!((parts.ledger, parts.mode), ("ledgers/kab", pb::BatchMode::Atomic as i32));
     assert_eq!((parts.expected_position, parts.items.len()), (Some(7), 6));
@@ -157,14 +157,15 @@ fn a_batch_is_read_as_protobuf_says() {
     let merged = BatchBytes::decode(&bytes[..]).unwrap();
     let mut by_field = BatchBytes::default();
     by_field.merge(&bytes[..]).unwrap();
-    let typed = |batch: &BatchBytes| pb::SubmitBatchRequest::decode(batch.0.clone()).unwrap();
+    let typed =
+        |batch: &BatchBytes| pb::SubmitBatchRequest::decode(&batch.encode_to_vec()[..]).unwrap();
     assert_eq!(typed(&merged), typed(&by_field));
 }
 
 #[test]
 fn what_is_no_message_is_told_from_what_is_wrong() {
     for bytes in [&b"\x0a\xff"[..], b"\x0a\x01\xff", b"\x10", b"\x0d1234", b"\x2a\x05\x0a\x05ab"] {
-        let arrived = BatchBytes(bytes.to_vec().into());
+        let arrived = BatchBytes::from(bytes.to_vec());
         let read = arrived.parts().and_then(|parts| Batch::read(parts, Currency::Idr));
         let is_message = pb::SubmitBatchRequest::decode(bytes).is_ok();
         assert!(!is_message, "{bytes:?}");
@@ -257,7 +258,7 @@ proptest! {
         let results = outcomes.map(|outcome| pb::BatchItemResult { outcome: Some(outcome) }).to_vec();
         let expected = pb::SubmitBatchResponse { results, log_size: position };
 
-        let mut answer = BatchAnswer::with_room(3);
+        let mut answer = Results::with_room(3);
         let receipt = BatchReceipt {
             position,
             record_hash: &hash,

@@ -8,7 +8,7 @@ use prost::Message as _;
 
 use super::balances::{of_account, of_fund, of_loan};
 use super::batch_bytes::BatchAnswer;
-use crate::in_order::{BYTES, VARINT, tag};
+use crate::in_order::{BYTES, VARINT, put_bytes, put_number, tag};
 use crate::money::{minor_per_unit, nanos_per_minor};
 use crate::pb;
 
@@ -31,10 +31,14 @@ pub struct BatchReceipt<'a> {
     pub loan: Option<(LoanId, i64, Option<&'a LoanBalances>)>,
 }
 
-impl BatchAnswer {
-    /// An answer with room for so many results.
-    pub fn with_room(results: usize) -> BatchAnswer {
-        BatchAnswer(Vec::with_capacity(results * ROOM))
+/// An answer to a batch, written result by result.
+#[derive(Debug)]
+pub struct Results(Vec<u8>);
+
+impl Results {
+    /// No results, with room for so many.
+    pub fn with_room(results: usize) -> Results {
+        Results(Vec::with_capacity(results * ROOM))
     }
 
     /// Adds that a command was recorded.
@@ -43,7 +47,7 @@ impl BatchAnswer {
         nested(RESULTS, out, |out| {
             nested(RECEIPT, out, |out| {
                 number(1, receipt.position, out);
-                bytes(2, receipt.record_hash, out);
+                put_bytes(2, receipt.record_hash, out);
                 number(3, receipt.duplicate.into(), out);
                 nested(4, out, |out| balances(ledger, receipt, currency, out));
             });
@@ -67,7 +71,7 @@ impl BatchAnswer {
     #[must_use]
     pub fn finish(mut self, log_size: u64) -> BatchAnswer {
         number(LOG_SIZE, log_size, &mut self.0);
-        self
+        BatchAnswer::from(self.0)
     }
 }
 
@@ -123,7 +127,7 @@ impl Name {
 /// A message of a name, and of money in the fields from 2 on.
 fn named(field: u8, name: &Name, numbers: &[i64], currency: Currency, out: &mut Vec<u8>) {
     nested(field, out, |out| {
-        bytes(1, &name.bytes[..name.length], out);
+        put_bytes(1, &name.bytes[..name.length], out);
         // Written in place first: a `Vec` would look for room at each byte.
         let mut all = [0; MOST_NUMBERS * MAX_MONEY_BYTES];
         let mut at = 0;
@@ -169,23 +173,8 @@ fn money(field: u8, minor: i64, currency: Currency, out: &mut [u8]) -> usize {
 /// A number; zero is left out.
 fn number(field: u8, value: u64, out: &mut Vec<u8>) {
     if value != 0 {
-        out.push(tag(field, VARINT));
-        varint(value, out);
+        put_number(field, value, out);
     }
-}
-
-fn bytes(field: u8, bytes: &[u8], out: &mut Vec<u8>) {
-    out.push(tag(field, BYTES));
-    varint(bytes.len() as u64, out);
-    out.extend_from_slice(bytes);
-}
-
-fn varint(mut value: u64, out: &mut Vec<u8>) {
-    while value >= 0x80 {
-        out.push(value.to_le_bytes()[0] | 0x80);
-        value >>= 7;
-    }
-    out.push(value.to_le_bytes()[0]);
 }
 
 /// A message whose length is known once it is written: two bytes are left for it, as most take.
