@@ -138,6 +138,52 @@ fn slowly(item: &[u8]) -> Option<BatchCommand> {
     Some(BatchCommand { request_id, command })
 }
 
+/// A field of bytes, as protobuf writes it.
+fn field(number: u32, bytes: &[u8]) -> Vec<u8> {
+    let mut out = Vec::new();
+    prost::encoding::bytes::encode(number, &bytes.to_vec(), &mut out);
+    out
+}
+
+/// An item of the test's ids with this command, given by its number in `Command` and its bytes.
+fn item_of(id: &str, commands: &[(u32, Vec<u8>)]) -> Vec<u8> {
+    let command: Vec<u8> = commands.iter().flat_map(|(kind, bytes)| field(*kind, bytes)).collect();
+    [field(1, id.as_bytes()), field(2, &command)].concat()
+}
+
+/// What the quick way must leave to the other: it would read something else, or take what is wrong.
+#[test]
+fn what_is_not_quite_a_frequent_command_is_read_the_other_way() {
+    const DISBURSE: u32 = 19;
+    const REPAY: u32 = 22;
+    let quick = |item: &[u8]| super::frequent::read(item, Currency::Idr);
+    let right = disburse().encode_to_vec();
+    let repay = match command_to_wire(&Command::Repay(crate::samples::a_repayment())) {
+        Some(pb::Command { kind: Some(Kind::Repay(message)) }) => message.encode_to_vec(),
+        other => panic!("{other:?}"),
+    };
+    assert!(quick(&item_of(ID, &[(DISBURSE, right.clone())])).is_some());
+
+    let dollars = pb::Money { currency_code: "USD".to_owned(), units: 1, nanos: 0 };
+    let dollars = pb::Disburse { amount: Some(dollars), ..disburse() }.encode_to_vec();
+    let other_loan = [&right[..], &field(1, b"other-loan")].concat();
+    let nil = "00000000-0000-0000-0000-000000000000";
+    let without_hyphens = ID.replace('-', "");
+    let twice = [(DISBURSE, right.clone()), (REPAY, repay)];
+    let item = item_of(ID, &[(DISBURSE, right.clone())]);
+    for (why, item) in [
+        ("another currency", item_of(ID, &[(DISBURSE, dollars)])),
+        ("the loan twice: the last counts", item_of(ID, &[(DISBURSE, other_loan)])),
+        ("two kinds: the last counts", item_of(ID, &twice)),
+        ("two ids: the last counts", [&item[..], &field(1, nil.as_bytes())].concat()),
+        ("the nil id", item_of(nil, &[(DISBURSE, right.clone())])),
+        ("an id without hyphens", item_of(&without_hyphens, &[(DISBURSE, right.clone())])),
+        ("no command", item_of(ID, &[])),
+    ] {
+        assert_eq!(quick(&item), None, "{why}");
+    }
+}
+
 /// Of two messages, one behind the other, the later one counts where they say the same.
 #[test]
 fn a_batch_is_read_as_protobuf_says() {
@@ -169,7 +215,7 @@ fn what_is_no_message_is_told_from_what_is_wrong() {
         let read = arrived.parts().and_then(|parts| Batch::read(parts, Currency::Idr));
         let is_message = pb::SubmitBatchRequest::decode(bytes).is_ok();
         assert!(!is_message, "{bytes:?}");
-        assert!(read.is_err(), "{bytes:?}");
+        assert!(matches!(read, Err(BatchError::Malformed(_))), "{bytes:?}: {read:?}");
     }
 }
 
