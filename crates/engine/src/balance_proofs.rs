@@ -3,14 +3,15 @@
 
 use crate::ledger::{Ledger, held};
 use crate::open;
-use crate::proofs::ProofRefusal;
+use crate::proofs::{Inclusion, ProofRefusal};
 use crate::submission::{Answer, Refusal};
+use bergulir_chain::note::Note;
 use bergulir_chain::proof::LogProof;
 use bergulir_chain::{LogSize, Position};
 use bergulir_proto::balance_proof::BalanceProof;
 use bergulir_proto::balances::{BalanceKey, BalanceTree};
+use bergulir_store::EventLog;
 use bergulir_store::index::Index;
-use bergulir_store::{EventLog, ReadLimit};
 use std::sync::{Arc, Mutex};
 
 /// The balance tree of a seal that is in the log.
@@ -18,6 +19,19 @@ use std::sync::{Arc, Mutex};
 pub(crate) struct SealedBalances {
     pub(crate) tree: Arc<BalanceTree>,
     pub(crate) sealed_at: Position,
+    /// The last proof that the seal is in the log: it serves until there is a newer checkpoint.
+    proved: Mutex<Option<LogProof>>,
+}
+
+impl SealedBalances {
+    pub(crate) fn new(tree: Arc<BalanceTree>, sealed_at: Position) -> Self {
+        Self { tree, sealed_at, proved: Mutex::default() }
+    }
+
+    /// The proof that the seal is in the log, if it was made before under this checkpoint.
+    fn proof_under(&self, checkpoint: &Note) -> Option<LogProof> {
+        held(&self.proved).clone().filter(|proof| proof.checkpoint == *checkpoint)
+    }
 }
 
 /// The balance tree of the newest seal.
@@ -48,7 +62,7 @@ impl NewestSeal {
         if self.get().is_none()
             && let Some((replica, sealed_at)) = open::newest_trusted(log, index)
         {
-            self.put(SealedBalances { tree: Arc::new(BalanceTree::of(&replica)), sealed_at });
+            self.put(SealedBalances::new(Arc::new(BalanceTree::of(&replica)), sealed_at));
         }
         self.get()
     }
@@ -74,8 +88,9 @@ impl Ledger {
             sealed = self.sealed.get();
         }
         let stopping = ProofRefusal::Stopping;
-        let SealedBalances { tree, sealed_at } = &*sealed.ok_or(stopping)?;
-        let seal = self.prove_seal(*sealed_at).await?;
+        let sealed = sealed.ok_or(stopping)?;
+        let seal = self.prove_seal(&sealed).await?;
+        let tree = &sealed.tree;
         Ok(BalanceProof::new(key, tree.head().size, tree.prove(&key), seal))
     }
 
@@ -112,17 +127,23 @@ impl Ledger {
 
     /// Proves that the record of a seal is in the log, under a checkpoint that witnesses stand for
     /// if there is one.
-    async fn prove_seal(&self, sealed_at: Position) -> Result<LogProof, ProofRefusal> {
-        let needed = sealed_at.size_through();
+    async fn prove_seal(&self, sealed: &SealedBalances) -> Result<LogProof, ProofRefusal> {
+        let position = sealed.sealed_at;
+        let needed = position.size_through();
         let witnessed = self.witnessed_checkpoint().filter(|w| w.checkpoint.size >= needed);
         let signed = match witnessed {
             Some(witnessed) => witnessed,
             None => self.checkpoint(Some(needed)).await?,
         };
-        let path = self.inclusion_proof(sealed_at, signed.checkpoint.size)?.path;
-        let records = self.records(sealed_at, ReadLimit::ONE)?;
-        let record = records.iter().next().map(|(_, bytes)| bytes.to_vec());
-        Ok(LogProof { extra: record, position: sealed_at, path, checkpoint: signed.note.clone() })
+        if let Some(proof) = sealed.proof_under(&signed.note) {
+            return Ok(proof);
+        }
+        let Inclusion { record, path, .. } =
+            self.inclusion_proof(position, signed.checkpoint.size)?;
+        let checkpoint = signed.note.clone();
+        let proof = LogProof { extra: Some(record), position, path, checkpoint };
+        *held(&sealed.proved) = Some(proof.clone());
+        Ok(proof)
     }
 }
 
@@ -137,7 +158,7 @@ mod tests {
         let tree = Arc::new(BalanceTree::of(&Replica::default()));
         for (position, expected) in [(7, 7), (3, 7), (9, 9)] {
             let sealed_at = Position::new(position);
-            newest.put(SealedBalances { tree: Arc::clone(&tree), sealed_at });
+            newest.put(SealedBalances::new(Arc::clone(&tree), sealed_at));
             assert_eq!(newest.get().unwrap().sealed_at, Position::new(expected));
         }
     }

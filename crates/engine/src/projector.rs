@@ -147,7 +147,7 @@ impl Projector {
             && let Some(pending) = self.pending.iter().find(|pending| pending.seal == *seal)
         {
             let sealed_at = Position::new(one.header.position.get());
-            self.newest_seal.put(SealedBalances { tree: Arc::clone(&pending.tree), sealed_at });
+            self.newest_seal.put(SealedBalances::new(Arc::clone(&pending.tree), sealed_at));
         }
     }
 

@@ -7,7 +7,8 @@
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use bergulir_chain::{Frame, Position};
+use bergulir_chain::frame::{END_BYTES, HEADER_BYTES};
+use bergulir_chain::{FrameHeader, Position, RecordSlices, body};
 
 /// The most frames that are kept. Looking through them takes less than a microsecond.
 const MOST_FRAMES: usize = 64;
@@ -19,42 +20,44 @@ const MOST_BYTES: usize = 32 << 20;
 #[derive(Debug)]
 pub(super) struct CachedFrame {
     first: Position,
-    /// The records, one right after the other.
-    records: Vec<u8>,
-    /// Where in `records` each ends.
-    ends: Vec<u32>,
+    /// What was read of the file to get the frame.
+    bytes: Vec<u8>,
+    /// Where in `bytes` each record begins.
+    starts: Vec<u32>,
+    /// Where in `bytes` the last record ends.
+    end: usize,
 }
 
 impl CachedFrame {
-    pub(super) fn of(frame: &Frame<'_>) -> Self {
-        let header = frame.header();
-        let mut records = Vec::with_capacity(header.body_length as usize);
-        let mut ends = Vec::with_capacity(header.records as usize);
-        for record in frame.records() {
-            records.extend_from_slice(record);
-            ends.push(u32::try_from(records.len()).expect("a body has at most 16 MiB"));
+    /// Of a frame that was checked and begins at `start` of `bytes`, which are kept as they are.
+    pub(super) fn of(header: FrameHeader, bytes: Vec<u8>, start: usize) -> Self {
+        let end = start + header.frame_length() - END_BYTES;
+        let mut at = start + HEADER_BYTES;
+        let mut starts = Vec::with_capacity(header.records as usize);
+        for record in RecordSlices::new(&bytes[at..end]) {
+            at += body::LENGTH_BYTES;
+            starts.push(u32::try_from(at).expect("it was read at once, two frames at most"));
+            at += record.len();
         }
-        Self { first: frame.first(), records, ends }
+        Self { first: header.first, bytes, starts, end }
     }
 
     fn index_of(&self, position: Position) -> Option<usize> {
         let index = usize::try_from(position.get().checked_sub(self.first.get())?).ok()?;
-        (index < self.ends.len()).then_some(index)
+        (index < self.starts.len()).then_some(index)
     }
 
     /// The records from a position to the end of the frame; none if it is not in the frame.
     pub(super) fn records_from(&self, position: Position) -> impl Iterator<Item = &[u8]> {
-        let from = self.index_of(position).unwrap_or(self.ends.len());
-        let mut start = from.checked_sub(1).map_or(0, |before| self.ends[before] as usize);
-        self.ends[from..].iter().map(move |&end| {
-            let record = &self.records[start..end as usize];
-            start = end as usize;
-            record
-        })
+        let rest = match self.index_of(position) {
+            Some(index) => &self.bytes[self.starts[index] as usize - body::LENGTH_BYTES..self.end],
+            None => &[],
+        };
+        RecordSlices::new(rest)
     }
 
     fn bytes(&self) -> usize {
-        self.records.capacity() + self.ends.capacity() * size_of::<u32>()
+        self.bytes.capacity() + self.starts.capacity() * size_of::<u32>()
     }
 }
 
@@ -93,7 +96,7 @@ impl FrameCache {
 #[cfg(test)]
 mod tests {
     use bergulir_chain::frame::MAX_BODY_BYTES;
-    use bergulir_chain::{FrameBuilder, body};
+    use bergulir_chain::{Frame, FrameBuilder};
 
     use super::*;
 
@@ -105,7 +108,9 @@ mod tests {
         let mut builder = FrameBuilder::new();
         let count = u32::try_from(records.len()).unwrap();
         let bytes = builder.build(Position::new(first), count, &bytes, 0).unwrap();
-        CachedFrame::of(&Frame::parse(bytes, 0).unwrap())
+        let header = Frame::parse(bytes, 0).unwrap().header();
+        let around = [b"before", bytes, b"after"].concat();
+        CachedFrame::of(header, around, b"before".len())
     }
 
     #[test]
@@ -139,7 +144,7 @@ mod tests {
         let cache = FrameCache::default();
         for first in 0..3 {
             let frame = frame(first * 1_000_000, &longest);
-            assert_eq!(frame.ends.len(), longest.len());
+            assert_eq!(frame.starts.len(), longest.len());
             cache.keep(frame);
             let bytes: usize = cache.frames.lock().unwrap().iter().map(|frame| frame.bytes()).sum();
             assert!((MAX_BODY_BYTES..=MOST_BYTES).contains(&bytes), "{bytes}");

@@ -172,12 +172,14 @@ impl FileLog {
         let mut walk = segment.walk_from(records.next(), extent)?;
         while walk.next() < extent.next {
             let frame = walk.frame()?;
+            let header = frame.header();
             let before = records.next().get().saturating_sub(frame.first().get());
             let mut rest = frame.records().skip(usize::try_from(before).unwrap_or(usize::MAX));
             let took_all = rest.all(|record| records.take_in(record, limit));
             // Of a frame that was read in part, another part is likely to be read next.
             if before > 0 || !took_all {
-                self.cache.keep(CachedFrame::of(&frame));
+                let (bytes, start) = walk.take_ahead();
+                self.cache.keep(CachedFrame::of(header, bytes, start));
             }
             // Not seeing that the limit is reached would cost the reading of one more frame.
             if !took_all || !records.has_room(limit) {

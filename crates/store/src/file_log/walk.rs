@@ -1,5 +1,7 @@
 //! Walking over the frames of a segment.
 
+use std::mem;
+
 use bergulir_chain::frame::HEADER_BYTES;
 use bergulir_chain::{Frame, FrameError, FrameHeader, Position};
 
@@ -71,6 +73,12 @@ impl<'a> FrameWalk<'a> {
         self.read_ahead(length)?;
         let walk = &*self;
         Frame::parse(walk.ahead(), walk.offset).map_err(|error| walk.damaged(error))
+    }
+
+    /// The bytes that were read, and where in them the next frame begins. To go on, they are read
+    /// again.
+    pub(super) fn take_ahead(&mut self) -> (Vec<u8>, usize) {
+        (mem::take(&mut self.buffer), mem::take(&mut self.passed))
     }
 
     /// Steps over the next frame.
