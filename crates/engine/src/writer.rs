@@ -22,7 +22,7 @@ use bergulir_store::{EventLog, Group, GroupError, Head};
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, select};
 use std::collections::HashSet;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 
 /// A group stops growing at so many bytes of records, so that its sync stays short.
@@ -32,7 +32,12 @@ pub(crate) const GROUP_COMMANDS: usize = 65_536;
 /// The writer waits while so many records are not in the index yet: their keys stay in memory.
 pub(crate) const MAX_UNINDEXED: u64 = 262_144;
 /// How often the writer then looks whether the index has caught up.
-const INDEX_PAUSE: std::time::Duration = std::time::Duration::from_millis(5);
+const INDEX_PAUSE: Duration = Duration::from_millis(5);
+/// While a group is being synced, single commands are looked for so often: being woken by each of
+/// them costs more than deciding it.
+const SYNC_PAUSE: Duration = Duration::from_micros(100);
+/// Work of more commands than this, on average, is decided at once, also while a group is synced.
+const FEW_COMMANDS: usize = 16;
 
 /// What the writer takes from its queue.
 #[derive(Debug)]
@@ -100,6 +105,8 @@ impl Writer {
     ) {
         let mut spare = Some(Bundle::new(self.bundle.group.head()));
         let mut open = true;
+        // Whether the last work was little each.
+        let mut few = true;
         while open || !self.bundle.waiters.is_empty() {
             if !self.bundle.waiters.is_empty()
                 && let Some(mut next) = spare.take()
@@ -126,9 +133,20 @@ impl Writer {
                 }
                 continue;
             }
+            if spare.is_none() && few {
+                match idle.recv_timeout(SYNC_PAUSE) {
+                    Ok(bundle) => spare = Some(bundle),
+                    Err(RecvTimeoutError::Timeout) => {}
+                    Err(RecvTimeoutError::Disconnected) => return,
+                }
+                if let Ok(message) = inbox.try_recv() {
+                    few = self.drain(message, inbox);
+                }
+                continue;
+            }
             select! {
                 recv(inbox) -> message => match message {
-                    Ok(message) => self.drain(message, inbox),
+                    Ok(message) => few = self.drain(message, inbox),
                     Err(_) => open = false,
                 },
                 recv(idle) -> bundle => match bundle {
@@ -139,8 +157,9 @@ impl Writer {
         }
     }
 
-    /// Takes what waits as one group: one time for all of it.
-    fn drain(&mut self, first: Message, inbox: &Receiver<Message>) {
+    /// Takes what waits as one group, one time for all of it. Says whether it was little each.
+    fn drain(&mut self, first: Message, inbox: &Receiver<Message>) -> bool {
+        let (before, mut messages) = (self.bundle.decided, 0);
         let mut stamp = None;
         let mut waiting = vec![first];
         while !waiting.is_empty() {
@@ -150,6 +169,7 @@ impl Writer {
             {
                 waiting.push(message);
             }
+            messages += waiting.len();
             let known = self.look_up(&waiting);
             for (message, known) in waiting.drain(..).zip(known) {
                 match message {
@@ -169,6 +189,7 @@ impl Writer {
                 waiting.extend(inbox.try_recv());
             }
         }
+        self.bundle.decided - before <= messages * FEW_COMMANDS
     }
 
     /// What can be found out together about the single commands that wait.
