@@ -21,12 +21,14 @@ impl Currency {
         (code == "IDR").then_some(Currency::Idr)
     }
     /// The ISO 4217 code.
+    #[inline]
     pub const fn code(self) -> &'static str {
         match self {
             Currency::Idr => "IDR",
         }
     }
     /// How many decimals an amount has.
+    #[inline]
     pub const fn decimals(self) -> u32 {
         match self {
             Currency::Idr => 2,

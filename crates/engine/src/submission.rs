@@ -3,14 +3,11 @@
 use crate::inbox::Room;
 use bergulir_chain::{Authentication, Hash, LogSize, Position, Timestamp};
 use bergulir_domain::state::{AccountBalances, FundBalances, LoanBalances};
-use bergulir_domain::{
-    AccountId, Command, FundId, LedgerId, LoanId, PrincipalId, Rejection, Touched,
-};
+use bergulir_domain::{AccountId, FundId, LedgerId, LoanId, PrincipalId, Rejection, Touched};
 use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 
-/// A caller's id of one request: the 16 bytes of a UUID.
-pub type RequestId = [u8; 16];
+pub use bergulir_proto::wire::{Request, RequestId};
 
 /// Who asks, and how the server knows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,15 +16,6 @@ pub struct Caller {
     pub principal: PrincipalId,
     /// How the server knows.
     pub authentication: Authentication,
-}
-
-/// One command under its request id.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Request {
-    /// Makes a retry safe, for ever.
-    pub request_id: RequestId,
-    /// What is asked.
-    pub command: Command,
 }
 
 /// What a caller sends together.

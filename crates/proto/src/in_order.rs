@@ -11,6 +11,7 @@ pub(crate) const VARINT: u8 = 0;
 pub(crate) const BYTES: u8 = 2;
 
 /// The key of a field with a number below 16.
+#[inline]
 pub(crate) const fn tag(field: u8, wire_type: u8) -> u8 {
     field << 3 | wire_type
 }

@@ -42,10 +42,12 @@ impl MoneyError {
     }
 }
 
+#[inline]
 pub(crate) const fn nanos_per_minor(currency: Currency) -> i32 {
     NANOS_PER_UNIT / 10_i32.pow(currency.decimals())
 }
 
+#[inline]
 pub(crate) const fn minor_per_unit(currency: Currency) -> i64 {
     10_i64.pow(currency.decimals())
 }

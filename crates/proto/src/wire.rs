@@ -27,7 +27,7 @@ use crate::pb;
 use fields::Fields;
 
 pub use balances::{account_balances, fund_balances, loan_balances};
-pub use batch::{Batch, BatchCommand, BatchError, BatchMode, MAX_BATCH_ITEMS};
+pub use batch::{Batch, BatchError, BatchMode, MAX_BATCH_ITEMS, Request, RequestId};
 pub use batch_bytes::{BatchAnswer, BatchBytes, BatchParts, Encoded};
 pub use receipt::{BatchReceipt, Results};
 pub use request::{CommandRequest, Envelope, Reply, RequestParts, Resource, ResourceKind, send};

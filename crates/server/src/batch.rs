@@ -7,8 +7,8 @@ use bergulir_domain::LedgerId;
 use bergulir_engine::{Accepted, Answer, Caller, Refusal, Terms, Work};
 use bergulir_proto::Described;
 use bergulir_proto::wire::{
-    Batch, BatchAnswer, BatchBytes, BatchCommand, BatchError, BatchMode, BatchReceipt,
-    InvalidFields, Results,
+    Batch, BatchAnswer, BatchBytes, BatchError, BatchMode, BatchReceipt, InvalidFields, Request,
+    RequestId, Results,
 };
 use std::time::Instant;
 use tonic::{Code, Status};
@@ -18,45 +18,46 @@ use uuid::Uuid;
 /// together, and what it takes to answer each.
 #[derive(Debug, Default)]
 pub(crate) struct Asked {
-    requests: Vec<bergulir_engine::Request>,
-    /// The place of each request in its batch, and its id.
-    places: Vec<(usize, Uuid)>,
-    /// Of each item, whether its form was wrong; then it is not among the requests.
-    wrong: Vec<Option<InvalidFields>>,
-    /// How many items each batch has.
-    sizes: Vec<usize>,
+    requests: Vec<Request>,
+    /// The id of each request, in order.
+    ids: Vec<RequestId>,
+    batches: Vec<Form>,
+}
+
+/// Which items of a batch have the right form.
+#[derive(Debug)]
+struct Form {
+    requests: usize,
+    /// The others, each with its place.
+    wrong: Vec<(usize, InvalidFields)>,
+}
+
+impl Form {
+    fn items(&self) -> usize {
+        self.requests + self.wrong.len()
+    }
 }
 
 impl Asked {
     /// One more batch.
-    pub(crate) fn add(&mut self, items: Vec<Result<BatchCommand, InvalidFields>>) {
-        self.sizes.push(items.len());
-        self.wrong.reserve(items.len());
-        self.places.reserve(items.len());
-        self.requests.reserve(items.len());
-        for (place, item) in items.into_iter().enumerate() {
-            match item {
-                Ok(item) => {
-                    self.wrong.push(None);
-                    self.places.push((place, item.request_id));
-                    self.requests.push(bergulir_engine::Request {
-                        request_id: *item.request_id.as_bytes(),
-                        command: item.command,
-                    });
-                }
-                Err(invalid) => self.wrong.push(Some(invalid)),
-            }
+    pub(crate) fn add(&mut self, mut requests: Vec<Request>, wrong: Vec<(usize, InvalidFields)>) {
+        self.ids.extend(requests.iter().map(|request| request.request_id));
+        self.batches.push(Form { requests: requests.len(), wrong });
+        if self.requests.is_empty() {
+            self.requests = requests;
+        } else {
+            self.requests.append(&mut requests);
         }
     }
 
     /// How many items they have in all.
     pub(crate) fn items(&self) -> usize {
-        self.wrong.len()
+        self.batches.iter().map(Form::items).sum()
     }
 
     /// How many batches they are.
     pub(crate) fn batches(&self) -> usize {
-        self.sizes.len()
+        self.batches.len()
     }
 
     /// What is for the writer to do, if anything; asked once.
@@ -81,28 +82,29 @@ impl Asked {
     ) -> Result<Vec<BatchAnswer>, NotDone> {
         let decided = match answer {
             Answer::Items(items) => items,
+            // Only an atomic batch is refused because of one item; all of its items have the right
+            // form.
             Answer::Refused { item, refusal } => {
-                let item = item.and_then(|item| self.places.get(item).copied());
+                let item =
+                    item.and_then(|item| Some((item, Uuid::from_bytes(*self.ids.get(item)?))));
                 return Err(NotDone { refusal, item });
             }
         };
-        let mut decided = decided.iter().zip(self.places);
-        let mut wrong = self.wrong.into_iter();
-        let answer = |size: usize| {
-            let mut answer = Results::with_room(size);
-            for wrong in wrong.by_ref().take(size) {
-                match wrong {
-                    Some(invalid) => answer.error(invalid.command_error()),
-                    None => {
-                        if let Some((decided, asked)) = decided.next() {
-                            put(&mut answer, ledger, decided, asked);
-                        }
-                    }
+        let mut decided = decided.iter().zip(self.ids);
+        let answer = |form: Form| {
+            let items = form.items();
+            let mut answer = Results::with_room(items);
+            let mut wrong = form.wrong.into_iter().peekable();
+            for place in 0..items {
+                if let Some((_, invalid)) = wrong.next_if(|(at, _)| *at == place) {
+                    answer.error(invalid.command_error());
+                } else if let Some((decided, id)) = decided.next() {
+                    put(&mut answer, ledger, decided, (place, id));
                 }
             }
             answer.finish(log_size)
         };
-        Ok(self.sizes.into_iter().map(answer).collect())
+        Ok(self.batches.into_iter().map(answer).collect())
     }
 }
 
@@ -133,7 +135,7 @@ impl Services {
         let ledger = self.ledger(batch.ledger)?;
         let terms = terms(&batch, deadline);
         let mut asked = Asked::default();
-        asked.add(batch.items);
+        asked.add(batch.requests, batch.wrong);
         let answer = match asked.work(batch.mode) {
             Some(work) => ledger.submit(caller, work, terms).await,
             None => Answer::Items(Vec::new()),
@@ -163,11 +165,11 @@ fn put(
     answer: &mut Results,
     ledger: LedgerId,
     decided: &Result<Accepted, Refusal>,
-    (place, id): (usize, Uuid),
+    (place, id): (usize, RequestId),
 ) {
     match decided {
         Err(refusal) => {
-            let described = refusal::of_command(refusal, Some(id));
+            let described = refusal::of_command(refusal, Some(Uuid::from_bytes(id)));
             answer.error(described.of_item(place).command_error());
         }
         Ok(Accepted { receipt: None, .. }) => answer.validated(),

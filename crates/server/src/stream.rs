@@ -95,7 +95,7 @@ impl Reading {
         let mode = batch.mode;
         let terms = terms(&batch, self.deadline);
         let mut asked = Asked::default();
-        asked.add(batch.items);
+        asked.add(batch.requests, batch.wrong);
         if mode == BatchMode::Independent {
             self.join(&mut asked);
         }
@@ -117,7 +117,7 @@ impl Reading {
             let Some(arrived) = self.arrived().now_or_never() else { return };
             match arrived {
                 Arrived::Batch(batch, _) if batch.mode == BatchMode::Independent => {
-                    asked.add(batch.items);
+                    asked.add(batch.requests, batch.wrong);
                 }
                 other => {
                     self.ahead = Some(other);

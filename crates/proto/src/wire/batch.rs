@@ -7,7 +7,6 @@ use bergulir_domain::money::Currency;
 use bergulir_domain::{Command, LedgerId};
 use prost::{DecodeError, Message as _};
 use thiserror::Error;
-use uuid::Uuid;
 
 use super::batch_bytes::BatchParts;
 use super::fields::{Fields, Read, Refused};
@@ -39,16 +38,21 @@ pub struct Batch {
     pub expected: Option<LogSize>,
     /// Decide, and record nothing; atomic only.
     pub validate_only: bool,
-    /// The commands in their order, at least one. Only in an independent batch may one be wrong.
-    pub items: Vec<Result<BatchCommand, InvalidFields>>,
+    /// The commands that are right, in their order.
+    pub requests: Vec<Request>,
+    /// The others, each with its place in the batch, in their order; only in an independent batch.
+    pub wrong: Vec<(usize, InvalidFields)>,
 }
 
-/// A checked command of a batch.
+/// A caller's id of one request: the 16 bytes of a UUID.
+pub type RequestId = [u8; 16];
+
+/// One command under its request id.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct BatchCommand {
-    /// The caller's id of this command; never nil.
-    pub request_id: Uuid,
-    /// The command.
+pub struct Request {
+    /// Makes a retry safe, for ever.
+    pub request_id: RequestId,
+    /// What is asked.
     pub command: Command,
 }
 
@@ -85,10 +89,11 @@ impl Batch {
         };
 
         let mut seen = HashSet::with_capacity(if mode == BatchMode::Atomic { count } else { 0 });
-        let mut items = Vec::with_capacity(count);
+        let mut requests = Vec::with_capacity(count);
+        let mut wrong = Vec::new();
         for (i, item) in parts.items.into_iter().enumerate() {
-            let command = if let Some(command) = frequent::read(item, currency) {
-                Ok(command)
+            let request = if let Some(request) = frequent::read(item, currency) {
+                Ok(request)
             } else {
                 let malformed = |error: DecodeError| BatchError::Malformed(error.to_string());
                 let item = pb::BatchItem::decode(item).map_err(malformed)?;
@@ -96,17 +101,17 @@ impl Batch {
                     batch_command(fields, ledger, item)
                 })
             };
-            let command = command.and_then(|command| {
-                if mode == BatchMode::Atomic && !seen.insert(command.request_id) {
+            let request = request.and_then(|request| {
+                if mode == BatchMode::Atomic && !seen.insert(request.request_id) {
                     let refused = "must not be that of another item of the batch";
                     return Err(fields.refuse(&format!("items[{i}].request_id"), refused));
                 }
-                Ok(command)
+                Ok(request)
             });
-            match (mode, command) {
-                (_, Ok(command)) => items.push(Ok(command)),
+            match (mode, request) {
+                (_, Ok(request)) => requests.push(request),
                 (BatchMode::Independent, Err(_)) => {
-                    items.push(Err(InvalidFields(fields.take_found())));
+                    wrong.push((i, InvalidFields(fields.take_found())));
                 }
                 // Enough to see what is wrong; an answer has room for no more.
                 (BatchMode::Atomic, Err(_)) if fields.found() > MAX_VIOLATIONS => break,
@@ -118,7 +123,8 @@ impl Batch {
             mode,
             expected: Fields::log_size(parts.expected_position),
             validate_only: parts.validate_only,
-            items,
+            requests,
+            wrong,
         }))?)
     }
 }
@@ -141,7 +147,7 @@ fn mode(fields: &mut Fields, request: &BatchParts<'_>) -> Read<BatchMode> {
     }
 }
 
-fn batch_command(fields: &mut Fields, ledger: LedgerId, item: pb::BatchItem) -> Read<BatchCommand> {
+fn batch_command(fields: &mut Fields, ledger: LedgerId, item: pb::BatchItem) -> Read<Request> {
     let request_id = fields.request_id(&item.request_id);
     let command = fields.present("command", item.command);
     let command = command.and_then(|command| {
@@ -153,5 +159,5 @@ fn batch_command(fields: &mut Fields, ledger: LedgerId, item: pb::BatchItem) -> 
             kind => read::command(fields, ledger, kind),
         })
     });
-    Ok(BatchCommand { request_id: request_id?, command: command? })
+    Ok(Request { request_id: *request_id?.as_bytes(), command: command? })
 }

@@ -35,7 +35,9 @@ fn wrong_batch(
     let mut request = batch(mode);
     change(&mut request);
     let items = |batch: Batch| {
-        batch.items.into_iter().map(|item| item.map_or_else(fields, |_| Vec::new())).collect()
+        let mut items = vec![Vec::new(); batch.requests.len() + batch.wrong.len()];
+        batch.wrong.into_iter().for_each(|(place, invalid)| items[place] = fields(invalid));
+        items
     };
     match read(&request) {
         Ok(batch) => Ok(items(batch)),
@@ -123,7 +125,7 @@ fn item(command: &Command) -> Vec<u8> {
 }
 
 /// What the typed messages make of an item.
-fn slowly(item: &[u8]) -> Option<BatchCommand> {
+fn slowly(item: &[u8]) -> Option<Request> {
     let item = pb::BatchItem::decode(item).ok()?;
     let request = pb::SubmitBatchRequest {
         ledger: "ledgers/kab".to_owned(),
@@ -131,11 +133,11 @@ fn slowly(item: &[u8]) -> Option<BatchCommand> {
         items: vec![pb::BatchItem { request_id: item.request_id.clone(), ..Default::default() }],
         ..Default::default()
     };
-    let id = read(&request).ok()?.items.remove(0);
-    let id_is_right = fields(id.unwrap_err()) == ["items[0].command"];
+    let (_, wrong) = read(&request).ok()?.wrong.remove(0);
+    let id_is_right = fields(wrong) == ["items[0].command"];
     let command = command_from_wire(kab(), Currency::Idr, item.command?).ok()?;
     let request_id = id_is_right.then(|| uuid::Uuid::try_parse(&item.request_id).ok())??;
-    Some(BatchCommand { request_id, command })
+    Some(Request { request_id: request_id.into_bytes(), command })
 }
 
 /// A field of bytes, as protobuf writes it.

@@ -6,7 +6,7 @@ use bergulir_domain::money::Currency;
 use bergulir_domain::{Amount, Command, Date, Money};
 use uuid::Uuid;
 
-use super::batch::BatchCommand;
+use super::batch::Request;
 use super::fields::UUID_CHARACTERS;
 use crate::in_order::{InOrder, NotInOrder, VARINT};
 use crate::moment::date_from_wire;
@@ -19,7 +19,7 @@ const REPAY: [u8; 2] = [0xb2, 0x01];
 
 /// The command of an item, if it is a frequent one, right, and written in order. `None` says
 /// nothing.
-pub(super) fn read(item: &[u8], currency: Currency) -> Option<BatchCommand> {
+pub(super) fn read(item: &[u8], currency: Currency) -> Option<Request> {
     let mut item = InOrder(item);
     let id = item.bytes(1).filter(|id| id.len() == UUID_CHARACTERS)?;
     let request_id = Uuid::try_parse_ascii(id).ok().filter(|id| !id.is_nil())?;
@@ -48,7 +48,7 @@ pub(super) fn read(item: &[u8], currency: Currency) -> Option<BatchCommand> {
         }),
         _ => return None,
     };
-    m.0.is_empty().then_some(BatchCommand { request_id, command })
+    m.0.is_empty().then_some(Request { request_id: request_id.into_bytes(), command })
 }
 
 /// A command whose money is of this currency.

@@ -8,7 +8,7 @@ use prost::Message as _;
 
 use super::balances::{of_account, of_fund, of_loan};
 use super::batch_bytes::BatchAnswer;
-use crate::in_order::{BYTES, VARINT, put_bytes, put_number, tag};
+use crate::in_order::{BYTES, VARINT, put_number, tag};
 use crate::money::{minor_per_unit, nanos_per_minor};
 use crate::pb;
 
@@ -33,30 +33,37 @@ pub struct BatchReceipt<'a> {
 
 /// An answer to a batch, written result by result.
 #[derive(Debug)]
-pub struct Results(Vec<u8>);
+pub struct Results {
+    bytes: Vec<u8>,
+    /// Where a receipt is written first: a `Vec` would look for room at each byte.
+    receipt: Box<[u8; MAX_RECEIPT_BYTES]>,
+}
 
 impl Results {
     /// No results, with room for so many.
     pub fn with_room(results: usize) -> Results {
-        Results(Vec::with_capacity(results * ROOM))
+        let bytes = Vec::with_capacity(results * ROOM);
+        Results { bytes, receipt: Box::new([0; MAX_RECEIPT_BYTES]) }
     }
 
     /// Adds that a command was recorded.
     pub fn receipt(&mut self, ledger: LedgerId, receipt: &BatchReceipt<'_>, currency: Currency) {
-        let out = &mut self.0;
-        nested(RESULTS, out, |out| {
-            nested(RECEIPT, out, |out| {
-                number(1, receipt.position, out);
-                put_bytes(2, receipt.record_hash, out);
-                number(3, receipt.duplicate.into(), out);
-                nested(4, out, |out| balances(ledger, receipt, currency, out));
+        let mut out = Written { bytes: &mut self.receipt[..], length: 0 };
+        out.nested(RESULTS, |out| {
+            out.nested(RECEIPT, |out| {
+                out.number(1, receipt.position);
+                out.text(2, receipt.record_hash);
+                out.number(3, receipt.duplicate.into());
+                out.nested(4, |out| balances(ledger, receipt, currency, out));
             });
         });
+        let length = out.length;
+        self.bytes.extend_from_slice(&self.receipt[..length]);
     }
 
     /// Adds that a command would be recorded.
     pub fn validated(&mut self) {
-        nested(RESULTS, &mut self.0, |out| nested(RECEIPT, out, |_| ()));
+        self.bytes.extend_from_slice(&[tag(RESULTS, BYTES), 2, tag(RECEIPT, BYTES), 0]);
     }
 
     /// Adds that a command was refused.
@@ -64,14 +71,16 @@ impl Results {
         let outcome = Some(pb::batch_item_result::Outcome::Error(error));
         let results = vec![pb::BatchItemResult { outcome }];
         let result = pb::SubmitBatchResponse { results, log_size: 0 };
-        result.encode(&mut self.0).expect("a Vec has room");
+        result.encode(&mut self.bytes).expect("a Vec has room");
     }
 
     /// Ends the answer with the number of records in the log.
     #[must_use]
     pub fn finish(mut self, log_size: u64) -> BatchAnswer {
-        number(LOG_SIZE, log_size, &mut self.0);
-        BatchAnswer::from(self.0)
+        if log_size > 0 {
+            put_number(LOG_SIZE, log_size, &mut self.bytes);
+        }
+        BatchAnswer::from(self.bytes)
     }
 }
 
@@ -82,21 +91,26 @@ const RESULTS: u8 = 1;
 const LOG_SIZE: u8 = 2;
 const RECEIPT: u8 = 1;
 
-fn balances(ledger: LedgerId, receipt: &BatchReceipt<'_>, currency: Currency, out: &mut Vec<u8>) {
+fn balances(
+    ledger: LedgerId,
+    receipt: &BatchReceipt<'_>,
+    currency: Currency,
+    out: &mut Written<'_>,
+) {
     // The name of a fund begins the names of its accounts, and theirs begin those of their loans.
     let mut name = Name::default();
     name.push(b"ledgers/", ledger.as_bytes());
     if let Some((fund, balances)) = &receipt.fund {
         name.push(b"/funds/", fund.as_bytes());
-        named(1, &name, &of_fund(balances), currency, out);
+        out.named(1, &name, of_fund(balances), currency);
     }
     if let Some((account, balances)) = &receipt.account {
         name.push(b"/accounts/", account.as_bytes());
-        named(2, &name, &of_account(balances), currency, out);
+        out.named(2, &name, of_account(balances), currency);
     }
     if let Some((loan, principal, balances)) = &receipt.loan {
         name.push(b"/loans/", loan.as_bytes());
-        named(3, &name, &of_loan(*principal, *balances), currency, out);
+        out.named(3, &name, of_loan(*principal, *balances), currency);
     }
 }
 
@@ -124,75 +138,87 @@ impl Name {
     }
 }
 
-/// A message of a name, and of money in the fields from 2 on.
-fn named(field: u8, name: &Name, numbers: &[i64], currency: Currency, out: &mut Vec<u8>) {
-    nested(field, out, |out| {
-        put_bytes(1, &name.bytes[..name.length], out);
-        // Written in place first: a `Vec` would look for room at each byte.
-        let mut all = [0; MOST_NUMBERS * MAX_MONEY_BYTES];
-        let mut at = 0;
-        for (field, minor) in (2..).zip(numbers) {
-            at += money(field, *minor, currency, &mut all[at..]);
-        }
-        out.extend_from_slice(&all[..at]);
-    });
-}
-
-/// A fund has the most.
-const MOST_NUMBERS: usize = 11;
+/// A receipt at its longest: three names, 26 amounts, 29 bytes each; and the rest.
+const MAX_RECEIPT_BYTES: usize = 3 * (MAX_NAME_BYTES + 8) + 26 * MAX_MONEY_BYTES + 64;
 /// Tag and length, five bytes of currency, and twice a tag and a number.
 const MAX_MONEY_BYTES: usize = 2 + 5 + 2 * 11;
 
-/// Writes money as a field, and says how many bytes it took.
-fn money(field: u8, minor: i64, currency: Currency, out: &mut [u8]) -> usize {
-    let units = minor / minor_per_unit(currency);
-    let nanos = minor % minor_per_unit(currency) * i64::from(nanos_per_minor(currency));
-    let code = currency.code().as_bytes();
-    let (code_tag, code_length) = (tag(1, BYTES), code.len().to_le_bytes()[0]);
-    out[..4].copy_from_slice(&[tag(field, BYTES), 0, code_tag, code_length]);
-    out[4..4 + code.len()].copy_from_slice(code);
-    let mut at = 4 + code.len();
-    for (field, number) in [(2, units), (3, nanos)] {
-        if number != 0 {
-            out[at] = tag(field, VARINT);
-            at += 1;
-            let mut rest = number.cast_unsigned();
-            while rest >= 0x80 {
-                out[at] = rest.to_le_bytes()[0] | 0x80;
-                rest >>= 7;
-                at += 1;
+/// Fields, one after another, in bytes that have room for them.
+struct Written<'a> {
+    bytes: &'a mut [u8],
+    length: usize,
+}
+
+impl Written<'_> {
+    fn put<const N: usize>(&mut self, bytes: [u8; N]) {
+        self.bytes[self.length..self.length + N].copy_from_slice(&bytes);
+        self.length += N;
+    }
+
+    fn varint(&mut self, mut value: u64) {
+        while value >= 0x80 {
+            self.put([value.to_le_bytes()[0] | 0x80]);
+            value >>= 7;
+        }
+        self.put([value.to_le_bytes()[0]]);
+    }
+
+    /// A number; zero is left out.
+    fn number(&mut self, field: u8, value: u64) {
+        if value != 0 {
+            self.put([tag(field, VARINT)]);
+            self.varint(value);
+        }
+    }
+
+    fn text(&mut self, field: u8, text: &[u8]) {
+        self.put([tag(field, BYTES)]);
+        self.varint(text.len() as u64);
+        self.bytes[self.length..self.length + text.len()].copy_from_slice(text);
+        self.length += text.len();
+    }
+
+    fn money(&mut self, field: u8, minor: i64, currency: Currency) {
+        let units = minor / minor_per_unit(currency);
+        let nanos = minor % minor_per_unit(currency) * i64::from(nanos_per_minor(currency));
+        let length_at = self.length + 1;
+        self.put([tag(field, BYTES), 0]);
+        self.text(1, currency.code().as_bytes());
+        self.number(2, units.cast_unsigned());
+        self.number(3, nanos.cast_unsigned());
+        self.bytes[length_at] = (self.length - length_at - 1).to_le_bytes()[0];
+    }
+
+    /// A message of a name, and of money in the fields from 2 on.
+    fn named<const N: usize>(
+        &mut self,
+        field: u8,
+        name: &Name,
+        numbers: [i64; N],
+        currency: Currency,
+    ) {
+        self.nested(field, |out| {
+            out.text(1, &name.bytes[..name.length]);
+            for (field, minor) in (2..).zip(numbers) {
+                out.money(field, minor, currency);
             }
-            out[at] = rest.to_le_bytes()[0];
-            at += 1;
-        }
+        });
     }
-    out[1] = (at - 2).to_le_bytes()[0];
-    at
-}
 
-/// A number; zero is left out.
-fn number(field: u8, value: u64, out: &mut Vec<u8>) {
-    if value != 0 {
-        put_number(field, value, out);
-    }
-}
-
-/// A message whose length is known once it is written: two bytes are left for it, as most take.
-fn nested(field: u8, out: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>)) {
-    out.extend_from_slice(&[tag(field, BYTES), 0, 0]);
-    let start = out.len();
-    write(out);
-    let length = out.len() - start;
-    let [low, high] = u16::try_from(length).expect("names and balances are short").to_le_bytes();
-    match length {
-        ..0x80 => {
-            out.remove(start - 1);
-            out[start - 2] = low;
+    /// A message whose length is known once it is written: two bytes are left for it, as most take.
+    fn nested(&mut self, field: u8, write: impl FnOnce(&mut Self)) {
+        self.put([tag(field, BYTES), 0, 0]);
+        let start = self.length;
+        write(self);
+        let length = self.length - start;
+        let [low, high] = u16::try_from(length).expect("a receipt is short").to_le_bytes();
+        if length < 0x80 {
+            self.bytes.copy_within(start..self.length, start - 1);
+            self.length -= 1;
+            self.bytes[start - 2] = low;
+        } else {
+            self.bytes[start - 2] = low | 0x80;
+            self.bytes[start - 1] = high << 1 | low >> 7;
         }
-        0x80..0x4000 => {
-            out[start - 2] = low | 0x80;
-            out[start - 1] = high << 1 | low >> 7;
-        }
-        _ => unreachable!("a name has at most 200 bytes, a balance 26, and there are 29"),
     }
 }
