@@ -36,6 +36,9 @@ const INDEX_PAUSE: Duration = Duration::from_millis(5);
 /// While a group is being synced, single commands are looked for so often: being woken by each of
 /// them costs more than deciding it.
 const SYNC_PAUSE: Duration = Duration::from_micros(100);
+/// A group of so many commands is handed on as soon as the persister is free, whatever waits: the
+/// next one is decided while this one is written.
+const ENOUGH_COMMANDS: usize = 512;
 /// Work of more commands than this, on average, is decided at once, also while a group is synced.
 const FEW_COMMANDS: usize = 16;
 
@@ -140,13 +143,15 @@ impl Writer {
                     Err(RecvTimeoutError::Disconnected) => return,
                 }
                 if let Ok(message) = inbox.try_recv() {
-                    few = self.drain(message, inbox);
+                    few = self.drain(message, inbox, || spare.is_some() || !idle.is_empty());
                 }
                 continue;
             }
             select! {
                 recv(inbox) -> message => match message {
-                    Ok(message) => few = self.drain(message, inbox),
+                    Ok(message) => {
+                        few = self.drain(message, inbox, || spare.is_some() || !idle.is_empty());
+                    }
                     Err(_) => open = false,
                 },
                 recv(idle) -> bundle => match bundle {
@@ -157,8 +162,14 @@ impl Writer {
         }
     }
 
-    /// Takes what waits as one group, one time for all of it. Says whether it was little each.
-    fn drain(&mut self, first: Message, inbox: &Receiver<Message>) -> bool {
+    /// Takes what waits as one group, one time for all of it; only enough of it, if the persister
+    /// is free. Says whether it was little each.
+    fn drain(
+        &mut self,
+        first: Message,
+        inbox: &Receiver<Message>,
+        persister_is_free: impl Fn() -> bool,
+    ) -> bool {
         let (before, mut messages) = (self.bundle.decided, 0);
         let mut stamp = None;
         let mut waiting = vec![first];
@@ -185,7 +196,8 @@ impl Writer {
                     }
                 }
             }
-            if !self.bundle.is_full() {
+            let enough = self.bundle.decided >= ENOUGH_COMMANDS && persister_is_free();
+            if !enough && !self.bundle.is_full() {
                 waiting.extend(inbox.try_recv());
             }
         }
