@@ -12,7 +12,7 @@ use crate::rejection::AccountStatus;
 use crate::state::{
     Account, AccountBalances, AccountIndex, ActiveLoan, Allocation, Cooperative, Fund,
     FundBalances, Loan, LoanBalances, LoanIndex, LoanState, Proposal, Reservation, State, Subject,
-    Tranche, Undone, advance,
+    Tranche, Tranches, Undone, advance,
 };
 use crate::touched::{Touched, closed_proposal};
 use alloc::vec;
@@ -157,7 +157,7 @@ fn apply(state: &mut State, header: &Header, event: &Event, known: Option<Touche
                 terms: e.terms,
                 balances: LoanBalances::default(),
                 reserved: 0,
-                tranches: Vec::new(),
+                tranches: Tranches::default(),
             });
             let (account, principal) = (loan.account, loan.principal.minor());
             state.commit(account, principal);
@@ -282,7 +282,7 @@ impl State {
             bank_account: e.bank_account.clone(),
             status: AccountStatus::Open,
             balances: AccountBalances::default(),
-            grants: Vec::new(),
+            grants: Tranches::default(),
         });
         self.cooperatives.get_mut(cooperative).accounts.push(account);
         self.bank_accounts.insert(e.bank_account.clone(), cooperative);
@@ -340,14 +340,14 @@ impl State {
             Paid::Loan(loan) => {
                 let (account, active) = self.active_mut(self.loan_index(loan));
                 active.balances.disbursed -= minor;
-                active.tranches.retain(|tranche| tranche.position != position);
+                active.tranches.remove(position);
                 self.accounts.get_mut(account).balances.disbursed -= minor;
                 self.commit(account, minor);
             }
             Paid::Grant(fund, account) => {
                 let account = self.account_mut(fund, account);
                 account.balances.granted -= minor;
-                account.grants.retain(|tranche| tranche.position != position);
+                account.grants.remove(position);
             }
         }
     }

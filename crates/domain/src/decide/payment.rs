@@ -80,14 +80,10 @@ pub(super) fn repay(state: &State, command: &Repay, now: &Now) -> Result<Event, 
     if parts != command.amount.minor() {
         return Err(Rejection::PartsDoNotSum { amount: command.amount, parts });
     }
-    let Some(first) = active.tranches.first() else {
+    let Some(earliest) = active.tranches.earliest() else {
         return Err(Rejection::NothingDisbursed { loan: loan.id });
     };
-    // Mostly the first tranche came first; the others are read only if that is not enough.
-    if !(first.value_date..=now.date).contains(&command.value_date) {
-        let days = active.tranches.iter().map(|tranche| tranche.value_date);
-        now.value_date(command.value_date, days.fold(first.value_date, Ord::min))?;
-    }
+    now.value_date(command.value_date, earliest)?;
     let outstanding = active.balances.outstanding();
     if principal > outstanding {
         return Err(Rejection::OutstandingExceeded { outstanding, principal });

@@ -8,7 +8,7 @@
 use super::{
     Account, AccountBalances, ActiveLoan, Allocation, Cooperative, Fund, FundBalances, Head, Index,
     Loan, LoanBalances, LoanState, Proposal, Register, Reservation, Row, State, Subject, Table,
-    Tranche, Undone,
+    Tranche, Tranches, Undone,
 };
 use crate::command::{BankAccount, OpenLedger};
 use crate::cooperative::{CooperativeKind, ReadinessSet};
@@ -410,6 +410,16 @@ impl<T: Canonical> Canonical for Vec<T> {
     }
     fn take(from: &mut Reader) -> Result<Self, DecodeError> {
         (0..u32::take(from)?).map(|_| T::take(from)).collect()
+    }
+}
+
+impl Canonical for Tranches {
+    fn put(&self, out: &mut Vec<u8>) {
+        put_length(self.len(), out);
+        self.iter().for_each(|tranche| tranche.put(out));
+    }
+    fn take(from: &mut Reader) -> Result<Self, DecodeError> {
+        (0..u32::take(from)?).map(|_| Tranche::take(from)).collect()
     }
 }
 

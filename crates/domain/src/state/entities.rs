@@ -1,6 +1,7 @@
 //! Funds, cooperatives, accounts, loans and proposals, as the state keeps them.
 
 use super::recorded::Row;
+use super::tranches::Tranches;
 use super::{AccountIndex, CooperativeIndex, FundIndex, LoanIndex};
 use crate::command::BankAccount;
 use crate::cooperative::{CooperativeKind, Office, ReadinessItem, ReadinessSet, VillageCode};
@@ -154,7 +155,7 @@ pub struct Account {
     /// The bank account that it is tied to.
     pub bank_account: BankAccount,
     /// The grants that were paid to it and stand.
-    pub grants: Vec<Tranche>,
+    pub grants: Tranches,
 }
 
 impl Row for Account {
@@ -255,7 +256,7 @@ pub struct ActiveLoan {
     /// Headroom that pending corrections would use.
     pub reserved: i64,
     /// The tranches that were paid out and stand.
-    pub tranches: Vec<Tranche>,
+    pub tranches: Tranches,
     /// Who approved it.
     pub checker: PrincipalId,
     /// The terms of the day on which it was approved.
@@ -317,17 +318,6 @@ impl Loan {
             }
         }
     }
-}
-
-/// A payment to a borrower that stands: neither returned nor reversed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Tranche {
-    /// The record that paid it.
-    pub position: Position,
-    /// The day on which the bank booked it.
-    pub value_date: Date,
-    /// How much.
-    pub amount: Amount,
 }
 
 /// What undid a record.

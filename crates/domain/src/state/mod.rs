@@ -4,15 +4,17 @@
 mod ahead;
 mod entities;
 mod recorded;
+mod tranches;
 
 pub mod encoding;
 
 pub use ahead::LOOK_AHEAD;
 pub use entities::{
     Account, AccountBalances, ActiveLoan, Allocation, Cooperative, Fund, FundBalances, Loan,
-    LoanBalances, LoanState, Proposal, Reservation, Subject, Tranche, Undone,
+    LoanBalances, LoanState, Proposal, Reservation, Subject, Undone,
 };
 pub use recorded::{Index, Register, Row, Table};
+pub use tranches::{Tranche, Tranches};
 
 use crate::command::{BankAccount, OpenLedger};
 use recorded::Recorded;

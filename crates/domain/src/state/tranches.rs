@@ -1,0 +1,239 @@
+//! The payments to a borrower that stand. They are all that grows in a state with every payment, so
+//! they are packed: about seven bytes each, where a list of them takes twenty-four.
+
+use crate::moment::{Date, Position};
+use crate::money::Amount;
+use alloc::vec::Vec;
+use core::fmt;
+
+/// A payment to a borrower that stands: neither returned nor reversed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Tranche {
+    /// The record that paid it.
+    pub position: Position,
+    /// The day on which the bank booked it.
+    pub value_date: Date,
+    /// How much.
+    pub amount: Amount,
+}
+
+/// Payments to one borrower, in the order in which they came to stand.
+///
+/// Packed, each is three numbers of as many bytes as they need (LEB128): how far its position lies
+/// from that of the one before, how far its day does, both with the sign in the lowest bit, and its
+/// amount in minor units.
+#[derive(Clone, PartialEq, Eq, Default)]
+pub struct Tranches {
+    packed: Vec<u8>,
+    /// Where the last one lies, from which the next is counted: its position and its Julian day.
+    last_position: u64,
+    last_day: i32,
+    earliest: Option<Date>,
+}
+
+/// How much memory is taken at a time, at least: a few payments.
+const ROOM: usize = 24;
+
+impl Tranches {
+    /// Adds one as the last.
+    pub(crate) fn push(&mut self, tranche: Tranche) {
+        let (position, day) = (tranche.position.get(), tranche.value_date.to_julian_day());
+        let positions = position.wrapping_sub(self.last_position).cast_signed();
+        let days = i64::from(day) - i64::from(self.last_day);
+        let mut bytes = [0; MOST];
+        let mut length = 0;
+        for number in [folded(positions), folded(days), tranche.amount.minor().cast_unsigned()] {
+            length += put(number, &mut bytes[length..]);
+        }
+        if self.packed.capacity() - self.packed.len() < length {
+            // By an eighth, where a `Vec` would double: there are many lists, and most stay short.
+            self.packed.reserve_exact(ROOM.max(self.packed.len() / 8));
+        }
+        self.packed.extend_from_slice(&bytes[..length]);
+        (self.last_position, self.last_day) = (position, day);
+        let day = tranche.value_date;
+        self.earliest = Some(self.earliest.map_or(day, |earliest| earliest.min(day)));
+    }
+
+    /// Takes the one of that record away, if it is there.
+    pub(crate) fn remove(&mut self, position: Position) {
+        *self = self.iter().filter(|tranche| tranche.position != position).collect();
+    }
+
+    /// All of them, in the order in which they came to stand.
+    pub fn iter(&self) -> impl Iterator<Item = Tranche> {
+        Unpacked { rest: &self.packed, position: 0, day: 0 }
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        // Of each number exactly one byte, the last, has a clear top bit.
+        self.packed.iter().filter(|byte| **byte & 0x80 == 0).count() / 3
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.packed.is_empty()
+    }
+
+    /// The earliest day on which the bank booked one; `None` if there is none.
+    pub fn earliest(&self) -> Option<Date> {
+        self.earliest
+    }
+
+    /// The last byte, for whoever wants it near before the next one is added.
+    pub(super) fn end(&self) -> Option<u8> {
+        self.packed.last().copied()
+    }
+}
+
+impl FromIterator<Tranche> for Tranches {
+    fn from_iter<I: IntoIterator<Item = Tranche>>(tranches: I) -> Tranches {
+        let mut all = Tranches::default();
+        tranches.into_iter().for_each(|tranche| all.push(tranche));
+        all
+    }
+}
+
+impl fmt::Debug for Tranches {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.iter()).finish()
+    }
+}
+
+struct Unpacked<'a> {
+    rest: &'a [u8],
+    position: u64,
+    day: i32,
+}
+
+impl Iterator for Unpacked<'_> {
+    type Item = Tranche;
+
+    fn next(&mut self) -> Option<Tranche> {
+        const PACKED: &str = "`push` packed a tranche";
+        if self.rest.is_empty() {
+            return None;
+        }
+        let positions = unfolded(take(&mut self.rest)).cast_unsigned();
+        let days = unfolded(take(&mut self.rest));
+        let amount = take(&mut self.rest).cast_signed();
+        self.position = self.position.wrapping_add(positions);
+        self.day = i32::try_from(i64::from(self.day) + days).expect(PACKED);
+        Some(Tranche {
+            position: Position::new(self.position),
+            value_date: Date::from_julian_day(self.day).expect(PACKED),
+            amount: Amount::from_minor(amount).expect(PACKED),
+        })
+    }
+}
+
+/// The most bytes of a number, and of a packed tranche.
+const MOST_OF_ONE: usize = 10;
+const MOST: usize = 3 * MOST_OF_ONE;
+
+/// A number with its sign in the lowest bit, so that small ones stay small.
+fn folded(number: i64) -> u64 {
+    ((number << 1) ^ (number >> 63)).cast_unsigned()
+}
+
+fn unfolded(number: u64) -> i64 {
+    (number >> 1).cast_signed() ^ -(number & 1).cast_signed()
+}
+
+/// Writes a number, seven bits a byte, the low ones first, and says how many bytes it took.
+fn put(mut number: u64, out: &mut [u8]) -> usize {
+    let mut length = 0;
+    while number > 0x7f {
+        out[length] = number.to_le_bytes()[0] | 0x80;
+        number >>= 7;
+        length += 1;
+    }
+    out[length] = number.to_le_bytes()[0];
+    length + 1
+}
+
+fn take(from: &mut &[u8]) -> u64 {
+    let mut number = 0;
+    for (place, byte) in from.iter().enumerate() {
+        number |= u64::from(byte & 0x7f) << (7 * place);
+        if byte & 0x80 == 0 {
+            *from = &from[place + 1..];
+            break;
+        }
+    }
+    number
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::money::MAX_AMOUNT_MINOR;
+    use alloc::vec;
+    use proptest::prelude::*;
+
+    fn tranche(position: u64, day: i32, minor: i64) -> Tranche {
+        Tranche {
+            position: Position::new(position),
+            value_date: Date::from_julian_day(day).unwrap(),
+            amount: Amount::from_minor(minor).unwrap(),
+        }
+    }
+
+    fn any_tranche() -> impl Strategy<Value = Tranche> {
+        let position = prop_oneof![0..20_u64, any::<u64>()];
+        let days = Date::MIN.to_julian_day()..=Date::MAX.to_julian_day();
+        let day = prop_oneof![2_461_000..2_461_100, days];
+        let minor = prop_oneof![1..200_i64, 1..=MAX_AMOUNT_MINOR];
+        (position, day, minor).prop_map(|(position, day, minor)| tranche(position, day, minor))
+    }
+
+    proptest! {
+        /// As in a plain list, whatever comes and goes.
+        #[test]
+        fn what_was_packed_comes_out_again(
+            steps in prop::collection::vec((any_tranche(), prop::option::of(0..20_u64)), 0..40),
+        ) {
+            let (mut packed, mut plain) = (Tranches::default(), Vec::new());
+            for (tranche, gone) in steps {
+                packed.push(tranche);
+                plain.push(tranche);
+                if let Some(gone) = gone.map(Position::new) {
+                    packed.remove(gone);
+                    plain.retain(|tranche: &Tranche| tranche.position != gone);
+                }
+                prop_assert_eq!(packed.iter().collect::<Vec<_>>(), plain.clone());
+                prop_assert_eq!(packed.len(), plain.len());
+                prop_assert_eq!(packed.is_empty(), plain.is_empty());
+                prop_assert_eq!(packed.earliest(), plain.iter().map(|t| t.value_date).min());
+            }
+            // However they came to stand, the same ones are the same.
+            prop_assert_eq!(packed, plain.into_iter().collect::<Tranches>());
+        }
+    }
+
+    #[test]
+    fn the_ends_of_every_range_are_kept() {
+        let [first, last] = [Date::MIN, Date::MAX].map(Date::to_julian_day);
+        let all = vec![
+            tranche(u64::MAX, last, MAX_AMOUNT_MINOR),
+            tranche(0, first, 1),
+            tranche(u64::MAX / 2 + 1, last, MAX_AMOUNT_MINOR),
+            tranche(0, first, 1),
+        ];
+        let packed: Tranches = all.iter().copied().collect();
+        assert_eq!(packed.iter().collect::<Vec<_>>(), all);
+        assert_eq!(packed.earliest(), Some(Date::MIN));
+    }
+
+    #[test]
+    fn one_more_takes_few_bytes_and_little_room_is_left_over() {
+        let mut all = Tranches::default();
+        for n in 0..1_000 {
+            all.push(tranche(n * 168_000, 2_461_000 + (n % 10) as i32, 100_000 + n as i64));
+        }
+        assert!(all.packed.len() < 7 * 1_000 + 10, "{}", all.packed.len());
+        let spare = all.packed.capacity() - all.packed.len();
+        assert!(spare <= all.packed.len() / 8, "{spare}");
+    }
+}
