@@ -10,9 +10,9 @@ use crate::moment::{Date, Position};
 use crate::money::Amount;
 use crate::rejection::AccountStatus;
 use crate::state::{
-    Account, AccountBalances, AccountIndex, ActiveLoan, Allocation, Cooperative, Fund,
-    FundBalances, Loan, LoanBalances, LoanIndex, LoanState, Proposal, Reservation, State, Subject,
-    Tranche, Tranches, Undone, advance,
+    Account, AccountBalances, AccountIndex, ActiveLoan, Allocation, Confirmations, Cooperative,
+    Fund, FundBalances, Loan, LoanBalances, LoanIndex, LoanState, Proposal, Reservation, State,
+    Subject, Tranche, Tranches, Undone, advance,
 };
 use crate::touched::{Touched, closed_proposal};
 use alloc::vec;
@@ -119,7 +119,7 @@ fn apply(state: &mut State, header: &Header, event: &Event, known: Option<Touche
         Event::OfficerAppointed(e) => state.appoint(e),
         Event::ReadinessConfirmed(e) => {
             let index = state.cooperatives.find(&e.cooperative).expect(DECIDED);
-            state.cooperatives.get_mut(index).confirmed[e.item as usize] = Some(at);
+            state.cooperatives.get_mut(index).confirmed.confirm(e.item, at);
         }
         Event::AccountOpened(e) => state.open_account(e),
         Event::AccountSuspended(e) => {
@@ -135,14 +135,16 @@ fn apply(state: &mut State, header: &Header, event: &Event, known: Option<Touche
             let c = &e.command;
             let fund = state.funds.find(&c.fund).expect(DECIDED);
             let account = state.accounts.find(&(fund, c.account)).expect(DECIDED);
+            let [chair, treasurer, maker] =
+                [c.chair, c.treasurer, header.principal].map(|name| state.share(name));
             let loan = state.loans.push(Loan {
                 id: c.loan,
                 account,
                 principal: c.principal,
                 contract_reference: c.contract_reference.clone(),
-                chair: c.chair,
-                treasurer: c.treasurer,
-                maker: header.principal,
+                chair,
+                treasurer,
+                maker,
                 proposed_at: at,
                 state: LoanState::Pending { expires_at: e.expires_at },
             });
@@ -151,9 +153,10 @@ fn apply(state: &mut State, header: &Header, event: &Event, known: Option<Touche
         }
         Event::LoanApproved(e) => {
             let index = state.close_proposal_of(e.command.loan);
+            let checker = state.share(header.principal);
             let loan = state.loans.get_mut(index);
             loan.state = LoanState::Approved(ActiveLoan {
-                checker: header.principal,
+                checker,
                 terms: e.terms,
                 balances: LoanBalances::default(),
                 reserved: 0,
@@ -249,7 +252,7 @@ impl State {
     }
 
     fn register(&mut self, e: &RegisterCooperative) {
-        let index = self.cooperatives.push(Cooperative {
+        self.cooperatives.push(Cooperative {
             id: e.cooperative,
             village: e.village,
             kind: e.kind,
@@ -257,18 +260,18 @@ impl State {
             number: e.cooperative_number.clone(),
             chair: None,
             treasurer: None,
-            confirmed: Default::default(),
+            confirmed: Confirmations::default(),
             accounts: Vec::new(),
         });
-        self.villages.insert(e.village, index);
     }
 
     fn appoint(&mut self, e: &AppointOfficer) {
         let index = self.cooperatives.find(&e.cooperative).expect(DECIDED);
+        let officer = Some(self.share(e.officer));
         let cooperative = self.cooperatives.get_mut(index);
         match e.office {
-            Office::Chair => cooperative.chair = Some(e.officer),
-            Office::Treasurer => cooperative.treasurer = Some(e.officer),
+            Office::Chair => cooperative.chair = officer,
+            Office::Treasurer => cooperative.treasurer = officer,
         }
     }
 
@@ -285,7 +288,6 @@ impl State {
             grants: Tranches::default(),
         });
         self.cooperatives.get_mut(cooperative).accounts.push(account);
-        self.bank_accounts.insert(e.bank_account.clone(), cooperative);
     }
 
     fn propose(

@@ -131,9 +131,10 @@ impl From<Amount> for Money {
     }
 }
 
-/// A yearly rate in percent, such as `5`: 0 to 100, at most four decimals.
+/// A yearly rate in percent, such as `5`: 0 to 100, at most four decimals. Inside, it is a whole
+/// number of ten-thousandths: every loan has one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Rate(Decimal);
+pub struct Rate(u32);
 
 /// Why a number is not a rate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -143,32 +144,36 @@ pub struct RateError;
 impl Rate {
     /// The most decimals of a rate.
     pub const DECIMALS: u32 = 4;
+    /// A hundred percent.
+    const MAX_UNITS: u32 = 1_000_000;
 
     /// A rate of that many percent a year.
     pub fn from_percent(percent: Decimal) -> Result<Rate, RateError> {
-        let percent = percent.normalize();
-        let inside = percent >= Decimal::ZERO && percent <= Decimal::ONE_HUNDRED;
-        (inside && percent.scale() <= Self::DECIMALS).then_some(Rate(percent)).ok_or(RateError)
+        let mut scaled = percent.normalize();
+        let inside = scaled >= Decimal::ZERO && scaled <= Decimal::ONE_HUNDRED;
+        if !inside || scaled.scale() > Self::DECIMALS {
+            return Err(RateError);
+        }
+        scaled.rescale(Self::DECIMALS);
+        u32::try_from(scaled.mantissa()).map_or(Err(RateError), Rate::from_units)
     }
-    /// Percent a year.
-    pub const fn percent(self) -> Decimal {
-        self.0
+    /// Percent a year, without zeros at the end: `5`, never `5.0000`.
+    pub fn percent(self) -> Decimal {
+        Decimal::new(i64::from(self.0), Self::DECIMALS).normalize()
     }
     /// The rate in ten-thousandths of a percent, a whole number: its form in events.
-    pub fn to_units(self) -> u32 {
-        let mut scaled = self.0;
-        scaled.rescale(Self::DECIMALS);
-        u32::try_from(scaled.mantissa()).expect("at most 100 × 10^4 by `from_percent`")
+    pub const fn to_units(self) -> u32 {
+        self.0
     }
     /// The rate of so many ten-thousandths of a percent.
     pub fn from_units(units: u32) -> Result<Rate, RateError> {
-        Rate::from_percent(Decimal::new(i64::from(units), Self::DECIMALS))
+        (units <= Self::MAX_UNITS).then_some(Rate(units)).ok_or(RateError)
     }
 }
 
 impl fmt::Display for Rate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
+        self.percent().fmt(f)
     }
 }
 
@@ -209,6 +214,10 @@ mod tests {
         let rate = |text| Rate::from_percent(Decimal::from_str(text).unwrap());
         assert_eq!(rate("5.00").unwrap().to_units(), 50_000);
         assert_eq!(Rate::from_units(50_000), rate("5"));
+        assert_eq!(rate("6.250").unwrap().to_string(), "6.25");
+        assert_eq!(rate("5.0000").unwrap().to_string(), "5");
+        assert_eq!(Rate::from_units(1_000_000), rate("100"));
+        assert_eq!(Rate::from_units(1_000_001), Err(RateError));
         assert_eq!(rate("100.0001"), Err(RateError));
         assert_eq!(rate("-1"), Err(RateError));
         assert_eq!(rate("0.00001"), Err(RateError));

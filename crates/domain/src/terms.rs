@@ -151,7 +151,7 @@ impl Terms {
         if loan.grace_months >= loan.tenor_months {
             return Err(TermsError::Grace);
         }
-        if loan.method == InterestMethod::None && !loan.rate.percent().is_zero() {
+        if loan.method == InterestMethod::None && loan.rate.to_units() != 0 {
             return Err(TermsError::MethodWithoutRate);
         }
         Ok(())

@@ -1,7 +1,6 @@
 //! From the state to the resources of the wire.
 
 use crate::services::CURRENCY;
-use bergulir_domain::cooperative::ReadinessItem;
 use bergulir_domain::rejection::Resource;
 use bergulir_domain::state::{
     AccountBalances, AccountIndex, CooperativeIndex, FundBalances, FundIndex, LoanBalances,
@@ -131,18 +130,20 @@ impl<'a> View<'a> {
 
     pub(crate) fn cooperative(&self, index: CooperativeIndex) -> pb::Cooperative {
         let cooperative = self.state.cooperatives().get(index);
-        let confirmed = ReadinessItem::ALL.into_iter().zip(cooperative.confirmed);
         pb::Cooperative {
             name: self.cooperative_name(index).to_string(),
             village_code: cooperative.village.to_string(),
             kind: cooperative.kind.to_wire(),
             registered_name: cooperative.name.to_string(),
             cooperative_number: cooperative.number.as_ref().map(ToString::to_string),
-            chair: cooperative.chair.map(|officer| officer.to_string()),
-            treasurer: cooperative.treasurer.map(|officer| officer.to_string()),
-            readiness: confirmed
-                .filter_map(|(item, position)| {
-                    Some(pb::ConfirmedReadiness { item: item.to_wire(), position: position?.get() })
+            chair: cooperative.chair.as_ref().map(ToString::to_string),
+            treasurer: cooperative.treasurer.as_ref().map(ToString::to_string),
+            readiness: cooperative
+                .confirmed
+                .iter()
+                .map(|(item, position)| pb::ConfirmedReadiness {
+                    item: item.to_wire(),
+                    position: position.get(),
                 })
                 .collect(),
         }

@@ -28,9 +28,10 @@ pub(super) fn open(state: &State, command: &OpenAccount, now: &Now) -> Result<Ev
         let registered = Box::new(cooperative.name.clone());
         return Err(Rejection::HolderNameMismatch { registered });
     }
-    match state.bank_accounts.get(&command.bank_account) {
-        Some(other) if *other != owner => {
-            let cooperative = state.cooperatives.get(*other).id;
+    let of_it = state.accounts.find_first(&command.bank_account);
+    match of_it.map(|account| state.accounts.get(account).cooperative) {
+        Some(other) if other != owner => {
+            let cooperative = state.cooperatives.get(other).id;
             Err(Rejection::BankAccountTaken { cooperative })
         }
         Some(_) | None => Ok(Event::AccountOpened(command.clone())),

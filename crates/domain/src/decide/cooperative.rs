@@ -20,8 +20,8 @@ pub(super) fn register(state: &State, command: &RegisterCooperative) -> Result<E
     if command.kind != expected {
         return Err(Rejection::VillageKindMismatch { village, expected });
     }
-    if let Some(taken) = state.villages.get(&village) {
-        let cooperative = state.cooperatives.get(*taken).id;
+    if let Some(taken) = state.cooperatives.find_first(&village) {
+        let cooperative = state.cooperatives.get(taken).id;
         return Err(Rejection::VillageTaken { village, cooperative });
     }
     Ok(Event::CooperativeRegistered(command.clone()))

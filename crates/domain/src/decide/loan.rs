@@ -33,14 +33,14 @@ pub(super) fn propose(state: &State, command: &ProposeLoan, now: &Now) -> Result
 
 pub(super) fn approve(state: &State, command: &ApproveLoan, now: &Now) -> Result<Event, Rejection> {
     let loan = pending(state, command.loan)?;
-    now.is_another_than(loan.maker)?;
+    now.is_another_than(*loan.maker)?;
     let own = &state.find_proposal(loan.proposed_at)?.reservation;
     let terms = may_lend(&Room::of(state, own), state, loan.account, loan.principal, now)?;
     Ok(Event::LoanApproved(LoanApproved { command: command.clone(), terms }))
 }
 
 pub(super) fn refuse(state: &State, command: &RefuseLoan, now: &Now) -> Result<Event, Rejection> {
-    now.is_another_than(pending(state, command.loan)?.maker)?;
+    now.is_another_than(*pending(state, command.loan)?.maker)?;
     Ok(Event::LoanRefused(command.clone()))
 }
 
@@ -49,7 +49,7 @@ pub(super) fn withdraw(
     command: &WithdrawLoan,
     now: &Now,
 ) -> Result<Event, Rejection> {
-    now.is_the_maker(pending(state, command.loan)?.maker)?;
+    now.is_the_maker(*pending(state, command.loan)?.maker)?;
     Ok(Event::LoanWithdrawn(command.clone()))
 }
 

@@ -6,12 +6,12 @@
 //! derived is left out and derived again.
 
 use super::{
-    Account, AccountBalances, ActiveLoan, Allocation, Cooperative, Fund, FundBalances, Head, Index,
-    Loan, LoanBalances, LoanState, Proposal, Register, Reservation, Row, State, Subject, Table,
-    Tranche, Tranches, Undone,
+    Account, AccountBalances, ActiveLoan, Allocation, Confirmations, Cooperative, Fund,
+    FundBalances, Head, Index, Loan, LoanBalances, LoanState, Proposal, Register, Reservation, Row,
+    SharedName, State, Subject, Table, Tranche, Tranches, Undone,
 };
 use crate::command::{BankAccount, OpenLedger};
-use crate::cooperative::{CooperativeKind, ReadinessSet};
+use crate::cooperative::{CooperativeKind, ReadinessItem, ReadinessSet};
 use crate::event::{Paid, Undoes};
 use crate::id::{Id, PrincipalId};
 use crate::ledger::Origin;
@@ -87,6 +87,7 @@ impl State {
             return Err(DecodeError::Trailing(from.0.len()));
         }
         state.check_indices()?;
+        state.share_names();
         state.derive();
         Ok(state)
     }
@@ -132,12 +133,6 @@ impl State {
             if let Subject::Reversal { reverses, .. } = proposal.subject {
                 self.reversing.insert(reverses, *at);
             }
-        }
-        for (index, cooperative) in self.cooperatives.iter() {
-            self.villages.insert(cooperative.village, index);
-        }
-        for (_, account) in self.accounts.iter() {
-            self.bank_accounts.insert(account.bank_account.clone(), account.cooperative);
         }
     }
 }
@@ -291,6 +286,8 @@ canonical_as! {
     Money as i64, |m| m.minor(), |n| Money::from_minor(n).ok();
     Rate as u32, |r| r.to_units(), |n| Rate::from_units(n).ok();
     Books as [i64; 9], |b| *b.balances(), |n| Books::new(n);
+    Confirmations as [Option<Position>; ReadinessItem::ALL.len()],
+        |c| c.positions(), |positions| Confirmations::of(positions);
     ReadinessSet as u8, |s| s.bits(), |n| ReadinessSet::from_bits(n);
     RepaymentOrder as [PaymentPart; 3], |o| o.parts(), |parts| RepaymentOrder::new(&parts).ok();
 }
@@ -410,6 +407,15 @@ impl<T: Canonical> Canonical for Vec<T> {
     }
     fn take(from: &mut Reader) -> Result<Self, DecodeError> {
         (0..u32::take(from)?).map(|_| T::take(from)).collect()
+    }
+}
+
+impl Canonical for SharedName {
+    fn put(&self, out: &mut Vec<u8>) {
+        (**self).put(out);
+    }
+    fn take(from: &mut Reader) -> Result<Self, DecodeError> {
+        PrincipalId::take(from).map(SharedName::new)
     }
 }
 

@@ -1,5 +1,6 @@
 //! Funds, cooperatives, accounts, loans and proposals, as the state keeps them.
 
+use super::names::SharedName;
 use super::recorded::Row;
 use super::tranches::Tranches;
 use super::{AccountIndex, CooperativeIndex, FundIndex, LoanIndex};
@@ -43,8 +44,12 @@ impl Fund {
 
 impl Row for Fund {
     type Key = FundId;
+    type Trait = ();
     fn key(&self) -> FundId {
         self.id
+    }
+    fn distinctive(&self) -> Option<&()> {
+        None
     }
 }
 
@@ -104,34 +109,68 @@ pub struct Cooperative {
     /// Nomor Induk Koperasi, as registered.
     pub number: Option<Number>,
     /// The chair in office.
-    pub chair: Option<OfficerId>,
+    pub chair: Option<SharedName>,
     /// The treasurer in office.
-    pub treasurer: Option<OfficerId>,
-    /// For each of [`ReadinessItem::ALL`] the record that confirmed it last.
-    pub confirmed: [Option<Position>; ReadinessItem::ALL.len()],
+    pub treasurer: Option<SharedName>,
+    /// What makes it ready, and the records that confirmed it last.
+    pub confirmed: Confirmations,
     /// Its accounts, in the order in which they were opened.
     pub accounts: Vec<AccountIndex>,
 }
 
 impl Cooperative {
     /// Who holds an office.
-    pub const fn officer(&self, office: Office) -> Option<OfficerId> {
-        match office {
-            Office::Chair => self.chair,
-            Office::Treasurer => self.treasurer,
-        }
+    pub fn officer(&self, office: Office) -> Option<OfficerId> {
+        let officer = match office {
+            Office::Chair => &self.chair,
+            Office::Treasurer => &self.treasurer,
+        };
+        officer.as_deref().copied()
     }
     /// What is confirmed.
     pub fn readiness(&self) -> ReadinessSet {
-        let confirmed = |item: &ReadinessItem| self.confirmed[*item as usize].is_some();
-        ReadinessItem::ALL.into_iter().filter(confirmed).collect()
+        self.confirmed.iter().map(|(item, _)| item).collect()
+    }
+}
+
+/// Readiness items and the records that confirmed them last.
+///
+/// For each of [`ReadinessItem::ALL`] its position, or 0 if none confirmed it: the record at
+/// position 0 opened the ledger.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Confirmations([u64; ReadinessItem::ALL.len()]);
+
+impl Confirmations {
+    /// What is confirmed, in the order of [`ReadinessItem::ALL`].
+    pub fn iter(&self) -> impl Iterator<Item = (ReadinessItem, Position)> {
+        let all = ReadinessItem::ALL.into_iter().zip(self.0);
+        all.filter(|(_, at)| *at != 0).map(|(item, at)| (item, Position::new(at)))
+    }
+
+    pub(crate) fn confirm(&mut self, item: ReadinessItem, at: Position) {
+        self.0[item as usize] = at.get();
+    }
+
+    /// For each of [`ReadinessItem::ALL`] the record that confirmed it.
+    pub(super) fn positions(&self) -> [Option<Position>; ReadinessItem::ALL.len()] {
+        self.0.map(|at| (at != 0).then_some(Position::new(at)))
+    }
+
+    /// `None` if a position is that of the record that opened the ledger.
+    pub(super) fn of(positions: [Option<Position>; ReadinessItem::ALL.len()]) -> Option<Self> {
+        let none_is_first = !positions.contains(&Some(Position::new(0)));
+        none_is_first.then(|| Confirmations(positions.map(|at| at.map_or(0, Position::get))))
     }
 }
 
 impl Row for Cooperative {
     type Key = CooperativeId;
+    type Trait = VillageCode;
     fn key(&self) -> CooperativeId {
         self.id
+    }
+    fn distinctive(&self) -> Option<&VillageCode> {
+        Some(&self.village)
     }
 }
 
@@ -160,8 +199,12 @@ pub struct Account {
 
 impl Row for Account {
     type Key = (FundIndex, AccountId);
+    type Trait = BankAccount;
     fn key(&self) -> Self::Key {
         (self.fund, self.id)
+    }
+    fn distinctive(&self) -> Option<&BankAccount> {
+        Some(&self.bank_account)
     }
 }
 
@@ -213,19 +256,23 @@ pub struct Loan {
     /// The contract.
     pub contract_reference: Reference,
     /// The chair who signed.
-    pub chair: OfficerId,
+    pub chair: SharedName,
     /// The treasurer who signed.
-    pub treasurer: OfficerId,
+    pub treasurer: SharedName,
     /// Who proposed it.
-    pub maker: PrincipalId,
+    pub maker: SharedName,
     /// The record that proposed it.
     pub proposed_at: Position,
 }
 
 impl Row for Loan {
     type Key = LoanId;
+    type Trait = ();
     fn key(&self) -> LoanId {
         self.id
+    }
+    fn distinctive(&self) -> Option<&()> {
+        None
     }
 }
 
@@ -258,7 +305,7 @@ pub struct ActiveLoan {
     /// The tranches that were paid out and stand.
     pub tranches: Tranches,
     /// Who approved it.
-    pub checker: PrincipalId,
+    pub checker: SharedName,
     /// The terms of the day on which it was approved.
     pub terms: LoanTerms,
 }
@@ -393,5 +440,20 @@ impl Reservation {
     /// Of what a fund may promise, and nothing else.
     pub const fn of(fund: FundIndex, committable: i64) -> Reservation {
         Reservation { fund, committable, allocation: None, ceiling: None, headroom: None }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use core::mem::offset_of;
+
+    /// A nation's ledger has a row of each for every village, twice: decided on and published.
+    #[test]
+    fn rows_are_small_and_what_a_payment_needs_is_together() {
+        let sizes = [size_of::<Loan>(), size_of::<Account>(), size_of::<Cooperative>()];
+        assert_eq!(sizes, [256, 192, 192]);
+        assert!(offset_of!(Loan, state) + offset_of!(ActiveLoan, checker) <= 128);
+        assert!(offset_of!(Account, id) <= 64);
     }
 }

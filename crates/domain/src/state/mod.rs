@@ -3,6 +3,7 @@
 
 mod ahead;
 mod entities;
+mod names;
 mod recorded;
 mod tranches;
 
@@ -10,17 +11,18 @@ pub mod encoding;
 
 pub use ahead::LOOK_AHEAD;
 pub use entities::{
-    Account, AccountBalances, ActiveLoan, Allocation, Cooperative, Fund, FundBalances, Loan,
-    LoanBalances, LoanState, Proposal, Reservation, Subject, Undone,
+    Account, AccountBalances, ActiveLoan, Allocation, Confirmations, Cooperative, Fund,
+    FundBalances, Loan, LoanBalances, LoanState, Proposal, Reservation, Subject, Undone,
 };
+pub use names::SharedName;
 pub use recorded::{Index, Register, Row, Table};
 pub use tranches::{Tranche, Tranches};
 
-use crate::command::{BankAccount, OpenLedger};
+use crate::command::OpenLedger;
+use names::Names;
 use recorded::Recorded;
 
-use crate::cooperative::VillageCode;
-use crate::id::{AccountId, CooperativeId, FundId, LoanId};
+use crate::id::{AccountId, CooperativeId, FundId, LoanId, PrincipalId};
 use crate::moment::{Date, Position, Timestamp, UtcOffset};
 use crate::rejection::{Rejection, Resource};
 use crate::text::VerifierKey;
@@ -52,8 +54,8 @@ pub struct State {
     // Derived from the above, and so not part of its encoding:
     pub(crate) expiries: Register<(Timestamp, Position), ()>,
     pub(crate) reversing: Register<Position, Position>,
-    pub(crate) villages: Register<VillageCode, CooperativeIndex>,
-    pub(crate) bank_accounts: Register<BankAccount, CooperativeIndex>,
+    /// The names in all rows.
+    names: Names,
     head_before: Option<Head>,
 }
 
@@ -124,6 +126,29 @@ impl State {
         self.undone.get(&position).copied()
     }
 
+    /// A name as rows hold it.
+    pub(crate) fn share(&mut self, name: PrincipalId) -> SharedName {
+        self.names.share(name)
+    }
+
+    /// Has rows that were made one by one share their names.
+    fn share_names(&mut self) {
+        let State { cooperatives, loans, names, .. } = self;
+        let mut share = |name: &mut SharedName| *name = names.share(**name);
+        cooperatives.each_mut(|cooperative| {
+            cooperative.chair.iter_mut().for_each(&mut share);
+            cooperative.treasurer.iter_mut().for_each(&mut share);
+        });
+        loans.each_mut(|loan| {
+            share(&mut loan.chair);
+            share(&mut loan.treasurer);
+            share(&mut loan.maker);
+            if let LoanState::Approved(active) = &mut loan.state {
+                share(&mut active.checker);
+            }
+        });
+    }
+
     /// Where an instant becomes a date.
     pub(crate) fn utc_offset(&self) -> UtcOffset {
         self.head.opened.as_ref().map_or(UtcOffset::UTC, |opened| opened.utc_offset)
@@ -192,8 +217,6 @@ impl State {
         act(&mut self.undone);
         act(&mut self.expiries);
         act(&mut self.reversing);
-        act(&mut self.villages);
-        act(&mut self.bank_accounts);
     }
 }
 

@@ -63,8 +63,12 @@ impl<T> fmt::Debug for Index<T> {
 pub trait Row {
     /// What a row is found by.
     type Key: Eq + Hash + Clone;
+    /// What it is found by besides, which rows may share; `()` if there is nothing.
+    type Trait: Eq + Hash;
     /// The row's own key; it never changes.
     fn key(&self) -> Self::Key;
+    /// What it is found by besides; it never changes.
+    fn distinctive(&self) -> Option<&Self::Trait>;
 }
 
 /// Rows in the order in which they were added, found by index or key.
@@ -76,6 +80,8 @@ pub trait Row {
 pub struct Table<T: Row> {
     rows: Vec<T>,
     by_key: HashTable<u32>,
+    /// The first row with each trait.
+    by_trait: HashTable<u32>,
     hasher: DefaultHashBuilder,
     mark: Option<TableMark<T>>,
 }
@@ -91,7 +97,7 @@ struct TableMark<T> {
 /// Without the hasher, which is another one in each process.
 impl<T: Row<Key: fmt::Debug> + fmt::Debug> fmt::Debug for Table<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Table { rows, by_key, mark, hasher: _ } = self;
+        let Table { rows, by_key, by_trait: _, mark, hasher: _ } = self;
         let keys: BTreeMap<u32, _> =
             by_key.iter().map(|n| (*n, rows.get(*n as usize).map(Row::key))).collect();
         f.debug_struct("Table")
@@ -105,7 +111,8 @@ impl<T: Row<Key: fmt::Debug> + fmt::Debug> fmt::Debug for Table<T> {
 impl<T: Row> Default for Table<T> {
     fn default() -> Self {
         let hasher = DefaultHashBuilder::default();
-        Table { rows: Vec::new(), by_key: HashTable::new(), hasher, mark: None }
+        let (by_key, by_trait) = Default::default();
+        Table { rows: Vec::new(), by_key, by_trait, hasher, mark: None }
     }
 }
 
@@ -114,6 +121,11 @@ impl<T: Row + Clone> Table<T> {
     pub fn find(&self, key: &T::Key) -> Option<Index<T>> {
         let is_of_key = |n: &u32| self.rows[*n as usize].key() == *key;
         self.by_key.find(self.hasher.hash_one(key), is_of_key).map(|n| Index::new(*n))
+    }
+    /// The first row with that trait.
+    pub(crate) fn find_first(&self, with: &T::Trait) -> Option<Index<T>> {
+        let has_it = |n: &u32| self.rows[*n as usize].distinctive() == Some(with);
+        self.by_trait.find(self.hasher.hash_one(Some(with)), has_it).map(|n| Index::new(*n))
     }
     /// Most likely the row of that key, if there is one, without a look at the row itself.
     pub(super) fn guess(&self, key: &T::Key) -> Option<Index<T>> {
@@ -146,14 +158,24 @@ impl<T: Row + Clone> Table<T> {
         row
     }
 
+    /// Changes each row in what is not its key, mark or not.
+    pub(super) fn each_mut(&mut self, change: impl FnMut(&mut T)) {
+        self.rows.iter_mut().for_each(change);
+    }
+
     pub(crate) fn push(&mut self, row: T) -> Index<T> {
         let key = row.key();
         assert!(self.find(&key).is_none(), "decide lets no key be used twice");
+        let is_first = row.distinctive().map(|own| self.find_first(own).is_none());
         let index = to_u32(self.rows.len());
         self.rows.push(row);
-        let Table { rows, by_key, hasher, .. } = self;
+        let Table { rows, by_key, by_trait, hasher, .. } = self;
         let hash_of = |n: &u32| hasher.hash_one(rows[*n as usize].key());
         by_key.insert_unique(hasher.hash_one(key), index, hash_of);
+        if is_first == Some(true) {
+            let hash_of = |n: &u32| hasher.hash_one(rows[*n as usize].distinctive());
+            by_trait.insert_unique(hash_of(&index), index, hash_of);
+        }
         Index::new(index)
     }
 }
@@ -232,6 +254,10 @@ impl<T: Row + Clone> Recorded for Table<T> {
             let number = to_u32(mark.length + n);
             let hash = self.hasher.hash_one(row.key());
             if let Ok(found) = self.by_key.find_entry(hash, |n| *n == number) {
+                found.remove();
+            }
+            let hash = self.hasher.hash_one(row.distinctive());
+            if let Ok(found) = self.by_trait.find_entry(hash, |n| *n == number) {
                 found.remove();
             }
         }
