@@ -318,7 +318,7 @@ pub(crate) fn newest_trusted(log: &dyn EventLog, index: &Index) -> Option<(Repli
 }
 
 fn trusted(log: &dyn EventLog, size: LogSize, bytes: &[u8]) -> Option<(Replica, Position)> {
-    let (sealed_at, snapshot) = bytes.split_first_chunk::<8>()?;
+    let (snapshot, sealed_at) = bytes.split_last_chunk::<8>()?;
     let sealed_at = Position::new(u64::from_le_bytes(*sealed_at));
     let records = log.read(sealed_at, ReadLimit::ONE).ok()?;
     let (_, bytes) = records.iter().next()?;

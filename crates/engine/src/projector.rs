@@ -12,15 +12,16 @@ use bergulir_domain::command::Seal;
 use bergulir_domain::state::LOOK_AHEAD;
 use bergulir_domain::{Event, Touched};
 use bergulir_proto::balances::BalanceTree;
-use bergulir_proto::replay::{Grown, Replica, digest};
-use bergulir_store::index::{Index, IndexBatch, IndexError};
+use bergulir_proto::replay::{Grown, Replica};
+use bergulir_store::index::{Index, IndexBatch, IndexError, SnapshotDraft};
 use crossbeam_channel::Receiver;
 use std::sync::{Arc, PoisonError, RwLock};
 use tokio::sync::{oneshot, watch};
 
 /// So many records are applied to the published state at a time, so that readers wait little.
 const STEP: usize = 1_000;
-/// So many seals may be on their way into the log, each with a snapshot of the whole state.
+/// So many seals may be on their way into the log, each with a snapshot of the whole state that lies
+/// beside the index.
 const MAX_PENDING_SEALS: usize = 2;
 
 #[derive(Debug)]
@@ -51,7 +52,7 @@ pub(crate) struct Projector {
 /// A seal on its way into the log.
 pub(crate) struct Pending {
     seal: Seal,
-    snapshot: Vec<u8>,
+    snapshot: SnapshotDraft,
     tree: Arc<BalanceTree>,
 }
 
@@ -61,12 +62,10 @@ impl Projector {
         for message in messages {
             let result = match message {
                 Message::Published(sealed) => self.follow(&sealed),
-                Message::Seal(reply) => {
-                    let seal = self.compute_seal();
-                    // Whoever asked may have gone away.
+                // Whoever asked may have gone away.
+                Message::Seal(reply) => self.compute_seal().map(|seal| {
                     let _ = reply.send(seal);
-                    Ok(())
-                }
+                }),
             };
             if let Err(error) = result {
                 self.health.index_failed(&error);
@@ -114,30 +113,41 @@ impl Projector {
             // One that the full queue does not take comes again after a while, not at once: it is
             // dear to compute.
             self.since_seal = self.seal_every - self.seal_every / 8;
-            if let Some(seal) = self.compute_seal()
-                && (self.record_seal)(seal)
-            {
-                self.since_seal = 0;
+            if let Some(seal) = self.compute_seal()? {
+                if (self.record_seal)(seal) {
+                    self.since_seal = 0;
+                } else {
+                    self.pending.pop();
+                }
             }
         }
         Ok(())
     }
 
-    fn compute_seal(&mut self) -> Option<Seal> {
+    fn compute_seal(&mut self) -> Result<Option<Seal>, IndexError> {
         let replica = self.published.read().unwrap_or_else(PoisonError::into_inner);
-        let through = replica.size().last()?;
-        let snapshot = replica.snapshot();
+        let Some(through) = replica.size().last() else {
+            return Ok(None);
+        };
+        let mut snapshot = self.index.begin_snapshot()?;
+        let mut written = Ok(());
+        let digest = replica.snapshot_in_pieces(|piece| {
+            if written.is_ok() {
+                written = snapshot.write(piece);
+            }
+        });
+        written?;
         let tree = Arc::new(BalanceTree::of(&replica));
         drop(replica);
         let seal = Seal {
             through: bergulir_domain::Position::new(through.get()),
             balance_root: *tree.root().as_bytes(),
-            state_digest: *digest(&snapshot).as_bytes(),
+            state_digest: *digest.as_bytes(),
         };
         self.pending.push(Pending { seal: seal.clone(), snapshot, tree });
         let surplus = self.pending.len().saturating_sub(MAX_PENDING_SEALS);
         self.pending.drain(..surplus);
-        Some(seal)
+        Ok(Some(seal))
     }
 
     /// If a record is a seal, balances can be proved from it. First of all, so that whoever sees
@@ -157,13 +167,12 @@ impl Projector {
         let snapshot = found.map(|found| self.pending.swap_remove(found).snapshot);
         // A seal is refused once a later one is recorded.
         self.pending.retain(|pending| pending.seal.through > seal.through);
-        let Some(snapshot) = snapshot else {
+        let Some(mut snapshot) = snapshot else {
             return Ok(());
         };
         self.index.flush()?;
-        let mut bytes = sealed_at.to_le_bytes().to_vec();
-        bytes.extend_from_slice(&snapshot);
-        self.index.put_snapshot(LogSize::new(seal.through.get() + 1), &bytes)
+        snapshot.write(&sealed_at.to_le_bytes())?;
+        self.index.keep_snapshot(LogSize::new(seal.through.get() + 1), snapshot)
     }
 }
 

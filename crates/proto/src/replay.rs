@@ -28,8 +28,8 @@ use crate::statement::Statement;
 /// The version of the snapshot encoding, its first byte.
 const SNAPSHOT_VERSION: u8 = 1;
 
-/// Bytes of a snapshot that are digested at once.
-const DIGESTED_AT_ONCE: usize = 64 << 10;
+/// About so many bytes of a snapshot are made at once.
+const PIECE_BYTES: usize = 64 << 10;
 
 /// A ledger's state as its records make it, and where in the chain it stands.
 #[derive(Debug, Clone)]
@@ -356,7 +356,7 @@ impl Replica {
     ///
     /// Its memory does not grow with the state.
     pub fn seal(&self) -> Option<Seal> {
-        self.seal_of(self.state_digest())
+        self.seal_of(self.snapshot_in_pieces(|_| ()))
     }
 
     /// As [`Replica::seal`], for whoever has the [snapshot](Replica::snapshot) already.
@@ -385,17 +385,23 @@ impl Replica {
         out
     }
 
-    /// The [`digest`] of the snapshot, which is not made for it.
-    fn state_digest(&self) -> Hash {
+    /// Gives the bytes of the snapshot piece by piece, and at the end their [`digest`].
+    ///
+    /// Its memory does not grow with the state.
+    pub fn snapshot_in_pieces(&self, mut give: impl FnMut(&[u8])) -> Hash {
         let mut digest = Sha256::new();
+        let mut piece = |piece: &[u8]| {
+            digest.update(piece);
+            give(piece);
+        };
         let mut out = Vec::new();
         self.write_snapshot(&mut out, &mut |out| {
-            if out.len() >= DIGESTED_AT_ONCE {
-                digest.update(&*out);
+            if out.len() >= PIECE_BYTES {
+                piece(out);
                 out.clear();
             }
         });
-        digest.update(&out);
+        piece(&out);
         Hash::from_bytes(digest.finalize().into())
     }
 

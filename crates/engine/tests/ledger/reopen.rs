@@ -1,8 +1,11 @@
 //! Stopped, started, damaged: everything that was answered is there, and the index heals itself.
 
 use crate::support::*;
+use bergulir_chain::Position;
 use bergulir_domain::Event;
 use bergulir_engine::{LedgerOptions, Node, NodeError, Slot, Terms};
+use bergulir_store::ReadLimit;
+use bergulir_store::index::{Index, IndexOptions};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -104,6 +107,33 @@ async fn a_snapshot_that_no_seal_vouches_for_is_not_used() {
     let never = LedgerOptions { seal_at_stop: u64::MAX, ..LedgerOptions::default() };
     let known = history(folder.path(), never).await;
     let desk = Desk::at(folder.path(), never);
+    assert_eq!(desk.ledger().replayed_at_open(), desk.size());
+    everything_is_there(&desk, &known).await;
+}
+
+/// As older versions kept it: the position of the seal stood in front of the state.
+#[tokio::test]
+async fn a_snapshot_of_an_older_form_is_not_used() {
+    let folder = tempfile::tempdir().unwrap();
+    let known = history(folder.path(), options()).await;
+    let desk = Desk::at(folder.path(), options());
+    let records = desk.ledger().records(Position::ZERO, ReadLimit::ONE).unwrap();
+    let identity = bergulir_chain::record::hash(records.iter().next().unwrap().1);
+    desk.stop().await;
+    let index = folder.path().join("ledgers/pilot/index");
+    let index = Index::open(&index, &IndexOptions::new(identity)).unwrap().index;
+    assert!(!index.snapshots().is_empty());
+    for size in index.snapshots() {
+        let bytes = index.snapshot(size).unwrap().unwrap();
+        let (state, sealed_at) = bytes.split_last_chunk::<8>().unwrap();
+        let mut draft = index.begin_snapshot().unwrap();
+        draft.write(sealed_at).unwrap();
+        draft.write(state).unwrap();
+        index.keep_snapshot(size, draft).unwrap();
+    }
+    drop(index);
+
+    let desk = Desk::at(folder.path(), options());
     assert_eq!(desk.ledger().replayed_at_open(), desk.size());
     everything_is_there(&desk, &known).await;
 }

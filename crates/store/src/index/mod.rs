@@ -54,7 +54,7 @@ pub use batch::{IndexBatch, MAX_LINE_NUMBERS};
 pub use columns::Line;
 pub use error::IndexError;
 pub use open::Opened;
-pub use snapshot::KEPT_SNAPSHOTS;
+pub use snapshot::{KEPT_SNAPSHOTS, SnapshotDraft};
 pub use table::Direction;
 pub use tiles::Tiles;
 

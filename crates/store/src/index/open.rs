@@ -154,7 +154,7 @@ impl Parts {
         let blocks = Blocks::open(sled_folder, options.cache_bytes)?;
         let seed = read_marker(&blocks, options.identity)?;
         let manifest = Manifest::load(&blocks)?;
-        let snapshots = Snapshots::load(&blocks)?;
+        let mut snapshots = Snapshots::load(&blocks)?;
 
         // What no manifest names was being written, or removed, when the index was last closed.
         let runs = blocks.remove_unknown(Kind::Run, |run| manifest.is_live(run))?;

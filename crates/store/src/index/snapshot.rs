@@ -1,9 +1,13 @@
 //! Snapshots: whole states of the ledger at some log size, so that a start need not replay the
 //! log from its first record.
 
+use std::sync::{Arc, Weak};
+
 use bergulir_chain::LogSize;
 
-use super::blocks::{Blocks, Kind, MAX_BODY_BYTES, Place, SEAL_BYTES, Section, ShelfWriter};
+use super::blocks::{
+    Blocks, Kind, MAX_BODY_BYTES, MAX_VALUE_BYTES, Place, SEAL_BYTES, Section, ShelfWriter,
+};
 use super::run::pieces;
 use super::{Index, IndexError, held};
 
@@ -22,10 +26,52 @@ struct SnapshotRow {
     crc: u32,
 }
 
-/// The snapshots, in the order of their log sizes.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+/// The snapshots.
+#[derive(Clone, Debug, Default)]
 pub(super) struct Snapshots {
+    /// In the order of their log sizes.
     rows: Vec<SnapshotRow>,
+    /// The numbers of the shelves that are being written, as long as somebody does.
+    drafts: Vec<(u64, Weak<()>)>,
+}
+
+/// A snapshot that is being written. Dropped, it is as if it had never been.
+#[derive(Debug)]
+pub struct SnapshotDraft {
+    number: u64,
+    shelf: ShelfWriter,
+    /// The value that is not full yet: room for its checksum, and what came last.
+    rest: Vec<u8>,
+    bytes: u64,
+    crc: crc32fast::Hasher,
+    _alive: Arc<()>,
+}
+
+impl SnapshotDraft {
+    /// Writes the next bytes.
+    pub fn write(&mut self, mut bytes: &[u8]) -> Result<(), IndexError> {
+        self.crc.update(bytes);
+        self.bytes += bytes.len() as u64;
+        while !bytes.is_empty() {
+            let room = MAX_VALUE_BYTES - self.rest.len();
+            let (now, later) = bytes.split_at(room.min(bytes.len()));
+            self.rest.extend_from_slice(now);
+            bytes = later;
+            if self.rest.len() == MAX_VALUE_BYTES {
+                self.put()?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Puts what came last on the shelf.
+    fn put(&mut self) -> Result<(), IndexError> {
+        if self.rest.len() > SEAL_BYTES {
+            self.shelf.push(Section::Records, &mut self.rest)?;
+            self.rest.truncate(SEAL_BYTES);
+        }
+        Ok(())
+    }
 }
 
 impl Snapshots {
@@ -58,39 +104,54 @@ impl Snapshots {
         if !rows.is_sorted_by(|one, next| one.size < next.size) {
             return Err(IndexError::damaged("the list of snapshots is out of order"));
         }
-        Ok(Self { rows })
+        Ok(Self { rows, drafts: Vec::new() })
     }
 
-    pub(super) fn remove_garbage(&self, blocks: &Blocks) -> Result<usize, IndexError> {
+    pub(super) fn remove_garbage(&mut self, blocks: &Blocks) -> Result<usize, IndexError> {
+        let Self { rows, drafts } = self;
+        drafts.retain(|(_, draft)| draft.strong_count() > 0);
         blocks.remove_unknown(Kind::Snapshot, |snapshot| {
-            self.rows.iter().any(|row| row.snapshot == snapshot)
+            rows.iter().any(|row| row.snapshot == snapshot)
+                || drafts.iter().any(|(number, _)| *number == snapshot)
         })
+    }
+
+    /// The number of a new shelf.
+    fn next_number(&self) -> u64 {
+        let kept = self.rows.iter().map(|row| row.snapshot);
+        let used = kept.chain(self.drafts.iter().map(|(number, _)| *number)).max();
+        used.map_or(0, |used| used + 1)
     }
 }
 
 impl Index {
-    /// Keeps the bytes of a state after `size` records; durable on return. Of more than
-    /// [`KEPT_SNAPSHOTS`] the ones of the smallest logs are removed. A snapshot of the same size
-    /// is replaced.
-    pub fn put_snapshot(&self, size: LogSize, bytes: &[u8]) -> Result<(), IndexError> {
+    /// Begins a snapshot: its bytes go onto a shelf as they come, so that a large state is never in
+    /// memory twice. It is none of the index's until it is [kept](Index::keep_snapshot).
+    pub fn begin_snapshot(&self) -> Result<SnapshotDraft, IndexError> {
         let mut snapshots = held(&self.snapshots);
-        let used = snapshots.rows.iter().map(|row| row.snapshot + 1).max().unwrap_or_default();
+        // Left over from attempts that failed or were given up.
+        snapshots.remove_garbage(&self.blocks)?;
+        let number = snapshots.next_number();
+        let shelf = ShelfWriter::new(self.blocks.shelf(Kind::Snapshot, number)?);
+        let alive = Arc::new(());
+        snapshots.drafts.push((number, Arc::downgrade(&alive)));
+        let (rest, crc) = (vec![0; SEAL_BYTES], crc32fast::Hasher::new());
+        Ok(SnapshotDraft { number, shelf, rest, bytes: 0, crc, _alive: alive })
+    }
+
+    /// Keeps a snapshot of the state after `size` records, all of whose bytes were written; durable
+    /// on return. Of more than [`KEPT_SNAPSHOTS`] the ones of the smallest logs are removed. One of
+    /// the same size is replaced.
+    pub fn keep_snapshot(&self, size: LogSize, mut draft: SnapshotDraft) -> Result<(), IndexError> {
+        draft.put()?;
+        let mut snapshots = held(&self.snapshots);
+        self.blocks.flush()?;
         let row = SnapshotRow {
             size: size.get(),
-            snapshot: used,
-            bytes: bytes.len() as u64,
-            crc: crc32fast::hash(bytes),
+            snapshot: draft.number,
+            bytes: draft.bytes,
+            crc: draft.crc.clone().finalize(),
         };
-        // Left over from an attempt that failed: the number is given out again.
-        snapshots.remove_garbage(&self.blocks)?;
-        let mut shelf = ShelfWriter::new(self.blocks.shelf(Kind::Snapshot, row.snapshot)?);
-        for piece in bytes.chunks(MAX_BODY_BYTES) {
-            let mut value = vec![0; SEAL_BYTES];
-            value.extend_from_slice(piece);
-            shelf.push(Section::Records, &mut value)?;
-        }
-        self.blocks.flush()?;
-
         let mut next = snapshots.clone();
         next.rows.retain(|kept| kept.size != row.size);
         next.rows.push(row);
@@ -99,6 +160,7 @@ impl Index {
         next.rows.drain(..surplus);
         next.store(&self.blocks)?;
         *snapshots = next;
+        drop(draft);
         snapshots.remove_garbage(&self.blocks).map(|_| ())
     }
 

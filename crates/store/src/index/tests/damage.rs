@@ -161,7 +161,7 @@ fn damaged_fences_filters_and_manifests_are_noticed_at_open() {
 fn a_damaged_snapshot_is_noticed() {
     let folder = filled(10);
     let index = open(&folder, &options());
-    index.put_snapshot(LogSize::new(10), &vec![5; 20_000]).unwrap();
+    super::put_snapshot(&index, 10, &vec![5; 20_000]);
     let shelf = index.blocks.shelf(Kind::Snapshot, 0).unwrap();
     shelf.flip_byte(Place::Part(Section::Records, 2), 9);
     let read = index.snapshot(LogSize::new(10));

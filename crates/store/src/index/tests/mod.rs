@@ -355,7 +355,7 @@ fn values_stay_small_enough_for_sled_to_keep_them_in_its_own_file() {
     let folder = TempDir::new().unwrap();
     let index = open(&folder, &IndexOptions { memtable_records: 4_096, ..options() });
     apply_to(&index, 4_096 * 4, 1_000);
-    index.put_snapshot(LogSize::new(1), &vec![1; 500_000]).unwrap();
+    put_snapshot(&index, 1, &vec![1; 500_000]);
     let blobs = folder.path().join("sled").join("blobs");
     assert_eq!(std::fs::read_dir(blobs).unwrap().count(), 0);
 }
@@ -376,6 +376,37 @@ fn the_digest_does_not_depend_on_how_runs_are_cut() {
     assert_eq!(one.content_digest().unwrap(), other.content_digest().unwrap());
 }
 
+/// Writes and keeps a snapshot, in pieces that are none of the index's.
+fn put_snapshot(index: &Index, size: u64, bytes: &[u8]) {
+    let mut draft = index.begin_snapshot().unwrap();
+    bytes.chunks(1_009).for_each(|piece| draft.write(piece).unwrap());
+    index.keep_snapshot(LogSize::new(size), draft).unwrap();
+}
+
+#[test]
+fn a_snapshot_is_there_only_once_it_is_kept() {
+    let folder = TempDir::new().unwrap();
+    let index = open(&folder, &options());
+    let (early, late) = (vec![1; 20_000], vec![2; 30_000]);
+    let mut first = index.begin_snapshot().unwrap();
+    first.write(&early).unwrap();
+    // What others begin, keep and give up does not touch it.
+    put_snapshot(&index, 20, &late);
+    index.begin_snapshot().unwrap().write(&late).unwrap();
+    assert_eq!(index.snapshots(), [LogSize::new(20)]);
+    assert_eq!(index.blocks.shelves(Kind::Snapshot), 3);
+    index.keep_snapshot(LogSize::new(10), first).unwrap();
+    assert_eq!(index.snapshot(LogSize::new(10)).unwrap(), Some(early));
+    assert_eq!(index.snapshot(LogSize::new(20)).unwrap(), Some(late.clone()));
+    assert_eq!(index.blocks.shelves(Kind::Snapshot), 2);
+
+    // Of one that was being written when the process ended nothing is left.
+    index.begin_snapshot().unwrap().write(&late).unwrap();
+    drop(index);
+    let index = open(&folder, &options());
+    assert_eq!(index.blocks.shelves(Kind::Snapshot), 2);
+}
+
 #[test]
 fn the_newest_snapshots_are_kept() {
     let folder = TempDir::new().unwrap();
@@ -387,9 +418,9 @@ fn the_newest_snapshots_are_kept() {
         (0..=u8::MAX).cycle().take(length).collect()
     };
     for size in [20, 0, 50, 30] {
-        index.put_snapshot(LogSize::new(size), &state(size)).unwrap();
+        put_snapshot(&index, size, &state(size));
     }
-    index.put_snapshot(LogSize::new(50), &state(51)).unwrap();
+    put_snapshot(&index, 50, &state(51));
     drop(index);
 
     let index = open(&folder, &options());
