@@ -153,7 +153,7 @@ impl Ledger {
             projected,
             health: Arc::clone(&health),
             seal_every: options.seal_every,
-            record_seal: Box::new(move |seal| submit_seal(&seal_inbox, seal).is_ok()),
+            record_seal: Box::new(move |seal| submit_seal(&seal_inbox, seal).ok()),
             since_seal,
             pending: Vec::new(),
             newest_seal: Arc::clone(&sealed),

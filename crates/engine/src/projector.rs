@@ -5,7 +5,7 @@ use crate::balance_proofs::{NewestSeal, SealedBalances};
 use crate::facts::Fingerprint;
 use crate::health::Health;
 use crate::recent::{Sealed, SealedGroup};
-use crate::submission::RequestId;
+use crate::submission::{Answer, RequestId};
 use crate::trail::{Owner, Running};
 use bergulir_chain::{LogSize, Position, Record};
 use bergulir_domain::command::Seal;
@@ -38,8 +38,8 @@ pub(crate) struct Projector {
     pub(crate) health: Arc<Health>,
     /// A seal is asked for after so many records.
     pub(crate) seal_every: u64,
-    /// Asks the writer to record a seal; says whether the queue took it.
-    pub(crate) record_seal: Box<dyn Fn(Seal) -> bool + Send>,
+    /// Asks the writer to record a seal; `None` if the queue did not take it.
+    pub(crate) record_seal: Box<dyn Fn(Seal) -> Option<oneshot::Receiver<Answer>> + Send>,
     pub(crate) since_seal: u64,
     /// The seals that were computed, until their records come by.
     pub(crate) pending: Vec<Pending>,
@@ -54,6 +54,8 @@ pub(crate) struct Pending {
     seal: Seal,
     snapshot: SnapshotDraft,
     tree: Arc<BalanceTree>,
+    /// Kept as long as the seal is wanted: what nobody waits for, the writer leaves.
+    answer: Option<oneshot::Receiver<Answer>>,
 }
 
 impl Projector {
@@ -113,12 +115,13 @@ impl Projector {
             // One that the full queue does not take comes again after a while, not at once: it is
             // dear to compute.
             self.since_seal = self.seal_every - self.seal_every / 8;
-            if let Some(seal) = self.compute_seal()? {
-                if (self.record_seal)(seal) {
-                    self.since_seal = 0;
-                } else {
-                    self.pending.pop();
-                }
+            if let Some(seal) = self.compute_seal()?
+                && let Some(mut pending) = self.pending.pop()
+                && let Some(answer) = (self.record_seal)(seal)
+            {
+                self.since_seal = 0;
+                pending.answer = Some(answer);
+                self.pending.push(pending);
             }
         }
         Ok(())
@@ -144,7 +147,7 @@ impl Projector {
             balance_root: *tree.root().as_bytes(),
             state_digest: *digest.as_bytes(),
         };
-        self.pending.push(Pending { seal: seal.clone(), snapshot, tree });
+        self.pending.push(Pending { seal: seal.clone(), snapshot, tree, answer: None });
         let surplus = self.pending.len().saturating_sub(MAX_PENDING_SEALS);
         self.pending.drain(..surplus);
         Ok(Some(seal))

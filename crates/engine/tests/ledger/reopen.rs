@@ -102,6 +102,28 @@ async fn a_clean_stop_seals_and_the_next_start_goes_on_from_its_snapshot() {
 }
 
 #[tokio::test]
+async fn seals_come_at_their_cadence_so_that_a_crash_costs_a_short_replay() {
+    let folder = tempfile::tempdir().unwrap();
+    let often =
+        LedgerOptions { seal_every: 10, seal_at_stop: u64::MAX, ..LedgerOptions::default() };
+    let known = history(folder.path(), often).await;
+    let desk = Desk::at(folder.path(), often);
+    for n in 30..100 {
+        desk.send("maker", id(1_000 + n), tranche(n), Terms::PLAIN).await.unwrap();
+    }
+    let is_seal = |(event, ..): &(Event, [u8; 16], u32)| matches!(event, Event::Sealed(_));
+    let events = events(&desk.ledger());
+    let longest = events.split(is_seal).map(<[_]>::len).max();
+    // The last one may be on its way, and a few records come while one is.
+    assert!(longest < Some(70), "{longest:?} of {} records without a seal", events.len());
+    desk.stop().await;
+    let desk = Desk::at(folder.path(), often);
+    let replayed = desk.ledger().replayed_at_open();
+    assert!(replayed < 90, "{replayed}");
+    everything_is_there(&desk, &known).await;
+}
+
+#[tokio::test]
 async fn a_snapshot_that_no_seal_vouches_for_is_not_used() {
     let folder = tempfile::tempdir().unwrap();
     let never = LedgerOptions { seal_at_stop: u64::MAX, ..LedgerOptions::default() };
