@@ -229,8 +229,9 @@ mod tests {
     #[test]
     fn one_more_takes_few_bytes_and_little_room_is_left_over() {
         let mut all = Tranches::default();
-        for n in 0..1_000 {
-            all.push(tranche(n * 168_000, 2_461_000 + (n % 10) as i32, 100_000 + n as i64));
+        for n in 0..1_000_u32 {
+            let (position, day) = (u64::from(n) * 168_000, 2_461_000 + i32::from(n % 10 > 4));
+            all.push(tranche(position, day, 100_000 + i64::from(n)));
         }
         assert!(all.packed.len() < 7 * 1_000 + 10, "{}", all.packed.len());
         let spare = all.packed.capacity() - all.packed.len();

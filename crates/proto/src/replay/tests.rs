@@ -78,7 +78,10 @@ fn a_seal_is_of_the_snapshot_though_none_is_made_for_it() {
         if number.is_multiple_of(500) || number == 1 {
             let snapshot = ledger.replica.snapshot();
             assert_eq!(ledger.replica.seal(), ledger.replica.seal_over(&snapshot));
-            if snapshot.len() > 2 * DIGESTED_AT_ONCE {
+            let mut pieces = Vec::new();
+            let all = ledger.replica.snapshot_in_pieces(|piece| pieces.extend_from_slice(piece));
+            assert!(pieces == snapshot && all == digest(&snapshot));
+            if snapshot.len() > 2 * PIECE_BYTES {
                 return;
             }
         }
