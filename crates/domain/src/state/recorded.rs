@@ -283,3 +283,44 @@ impl<K: Ord + Clone, V: Clone> Recorded for Register<K, V> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, Clone, PartialEq)]
+    struct Plot {
+        number: u8,
+        owner: Option<u8>,
+    }
+
+    impl Row for Plot {
+        type Key = u8;
+        type Trait = u8;
+        fn key(&self) -> u8 {
+            self.number
+        }
+        fn distinctive(&self) -> Option<&u8> {
+            self.owner.as_ref()
+        }
+    }
+
+    #[test]
+    fn the_first_row_with_a_trait_is_found_and_goes_with_what_is_rolled_back() {
+        let mut plots = Table::default();
+        let add = |plots: &mut Table<Plot>, owner| {
+            let number = u8::try_from(plots.len()).unwrap();
+            plots.push(Plot { number, owner })
+        };
+        let of_7 = add(&mut plots, Some(7));
+        add(&mut plots, None);
+        add(&mut plots, Some(7));
+        plots.mark();
+        let of_8 = add(&mut plots, Some(8));
+        add(&mut plots, Some(7));
+        assert_eq!((plots.find_first(&7), plots.find_first(&8)), (Some(of_7), Some(of_8)));
+        plots.roll_back();
+        assert_eq!((plots.find_first(&7), plots.find_first(&8)), (Some(of_7), None));
+        assert_eq!((plots.by_key.len(), plots.by_trait.len()), (3, 1));
+    }
+}
