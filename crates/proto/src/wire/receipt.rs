@@ -222,3 +222,22 @@ impl Written<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_message_within_another_begins_with_its_length() {
+        for length in 0..400 {
+            let mut expected = vec![tag(1, BYTES)];
+            prost::encoding::encode_varint(length, &mut expected);
+            expected.extend((0..length).map(|_| 7));
+            let mut bytes = [0; 500];
+            let mut out = Written { bytes: &mut bytes, length: 0 };
+            out.nested(1, |out| (0..length).for_each(|_| out.put([7])));
+            let written = out.length;
+            assert_eq!(bytes[..written], expected, "{length}");
+        }
+    }
+}
