@@ -25,8 +25,8 @@ pub(crate) struct Known {
 
 impl<'a> Asked<'a> {
     /// A request of which nothing is known but its fingerprint.
-    pub(crate) fn new(request: &'a Request) -> Asked<'a> {
-        let reference = request.command.bank_reference().map(fingerprint);
+    fn new(request: &'a Request, index: &Index) -> Asked<'a> {
+        let reference = request.command.bank_reference().map(|named| fingerprint(index, named));
         Asked { request, known: Known { reference, ..Known::default() } }
     }
 
@@ -36,7 +36,7 @@ impl<'a> Asked<'a> {
         requests: impl Iterator<Item = &'a Request>,
         index: &Index,
     ) -> Vec<Asked<'a>> {
-        let mut all: Vec<Asked<'a>> = requests.map(Asked::new).collect();
+        let mut all: Vec<Asked<'a>> = requests.map(|request| Asked::new(request, index)).collect();
         let ids: Vec<RequestId> = all.iter().map(|asked| asked.request.request_id).collect();
         let mut used = vec![false; all.len()];
         if index.request_ids(&ids, |number, _| used[number] = true).is_ok() {

@@ -11,24 +11,15 @@ use bergulir_domain::{Event, Position};
 use bergulir_proto::event::decode_event;
 use bergulir_store::index::{Index, IndexError};
 use bergulir_store::{EventLog, ReadError, ReadLimit};
-use sha2::{Digest, Sha256};
 
 /// The short form of a bank reference: what the index keeps it under.
 pub(crate) type Fingerprint = [u8; 16];
 
-/// The short form under which the index keeps a bank reference; a hit is confirmed against the
+/// The short form under which this index keeps a bank reference; a hit is confirmed against the
 /// record.
-pub(crate) fn fingerprint(reference: &BankReference) -> Fingerprint {
-    let mut hasher = Sha256::new();
-    for text in [reference.bank.as_str(), reference.reference.as_str()] {
-        hasher.update((text.len() as u64).to_le_bytes());
-        hasher.update(text);
-    }
-    hasher.update(reference.line.unwrap_or(0).to_le_bytes());
-    let digest: [u8; 32] = hasher.finalize().into();
-    let mut short = [0; 16];
-    short.copy_from_slice(&digest[..16]);
-    short
+pub(crate) fn fingerprint(index: &Index, reference: &BankReference) -> Fingerprint {
+    let texts = [reference.bank.as_str(), reference.reference.as_str()];
+    index.fingerprint(texts, reference.line.unwrap_or(0).into())
 }
 
 /// Everything that can be looked up.
@@ -120,7 +111,7 @@ impl Facts<'_> {
 
 impl Lookups for Facts<'_> {
     fn bank_reference(&self, reference: &BankReference) -> Result<Vec<Position>, LookupFailed> {
-        let key = self.known.reference.unwrap_or_else(|| fingerprint(reference));
+        let key = self.known.reference.unwrap_or_else(|| fingerprint(self.index, reference));
         let indexed = if self.known.reference_is_new {
             Vec::new()
         } else {

@@ -350,7 +350,6 @@ pub(crate) fn replay(
             let indexed = position.get() < index.applied().get();
             let known = asked::Known::default();
             let facts = Facts { recent: &recent, known, index, log, health: None };
-            let previous = replica.head_hash();
             let replayed = replica.replay(bytes, &facts)?;
             if indexed {
                 // What the index has of this record is of the past from here on.
@@ -358,7 +357,7 @@ pub(crate) fn replay(
                 continue;
             }
             let balances = balances_of(replica.state(), replayed.touched);
-            let reference = replayed.event.bank_reference().map(fingerprint);
+            let reference = replayed.event.bank_reference().map(|named| fingerprint(index, named));
             let added = Added {
                 position,
                 request_id: replayed.record.request_id,
@@ -374,7 +373,6 @@ pub(crate) fn replay(
                 authentication: replayed.record.authentication,
                 request_id: replayed.record.request_id,
                 following: replayed.record.following,
-                previous,
                 hash: replayed.hash,
                 reference,
                 touched: replayed.touched,

@@ -7,7 +7,7 @@ use crate::health::Health;
 use crate::recent::{Sealed, SealedGroup};
 use crate::submission::{Answer, RequestId};
 use crate::trail::{Owner, Running};
-use bergulir_chain::{LogSize, Position, Record};
+use bergulir_chain::{Hash, LogSize, Position, Record};
 use bergulir_domain::command::Seal;
 use bergulir_domain::state::LOOK_AHEAD;
 use bergulir_domain::{Event, Touched};
@@ -91,7 +91,7 @@ impl Projector {
             for ahead in step.chunks(LOOK_AHEAD) {
                 replica.look_ahead_at(ahead.iter().map(|one| one.touched));
                 for one in ahead {
-                    let record = chain_record(one);
+                    let record = chain_record(one, replica.head_hash());
                     let Sealed { hash, header, event, touched, .. } = one;
                     let followed = replica.follow(&record, *hash, header, event, Some(*touched));
                     add(&mut batch, one)?;
@@ -267,10 +267,10 @@ impl Added<'_> {
 }
 
 /// The record without its event, which the chain's cursor does not look at.
-fn chain_record(sealed: &Sealed) -> Record<'_> {
+fn chain_record(sealed: &Sealed, previous: Hash) -> Record<'_> {
     Record {
         position: Position::new(sealed.header.position.get()),
-        previous: sealed.previous,
+        previous,
         recorded_at: bergulir_chain::Timestamp::from_micros(sealed.header.recorded_at.as_micros()),
         principal: sealed.header.principal.as_str(),
         authentication: sealed.authentication,

@@ -8,10 +8,11 @@ use hashbrown::HashMap;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-/// A generation of keys is closed once it has so many records.
-const GENERATION: u64 = if cfg!(test) { 8 } else { 65_536 };
+/// A generation of keys is closed once it has so many records: few enough that all of them stay in
+/// the nearest caches, where each command looks for its keys first.
+const GENERATION: u64 = if cfg!(test) { 8 } else { 4_096 };
 /// So many emptied groups are kept for the next ones: fresh memory is slow at its first touch.
-const SPARE_GROUPS: usize = 4;
+const SPARE_GROUPS: usize = 32;
 
 /// A record on its way: decided, encoded and hashed, and what it left behind.
 #[derive(Debug)]
@@ -20,7 +21,6 @@ pub(crate) struct Sealed {
     pub(crate) authentication: Authentication,
     pub(crate) request_id: RequestId,
     pub(crate) following: u32,
-    pub(crate) previous: Hash,
     pub(crate) hash: Hash,
     pub(crate) event: Event,
     /// Of the bank reference that the event names.
@@ -113,15 +113,16 @@ impl Recent {
 
     /// Drops the closed groups that lie below `position`: the index has them.
     pub(crate) fn forget_below(&mut self, position: u64) {
-        while let Some(group) = self.groups.front()
+        while let Some(group) = self.groups.front_mut()
             && let Some(last) = group.last().map(|one| one.header.position.get())
             && last < position
+            // Whoever still looks at it is soon done, and its memory is wanted again.
+            && let Some(group) = Arc::get_mut(group)
         {
             self.first = last + 1;
-            if let Some(group) = self.groups.pop_front()
-                && self.spare.len() < SPARE_GROUPS
-                && let Ok(mut group) = Arc::try_unwrap(group)
-            {
+            let mut group = std::mem::take(group);
+            self.groups.pop_front();
+            if self.spare.len() < SPARE_GROUPS {
                 group.clear();
                 self.spare.push(group);
             }
@@ -147,6 +148,18 @@ struct Generation {
     request_ids: HashMap<RequestId, u64>,
     /// The last record that used it.
     bank_references: HashMap<Fingerprint, u64>,
+}
+
+impl Generation {
+    /// Forgets all keys. What grew beyond a generation's size while the index lagged is given back:
+    /// few keys scattered over much memory are no longer near.
+    fn empty(&mut self) {
+        let usual = usize::try_from(2 * GENERATION).unwrap_or(usize::MAX);
+        self.request_ids.clear();
+        self.request_ids.shrink_to(usual);
+        self.bank_references.clear();
+        self.bank_references.shrink_to(usual);
+    }
 }
 
 impl Keys {
@@ -188,8 +201,7 @@ impl Keys {
             return;
         }
         std::mem::swap(&mut self.young, &mut self.old);
-        self.young.request_ids.clear();
-        self.young.bank_references.clear();
+        self.young.empty();
         let dropped_below = std::mem::replace(&mut self.young_from, next);
         self.earlier.retain(|position, _| *position >= dropped_below);
     }
@@ -215,7 +227,6 @@ mod tests {
             authentication: Authentication::Stated,
             request_id,
             following: 0,
-            previous: Hash::ZERO,
             hash: Hash::ZERO,
             event: Event::RulesAdopted(bergulir_domain::command::AdoptRules { version: 2 }),
             reference: reference.map(|number| [number; 16]),

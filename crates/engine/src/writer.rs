@@ -30,7 +30,7 @@ pub(crate) const GROUP_BYTES: usize = 4 << 20;
 /// A group stops growing at so many commands.
 pub(crate) const GROUP_COMMANDS: usize = 65_536;
 /// The writer waits while so many records are not in the index yet: their keys stay in memory.
-pub(crate) const MAX_UNINDEXED: u64 = 262_144;
+pub(crate) const MAX_UNINDEXED: u64 = 131_072;
 /// How often the writer then looks whether the index has caught up.
 const INDEX_PAUSE: Duration = Duration::from_millis(5);
 /// While a group is being synced, single commands are looked for so often: being woken by each of
@@ -416,7 +416,6 @@ impl Writer {
             authentication: caller.authentication,
             request_id,
             following,
-            previous,
             hash,
             event,
             reference: asked.known.reference,

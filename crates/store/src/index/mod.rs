@@ -190,6 +190,15 @@ impl Index {
         self.positions_of(TableId::BankReferences, fingerprint)
     }
 
+    /// A short form of texts and a number, under which records can be indexed that name them. It is
+    /// this index's own: callers of the ledger cannot choose texts that share one.
+    pub fn fingerprint<const N: usize>(&self, texts: [&str; N], number: u64) -> [u8; 16] {
+        let mut bytes = [0; 16];
+        let texts = texts.map(str::as_bytes);
+        bytes[..8].copy_from_slice(&self.hasher.fingerprint(&texts, number).to_be_bytes());
+        bytes
+    }
+
     /// [`request_id`](Self::request_id) for many ids at once, which costs a fraction: `found` is
     /// called with the number of each id that some record may carry, and with the positions.
     pub fn request_ids(
