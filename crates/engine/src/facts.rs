@@ -91,22 +91,30 @@ impl Facts<'_> {
                 event: sealed.event.clone(),
             }));
         }
-        let position = bergulir_chain::Position::new(position);
-        let records = self.log.read(position, ReadLimit::ONE);
-        let records = records.map_err(|error| self.log_failed(&error))?;
-        let Some((_, bytes)) = records.iter().next() else {
-            return Ok(None);
-        };
-        let record = Record::parse(bytes).map_err(failed)?;
-        Ok(Some(Known {
-            principal: record.principal.to_owned(),
-            request_id: record.request_id,
-            following: record.following,
-            hash: bergulir_chain::record::hash(bytes),
-            recorded_at: record.recorded_at,
-            event: decode_event(record.event).map_err(failed)?,
-        }))
+        read_record(self.log, position, |error| self.log_failed(&error))
     }
+}
+
+/// A record from the log; `None` at its end.
+pub(crate) fn read_record(
+    log: &dyn EventLog,
+    position: u64,
+    unreadable: impl FnOnce(ReadError) -> LookupFailed,
+) -> Result<Option<Known>, LookupFailed> {
+    let position = bergulir_chain::Position::new(position);
+    let records = log.read(position, ReadLimit::ONE).map_err(unreadable)?;
+    let Some((_, bytes)) = records.iter().next() else {
+        return Ok(None);
+    };
+    let record = Record::parse(bytes).map_err(failed)?;
+    Ok(Some(Known {
+        principal: record.principal.to_owned(),
+        request_id: record.request_id,
+        following: record.following,
+        hash: bergulir_chain::record::hash(bytes),
+        recorded_at: record.recorded_at,
+        event: decode_event(record.event).map_err(failed)?,
+    }))
 }
 
 impl Lookups for Facts<'_> {
@@ -129,9 +137,7 @@ impl Lookups for Facts<'_> {
         let mut confirmed = Vec::new();
         for position in positions {
             let known = self.look_up(position)?;
-            if known.is_some_and(|known| {
-                known.event.bank_reference().is_some_and(|r| same(r, reference))
-            }) {
+            if known.is_some_and(|known| uses(&known.event, reference)) {
                 confirmed.push(Position::new(position));
             }
         }
@@ -146,12 +152,17 @@ impl Lookups for Facts<'_> {
     }
 }
 
-fn same(a: &BankReference, b: &BankReference) -> bool {
-    a.bank == b.bank && a.reference == b.reference && a.line.unwrap_or(0) == b.line.unwrap_or(0)
+/// Whether an event uses this bank reference; an absent line is line 0.
+pub(crate) fn uses(event: &Event, reference: &BankReference) -> bool {
+    event.bank_reference().is_some_and(|used| {
+        used.bank == reference.bank
+            && used.reference == reference.reference
+            && used.line.unwrap_or(0) == reference.line.unwrap_or(0)
+    })
 }
 
 /// Logged here, where it is turned into an answer that says no more than "try again".
-fn failed(error: impl std::error::Error) -> LookupFailed {
+pub(crate) fn failed(error: impl std::error::Error) -> LookupFailed {
     tracing::error!(%error, "a look-up failed");
     LookupFailed
 }

@@ -2,23 +2,20 @@
 //! a seal vouches for. Each record on the way is checked and decided again.
 
 use crate::anchor::{self, Anchor};
-use crate::asked;
 use crate::checkpoints::{CHECKPOINT_FILE, log_keys, log_name};
-use crate::facts::{Facts, fingerprint};
 use crate::health::Health;
 use crate::keyring::Keyring;
 use crate::known::{self, Known};
-use crate::projector::{Added, add_lapsed, add_tiles, describe};
-use crate::recent::{Recent, Sealed};
+use crate::projector::describe;
+use crate::replay::replay;
 use crate::scrub::Trusted;
 use crate::tree;
 use crate::witnesses::Witnesses;
-use crate::writer::balances_of;
 use bergulir_chain::{Hash, LogSize, Position, Record};
 use bergulir_domain::{Event, LedgerId};
 use bergulir_proto::event::decode_event;
-use bergulir_proto::replay::{ReplayError, Replica, digest, header};
-use bergulir_store::index::{Index, IndexBatch, IndexError, IndexOptions};
+use bergulir_proto::replay::{ReplayError, Replica, digest};
+use bergulir_store::index::{Index, IndexError, IndexOptions};
 use bergulir_store::{EventLog, FileLog, FileLogOptions, ReadError, ReadLimit, Recovery};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -330,60 +327,4 @@ fn trusted(log: &dyn EventLog, size: LogSize, bytes: &[u8]) -> Option<(Replica, 
         seal.through.get() + 1 == size.get() && seal.state_digest == *digest(snapshot).as_bytes();
     let replica = vouched.then(|| Replica::restore(snapshot).ok())??;
     (replica.size() == size).then_some((replica, sealed_at))
-}
-
-/// Replays the log from where the replica stands to its head, and feeds the index what it lacks.
-pub(crate) fn replay(
-    log: &dyn EventLog,
-    index: &Index,
-    replica: &mut Replica,
-    progress: &dyn Fn(u64, u64),
-) -> Result<(), OpenError> {
-    let head = log.head().size;
-    let mut batch = IndexBatch::default();
-    while replica.size() < head {
-        let records = log.read(Position::new(replica.size().get()), ReadLimit::STEP)?;
-        let first = replica.size().get();
-        let mut recent = Recent::new(first);
-        batch.begin(LogSize::new(first.max(index.applied().get())));
-        for (position, bytes) in &records {
-            let indexed = position.get() < index.applied().get();
-            let known = asked::Known::default();
-            let facts = Facts { recent: &recent, known, index, log, health: None };
-            let replayed = replica.replay(bytes, &facts)?;
-            if indexed {
-                // What the index has of this record is of the past from here on.
-                recent = Recent::new(position.get() + 1);
-                continue;
-            }
-            let balances = balances_of(replica.state(), replayed.touched);
-            let reference = replayed.event.bank_reference().map(|named| fingerprint(index, named));
-            let added = Added {
-                position,
-                request_id: replayed.record.request_id,
-                reference,
-                touched: replayed.touched,
-                balances: &balances,
-            };
-            added.to(&mut batch)?;
-            add_lapsed(&mut batch, replica, &replayed.lapsed, replayed.touched)?;
-            add_tiles(&mut batch, &replayed.grown);
-            recent.push(Sealed {
-                header: header(&replayed.record)?,
-                authentication: replayed.record.authentication,
-                request_id: replayed.record.request_id,
-                following: replayed.record.following,
-                hash: replayed.hash,
-                reference,
-                touched: replayed.touched,
-                balances,
-                event: replayed.event,
-            });
-        }
-        if replica.size() > index.applied() {
-            index.apply(&batch)?;
-        }
-        progress(replica.size().get(), head.get());
-    }
-    Ok(())
 }

@@ -1,16 +1,13 @@
 //! The newest records: those that the index may not have yet, and where their keys were used.
 
 use crate::facts::Fingerprint;
+use crate::keys::Keys;
 use crate::submission::{Balances, RequestId};
 use bergulir_chain::{Authentication, Hash};
 use bergulir_domain::{Event, Header, Touched};
-use hashbrown::HashMap;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-/// A generation of keys is closed once it has so many records: few enough that all of them stay in
-/// the nearest caches, where each command looks for its keys first.
-const GENERATION: u64 = if cfg!(test) { 8 } else { 4_096 };
 /// So many emptied groups are kept for the next ones: fresh memory is slow at its first touch.
 const SPARE_GROUPS: usize = 32;
 
@@ -33,7 +30,7 @@ pub(crate) struct Sealed {
 pub(crate) type SealedGroup = Arc<Vec<Sealed>>;
 
 /// The newest records, the last of which are a group that still grows.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Recent {
     first: u64,
     groups: VecDeque<SealedGroup>,
@@ -41,13 +38,22 @@ pub(crate) struct Recent {
     open_from: u64,
     open: Vec<Sealed>,
     spare: Vec<Vec<Sealed>>,
-    keys: Keys,
+    request_ids: Keys<RequestId>,
+    bank_references: Keys<Fingerprint>,
 }
 
 impl Recent {
     /// No records; the next one will be at `first`.
     pub(crate) fn new(first: u64) -> Recent {
-        Recent { first, open_from: first, ..Recent::default() }
+        Recent {
+            first,
+            groups: VecDeque::new(),
+            open_from: first,
+            open: Vec::new(),
+            spare: Vec::new(),
+            request_ids: Keys::new(first),
+            bank_references: Keys::new(first),
+        }
     }
 
     /// The records before it are in the index.
@@ -63,7 +69,10 @@ impl Recent {
     pub(crate) fn push(&mut self, sealed: Sealed) {
         let position = self.next();
         debug_assert_eq!(position, sealed.header.position.get());
-        self.keys.insert(&sealed, position);
+        self.request_ids.insert(sealed.request_id, position);
+        if let Some(reference) = sealed.reference {
+            self.bank_references.insert(reference, position);
+        }
         self.open.push(sealed);
     }
 
@@ -93,13 +102,13 @@ impl Recent {
 
     /// Where this request id was used by one of these records, or by one before them.
     pub(crate) fn request_id(&self, id: &RequestId) -> Option<u64> {
-        self.keys.request_id(id)
+        self.request_ids.positions(id).next()
     }
 
     /// Where this bank reference was used by these records, the newest first; by some before them
     /// too.
     pub(crate) fn bank_reference(&self, reference: &Fingerprint) -> impl Iterator<Item = u64> {
-        self.keys.bank_reference(reference)
+        self.bank_references.positions(reference)
     }
 
     /// Drops the records from `position` on, all of the group that grows: their batch was refused.
@@ -107,7 +116,11 @@ impl Recent {
         while self.next() > position
             && let Some(sealed) = self.open.pop()
         {
-            self.keys.remove(&sealed);
+            let position = sealed.header.position.get();
+            self.request_ids.remove(sealed.request_id, position);
+            if let Some(reference) = sealed.reference {
+                self.bank_references.remove(reference, position);
+            }
         }
     }
 
@@ -127,83 +140,9 @@ impl Recent {
                 self.spare.push(group);
             }
         }
-        self.keys.turn(self.first, self.next());
-    }
-}
-
-/// Where the newest request ids and bank references were used. In two generations: the older one is
-/// emptied at once when the index has all of it, which costs less than key by key.
-#[derive(Debug, Default)]
-struct Keys {
-    young: Generation,
-    old: Generation,
-    /// Where the young generation begins.
-    young_from: u64,
-    /// Which record used the bank reference of a record before it, if one of these did.
-    earlier: HashMap<u64, u64>,
-}
-
-#[derive(Debug, Default)]
-struct Generation {
-    request_ids: HashMap<RequestId, u64>,
-    /// The last record that used it.
-    bank_references: HashMap<Fingerprint, u64>,
-}
-
-impl Generation {
-    /// Forgets all keys. What grew beyond a generation's size while the index lagged is given back:
-    /// few keys scattered over much memory are no longer near.
-    fn empty(&mut self) {
-        let usual = usize::try_from(2 * GENERATION).unwrap_or(usize::MAX);
-        self.request_ids.clear();
-        self.request_ids.shrink_to(usual);
-        self.bank_references.clear();
-        self.bank_references.shrink_to(usual);
-    }
-}
-
-impl Keys {
-    fn insert(&mut self, sealed: &Sealed, position: u64) {
-        self.young.request_ids.insert(sealed.request_id, position);
-        if let Some(reference) = sealed.reference {
-            let before = self.young.bank_references.insert(reference, position);
-            let before = before.or_else(|| self.old.bank_references.get(&reference).copied());
-            if let Some(before) = before {
-                self.earlier.insert(position, before);
-            }
-        }
-    }
-
-    fn remove(&mut self, sealed: &Sealed) {
-        self.young.request_ids.remove(&sealed.request_id);
-        if let Some(reference) = sealed.reference {
-            match self.earlier.remove(&sealed.header.position.get()) {
-                Some(before) => self.young.bank_references.insert(reference, before),
-                None => self.young.bank_references.remove(&reference),
-            };
-        }
-    }
-
-    fn request_id(&self, id: &RequestId) -> Option<u64> {
-        let generations = [&self.young, &self.old];
-        generations.into_iter().find_map(|keys| keys.request_ids.get(id)).copied()
-    }
-
-    fn bank_reference(&self, reference: &Fingerprint) -> impl Iterator<Item = u64> {
-        let generations = [&self.young, &self.old];
-        let last = generations.into_iter().find_map(|keys| keys.bank_references.get(reference));
-        std::iter::successors(last.copied(), |position| self.earlier.get(position).copied())
-    }
-
-    /// Closes the young generation if it is large and the index has all of the old one.
-    fn turn(&mut self, indexed: u64, next: u64) {
-        if next - self.young_from < GENERATION || indexed < self.young_from {
-            return;
-        }
-        std::mem::swap(&mut self.young, &mut self.old);
-        self.young.empty();
-        let dropped_below = std::mem::replace(&mut self.young_from, next);
-        self.earlier.retain(|position, _| *position >= dropped_below);
+        let next = self.next();
+        self.request_ids.turn(self.first, next);
+        self.bank_references.turn(self.first, next);
     }
 }
 
@@ -315,24 +254,6 @@ mod tests {
                     let newest: BTreeSet<u64> = uses.range(recent.first()..).copied().collect();
                     prop_assert!(newest.is_subset(&found), "{newest:?} not all in {found:?}");
                 }
-            }
-        }
-
-        /// Keys that the index has do not stay for ever.
-        #[test]
-        fn old_keys_are_dropped(group in 1_u64..8) {
-            let mut recent = Recent::new(0);
-            for _ in 0..100 {
-                for _ in 0..group {
-                    let position = recent.next();
-                    recent.push(sealed(position, position, Some(1)));
-                }
-                recent.close();
-                recent.forget_below(recent.next());
-                let keys = &recent.keys;
-                let held = keys.young.request_ids.len() + keys.old.request_ids.len();
-                prop_assert!(held as u64 <= 2 * (GENERATION + group), "{held}");
-                prop_assert!(keys.earlier.len() <= held);
             }
         }
     }

@@ -206,7 +206,7 @@ impl Index {
         ids: &[[u8; 16]],
         found: impl FnMut(usize, &[u64]),
     ) -> Result<(), IndexError> {
-        self.positions_of_many(TableId::RequestIds, ids, found)
+        self.positions_of_many(TableId::RequestIds, ids, u64::MAX, found)
     }
 
     /// [`bank_reference`](Self::bank_reference) for many fingerprints at once, as
@@ -216,13 +216,24 @@ impl Index {
         fingerprints: &[[u8; 16]],
         found: impl FnMut(usize, &[u64]),
     ) -> Result<(), IndexError> {
-        self.positions_of_many(TableId::BankReferences, fingerprints, found)
+        self.positions_of_many(TableId::BankReferences, fingerprints, u64::MAX, found)
+    }
+
+    /// [`bank_references`](Self::bank_references) of records below a position, which costs less if
+    /// the index reaches far beyond it.
+    pub fn bank_references_below(
+        &self,
+        below: Position,
+        fingerprints: &[[u8; 16]],
+        found: impl FnMut(usize, &[u64]),
+    ) -> Result<(), IndexError> {
+        self.positions_of_many(TableId::BankReferences, fingerprints, below.get(), found)
     }
 
     fn positions_of(&self, table: TableId, id: &[u8; 16]) -> Result<Vec<Position>, IndexError> {
         let key = self.hasher.key(u128::from_be_bytes(*id));
         let mut all = Vec::new();
-        self.table(table).positions(&[key], |_, positions| {
+        self.table(table).positions(&[key], u64::MAX, |_, positions| {
             all.extend(positions.iter().copied().map(Position::new));
         })?;
         Ok(all)
@@ -232,11 +243,12 @@ impl Index {
         &self,
         table: TableId,
         ids: &[[u8; 16]],
+        below: u64,
         found: impl FnMut(usize, &[u64]),
     ) -> Result<(), IndexError> {
         let keys: Vec<u64> =
             ids.iter().map(|id| self.hasher.key(u128::from_be_bytes(*id))).collect();
-        self.table(table).positions(&keys, found)
+        self.table(table).positions(&keys, below, found)
     }
 
     /// At most `limit` lines of an owner's trail at positions within the range, from the end that

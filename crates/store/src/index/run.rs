@@ -117,13 +117,25 @@ impl Run {
         first..begins_before(positions.end, false)
     }
 
-    /// Adds the positions of a key of ids, ascending.
-    pub(super) fn positions_of(&self, key: u64, found: &mut Vec<u64>) -> Result<(), IndexError> {
-        for number in self.blocks_of(key, &(0..u64::MAX)) {
-            let block = KeyBlock::parse(self.block(number)?, self.row.from)?;
-            let records = block.lower_bound(key, 0)..block.len();
-            let of_key = records.take_while(|record| block.key(*record) == key);
-            found.extend(of_key.map(|record| block.position(record)));
+    /// Shows the positions of keys of ids, each with the place of its key among those that are
+    /// asked about, which ascend.
+    pub(super) fn positions_of(
+        &self,
+        keys: impl Iterator<Item = u64>,
+        mut show: impl FnMut(usize, u64),
+    ) -> Result<(), IndexError> {
+        let mut last: Option<(usize, KeyBlock)> = None;
+        for (place, key) in keys.enumerate() {
+            for number in self.blocks_of(key, &(0..u64::MAX)) {
+                let block = match last.take() {
+                    Some((at, block)) if at == number => block,
+                    Some(_) | None => KeyBlock::parse(self.block(number)?, self.row.from)?,
+                };
+                let records = block.lower_bound(key, 0)..block.len();
+                let of_key = records.take_while(|record| block.key(*record) == key);
+                of_key.for_each(|record| show(place, block.position(record)));
+                last = Some((number, block));
+            }
         }
         Ok(())
     }

@@ -94,12 +94,6 @@ impl View {
     }
 }
 
-/// Where a key may be.
-enum Candidate {
-    Run(Arc<Run>),
-    Position(u64),
-}
-
 /// One table, looked up by many threads while one fills it.
 #[derive(Debug)]
 pub(super) struct Table {
@@ -135,52 +129,52 @@ impl Table {
         }
     }
 
-    /// The positions of many keys: calls `found` with the number of each key that is there, and
-    /// with its positions, ascending. Mostly nothing is there.
+    /// The positions of many keys that records below `below` may have: calls `found` with the number
+    /// of each key that is there, and with its positions, ascending. Mostly nothing is there.
     pub(super) fn positions(
         &self,
         keys: &[u64],
+        below: u64,
         mut found: impl FnMut(usize, &[u64]),
     ) -> Result<(), IndexError> {
-        let mut candidates: Vec<(usize, Candidate)> = Vec::new();
-        let mut positions = Vec::new();
+        let mut at: Vec<(usize, u64)> = Vec::new();
+        let mut in_runs: Vec<(Arc<Run>, Vec<usize>)> = Vec::new();
         let mut probes = Vec::new();
         for (chunk, keys) in keys.chunks(IDS_PER_HOLD).enumerate() {
-            candidates.clear();
+            let number_of = |place: usize| chunk * IDS_PER_HOLD + place;
             probes.clear();
             probes.extend(keys.iter().copied().map(Probe::new));
-            {
-                let view = self.read();
-                // Run by run over many keys, so that misses of the cache overlap.
-                for run in &view.runs {
-                    let may_hold =
-                        probes.iter().enumerate().filter(|(_, probe)| run.may_hold(probe));
-                    for (number, _) in may_hold {
-                        candidates.push((number, Candidate::Run(Arc::clone(run))));
-                    }
-                }
-                for memtable in view.memtables() {
-                    for (number, key) in keys.iter().enumerate() {
-                        let positions = memtable.positions_of(*key);
-                        candidates.extend(positions.map(|at| (number, Candidate::Position(at))));
+            let view = self.read();
+            // Run by run over many keys, so that misses of the cache overlap.
+            for run in view.runs.iter().filter(|run| run.row().from < below) {
+                let may_hold = probes.iter().enumerate().filter(|(_, probe)| run.may_hold(probe));
+                for (place, _) in may_hold {
+                    match in_runs.iter_mut().find(|(other, _)| Arc::ptr_eq(other, run)) {
+                        Some((_, numbers)) => numbers.push(number_of(place)),
+                        None => in_runs.push((Arc::clone(run), vec![number_of(place)])),
                     }
                 }
             }
-            candidates.sort_by_key(|(number, _)| *number);
-            for of_key in candidates.chunk_by(|(one, _), (next, _)| one == next) {
-                let number = of_key[0].0;
-                positions.clear();
-                for (_, candidate) in of_key {
-                    match candidate {
-                        Candidate::Run(run) => run.positions_of(keys[number], &mut positions)?,
-                        Candidate::Position(position) => positions.push(*position),
-                    }
-                }
-                positions.sort_unstable();
-                if !positions.is_empty() {
-                    found(chunk * IDS_PER_HOLD + number, &positions);
+            for memtable in view.memtables() {
+                for (place, key) in keys.iter().enumerate() {
+                    let positions = memtable.positions_of(*key);
+                    at.extend(positions.map(|position| (number_of(place), position)));
                 }
             }
+        }
+        for (run, numbers) in &mut in_runs {
+            // In the order of the run, so that each block is read once.
+            numbers.sort_unstable_by_key(|number| keys[*number]);
+            let wanted = numbers.iter().map(|number| keys[*number]);
+            run.positions_of(wanted, |place, position| at.push((numbers[place], position)))?;
+        }
+        at.retain(|(_, position)| *position < below);
+        at.sort_unstable();
+        let mut positions = Vec::new();
+        for of_key in at.chunk_by(|(one, _), (next, _)| one == next) {
+            positions.clear();
+            positions.extend(of_key.iter().map(|(_, position)| *position));
+            found(of_key[0].0, &positions);
         }
         Ok(())
     }

@@ -307,7 +307,7 @@ fn a_run_is_removed_only_when_nobody_reads_it() {
     );
     let mut found = Vec::new();
     let key = index.hasher.key(u128::from_be_bytes(scattered(0)));
-    read.positions_of(key, &mut found).unwrap();
+    read.positions_of([key].into_iter(), |_, position| found.push(position)).unwrap();
     assert_eq!(found, [0]);
     drop(read);
     merge_all(&index);
