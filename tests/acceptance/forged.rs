@@ -149,12 +149,32 @@ fn records_that_do_not_follow_each_other() {
         fs::write(bundle.path().join(SEGMENT), bytes).unwrap();
         bundle.is(1, "a segment that follows something else");
     }
-    let longer = Bundle::golden("log");
-    let mut bytes = fs::read(longer.path().join(SEGMENT)).unwrap();
-    bytes.push(1);
-    fs::write(longer.path().join(SEGMENT), bytes).unwrap();
-    // It may as well be a frame that was being written.
-    assert!(!both(longer.path(), &[]).contains(&Some(0)), "something behind the last frame");
+}
+
+#[test]
+fn what_follows_the_last_frame_of_a_bundle() {
+    if !python() {
+        return;
+    }
+    for (kind, segment) in [("log", SEGMENT), ("range", "log/00000000000000000019.seg")] {
+        let whole = fs::read(golden(kind).join(segment)).unwrap();
+        let begun = &whole[HEADER_BYTES..HEADER_BYTES + 40];
+        for (tail, verdict, what) in [
+            (&[0; 5000][..], 0, "zeros"),
+            (&[1], 1, "a byte"),
+            (b"BGFR", 1, "the magic of a frame"),
+            (begun, 1, "the beginning of a frame"),
+            (&[0, 0, 1], 1, "a byte behind zeros"),
+            (&[1; 5000], 1, "many bytes"),
+        ] {
+            let longer = Bundle::golden(kind);
+            fs::write(longer.path().join(segment), [&whole[..], tail].concat()).unwrap();
+            longer.is(verdict, &format!("{kind}: {what}"));
+            let (_, said) = second(longer.path(), &[]);
+            let position = if verdict == 0 { serde_json::Value::Null } else { 66.into() };
+            assert_eq!(said["position"], position, "{kind}: {what}: {said}");
+        }
+    }
 }
 
 #[test]

@@ -79,6 +79,15 @@ pub enum Reason {
         /// What is wrong with the frame.
         fault: FrameError,
     },
+    /// A bundle goes on after its last undamaged frame. No crash tore that: it was written in one go.
+    #[error(
+        "{bytes} bytes follow the last frame, and are no frame: a bundle is not torn by a crash of \
+         the ledger, so they were added, or a frame was changed"
+    )]
+    BundleTail {
+        /// How many, without zeros at their end.
+        bytes: u64,
+    },
     /// A frame begins at another position than the next one.
     #[error("the frame says that it begins at position {stated}")]
     FramePosition {
@@ -354,9 +363,10 @@ impl Reason {
             Reason::SegmentName { .. } | Reason::SegmentRenamed { .. } => "SEGMENT_RENAMED",
             Reason::SegmentHeader(_) => "SEGMENT_DAMAGED",
             Reason::SegmentGap { .. } => "SEGMENT_MISSING",
-            Reason::Frame(_) | Reason::FrameRecord { .. } | Reason::FrameLast { .. } => {
-                "FRAME_DAMAGED"
-            }
+            Reason::Frame(_)
+            | Reason::FrameRecord { .. }
+            | Reason::FrameLast { .. }
+            | Reason::BundleTail { .. } => "FRAME_DAMAGED",
             Reason::FramePosition { .. } => "FRAME_MISPLACED",
             Reason::Record(_) => "RECORD_DAMAGED",
             Reason::Position { .. } => "RECORD_MISPLACED",

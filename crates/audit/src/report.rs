@@ -229,7 +229,7 @@ pub enum Finding {
         place: Option<Place>,
     },
     /// Everything is right up to a last frame that is not whole: a crash tore it, or its end was
-    /// cut off. Which of the two cannot be told from here.
+    /// cut off. Which of the two cannot be told from here. Never of a bundle, which no crash tears.
     Torn {
         /// The first position of that frame.
         position: Position,

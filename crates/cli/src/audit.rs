@@ -30,8 +30,8 @@ enum AuditCommand {
     ///
     /// Needs no server, no index and no network, takes no lock, and changes nothing; a server may
     /// run meanwhile. It says what it checked and what it could not. Ends with 0: valid; 1: invalid,
-    /// with the first bad position and why; 2: could not tell, as with a torn last frame or too few
-    /// witnesses.
+    /// with the first bad position and why; 2: could not tell, as with a torn last frame of a data
+    /// directory or too few witnesses.
     ///
     /// Examples:
     ///   bergulir audit verify ./data

@@ -39,6 +39,12 @@ impl Verifier<'_> {
                 reason: Reason::LogMissing,
                 place: torn.map(|torn| self.torn_at(torn)),
             },
+            // No server writes into a bundle: what made it, or came by since, left that there.
+            (None, Some(torn)) if self.bundle.is_some() => Finding::Invalid {
+                position: self.next(),
+                reason: Reason::BundleTail { bytes: torn.bytes },
+                place: Some(self.torn_at(torn)),
+            },
             (None, Some(torn)) => Finding::Torn {
                 position: self.next(),
                 bytes: torn.bytes,

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use bergulir_audit::{
-    Checked, ExportError, Finding, Kind, LedgerReport, NotChecked, Part, Progress, Reason, Stage,
-    Trust, Unproven, Verdict,
+    Checked, ExportError, Finding, Kind, LedgerReport, NotChecked, Part, Place, Progress, Reason,
+    Stage, Trust, Unproven, Verdict,
 };
 use bergulir_chain::checkpoint::Checkpoint;
 use bergulir_chain::merkle::{HashSource, Levels, Prefixes, Subtree};
@@ -78,6 +78,55 @@ fn what_has_no_place_in_a_bundle_is_found() {
         }
     }
     valid(&path, trusting(None));
+}
+
+#[test]
+fn a_crash_tears_the_end_of_a_data_directory_and_never_that_of_a_bundle() {
+    let drafts = small().drafts;
+    let scene = Scene::signed(&drafts);
+    let size = drafts.len() as u64;
+    let newest = |folder: &Path| {
+        let files = fs::read_dir(folder.join("log")).unwrap().map(|file| file.unwrap().path());
+        files.max().unwrap()
+    };
+    let whole = fs::read(newest(scene.path())).unwrap();
+    let begun = Log::of(&drafts, SMALL).files().last().unwrap().frames[0].clone();
+    let begun = &whole[begun.start..begun.end - 1];
+    let range = Part::Range { through: Some(Position::new(18)) };
+    let bundles = [("all", Part::Log), ("since", range)].map(|(name, part)| {
+        let out = scene.beside(name);
+        export(scene.path(), part, None, &out).unwrap().path
+    });
+    for tail in [&b"\x01"[..], b"BGFR", begun, b"\0\0\0\x01", &[&[0; 5000][..], b"x"].concat()] {
+        let longer = |folder: &Path| {
+            let file = newest(folder);
+            let bytes = fs::read(&file).unwrap();
+            fs::write(&file, [&bytes[..], tail].concat()).unwrap();
+            let finding = report(folder, Trust::default()).finding;
+            let chain = chain_report(folder, Trust::default()).finding;
+            assert_eq!(finding, chain);
+            fs::write(&file, &bytes).unwrap();
+            (finding, file, bytes.len() as u64)
+        };
+        let (finding, ..) = longer(scene.path());
+        let torn = matches!(finding, Finding::Torn { position, .. } if position.get() == size);
+        assert!(torn, "{} bytes: {finding:?}", tail.len());
+        for path in &bundles {
+            let (finding, file, offset) = longer(path);
+            let bytes = tail.len() as u64;
+            let reason = Reason::BundleTail { bytes };
+            let place = Some(Place { file, offset });
+            let position = Position::new(size);
+            assert_eq!(finding, Finding::Invalid { position, reason, place });
+        }
+    }
+    // Zeros may have been written ahead where the segment was copied from.
+    for path in &bundles {
+        let file = newest(path);
+        let bytes = fs::read(&file).unwrap();
+        fs::write(&file, [&bytes[..], &[0; 5000]].concat()).unwrap();
+        valid(path, trusting(None));
+    }
 }
 
 #[test]
