@@ -202,11 +202,14 @@ def check_range_seal(bundle, snapshot, history, report):
     report.checked(f"the state is the one that the seal at {seal.position} binds into the chain")
     report.checked("the balances in the state have the seal's balance root")
     records = bundle.proved_records(report)
-    for name in sorted(name for name in history.names if name < bundle.start):
-        there = name in records
-        require(there, "records/ lacks the record that a reversal or return names", name)
     before = all(position < bundle.start for position in records)
     require(before, "records/ holds a record of the range itself")
+    needed = history.needed(bundle.start, records)
+    for position in sorted(needed - set(records)):
+        require(False, "records/ lacks the record, which a reversal or return needs", position)
+    for position in sorted(set(records) - needed):
+        require(False, "records/ holds the record, which nothing in the range needs", position)
+    report.checked("records/ holds the earlier records that the range needs, and no other")
     report.not_checked("loans and proposals in the state, beyond its digest")
 
 

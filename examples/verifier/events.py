@@ -5,7 +5,7 @@ from .notes import LOG, parse_key
 from .origins import Origins
 
 # Field numbers of `Event`; those of its members are in proto/bergulir/v1/event.proto.
-OPENED_ACCOUNT, RETURNED, PROPOSED_REVERSAL = 6, 10, 11
+OPENED_ACCOUNT, RETURNED, PROPOSED_REVERSAL, WITHDRAWN = 6, 10, 11, 21
 SEALED, OPENED_LEDGER, ROTATED_KEY, CONTINUED = 13, 16, 29, 30
 EVENTS = set(range(1, 31)) - {15}
 
@@ -59,6 +59,16 @@ def parse_event(record):
     return members[0]
 
 
+# Of the events that name another record in their field 1, all fields.
+NAMING = {RETURNED: range(1, 6), PROPOSED_REVERSAL: range(1, 7), WITHDRAWN: range(1, 4)}
+
+
+def named_in_turn(record):
+    """The record that one needs which is to be undone: a return and a withdrawal name it."""
+    kind, body = parse_event(record)
+    return Message(body, NAMING[kind]).number(1) if kind in (RETURNED, WITHDRAWN) else None
+
+
 class Seal:
     """Seals: what a `Sealed` says. Only the server makes them."""
 
@@ -78,7 +88,7 @@ class History:
 
     def __init__(self):
         self.origins, self.keys, self.seals = Origins(), [], []
-        self.accounts, self.names = {}, set()
+        self.accounts, self.named, self.undone, self.in_turn = {}, set(), set(), {}
 
     def take(self, record):
         """Takes the next record, and returns its seal if it is one."""
@@ -106,9 +116,26 @@ class History:
                 opened = Message(body, range(1, 6))
                 account = opened.text(1), opened.text(2)
                 self.accounts[account] = (record.position, opened.text(3))
-            elif kind in (RETURNED, PROPOSED_REVERSAL):
-                self.names.add(Message(body, range(1, 6 if kind == RETURNED else 7)).number(1))
+            elif kind in NAMING:
+                named = Message(body, NAMING[kind]).number(1)
+                if kind != WITHDRAWN:
+                    self.named.add(named)
+                if kind == PROPOSED_REVERSAL:
+                    self.undone.add(named)
+                else:
+                    self.in_turn[record.position] = named
         return None
+
+    def needed(self, start, records):
+        """The records before `start` that it takes to decide those after it; `records` are there."""
+        needed = set(self.named)
+        for position in self.undone:
+            if position in records:
+                with AtPosition(position):
+                    needed.add(named_in_turn(records[position]))
+            else:
+                needed.add(self.in_turn.get(position))
+        return {position for position in needed if position is not None and position < start}
 
     def begin(self, snapshot):
         """The log begins after a snapshot: its keys tell the origins before, and itself the last."""

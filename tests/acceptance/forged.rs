@@ -20,7 +20,7 @@ use bergulir_proto::decode_event;
 
 use crate::continuation_forged::{SEGMENT, segment_of, signed};
 use crate::second_verifier::{both, copy, golden, python, second};
-use crate::support::run;
+use crate::support::{last_json, run};
 
 const ORIGIN: &str = "ledger.example.go.id/tangerang";
 
@@ -217,20 +217,21 @@ fn levels(records: &[Vec<u8>]) -> Levels {
     levels
 }
 
-/// A view with one more record, which is proved.
-fn with_record(position: u64) -> Bundle {
-    let (view, records) = (Bundle::golden("cooperative"), records());
-    let file = view.path().join(format!("records/{position:020}.tlog-proof"));
+/// A bundle with one more record, which is proved.
+fn with_record(kind: &str, position: u64) -> Bundle {
+    let (bundle, records) = (Bundle::golden(kind), records());
+    let file = bundle.path().join(format!("records/{position:020}.tlog-proof"));
     assert!(!file.exists(), "{position} is in it");
-    let checkpoint = Note::parse(&fs::read(view.path().join("checkpoint")).unwrap()).unwrap();
+    let checkpoint = Note::parse(&fs::read(bundle.path().join("checkpoint")).unwrap()).unwrap();
     let proof = LogProof {
         extra: Some(records[usize::try_from(position).unwrap()].clone()),
         position: Position::new(position),
         path: levels(&records).inclusion(position).unwrap(),
         checkpoint,
     };
+    fs::create_dir_all(file.parent().unwrap()).unwrap();
     fs::write(file, proof.to_string()).unwrap();
-    view
+    bundle
 }
 
 #[test]
@@ -242,8 +243,24 @@ fn what_has_no_place_in_a_view_though_it_is_proved() {
         let event = decode_event(Record::parse(bytes).unwrap().event).unwrap();
         matches!(event, Event::Sealed(_))
     });
-    with_record(seal.unwrap() as u64).is(1, "a second seal");
-    with_record(3).is(1, "a record of others");
+    with_record("cooperative", seal.unwrap() as u64).is(1, "a second seal");
+    with_record("cooperative", 3).is(1, "a record of others");
+}
+
+#[test]
+fn what_nothing_in_a_range_names_though_it_is_proved() {
+    if !python() {
+        return;
+    }
+    for position in [0, 5, 18] {
+        let range = with_record("range", position);
+        range.is(1, "a record that nothing in the range needs");
+        let (_, said) = second(range.path(), &[]);
+        assert_eq!(said["position"], position, "{said}");
+        let first = run(["audit", "verify", range.path().to_str().unwrap(), "--json"]);
+        let first = last_json(&first);
+        assert_eq!(first["position"], position, "{first}");
+    }
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! What a decision looks up in the records before it, built from the log itself.
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use bergulir_chain::Record;
 use bergulir_domain::command::BankReference;
@@ -22,6 +22,8 @@ pub(crate) struct Past<'a> {
     size: u64,
     /// Records from before the first one that is there.
     earlier: BTreeMap<u64, Event>,
+    /// Those of them that were not looked up yet.
+    unasked: RefCell<BTreeSet<u64>>,
     references: Sightings,
     fetch: RefCell<Fetch<'a>>,
     /// Why the last look-up failed, if one did.
@@ -31,6 +33,7 @@ pub(crate) struct Past<'a> {
 impl<'a> Past<'a> {
     pub(crate) fn new(survey: &'a Survey, earlier: BTreeMap<u64, Event>) -> Past<'a> {
         Past {
+            unasked: RefCell::new(earlier.keys().copied().collect()),
             earlier,
             first: survey.first,
             size: survey.first,
@@ -61,6 +64,11 @@ impl<'a> Past<'a> {
     /// Why a look-up failed.
     pub(crate) fn failure(&self) -> Option<FetchError> {
         self.failure.take()
+    }
+
+    /// The first record from before that nothing looked up.
+    pub(crate) fn unasked(&self) -> Option<bergulir_chain::Position> {
+        self.unasked.borrow().first().copied().map(bergulir_chain::Position::new)
     }
 
     /// The event of a record that is there.
@@ -106,6 +114,7 @@ impl Lookups for Past<'_> {
             return Ok(None);
         }
         if let Some(earlier) = self.earlier.get(&position.get()) {
+            self.unasked.borrow_mut().remove(&position.get());
             return Ok(Some(earlier.clone()));
         }
         self.event(position.get()).map(Some)

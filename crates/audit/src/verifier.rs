@@ -469,6 +469,19 @@ impl Verifier<'_> {
             let why = "the log changed while it was read: verify it again".to_owned();
             return Err(Stop::Unreadable { position, why });
         }
-        Ok(())
+        self.all_were_asked_for()
+    }
+
+    /// Whether each record that came with a proof was looked up by a decision: what nobody needs,
+    /// an exporter does not hand on. Without decisions it cannot be told.
+    fn all_were_asked_for(&mut self) -> Result<(), Stop> {
+        let Some(position) = self.past.unasked().filter(|_| self.links.is_none()) else {
+            return Ok(());
+        };
+        // It is not in the log that was read, and the file's name says where it is.
+        self.place = None;
+        let file = record_file(position);
+        let why = "nothing in the range looks it up, so it has no place here".to_owned();
+        Err(Stop::Bad { position, reason: Reason::BundleDamaged { file, why } })
     }
 }

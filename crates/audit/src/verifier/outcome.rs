@@ -79,6 +79,8 @@ impl Verifier<'_> {
                 let right = LogSize::new(position.get());
                 let hash = match right.last() {
                     _ if position.next() == size.next_position() => Some(self.before),
+                    // It is before the records that are there.
+                    Some(last) if last.next().get() < self.survey.first => Some(Hash::ZERO),
                     // What is wrong showed only later on: the record itself continues the chain.
                     Some(last) => Fetch::new(self.survey).named_after(last),
                     None => Some(Hash::ZERO),

@@ -12,13 +12,17 @@ use bergulir_chain::checkpoint::Checkpoint;
 use bergulir_chain::merkle::{HashSource, Levels, Prefixes, Subtree};
 use bergulir_chain::note::{KeyName, Note};
 use bergulir_chain::tiles::{Bundle, Resource, tiles_added};
-use bergulir_chain::{LogSize, Position, record};
+use bergulir_chain::{Hash, LogSize, Position, record};
 
-use crate::commands::{key, origin, repay};
+use crate::commands::{
+    allocate, approve_withdrawal, bring_back, disburse, key, origin, propose_reversal,
+    propose_withdrawal, repay, rp,
+};
 use crate::files::{Log, SMALL};
 use crate::ledger::{Draft, chained};
-use crate::programme::{programme, small};
+use crate::programme::{lent, programme, small};
 use crate::scene::{Scene, chain_report, checkpoint, export, found, other_key, report, statement};
+use crate::second::assert_second_finds;
 
 /// A bundle of a scene, and what is said about it to those who know the key.
 fn bundle(scene: &Scene, name: &str, part: Part, since: Option<&Note>) -> PathBuf {
@@ -326,6 +330,71 @@ fn records_from_before_a_range_come_with_proofs() {
     let (_, code, message) = found(&crate::scene::report(&path, Trust::default()));
     assert_eq!(code, "BUNDLE_DAMAGED");
     assert!(message.contains(&format!("{last:020}")), "{message}");
+}
+
+/// The proof of a record in a bundle of kind `range`.
+fn proved(path: &Path, position: Position) -> PathBuf {
+    path.join(format!("records/{:020}.tlog-proof", position.get()))
+}
+
+#[test]
+fn what_decisions_look_up_comes_along_and_nothing_else() {
+    let mut ledger = lent();
+    let [sent, kept] = ["d1", "d2"].map(|reference| {
+        let disbursed = ledger.submit("maker", &disburse("l1", rp(10_000_000), reference));
+        Position::new(disbursed.get())
+    });
+    let at = |position: Position| bergulir_domain::Position::new(position.get());
+    let back = ledger.submit("maker", &bring_back(at(sent), "back-1"));
+    let allocation = ledger.submit("maker", &allocate("pilot", rp(5_000_000), "alloc-2"));
+    let [first, second] = [1_000_000, 2_000_000]
+        .map(|rupiah| ledger.submit("maker", &propose_withdrawal(allocation, rp(rupiah))));
+    let out = ledger.submit("checker", &approve_withdrawal(first, "out-1"));
+    ledger.append_seal(ledger.seal());
+    // A return names its disbursement. A reversal names what it undoes, and a return or a withdrawal
+    // that is undone names in turn what it came from, wherever itself is.
+    ledger.submit("maker", &bring_back(at(kept), "back-2"));
+    let within = ledger.submit("checker", &approve_withdrawal(second, "out-2"));
+    for undone in [back, out, within] {
+        ledger.submit("maker", &propose_reversal(undone));
+    }
+    let drafts = ledger.drafts;
+    let scene = Scene::signed(&drafts);
+    let path = bundle(&scene, "since", Part::Range { through: None }, None);
+    let mut needed = vec![sent, kept];
+    needed.extend([back, first, second, out].map(|position| Position::new(position.get())));
+    assert_eq!(fs::read_dir(path.join("records")).unwrap().count(), needed.len());
+    let report = valid(&path, trusting(None));
+    assert!(report.checked.contains(&Checked::Inclusion { records: 6 }), "{:?}", report.checked);
+
+    for missing in &needed {
+        let file = proved(&path, *missing);
+        let text = fs::read(&file).unwrap();
+        fs::remove_file(&file).unwrap();
+        let (_, code, message) = found(&crate::scene::report(&path, trusting(None)));
+        assert_eq!(code, "BUNDLE_DAMAGED");
+        assert!(message.contains(&format!("{:020}", missing.get())), "{message}");
+        assert_second_finds(&path, Verdict::Invalid);
+        fs::write(file, text).unwrap();
+    }
+    let note = checkpoint(&drafts);
+    let records = chained(&drafts);
+    let extra = (0..report.first.get()).map(Position::new).filter(|at| !needed.contains(at));
+    for extra in extra {
+        let file = proved(&path, extra);
+        fs::write(&file, crate::scene::proof(&records, extra.get(), &note).to_string()).unwrap();
+        let report = crate::scene::report(&path, trusting(None));
+        let (position, code, message) = found(&report);
+        assert_eq!((position, code), (extra.get(), "BUNDLE_DAMAGED"));
+        assert!(message.contains(&format!("{:020}", extra.get())), "{message}");
+        assert!(matches!(report.finding, Finding::Invalid { place: None, .. }));
+        assert_eq!(report.head_hash, Hash::ZERO, "nothing was read of the records before it");
+        // Which are needed, decisions tell.
+        assert_eq!(chain_report(&path, trusting(None)).finding, Finding::Valid);
+        assert_second_finds(&path, Verdict::Invalid);
+        fs::remove_file(file).unwrap();
+    }
+    valid(&path, trusting(None));
 }
 
 /// A proof as text, of which the record can be changed.

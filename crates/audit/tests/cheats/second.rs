@@ -31,6 +31,15 @@ pub(crate) fn assert_agrees(path: &Path, trust: &Trust) {
     assert!(first.contains(&second), "the first finds {first:?}, the second {second:?}: {said}");
 }
 
+/// Asserts what the second finds of a bundle, where the first is of two minds.
+#[track_caller]
+pub(crate) fn assert_second_finds(bundle: &Path, expected: Verdict) {
+    let scratch = tempfile::tempdir().unwrap();
+    if let Some((found, said)) = second(bundle, &Trust::default(), scratch.path()) {
+        assert_eq!(found, expected, "{said}");
+    }
+}
+
 /// The bundle at a path, or one of the log and the checkpoint there.
 fn bundle(path: &Path, scratch: &Path) -> Option<PathBuf> {
     if path.join("bundle").exists() {
