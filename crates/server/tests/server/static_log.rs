@@ -5,14 +5,16 @@ use crate::served::Served;
 use crate::support::*;
 use bergulir_chain::checkpoint::Checkpoint;
 use bergulir_chain::merkle::Levels;
-use bergulir_chain::note::{CosignerKey, KeyName, Note};
+use bergulir_chain::note::{CosignerKey, KeyName, Note, PosixSeconds};
 use bergulir_chain::policy::Policy;
+use bergulir_chain::proof::LogProof;
 use bergulir_chain::tiles::{Bundle, Tile, bundles_added, tiles_added};
 use bergulir_engine::NodeOptions;
 use bergulir_proto::pb;
 use bergulir_server::http::REQUEST_TIMEOUT;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
@@ -201,6 +203,92 @@ async fn a_policy_holds_back_what_is_not_witnessed() {
     assert!(String::from_utf8_lossy(&file.body).contains("quorum"));
     assert_eq!(get(http, "/").await.body, format!("{ORIGIN} -\n").into_bytes());
     assert_eq!(there(http, "tile/0/000.p/3").await.len(), 96);
+    server.stop().await;
+}
+
+/// A quorum stands for the first three records; a fourth came since, and no witness can be asked.
+async fn witnessed_and_gone_on(folder: &Path) -> (Server, Policy) {
+    let witness = CosignerKey::from_seed(KeyName::new("auditor.example/w1").unwrap(), &[5; 32]);
+    let witness = witness.unwrap();
+    let policy = format!("witness w1 {}\nquorum w1\n", witness.verifier());
+    let policy = Policy::parse(policy.as_bytes()).unwrap();
+    let server = Server::with_http(folder, NodeOptions::default()).await;
+    log_of(&server, 3).await;
+    let mut note = checkpoint(server.http.unwrap()).await;
+    server.stop().await;
+    let signed = Checkpoint::parse_unverified(note.text()).unwrap();
+    let time = PosixSeconds::new(1_772_000_000).unwrap();
+    note.add(witness.cosign(&signed, time)).unwrap();
+    std::fs::write(folder.join("ledgers/kab/checkpoint.witnessed"), note.to_string()).unwrap();
+    let node = NodeOptions { policy: Some(policy.clone()), ..NodeOptions::default() };
+    let server = Server::with_http(folder, node).await;
+    server.post("maker", register(3)).await.unwrap();
+    (server, policy)
+}
+
+#[tokio::test]
+async fn what_witnesses_stand_for_goes_before_what_is_newer() {
+    let folder = tempfile::tempdir().unwrap();
+    let (server, policy) = witnessed_and_gone_on(folder.path()).await;
+    let stands = |note: &Note| policy.witnessed(note).is_ok();
+    let parse = |note: &str| Note::parse(note.as_bytes()).unwrap();
+
+    // Who asks for the newest is told of both.
+    let request = pb::GetCheckpointRequest { ledger: KAB.to_owned(), min_log_size: Some(4) };
+    let answer = server.logs().get_checkpoint(request).await.unwrap().into_inner();
+    let (newest, witnessed) = (answer.checkpoint.unwrap(), answer.witnessed.unwrap());
+    assert_eq!((newest.log_size, stands(&parse(&newest.note))), (4, false));
+    assert_eq!((witnessed.log_size, stands(&parse(&witnessed.note))), (3, true));
+
+    // What is published is what they stand for.
+    let http = server.http.unwrap();
+    assert_eq!(checkpoint(http).await, parse(&witnessed.note));
+    assert_eq!(get(http, "/").await.body, format!("{ORIGIN} 3\n").into_bytes());
+
+    // So is what a record is proved under, if it covers it.
+    for (position, asked, size, is_witnessed) in
+        [(2, None, 3, true), (2, Some(3), 3, true), (2, Some(4), 4, false), (3, None, 4, false)]
+    {
+        let ledger = KAB.to_owned();
+        let request = pb::GetInclusionProofRequest { ledger, position, log_size: asked };
+        let answer = server.logs().get_inclusion_proof(request).await.unwrap().into_inner();
+        let proof = LogProof::parse(answer.proof.as_bytes()).unwrap();
+        let under = Checkpoint::parse_unverified(proof.checkpoint.text()).unwrap();
+        let found = (answer.log_size, under.size.get(), stands(&proof.checkpoint));
+        assert_eq!(found, (size, size, is_witnessed), "{position} of {asked:?}");
+    }
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn each_log_of_a_node_is_listed_and_has_its_own_files() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::with_http(folder.path(), NodeOptions::default()).await;
+    log_of(&server, 3).await;
+    // The origin of the first begins those of the others, and is a prefix of none.
+    for ledger in ["kab2", "kab-3"] {
+        server.post_to(ledger, "maker", open_ledger(ledger)).await.unwrap();
+        let ledger = format!("ledgers/{ledger}");
+        let request = pb::GetCheckpointRequest { ledger, min_log_size: Some(1) };
+        server.logs().get_checkpoint(request).await.unwrap();
+    }
+    let http = server.http.unwrap();
+    let list = String::from_utf8(get(http, "/").await.body).unwrap();
+    assert_eq!(list, format!("{ORIGIN} 3\n{ORIGIN}-3 1\n{ORIGIN}2 1\n"));
+    let mut bundles = Vec::new();
+    for line in list.lines() {
+        let (origin, size) = line.split_once(' ').unwrap();
+        let note = Note::parse(&get(http, &format!("/{origin}/checkpoint")).await.body).unwrap();
+        assert!(note.text().starts_with(&format!("{origin}\n{size}\n")), "{}", note.text());
+        bundles.push(get(http, &format!("/{origin}/tile/entries/000.p/{size}")).await);
+    }
+    for (bundle, line) in bundles.iter().zip(list.lines()) {
+        let origin = line.split(' ').next().unwrap().as_bytes();
+        // Position 0 names the origin, and after it comes another field.
+        let named = [&[u8::try_from(origin.len()).unwrap()], origin].concat();
+        assert_eq!(bundle.status, 200, "{line}");
+        assert!(bundle.body.windows(named.len()).any(|bytes| bytes == named), "{line}");
+    }
     server.stop().await;
 }
 
