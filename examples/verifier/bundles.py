@@ -72,6 +72,7 @@ class Bundle:
         """What lies in the folder, in the order of names; nothing else may."""
         files = []
         for path, folders, names in os.walk(self.folder, onerror=refuse):
+            require(folders or names, f"{os.path.relpath(path, self.folder)[:120]!a} is empty")
             for name in folders + names:
                 full = os.path.join(path, name)
                 place = os.path.relpath(full, self.folder).replace(os.sep, "/")

@@ -29,7 +29,11 @@ pub(super) fn check(folder: &Path, kind: Kind) -> Result<(), Fault> {
         }
         if is_folder {
             let inner = folder.join(&name);
-            for file in find::names(&inner)? {
+            let files = find::names(&inner)?;
+            if files.is_empty() {
+                return Err(Fault::damaged(&name, &"a folder of a bundle is not empty"));
+            }
+            for file in files {
                 if inner.join(&file).is_dir() || !belongs(&name, &file) {
                     return Err(no_place(&format!("{name}/{file}")));
                 }

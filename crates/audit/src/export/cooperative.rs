@@ -48,7 +48,9 @@ pub(super) fn write(
     pass(source, &mut proven, &mut extension, progress, &mut |_, bytes| Ok(record::hash(bytes)))?;
     let place = wanted.binary_search(&sealed_at.get()).unwrap_or_default();
     let seal = proven.proof(source, place)?;
-    folder.folder(BALANCES)?;
+    if !view.balances.is_empty() {
+        folder.folder(BALANCES)?;
+    }
     for (number, (key, answer)) in view.balances.into_iter().enumerate() {
         let proof = BalanceProof::new(key, view.leaves, answer, seal.clone());
         folder.write(&balance_file(number), proof.to_string().as_bytes())?;

@@ -20,7 +20,7 @@ use crate::commands::{
 };
 use crate::files::{Log, SMALL};
 use crate::ledger::{Draft, chained};
-use crate::programme::{lent, programme, small};
+use crate::programme::{cooperative, lent, programme, small};
 use crate::scene::{Scene, chain_report, checkpoint, export, found, other_key, report, statement};
 use crate::second::assert_second_finds;
 
@@ -66,6 +66,11 @@ fn every_record_in_a_bundle() {
 fn what_has_no_place_in_a_bundle_is_found() {
     let scene = Scene::signed(&small().drafts);
     let path = bundle(&scene, "all", Part::Log, None);
+    for empty in ["records", "balances", "log/records"] {
+        fs::create_dir(path.join(empty)).unwrap();
+        assert_eq!(found(&report(&path, trusting(None))).1, "BUNDLE_DAMAGED", "{empty}");
+        fs::remove_dir(path.join(empty)).unwrap();
+    }
     for stray in ["state", "checkpoint.witnessed", "log/letter.txt", "records/x.tlog-proof"] {
         let stray = path.join(stray);
         let folder = stray.parent().unwrap();
@@ -134,6 +139,19 @@ fn a_crash_tears_the_end_of_a_data_directory_and_never_that_of_a_bundle() {
 }
 
 #[test]
+fn a_view_of_a_cooperative_without_accounts_has_no_folder_for_them() {
+    let mut ledger = programme(1);
+    cooperative(&mut ledger, 7);
+    ledger.append_seal(ledger.seal());
+    let scene = Scene::signed(&ledger.drafts);
+    let part = Part::Cooperative { cooperative: crate::commands::id("c7") };
+    let path = bundle(&scene, "view", part, None);
+    assert!(!path.join("balances").exists());
+    let report = valid(&path, trusting(None));
+    assert!(report.not_checked.contains(&NotChecked::Money));
+}
+
+#[test]
 fn a_bundle_of_a_bundle_is_the_same() {
     let scene = Scene::signed(&programme(3).drafts);
     let path = bundle(&scene, "all", Part::Log, None);
@@ -179,6 +197,12 @@ fn the_records_since_a_seal() {
     assert_eq!((chain.head_hash, chain.root_hash), (all.head_hash, all.root_hash));
     assert!(chain.checked.contains(&Checked::State { through: Position::new(18) }));
     assert!(chain.not_checked.contains(&NotChecked::Rules));
+
+    // It looks no earlier record up, so it has no folder for them.
+    fs::create_dir(path.join("records")).unwrap();
+    let (_, code, message) = found(&crate::scene::report(&path, trusting(None)));
+    assert_eq!(code, "BUNDLE_DAMAGED");
+    assert!(message.contains("records") && message.contains("empty"), "{message}");
 }
 
 #[test]
@@ -313,7 +337,7 @@ fn records_from_before_a_range_come_with_proofs() {
     let other = LogProofText::of(&text).with(bytes);
     fs::write(&file, other).unwrap();
     assert_eq!(found(&crate::scene::report(&path, Trust::default())).1, "BUNDLE_DAMAGED");
-    fs::remove_file(&file).unwrap();
+    fs::remove_dir_all(path.join("records")).unwrap();
     let (_, code, message) = found(&crate::scene::report(&path, Trust::default()));
     assert_eq!(code, "BUNDLE_DAMAGED");
     assert!(message.contains(&format!("{wrong:020}")), "{message}");
