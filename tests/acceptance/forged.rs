@@ -234,6 +234,53 @@ fn with_record(kind: &str, position: u64) -> Bundle {
     bundle
 }
 
+/// The golden view, of a log with one record changed and none after it chained anew: each record is
+/// proved to be in the tree that was signed.
+fn unchained(at: usize, change: impl FnOnce(&mut Record<'_>)) -> Bundle {
+    let (view, mut records) = (Bundle::golden("cooperative"), records());
+    let bytes = records[at].clone();
+    let mut record = Record::parse(&bytes).unwrap();
+    change(&mut record);
+    records[at].clear();
+    record.encode(&mut records[at]).unwrap();
+    let (levels, checkpoint) = (levels(&records), sign(&records));
+    fs::write(view.path().join("checkpoint"), checkpoint.to_string()).unwrap();
+    let prove = |position: Position| LogProof {
+        extra: Some(records[usize::try_from(position.get()).unwrap()].clone()),
+        position,
+        path: levels.inclusion(position.get()).unwrap(),
+        checkpoint: checkpoint.clone(),
+    };
+    for folder in ["records", "balances"] {
+        for file in fs::read_dir(view.path().join(folder)).unwrap() {
+            let file = file.unwrap().path();
+            let text = fs::read(&file).unwrap();
+            if let Ok(old) = LogProof::parse(&text) {
+                fs::write(&file, prove(old.position).to_string()).unwrap();
+            } else if let Ok(old) = BalanceProof::parse(&text) {
+                let seal = prove(old.seal.position);
+                fs::write(&file, BalanceProof { seal, ..old }.to_string()).unwrap();
+            }
+        }
+    }
+    view
+}
+
+#[test]
+fn proved_records_that_do_not_follow_each_other() {
+    if !python() {
+        return;
+    }
+    unchained(8, |_| {}).is(0, "nothing is forged");
+    // Of the registration the next record is in the view too; of the new key, the one before.
+    let (registered, rotated) = (8, 41);
+    unchained(registered, |record| record.request_id[0] ^= 1).is(1, "the next names another hash");
+    unchained(rotated, |record| record.request_id[0] ^= 1).is(0, "the next is not there");
+    let earlier = |record: &mut Record<'_>| record.recorded_at = Timestamp::from_micros(0);
+    unchained(rotated, earlier).is(1, "recorded before the one before it");
+    unchained(rotated, |record| record.principal = "system").is(1, "not the server");
+}
+
 #[test]
 fn what_has_no_place_in_a_view_though_it_is_proved() {
     if !python() {

@@ -8,7 +8,6 @@ use std::time::Instant;
 use bergulir_chain::note::VerifierKey;
 use bergulir_chain::{Hash, LogSize, Position, Record, record};
 use bergulir_domain::{CooperativeId, Event};
-use bergulir_proto::replay::header;
 
 use super::accounts::{Shown, View};
 use super::concern::{Concern, Own};
@@ -121,21 +120,13 @@ pub(super) fn verify(
     Ok(report)
 }
 
-/// The records of the view, each right by itself, and in the order of time.
+/// The records of the view.
 fn records(folder: &Path, opened: &Opened) -> Result<BTreeMap<u64, Seen>, Fault> {
     let mut seen = BTreeMap::new();
-    let mut last = bergulir_chain::Timestamp::MIN;
     for (position, bytes) in proofs::read(folder, &opened.checkpoint, &opened.note)? {
         let file = record_file(Position::new(position));
         let record = Record::parse(&bytes).map_err(|error| Fault::damaged(&file, &error))?;
-        let at = Position::new(position);
-        header(&record).map_err(|error| Fault::Bad(at, error.into()))?;
         let recorded_at = record.recorded_at;
-        if recorded_at < last {
-            let fault = bergulir_chain::ChainFault::Time { last, stated: recorded_at };
-            return Err(Fault::Bad(at, fault.into()));
-        }
-        last = recorded_at;
         let (hash, event) = (record::hash(&bytes), event(position, &bytes)?);
         seen.insert(position, Seen { hash, event, recorded_at });
     }

@@ -7,19 +7,22 @@ use bergulir_chain::checkpoint::Checkpoint;
 use bergulir_chain::merkle::{Prefixes, verify_inclusion};
 use bergulir_chain::note::{MAX_NOTE_BYTES, Note};
 use bergulir_chain::proof::{LogProof, SUFFIX};
-use bergulir_chain::{MAX_RECORD_BYTES, Position, Record, record};
+use bergulir_chain::{ChainFault, Hash, MAX_RECORD_BYTES, Position, Record, Timestamp, record};
+use bergulir_proto::replay::header;
 
 use super::RECORDS;
 use super::open::Fault;
 use crate::CannotTell;
 use crate::claims::read_small;
 use crate::find;
+use crate::reason::Reason;
 
 /// The most bytes of a proof: a record in Base64, a path and a note.
 const MAX_PROOF_BYTES: u64 = (MAX_RECORD_BYTES * 2 + MAX_NOTE_BYTES + 8192) as u64;
 
 /// The bytes of the records in a bundle, by position, each proved to be in the tree of its
-/// checkpoint, the one of `note`. Whether that is the log's, is another matter.
+/// checkpoint, the one of `note`, and right by itself and after those before it, as far as they are
+/// there. Whether the checkpoint is the log's, is another matter.
 pub(super) fn read(
     bundle: &Path,
     checkpoint: &Checkpoint,
@@ -27,6 +30,7 @@ pub(super) fn read(
 ) -> Result<BTreeMap<u64, Vec<u8>>, Fault> {
     let folder = bundle.join(RECORDS);
     let mut records = BTreeMap::new();
+    let mut before: Option<Before> = None;
     if !folder.exists() {
         return Ok(records);
     }
@@ -41,9 +45,41 @@ pub(super) fn read(
         let bytes = read_small(&folder.join(&name), MAX_PROOF_BYTES)?.unwrap_or_default();
         let proof = LogProof::parse(&bytes).map_err(|error| damaged(error.to_string()))?;
         let bytes = prove(&proof, Position::new(named), checkpoint, note).map_err(damaged)?;
+        let record = Record::parse(&bytes).map_err(|error| damaged(error.to_string()))?;
+        follows(&record, before).map_err(|reason| Fault::Bad(record.position, reason))?;
+        before = Some(Before {
+            position: record.position,
+            hash: record::hash(&bytes),
+            recorded_at: record.recorded_at,
+        });
         records.insert(named, bytes);
     }
     Ok(records)
+}
+
+/// What the next record is held against.
+#[derive(Clone, Copy)]
+struct Before {
+    position: Position,
+    hash: Hash,
+    recorded_at: Timestamp,
+}
+
+/// Whether a record can come after the one before it in the bundle: what the chain says of two
+/// neighbours and of the order of time, whoever made the tree.
+fn follows(record: &Record<'_>, before: Option<Before>) -> Result<(), Reason> {
+    header(record)?;
+    let Some(Before { position, hash, recorded_at }) = before else {
+        return Ok(());
+    };
+    if position.next() == record.position && hash != record.previous {
+        return Err(Reason::Chain { expected: hash, stated: record.previous });
+    }
+    if record.recorded_at < recorded_at {
+        let stated = record.recorded_at;
+        return Err(ChainFault::Time { last: recorded_at, stated }.into());
+    }
+    Ok(())
 }
 
 /// The record in a proof that it is at a position.
