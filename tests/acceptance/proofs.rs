@@ -18,7 +18,8 @@ struct Programme {
     folder: tempfile::TempDir,
     key: VerifierKey,
     server: Server,
-    witness: Server,
+    /// Absent once it is gone.
+    witness: Option<Server>,
 }
 
 impl Programme {
@@ -37,7 +38,7 @@ impl Programme {
             format!("log {key}\nwitness w1 {cosigner} http://{}/\nquorum w1\n", witness.address);
         std::fs::write(path("policy"), policy).unwrap();
         let server = serve(folder.path());
-        let programme = Programme { folder, key, server, witness };
+        let programme = Programme { folder, key, server, witness: Some(witness) };
         for line in [
             "ledger open --origin ledger.example.go.id/pilot",
             "fund open f --name Dana --opening-date 2020-01-02 --ceiling 3000000000 --rate 5 \
@@ -232,8 +233,33 @@ fn checkpoints_are_witnessed_published_and_outlive_a_kill() {
     // From what was kept, the log was only extended; and the witness sees that it has it already.
     programme.client("log consistency 3 --out extension");
     let body = std::fs::read(programme.path("extension")).unwrap();
-    let answer = programme.witness.http("POST", "/add-checkpoint", &body);
+    let witness = programme.witness.unwrap();
+    let answer = witness.http("POST", "/add-checkpoint", &body);
     assert_eq!((answer.status, answer.text()), (409, "4\n"));
+}
+
+#[test]
+fn what_the_witness_stands_for_is_had_though_the_log_went_on_without_it() {
+    let mut programme = Programme::new();
+    programme.witnessed(3);
+    programme.witness.take().unwrap().kill();
+    programme.client(
+        "fund allocate f --amount 1 --source apbd --reference SK-2 --bank BJB --bank-reference A2 \
+         --value-date 2020-01-05",
+    );
+    programme.client("log checkpoint --min-size 4 --out newest");
+    programme.client("log checkpoint --witnessed --out witnessed");
+    let size = |file: &str| {
+        let note = Note::parse(&std::fs::read(programme.path(file)).unwrap()).unwrap();
+        Checkpoint::open(&note, programme.key.name(), [&programme.key]).unwrap().size.get()
+    };
+    assert_eq!((size("newest"), size("witnessed")), (4, 3));
+    // A record is proved under it as long as it covers it, and to who asks for witnesses.
+    for (position, code) in [(2, 0), (3, 2)] {
+        programme.client(&format!("log inclusion {position} --out record.tlog-proof"));
+        let (found, said) = programme.verify("record.tlog-proof", &["--policy", "policy"]);
+        assert_eq!(found, Some(code), "{position}: {said}");
+    }
 }
 
 #[test]
