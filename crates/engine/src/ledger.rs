@@ -46,7 +46,7 @@ pub struct LedgerOptions {
 
 impl Default for LedgerOptions {
     fn default() -> LedgerOptions {
-        LedgerOptions { queue: 4_096, seal_every: 500_000, seal_at_stop: 10_000 }
+        LedgerOptions { queue: 4_096, seal_every: 1_000_000, seal_at_stop: 10_000 }
     }
 }
 

@@ -109,7 +109,8 @@ fn check_step(records: Records, cursor: &mut ChainCursor) -> Step {
     Step { records, read, wrong }
 }
 
-/// Feeds the index batch by batch; gives their memory back.
+/// Feeds the index batch by batch and merges its runs, or look-ups would have ever more of them to
+/// ask; gives the batches' memory back.
 fn feed(
     index: &Index,
     batches: &Receiver<IndexBatch>,
@@ -118,6 +119,7 @@ fn feed(
     for batch in batches {
         if batch.to() > index.applied() {
             index.apply(&batch)?;
+            while index.merge_once()? {}
         }
         // If the replay is done, nobody needs the memory.
         let _ = emptied.try_send(batch);
