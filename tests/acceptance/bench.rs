@@ -4,7 +4,7 @@ use crate::support::{Server, last_json, run};
 use serde_json::Value;
 
 /// What every mode says.
-const KEYS: [&str; 15] = [
+const KEYS: [&str; 17] = [
     "mode",
     "events",
     "events_per_second",
@@ -18,6 +18,8 @@ const KEYS: [&str; 15] = [
     "index_bytes",
     "bytes_per_event",
     "verified",
+    "records_read_per_second",
+    "read_back_whole",
     "refused",
     "duplicates_answered",
 ];
@@ -41,6 +43,7 @@ fn number(said: &Value, key: &str) -> u64 {
 fn loads(args: &str, commands: u64) -> Value {
     let said = bench(args);
     assert_eq!(said["verified"], true, "{said}");
+    assert_eq!(said["read_back_whole"], true, "{said}");
     for key in KEYS {
         assert!(!said[key].is_null(), "{key}: {said}");
     }

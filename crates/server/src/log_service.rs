@@ -14,14 +14,14 @@ use bergulir_domain::rejection::Resource;
 use bergulir_engine::{Head, Ledger};
 use bergulir_proto::pb;
 use bergulir_proto::pb::log_service_server::LogService;
-use bergulir_proto::record::recorded_at_to_wire;
+use bergulir_proto::record::{RecordsAnswer, recorded_at_to_wire};
 use bergulir_proto::record_to_wire;
 use futures::stream::BoxStream;
 use tonic::{Request, Response, Status, async_trait};
 
 #[async_trait]
 impl LogService for Services {
-    type ReadRecordsStream = BoxStream<'static, Result<pb::ReadRecordsResponse, Status>>;
+    type ReadRecordsStream = BoxStream<'static, Result<RecordsAnswer, Status>>;
     type SubscribeStream = BoxStream<'static, Result<pb::SubscribeResponse, Status>>;
 
     async fn get_head(

@@ -124,7 +124,8 @@ pub(crate) struct BenchArgs {
         value_parser = clap::value_parser!(u32).range(1..=100_000)
     )]
     pub(crate) queries_per_second: u32,
-    /// Do not verify the log afterwards; `verified` is null then
+    /// Do not read the records back and verify the log afterwards; `read_back_whole` and `verified`
+    /// are null then
     #[arg(long)]
     pub(crate) no_verify: bool,
     /// A server that runs already, such as 127.0.0.1:7447; new ledgers are opened on it, and its

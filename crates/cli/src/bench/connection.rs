@@ -53,12 +53,12 @@ impl Connection {
         Ok(Connection { requests, address })
     }
 
-    /// A method of the service that takes commands, called as the maker.
+    /// A method, such as `LedgerService/SubmitBatch`, called as the maker.
     pub(crate) fn method(&self, name: &str) -> Result<Call, Failure> {
         let request = Request::builder()
             .method(Method::POST)
             .version(Version::HTTP_2)
-            .uri(format!("http://{}/bergulir.v1.LedgerService/{name}", self.address))
+            .uri(format!("http://{}/bergulir.v1.{name}", self.address))
             .header("content-type", "application/grpc")
             .header("te", "trailers")
             .header(PRINCIPAL_KEY, Person::Maker.principal())
@@ -73,13 +73,29 @@ impl Connection {
         message: Vec<u8>,
         answer: &mut Answers,
     ) -> Result<(), Status> {
+        self.begin(call, message, answer).await?;
+        answer.read_to_end().await
+    }
+
+    /// Calls a method with one message, prefix included, that is answered by a stream of them.
+    pub(crate) async fn ask(&self, call: &Call, message: Vec<u8>) -> Result<Answers, Status> {
+        let mut answers = Answers::default();
+        self.begin(call, message, &mut answers).await?;
+        Ok(answers)
+    }
+
+    async fn begin(
+        &self,
+        call: &Call,
+        message: Vec<u8>,
+        answers: &mut Answers,
+    ) -> Result<(), Status> {
         let mut requests = self.requests.clone().ready().await.map_err(broken)?;
         let (response, mut sender) =
             requests.send_request(call.0.clone(), false).map_err(broken)?;
         sender.send_data(Bytes::from(message), true).map_err(broken)?;
         let (head, body) = response.await.map_err(broken)?.into_parts();
-        answer.begin(&head.headers, body)?;
-        answer.read_to_end().await
+        answers.begin(&head.headers, body)
     }
 
     /// Begins a stream of messages.
@@ -132,10 +148,7 @@ impl Answers {
         };
         let data = data.map_err(broken)?;
         body.flow_control().release_capacity(data.len()).map_err(broken)?;
-        if self.read == self.bytes.len() {
-            self.bytes.clear();
-            self.read = 0;
-        }
+        self.bytes.drain(..std::mem::take(&mut self.read));
         self.bytes.extend_from_slice(&data);
         Ok(true)
     }
@@ -153,6 +166,24 @@ impl Answers {
         let message = rest.get(PREFIX_BYTES..length)?;
         self.read += length;
         Some(message)
+    }
+
+    /// Waits for the next message; `None` at the end of the stream.
+    pub(crate) async fn next(&mut self) -> Result<Option<&[u8]>, Status> {
+        while !self.has_one() {
+            if !self.more().await? {
+                return Ok(None);
+            }
+        }
+        Ok(self.here())
+    }
+
+    fn has_one(&self) -> bool {
+        let rest = &self.bytes[self.read..];
+        rest.get(1..).and_then(|rest| rest.first_chunk()).is_some_and(|length| {
+            usize::try_from(u32::from_be_bytes(*length))
+                .is_ok_and(|length| rest.len() >= PREFIX_BYTES + length)
+        })
     }
 
     /// Waits until more has come; a stream that has ended is unexpected.

@@ -18,6 +18,8 @@ const DISBURSE: u32 = 19;
 const REPAY: u32 = 22;
 /// The field of the commands in `pb::SubmitBatchRequest` and `pb::SubmitStreamRequest`.
 const ITEMS: u32 = 5;
+/// The field of `pb::ReadRecordsRequest`.
+const VERBATIM_ONLY: u32 = 4;
 /// The field of the command in the request of a single call.
 const COMMAND: u32 = 5;
 
@@ -28,6 +30,12 @@ pub(crate) fn grpc(out: &mut Vec<u8>, body: impl FnOnce(&mut Vec<u8>)) {
     body(out);
     let length = u32::try_from(out.len() - at - PREFIX_BYTES).unwrap_or(u32::MAX);
     out[at + 1..at + PREFIX_BYTES].copy_from_slice(&length.to_be_bytes());
+}
+
+/// The request for all records of a ledger, as their bytes.
+pub(crate) fn read_records(out: &mut Vec<u8>, ledger: &str) {
+    text(out, 1, ledger.as_bytes());
+    number(out, VERBATIM_ONLY, 1);
 }
 
 /// The head of a batch, each command by itself.

@@ -211,7 +211,7 @@ impl Shift {
     }
 
     async fn batches(&mut self, sending: Sending) -> Result<(), Failure> {
-        let method = self.worker.connection.method("SubmitBatch")?;
+        let method = self.worker.connection.method("LedgerService/SubmitBatch")?;
         while let Some(commands) = self.goal.take(sending.commands()) {
             self.goal.wait(commands).await;
             let mut message = Vec::new();
@@ -228,7 +228,7 @@ impl Shift {
     }
 
     async fn stream(&mut self, sending: Sending, most: usize) -> Result<(), Failure> {
-        let method = self.worker.connection.method("SubmitStream")?;
+        let method = self.worker.connection.method("LedgerService/SubmitStream")?;
         let stream = self.worker.connection.stream(&method).await;
         let (mut sender, mut answers) = stream.map_err(|status| refused(&status))?;
         let mut under_way: VecDeque<(Instant, Sent)> = VecDeque::new();
@@ -260,8 +260,8 @@ impl Shift {
     }
 
     async fn calls(&mut self) -> Result<(), Failure> {
-        let disburse = self.worker.connection.method("Disburse")?;
-        let repay = self.worker.connection.method("Repay")?;
+        let disburse = self.worker.connection.method("LedgerService/Disburse")?;
+        let repay = self.worker.connection.method("LedgerService/Repay")?;
         while self.goal.take(1).is_some() {
             self.goal.wait(1).await;
             let lane = self.lane();

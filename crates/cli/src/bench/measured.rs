@@ -34,6 +34,10 @@ pub(crate) struct Measured {
     pub(crate) bytes_per_event: Option<f64>,
     /// Whether the balances of every ledger are those that the load counted.
     pub(crate) totals_match: bool,
+    /// How fast `ReadRecords` gave all records back afterwards; null if it was not asked.
+    pub(crate) records_read_per_second: Option<f64>,
+    /// Whether all came, each leading to the next.
+    pub(crate) read_back_whole: Option<bool>,
     /// Whether the totals match and every log was found valid; null if no log was looked at.
     pub(crate) verified: Option<bool>,
     pub(crate) refused: u64,
@@ -52,7 +56,7 @@ pub(crate) struct Measured {
 impl Measured {
     /// Whether nothing was found wrong.
     pub(crate) fn is_right(&self) -> bool {
-        self.totals_match && self.verified != Some(false)
+        self.totals_match && self.read_back_whole != Some(false) && self.verified != Some(false)
     }
 
     pub(crate) fn show(&self, json: bool) -> Result<(), Failure> {
@@ -63,6 +67,7 @@ impl Measured {
         }
         let optional = |value: Option<String>| value.unwrap_or_else(|| "-".to_owned());
         let cpu = |seconds: Option<f64>| optional(seconds.map(|cpu| format!("{cpu:.2}")));
+        let read = self.records_read_per_second.map(|rate| format!("{rate:.0}"));
         let per_record = self.bytes_per_event.map(|bytes| format!("{bytes:.1}"));
         let mut page = Page::default();
         page.facts(
@@ -84,6 +89,8 @@ impl Measured {
                 ("refused, as expected", count(self.refused)),
                 ("duplicates, as expected", count(self.duplicates_answered)),
                 ("totals match", self.totals_match.to_string()),
+                ("records read back a second", optional(read)),
+                ("read back whole", optional(self.read_back_whole.map(|yes| yes.to_string()))),
                 ("verified", optional(self.verified.map(|yes| yes.to_string()))),
             ],
         );

@@ -9,6 +9,7 @@ mod measured;
 mod mix;
 mod plan;
 mod query;
+mod read_back;
 mod server;
 mod skim;
 mod tally;
@@ -64,6 +65,10 @@ pub(crate) async fn run(args: BenchArgs, json: bool) -> Result<(), Failure> {
     let server_rss_bytes = server.as_ref().and_then(Server::resident_bytes);
     let records = check::records(&desks).await?;
     let totals_match = check::totals_match(&desks, &money(&workers, args.ledgers)).await?;
+    let read_back = match args.no_verify {
+        false => Some(read_back::run(address, &desks).await?),
+        true => None,
+    };
     drop((workers, desks, desk));
 
     let Loaded { tally, events, answered, caught_up, queried } = loaded;
@@ -83,6 +88,8 @@ pub(crate) async fn run(args: BenchArgs, json: bool) -> Result<(), Failure> {
         index_bytes: None,
         bytes_per_event: None,
         totals_match,
+        records_read_per_second: read_back.map(|read| rate(read.records, read.took)),
+        read_back_whole: read_back.map(|read| read.is_whole),
         verified: None,
         refused: tally.refused,
         duplicates_answered: tally.duplicates,

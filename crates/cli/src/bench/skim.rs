@@ -77,6 +77,33 @@ pub(crate) fn single(answer: &[u8]) -> Result<Outcome<'_>, Unreadable> {
     }
 }
 
+/// The records of `pb::ReadRecordsResponse`, each as its bytes and its hash; gives the size of the
+/// log that it states.
+pub(crate) fn records<'a>(
+    answer: &'a [u8],
+    mut each: impl FnMut(&'a [u8], &'a [u8]),
+) -> Result<u64, Unreadable> {
+    let (mut rest, mut log_size) = (answer, 0);
+    while let Some((tag, value)) = field(&mut rest)? {
+        match (tag, value) {
+            (1, Value::Bytes(mut record)) => {
+                let (mut bytes, mut hash) = (&[][..], &[][..]);
+                while let Some((tag, value)) = field(&mut record)? {
+                    match (tag, value) {
+                        (2, Value::Bytes(found)) => hash = found,
+                        (3, Value::Bytes(found)) => bytes = found,
+                        _ => {}
+                    }
+                }
+                each(bytes, hash);
+            }
+            (2, Value::Number(size)) => log_size = size,
+            _ => return Err(Unreadable),
+        }
+    }
+    Ok(log_size)
+}
+
 /// `pb::BatchReceipt` and `pb::Receipt`, which have `duplicate` in fields of their own.
 fn recorded(receipt: &[u8], duplicate_field: u64) -> Result<Outcome<'static>, Unreadable> {
     let (mut position, mut duplicate) = (0, false);

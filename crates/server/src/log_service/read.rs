@@ -6,7 +6,8 @@ use crate::refusal::{read_status, stopping};
 use crate::services::{Services, parse_ledger};
 use bergulir_chain::{Position, record};
 use bergulir_engine::{Ledger, ReadLimit, Records};
-use bergulir_proto::{Described, pb, record_to_wire};
+use bergulir_proto::record::{RecordsAnswer, records_to_wire};
+use bergulir_proto::{Described, pb};
 use futures::StreamExt as _;
 use futures::stream::{self, BoxStream};
 use std::sync::Arc;
@@ -31,7 +32,7 @@ pub(super) fn records(
     services: &Services,
     request: &pb::ReadRecordsRequest,
     deadline: Option<Instant>,
-) -> Result<BoxStream<'static, Result<pb::ReadRecordsResponse, Status>>, Status> {
+) -> Result<BoxStream<'static, Result<RecordsAnswer, Status>>, Status> {
     let ledger = services.ledger(parse_ledger("ledger", &request.ledger)?)?;
     let log_size = ledger.head().size.get();
     let limited = request.limit.and_then(|limit| request.from_position.checked_add(limit));
@@ -49,7 +50,7 @@ pub(super) fn records(
 }
 
 impl Walk {
-    async fn step(mut self) -> Result<Option<(pb::ReadRecordsResponse, Walk)>, Status> {
+    async fn step(mut self) -> Result<Option<(RecordsAnswer, Walk)>, Status> {
         if self.next >= self.end {
             return Ok(None);
         }
@@ -57,10 +58,7 @@ impl Walk {
         let left = usize::try_from(self.end - self.next).unwrap_or(usize::MAX);
         let records = chunk(&self.ledger, self.next, left).await?;
         self.next = records.next().get();
-        let message = pb::ReadRecordsResponse {
-            records: to_wire(&records, self.verbatim_only)?,
-            log_size: self.log_size,
-        };
+        let message = to_wire(&records, self.verbatim_only, self.log_size)?;
         Ok(Some((message, self)))
     }
 }
@@ -102,10 +100,9 @@ pub(super) async fn chunk(
     records.map(Arc::new).map_err(|refused| read_status(&refused))
 }
 
-fn to_wire(records: &Records, verbatim_only: bool) -> Result<Vec<pb::Record>, Status> {
-    let each = records.iter().map(|(position, bytes)| {
-        let parsed = parse(position, bytes)?;
-        Ok(record_to_wire(bytes, &parsed, record::hash(bytes), verbatim_only))
-    });
-    each.collect()
+fn to_wire(records: &Records, verbatim_only: bool, log_size: u64) -> Result<RecordsAnswer, Status> {
+    let parsed = records.iter().map(|(position, bytes)| Ok((bytes, parse(position, bytes)?)));
+    let parsed: Vec<_> = parsed.collect::<Result<_, Status>>()?;
+    let hashed = parsed.into_iter().map(|(bytes, parsed)| (bytes, parsed, record::hash(bytes)));
+    Ok(records_to_wire(hashed, verbatim_only, log_size))
 }
