@@ -138,10 +138,16 @@ impl Name {
     }
 }
 
-/// A receipt at its longest: three names, 26 amounts, 29 bytes each; and the rest.
+/// A receipt at its longest: three names, 26 amounts, 29 bytes each; and the rest, with what is
+/// written beyond a short amount.
 const MAX_RECEIPT_BYTES: usize = 3 * (MAX_NAME_BYTES + 8) + 26 * MAX_MONEY_BYTES + 64;
 /// Tag and length, five bytes of currency, and twice a tag and a number.
 const MAX_MONEY_BYTES: usize = 2 + 5 + 2 * 11;
+
+/// The three letters of a currency.
+fn currency_code(currency: Currency) -> [u8; 3] {
+    *currency.code().as_bytes().first_chunk().expect("a code of ISO 4217 has three letters")
+}
 
 /// Fields, one after another, in bytes that have room for them.
 struct Written<'a> {
@@ -178,15 +184,35 @@ impl Written<'_> {
         self.length += text.len();
     }
 
+    /// Money is most of a receipt: what is the same in all of it is put in one piece, and so is an
+    /// amount of up to seven bytes.
     fn money(&mut self, field: u8, minor: i64, currency: Currency) {
         let units = minor / minor_per_unit(currency);
         let nanos = minor % minor_per_unit(currency) * i64::from(nanos_per_minor(currency));
         let length_at = self.length + 1;
-        self.put([tag(field, BYTES), 0]);
-        self.text(1, currency.code().as_bytes());
-        self.number(2, units.cast_unsigned());
+        let [a, b, c] = currency_code(currency);
+        self.put([tag(field, BYTES), 0, tag(1, BYTES), 3, a, b, c]);
+        match u64::try_from(units) {
+            Ok(0) => {}
+            Ok(units) if units < 1 << 49 => {
+                self.put([tag(2, VARINT)]);
+                self.short_varint(units);
+            }
+            Ok(_) | Err(_) => self.number(2, units.cast_unsigned()),
+        }
         self.number(3, nanos.cast_unsigned());
         self.bytes[length_at] = (self.length - length_at - 1).to_le_bytes()[0];
+    }
+
+    /// A varint of at most seven bytes.
+    fn short_varint(&mut self, value: u64) {
+        let length = (u64::BITS - (value | 1).leading_zeros()).div_ceil(7);
+        // Each seven bits move up past the high bits of the bytes before them.
+        let spread = (0..7).fold(0, |spread, byte| spread | (value & 0x7f << (7 * byte)) << byte);
+        let more = 0x0080_8080_8080_8080 & ((1 << (8 * (length - 1))) - 1);
+        let bytes = (spread | more).to_le_bytes();
+        self.bytes[self.length..self.length + 8].copy_from_slice(&bytes);
+        self.length += length as usize;
     }
 
     /// A message of a name, and of money in the fields from 2 on.
@@ -226,6 +252,23 @@ impl Written<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::money::money_to_wire;
+
+    #[test]
+    fn money_is_written_as_the_typed_message_says_it() {
+        let around = |bit: u32| [(1_i64 << bit) - 1, 1 << bit, (1 << bit) + 1];
+        let minors = (0..62).flat_map(around).flat_map(|minor| [minor, minor / 99 * 100, -minor]);
+        for minor in minors.chain([0, 99, 100, 101, -1, -100, i64::MAX, i64::MIN]) {
+            let mut bytes = [0; 100];
+            let mut out = Written { bytes: &mut bytes, length: 0 };
+            out.money(5, minor, Currency::Idr);
+            let written = out.length;
+            let mut expected = Vec::new();
+            let typed = money_to_wire(minor, Currency::Idr);
+            prost::encoding::message::encode(5, &typed, &mut expected);
+            assert_eq!(bytes[..written], expected, "{minor}");
+        }
+    }
 
     #[test]
     fn a_message_within_another_begins_with_its_length() {
