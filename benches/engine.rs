@@ -1,6 +1,7 @@
 //! What the engine takes, without gRPC: batches of disbursements and repayments from the queue to
-//! the durable answer, and until the index has them. A program of its own, since a ledger of the
-//! nation's size is loaded for seconds: `cargo bench --bench engine -- [EVENTS] [ACCOUNTS] [BATCH]`.
+//! the durable answer, and until the index has them; then what proofs take. A program of its own,
+//! since a ledger of the nation's size is loaded for seconds:
+//! `cargo bench --bench engine -- [EVENTS] [ACCOUNTS] [BATCH]`.
 //!
 //! Processor time is given by thread, because on a busy machine the wall clock says little.
 
@@ -8,7 +9,8 @@
 
 mod support;
 
-use bergulir_chain::Authentication;
+use bergulir_chain::tiles::Tile;
+use bergulir_chain::{Authentication, LogSize, Position};
 use bergulir_domain::{Command, PrincipalId, Timestamp};
 use bergulir_engine::clock::Clock;
 use bergulir_engine::{Answer, Caller, Ledger, LedgerOptions, Node, Request, Slot, Terms, Work};
@@ -19,6 +21,8 @@ use std::time::{Duration, Instant};
 const IN_FLIGHT: usize = 4;
 /// The number of events of which the cost is told at a time.
 const TOLD_AFTER: usize = 1_000_000;
+/// The number of proofs of each kind.
+const PROOFS: u64 = 10_000;
 
 /// Noon of the day on which all commands of the support happen.
 struct Noon(Instant);
@@ -120,6 +124,42 @@ fn tell(events: usize, begun: &(Instant, BTreeMap<String, u64>)) {
     println!("{events} events, {rate} a second; ns of an event: {}", costs.join(", "));
 }
 
+/// What proofs take, each of another record, against the newest checkpoint and against sizes at
+/// which the last tile is nearly full.
+async fn prove(ledger: &Ledger) {
+    let newest = ledger.checkpoint(Some(ledger.head().size)).await.expect("it is signed");
+    let size = newest.checkpoint.size.get();
+    let nearly_full = size / 256 * 256 - 1;
+    let scattered = |number: u64| number.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 20;
+    let measure = |what: &str, prove: &dyn Fn(u64)| {
+        let mut times: Vec<Duration> = (0..PROOFS)
+            .map(|number| {
+                let begun = Instant::now();
+                prove(scattered(number));
+                begun.elapsed()
+            })
+            .collect();
+        times.sort_unstable();
+        let at = |percent: usize| times[times.len() * percent / 100];
+        println!("{what}: p50 {:?}, p90 {:?}, p99 {:?}", at(50), at(90), at(99));
+    };
+    let inclusion = |position: u64, size: u64| {
+        let position = Position::new(position % size);
+        ledger.inclusion_proof(position, LogSize::new(size)).expect("it is proved");
+    };
+    measure("inclusion, anywhere", &|n| inclusion(n, size));
+    measure("inclusion, of the newest", &|n| inclusion(size - 1 - n % 1_000, size));
+    measure("inclusion, in an older log", &|n| inclusion(n, nearly_full));
+    measure("consistency", &|n| {
+        let from = LogSize::new(n % nearly_full);
+        ledger.consistency_proof(from, LogSize::new(nearly_full)).expect("it is proved");
+    });
+    measure("tile of records", &|n| {
+        let tile = Tile { level: 0, index: n % (size / 256), width: 256 };
+        ledger.tile(tile).expect("it can be read").expect("it is full");
+    });
+}
+
 #[tokio::main(flavor = "current_thread")]
 async fn main() {
     let mut numbers = std::env::args().skip(1).filter_map(|argument| argument.parse().ok());
@@ -160,6 +200,7 @@ async fn main() {
         tell(part, &begun);
         done += part;
     }
+    prove(&ledger).await;
     let resident = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     println!("{}", resident.lines().find(|line| line.starts_with("VmRSS")).unwrap_or_default());
     tokio::task::spawn_blocking(move || node.stop()).await.expect("it stops");
