@@ -53,6 +53,14 @@ impl Tile {
         self.width == FULL_WIDTH
     }
 
+    /// True if a tree of `size` leaves has all its hashes.
+    pub fn is_in(&self, size: u64) -> bool {
+        let first = self.index.checked_mul(u64::from(FULL_WIDTH));
+        let end = first.and_then(|first| first.checked_add(u64::from(self.width)));
+        (1..=FULL_WIDTH).contains(&self.width)
+            && end.is_some_and(|end| end <= hashes_of_level(size, self.level))
+    }
+
     /// The tile with this place in a tree of `size` leaves, partial if it is the last of its level;
     /// `None` if the tree has none there.
     pub fn of_tree(size: u64, level: u8, index: u64) -> Option<Self> {

@@ -7,13 +7,14 @@ use crate::checkpoints::{Checkpoints, LogKey, SignedCheckpoint, log_keys, log_na
 use crate::health::Health;
 use crate::keyring::Keyring;
 use crate::proofs::ProofRefusal;
-use crate::tree;
+use crate::tree::{Tree, TreeError};
 use bergulir_chain::LogSize;
 use bergulir_chain::checkpoint::Checkpoint;
 use bergulir_chain::merkle::TreeHead;
 use bergulir_chain::note::Note;
 use bergulir_domain::LedgerId;
 use bergulir_proto::replay::Replica;
+use bergulir_store::EventLog;
 use bergulir_store::index::Index;
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 use std::sync::{Arc, PoisonError, RwLock};
@@ -42,6 +43,7 @@ pub(crate) struct Request {
 pub(crate) struct Checkpointer {
     pub(crate) ledger: LedgerId,
     pub(crate) published: Arc<RwLock<Replica>>,
+    pub(crate) log: Arc<dyn EventLog>,
     pub(crate) index: Arc<Index>,
     pub(crate) keyring: Arc<Keyring>,
     pub(crate) health: Arc<Health>,
@@ -164,10 +166,10 @@ impl Checkpointer {
 
     /// Two histories are never signed, not even by a fault of this program or of the memory.
     fn check_extends(&self, old: TreeHead, new: TreeHead) -> Result<(), ProofRefusal> {
-        let found = tree::earlier_head(&self.index, old.size, new);
-        let why = match found {
-            Ok(found) if found == old => return Ok(()),
-            Ok(found) => {
+        let tree = Tree { log: self.log.as_ref(), index: &self.index };
+        let why = match tree.extension(old.size, new) {
+            Ok((found, _)) if found == old => return Ok(()),
+            Ok((found, _)) => {
                 let why = format!(
                     "the tree at {} records has the root {}, and {} was signed: nothing more is. \
                      Restart the server, which checks the log",
@@ -176,7 +178,11 @@ impl Checkpointer {
                 self.health.fail(why.clone());
                 why
             }
-            Err(error) => {
+            Err(TreeError::Log(error)) => {
+                self.health.log_failed(&error);
+                return Err(ProofRefusal::Log(error));
+            }
+            Err(TreeError::Index(error)) => {
                 self.health.index_failed(&error);
                 error.to_string()
             }

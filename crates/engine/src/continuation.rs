@@ -16,6 +16,7 @@ use crate::keyring::{KEYS_FOLDER, Keyring};
 use crate::node::{LEDGERS_FOLDER, Nothing};
 use crate::open::{INDEX_FOLDER, LOG_FOLDER, options};
 use crate::replay::replay;
+use crate::tree::Tree;
 use bergulir_chain::note::{Note, VerifierKey};
 use bergulir_chain::{Authentication, Frame, Hash, LogSize, Position, Record, Timestamp};
 use bergulir_domain::command::{Command, ContinueLedger};
@@ -204,7 +205,8 @@ fn make(
         Some(origin) => origin.clone(),
         None => beside(&from_origin, asked.successor)?,
     };
-    let known = evidence::known(&places.old, asked, &replica, &index)?;
+    let tree = Tree { log: &log, index: &index };
+    let known = evidence::known(&places.old, asked, &replica, tree)?;
     let shows_loss = matches!(end, LogEnd::Damaged { .. })
         || known.iter().any(|known| matches!(known.fit, Fit::Behind | Fit::Forks));
     if !shows_loss && !asked.without_evidence {

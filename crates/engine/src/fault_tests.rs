@@ -13,6 +13,7 @@ use crate::submission::{Answer, Caller, Refusal, Request, Terms, Work};
 use bergulir_chain::checkpoint::Checkpoint;
 use bergulir_chain::merkle::{Prefixes, Tree};
 use bergulir_chain::note::{KeyName, SignerKey};
+use bergulir_chain::tiles::{Bundle, Tile};
 use bergulir_chain::{Authentication, Hash, LogSize, Position, Record};
 use bergulir_domain::command::{AdoptRules, OpenLedger, RegisterCooperative};
 use bergulir_domain::cooperative::CooperativeKind;
@@ -351,6 +352,50 @@ async fn damage_that_a_read_finds_makes_the_ledger_read_only() {
     let refused = refusal(submit(&ledger, register(6)).await);
     let Refusal::ReadOnly { why } = refused else { panic!("{refused}") };
     assert!(why.contains("CHAIN_BROKEN") && why.contains("position 2"), "{why}");
+}
+
+#[tokio::test]
+async fn damage_that_a_proof_finds_is_that_of_the_log_and_the_index_is_kept() {
+    for ask in [
+        |ledger: &Ledger| ledger.inclusion_proof(Position::new(1), LogSize::new(5)).map(drop),
+        |ledger: &Ledger| ledger.consistency_proof(LogSize::new(1), LogSize::new(5)).map(drop),
+        |ledger: &Ledger| ledger.tile(Tile { level: 0, index: 0, width: 5 }).map(drop),
+        |ledger: &Ledger| ledger.bundle(Bundle { index: 0, width: 5 }).map(drop),
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        let (log, ledger) = start(folder.path());
+        for n in 1..5 {
+            submit(&ledger, register(n)).await;
+        }
+        ledger.projected_through(LogSize::new(5)).await.unwrap();
+        ask(&ledger).unwrap();
+        log.damaged.store(3, Ordering::SeqCst);
+        let refused = ask(&ledger);
+        assert!(matches!(refused, Err(ProofRefusal::Log(_))), "{refused:?}");
+        the_log_is_to_blame(folder.path(), &ledger);
+    }
+}
+
+#[tokio::test]
+async fn damage_that_is_found_before_signing_is_that_of_the_log_and_the_index_is_kept() {
+    let folder = tempfile::tempdir().unwrap();
+    let (log, ledger) = start(folder.path());
+    for n in 1..5 {
+        submit(&ledger, register(n)).await;
+    }
+    ledger.projected_through(LogSize::new(5)).await.unwrap();
+    ledger.checkpoints.put(of_another_history(4)).unwrap();
+    log.damaged.store(3, Ordering::SeqCst);
+    let refused = ledger.checkpoint(Some(LogSize::new(5))).await;
+    assert!(matches!(refused, Err(ProofRefusal::Log(_))), "{refused:?}");
+    the_log_is_to_blame(folder.path(), &ledger);
+}
+
+/// The ledger is read-only since its log is damaged, and the index is kept.
+fn the_log_is_to_blame(folder: &std::path::Path, ledger: &Ledger) {
+    let why = ledger.health.failure().expect("it takes no writes");
+    assert!(why.contains("CHAIN_BROKEN") && why.contains("position 3"), "{why}");
+    assert!(!folder.join(open::CONDEMNED_INDEX).exists());
 }
 
 /// A checkpoint of so many records that are not those of the log.

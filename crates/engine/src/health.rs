@@ -2,6 +2,8 @@
 
 use crate::open::CONDEMNED_INDEX;
 use crate::projector::describe;
+use crate::tree::TreeError;
+use bergulir_store::ReadError;
 use bergulir_store::index::IndexError;
 use std::path::PathBuf;
 use tokio::sync::watch;
@@ -41,6 +43,21 @@ impl Health {
         }
         let why = describe(error);
         self.fail(format!("{why}; restart the server: the index is made anew from the log"));
+    }
+
+    /// The log cannot be read. If it is damaged, nothing may be acknowledged on top of it.
+    pub(crate) fn log_failed(&self, error: &ReadError) {
+        if let ReadError::Corrupt { .. } = error {
+            self.fail(format!("CHAIN_BROKEN {error}; restore the log from a backup"));
+        }
+    }
+
+    /// Nothing can be said of the tree: whatever it is made from failed.
+    pub(crate) fn tree_failed(&self, error: &TreeError) {
+        match error {
+            TreeError::Log(error) => self.log_failed(error),
+            TreeError::Index(error) => self.index_failed(error),
+        }
     }
 
     /// Makes the ledger read-only, and says so in the log, once.

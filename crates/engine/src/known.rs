@@ -5,12 +5,11 @@
 use crate::anchor::Anchor;
 use crate::checkpoints::{CHECKPOINT_FILE, LogKey, SignedCheckpoint, WITNESSED_FILE};
 use crate::node::LEDGERS_FOLDER;
-use crate::tree;
+use crate::tree::{Tree, TreeError};
 use bergulir_chain::LogSize;
 use bergulir_chain::checkpoint::Checkpoint;
 use bergulir_chain::merkle::TreeHead;
 use bergulir_chain::note::{KeyName, MAX_NOTE_BYTES, Note};
-use bergulir_store::index::{Index, IndexError};
 use std::io::Read as _;
 use std::path::Path;
 
@@ -35,14 +34,16 @@ pub(crate) struct Log<'a> {
     pub(crate) keys: &'a [LogKey],
     /// Its tree, as replayed.
     pub(crate) head: TreeHead,
-    pub(crate) index: &'a Index,
+    /// The same, as it is proved from.
+    pub(crate) tree: Tree<'a>,
 }
 
 /// Reads the known checkpoints and compares each with the log.
 ///
 /// # Errors
-/// If the tiles of the index are damaged, so that nothing can be said before it is made anew.
-pub(crate) fn check(folder: &Path, anchors: &[Anchor], log: &Log<'_>) -> Result<Known, IndexError> {
+/// If the tiles of the index are damaged, so that nothing can be said before it is made anew; or if
+/// the log is.
+pub(crate) fn check(folder: &Path, anchors: &[Anchor], log: &Log<'_>) -> Result<Known, TreeError> {
     let mut known = Known::default();
     // Callers are told these names, and no folders of the server.
     let ledger = folder.file_name().unwrap_or_default().to_string_lossy();
@@ -62,7 +63,7 @@ impl Known {
         source: &str,
         path: &Path,
         log: &Log<'_>,
-    ) -> Result<Option<SignedCheckpoint>, IndexError> {
+    ) -> Result<Option<SignedCheckpoint>, TreeError> {
         let judged = match read(path) {
             Ok(None) => return Ok(None),
             Ok(Some(note)) => judge(source, note, log)?,
@@ -105,7 +106,7 @@ fn judge(
     source: &str,
     note: Note,
     log: &Log<'_>,
-) -> Result<Result<SignedCheckpoint, String>, IndexError> {
+) -> Result<Result<SignedCheckpoint, String>, TreeError> {
     let keys = log.keys.iter().map(|named| &named.key);
     let checkpoint = match Checkpoint::open(&note, log.origin, keys) {
         Ok(checkpoint) => checkpoint,
@@ -116,11 +117,11 @@ fn judge(
 }
 
 /// Compares a head of the log that somebody knows with the log; says in words if it is another.
-fn fits(source: &str, known: TreeHead, log: &Log<'_>) -> Result<Result<(), String>, IndexError> {
+fn fits(source: &str, known: TreeHead, log: &Log<'_>) -> Result<Result<(), String>, TreeError> {
     if known.size > log.head.size {
         return Ok(Err(too_short(source, LogSize::new(known.size), LogSize::new(log.head.size))));
     }
-    let own = tree::earlier_head(log.index, known.size, log.head)?;
+    let (own, _) = log.tree.extension(known.size, log.head)?;
     Ok(if own.root == known.root { Ok(()) } else { Err(other_history(source, own, known)) })
 }
 

@@ -162,6 +162,7 @@ impl Ledger {
         let (news, news_of_checkpoints) = bounded(1);
         let submitter = witnesses.as_ref().map(|witnesses| Submitter {
             witnesses: Arc::clone(witnesses),
+            log: Arc::clone(&log),
             index: Arc::clone(&index),
             checkpoints: Arc::clone(&checkpoints),
             health: Arc::clone(&health),
@@ -169,6 +170,7 @@ impl Ledger {
         let signer = Checkpointer {
             ledger: id,
             published: Arc::clone(&published),
+            log: Arc::clone(&log),
             index: Arc::clone(&index),
             keyring,
             health: Arc::clone(&health),

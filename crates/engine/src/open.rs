@@ -9,7 +9,7 @@ use crate::known::{self, Known};
 use crate::projector::describe;
 use crate::replay::replay;
 use crate::scrub::Trusted;
-use crate::tree;
+use crate::tree::{Tree, TreeError};
 use crate::witnesses::Witnesses;
 use bergulir_chain::{Hash, LogSize, Position, Record};
 use bergulir_domain::{Event, LedgerId};
@@ -93,6 +93,15 @@ pub enum OpenError {
         /// What the operating system said.
         source: std::io::Error,
     },
+}
+
+impl From<TreeError> for OpenError {
+    fn from(error: TreeError) -> OpenError {
+        match error {
+            TreeError::Log(error) => OpenError::Read(error),
+            TreeError::Index(error) => OpenError::Index(error),
+        }
+    }
 }
 
 impl OpenError {
@@ -210,8 +219,9 @@ fn open_with_index(
     if let Some(found) = found.filter(|found| *found != id) {
         return Err(OpenError::OtherLedger { folder: id, found });
     }
-    check_tiles(&index, &replica)?;
-    let (anchors, known) = known(folder, anchors, &index, &replica)?;
+    let tree = Tree { log: log.as_ref(), index: &index };
+    check_tiles(tree, &replica)?;
+    let (anchors, known) = known(folder, anchors, tree, &replica)?;
     Ok(Opened { log: Arc::clone(log), index, replica, trusted, anchors, known })
 }
 
@@ -219,14 +229,14 @@ fn open_with_index(
 fn known(
     folder: &Path,
     anchors: &[PathBuf],
-    index: &Index,
+    tree: Tree<'_>,
     replica: &Replica,
-) -> Result<(Arc<[Anchor]>, Known), IndexError> {
+) -> Result<(Arc<[Anchor]>, Known), TreeError> {
     // Without a name that a key can have, nothing was ever signed.
     let Some(origin) = log_name(replica.state()) else { return Ok(Default::default()) };
     let anchors = anchor::files(anchors, origin.as_str());
     let keys = log_keys(replica.state());
-    let log = known::Log { origin: &origin, keys: &keys, head: replica.tree().head(), index };
+    let log = known::Log { origin: &origin, keys: &keys, head: replica.tree().head(), tree };
     let known = known::check(folder, &anchors, &log)?;
     Ok((anchors, known))
 }
@@ -245,29 +255,31 @@ pub(crate) fn ask(
         return Ok(());
     };
     let (keys, head) = (log_keys(replica.state()), replica.tree().head());
-    let log = known::Log { origin: &origin, keys: &keys, head, index: &opened.index };
+    let tree = Tree { log: opened.log.as_ref(), index: &opened.index };
+    let log = known::Log { origin: &origin, keys: &keys, head, tree };
     match witnesses.check(&log, &opened.known, keyring, until) {
         Ok(trouble) => {
             opened.known.trouble = trouble;
             Ok(())
         }
         Err(error) => {
-            // The next start makes it anew.
-            Health::new(folder.to_owned()).index_failed(&error);
+            if let TreeError::Index(error) = &error {
+                // The next start makes it anew.
+                Health::new(folder.to_owned()).index_failed(error);
+            }
             Err(error.into())
         }
     }
 }
 
 /// Proofs are made from the tiles: they must be of the tree that the records led to.
-fn check_tiles(index: &Index, replica: &Replica) -> Result<(), IndexError> {
-    let (stored, own) = (tree::head(index, replica.tree().size())?, replica.tree().head());
+fn check_tiles(tree: Tree<'_>, replica: &Replica) -> Result<(), TreeError> {
+    let (stored, own) = (tree.head(replica.tree().size())?, replica.tree().head());
     if stored == own {
         return Ok(());
     }
-    Err(IndexError::Damaged {
-        what: format!("its tiles give the root {}, and the log has {}", stored.root, own.root),
-    })
+    let what = format!("its tiles give the root {}, and the log has {}", stored.root, own.root);
+    Err(IndexError::Damaged { what }.into())
 }
 
 /// Merging is left to a thread of its own: it may take longer than a reader should wait.

@@ -5,12 +5,12 @@ use crate::ledger::Ledger;
 use crate::projector::describe;
 use crate::reads::ReadRefusal;
 use crate::submission::Refusal;
-use crate::tree;
-use bergulir_chain::merkle::{Prefixes, TreeHead, inclusion_root};
-use bergulir_chain::tiles::{Bundle, Tile, TileSource as _};
+use crate::tree::{Tree, TreeError};
+use bergulir_chain::merkle::{Prefixes, inclusion_root};
+use bergulir_chain::tiles::{Bundle, Tile};
 use bergulir_chain::{Hash, LogSize, Position, body};
+use bergulir_store::ReadError;
 use bergulir_store::index::IndexError;
-use bergulir_store::{ReadError, ReadLimit};
 use std::sync::Arc;
 use thiserror::Error;
 
@@ -137,7 +137,7 @@ impl Ledger {
     /// Proves that the record at a position is among the first `size`.
     ///
     /// # Errors
-    /// If it is not, there are not so many yet, or the index fails.
+    /// If it is not, there are not so many yet, or the log or the index fails.
     pub fn inclusion_proof(
         &self,
         position: Position,
@@ -147,11 +147,8 @@ impl Ledger {
             return Err(ProofRefusal::NotInTree { position, size });
         }
         self.indexed(size)?;
-        let path = tree::inclusion(&self.index, size.get(), position.get());
-        let path = path.map_err(|error| self.failed(&error))?;
-        let records = self.records(position, ReadLimit::ONE)?;
-        let record = records.iter().next().map(|(_, bytes)| bytes.to_vec());
-        let record = record.ok_or(ProofRefusal::NotReached { asked: size, size })?;
+        let found = self.tree().inclusion(size.get(), position);
+        let (record, path) = found.map_err(|error| self.failed(error))?;
         let record_hash = bergulir_chain::record::hash(&record);
         let root = self.root_by(record_hash, &path, position, size)?;
         Ok(Inclusion { record, record_hash, path, root })
@@ -172,7 +169,7 @@ impl Ledger {
             Ok(_) | Err(_) => {
                 let what =
                     format!("its tiles do not lead from record {position} to {size} records");
-                Err(self.failed(&IndexError::Damaged { what }))
+                Err(self.failed(IndexError::Damaged { what }.into()))
             }
         }
     }
@@ -180,7 +177,7 @@ impl Ledger {
     /// Proves that the log of `to` records goes on from that of `from`.
     ///
     /// # Errors
-    /// If it is the smaller one, there are not so many yet, or the index fails.
+    /// If it is the smaller one, there are not so many yet, or the log or the index fails.
     pub fn consistency_proof(
         &self,
         from: LogSize,
@@ -189,21 +186,19 @@ impl Ledger {
         if from > to {
             return Err(ProofRefusal::Shrinks { from, to });
         }
-        let (from_root, to_root) = (self.tree_head(from)?.root, self.tree_head(to)?.root);
-        let path = tree::consistency(&self.index, from.get(), to.get());
-        let path = path.map_err(|error| self.failed(&error))?;
-        Ok(Consistency { from_root, to_root, path })
+        self.indexed(to)?;
+        self.tree().consistency(from.get(), to.get()).map_err(|error| self.failed(error))
     }
 
     /// A tile of the log; `None` if the log is too small to have it.
     ///
     /// # Errors
-    /// If the index fails.
+    /// If the log or the index fails.
     pub fn tile(&self, tile: Tile) -> Result<Option<Vec<u8>>, ProofRefusal> {
-        match self.index.tiles().tile(tile) {
+        match self.tree().tile(tile) {
             Ok(bytes) => Ok(Some(bytes)),
-            Err(IndexError::NoTile { .. }) => Ok(None),
-            Err(error) => Err(self.failed(&error)),
+            Err(TreeError::Index(IndexError::NoTile { .. })) => Ok(None),
+            Err(error) => Err(self.failed(error)),
         }
     }
 
@@ -214,24 +209,15 @@ impl Ledger {
     /// If the log cannot be read.
     pub fn bundle(&self, bundle: Bundle) -> Result<Option<Vec<u8>>, ProofRefusal> {
         // Records that are not indexed yet are in no tile either.
-        let width = usize::from(bundle.width);
-        let end = bundle.index.checked_mul(256).and_then(|first| first.checked_add(width as u64));
-        if end.is_none_or(|end| end > self.index.applied().get()) || width == 0 {
+        if !bundle.tile().is_in(self.index.applied().get()) {
             return Ok(None);
         }
-        let (mut bytes, mut at) = (Vec::new(), Position::new(bundle.first()));
-        let mut left = width;
-        while left > 0 {
-            let records = self.records(at, ReadLimit::records(left))?;
-            if records.is_empty() {
-                return Ok(None);
-            }
-            for (_, record) in &records {
-                body::push_encoded(&mut bytes, record);
-            }
-            left -= records.len();
-            at = records.next();
-        }
+        let mut bytes = Vec::new();
+        let first = Position::new(bundle.first());
+        let read = self.tree().each_record(first, bundle.width.into(), |_, record| {
+            body::push_encoded(&mut bytes, record);
+        });
+        read.map_err(|error| self.failed(error.into()))?;
         Ok(Some(bytes))
     }
 
@@ -245,14 +231,17 @@ impl Ledger {
         if asked > size { Err(ProofRefusal::NotReached { asked, size }) } else { Ok(()) }
     }
 
-    fn tree_head(&self, size: LogSize) -> Result<TreeHead, ProofRefusal> {
-        self.indexed(size)?;
-        tree::head(&self.index, size.get()).map_err(|error| self.failed(&error))
+    fn tree(&self) -> Tree<'_> {
+        Tree { log: self.log.as_ref(), index: &self.index }
     }
 
-    /// The index failed, which the ledger's status tells from then on.
-    pub(crate) fn failed(&self, error: &IndexError) -> ProofRefusal {
-        self.health.index_failed(error);
-        ProofRefusal::Projections { why: describe(error) }
+    /// The log or the index failed. If nothing can be made good of that while the server runs, the
+    /// ledger's status tells from then on.
+    fn failed(&self, error: TreeError) -> ProofRefusal {
+        self.health.tree_failed(&error);
+        match error {
+            TreeError::Log(error) => ProofRefusal::Log(error),
+            TreeError::Index(error) => ProofRefusal::Projections { why: describe(&error) },
+        }
     }
 }

@@ -112,11 +112,7 @@ impl Ledger {
     /// If the position is past the end, or the log is damaged.
     pub fn records(&self, from: Position, limit: ReadLimit) -> Result<Records, ReadRefusal> {
         let records = self.log.read(from, limit);
-        if let Err(error @ ReadError::Corrupt { .. }) = &records {
-            // Nothing may be acknowledged on top of a log that is broken.
-            self.health.fail(format!("CHAIN_BROKEN {error}; restore the log from a backup"));
-        }
-        Ok(records?)
+        Ok(records.inspect_err(|error| self.health.log_failed(error))?)
     }
 
     /// The last record at or before an instant, `None` if all are after it. The answer is final:

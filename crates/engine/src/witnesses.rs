@@ -8,7 +8,7 @@ use crate::keyring::Keyring;
 use crate::known::{self, Known, ROLLED_BACK};
 use crate::projector::describe;
 use crate::stop::Stop;
-use crate::tree;
+use crate::tree::{Tree, TreeError};
 use crate::witness::{Client, Patience, TIMEOUT, UnusableWitness, Verdict};
 use bergulir_chain::LogSize;
 use bergulir_chain::checkpoint::Checkpoint;
@@ -16,7 +16,8 @@ use bergulir_chain::merkle::{TreeHead, empty_root};
 use bergulir_chain::note::Signature;
 use bergulir_chain::policy::Policy;
 use bergulir_chain::witness::AddCheckpoint;
-use bergulir_store::index::{Index, IndexError};
+use bergulir_store::EventLog;
+use bergulir_store::index::Index;
 use crossbeam_channel::{Receiver, RecvTimeoutError};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -75,7 +76,7 @@ enum Outcome {
     Forked(LogSize),
     Failed(String),
     /// Nothing can be proved.
-    Index(IndexError),
+    NoProof(TreeError),
 }
 
 /// The witnesses of a policy that says where they are.
@@ -109,14 +110,14 @@ impl Witnesses {
     /// contradicts it. One that does not answer until `until` is passed over.
     ///
     /// # Errors
-    /// If the tiles of the index are damaged.
+    /// If the tiles of the index are damaged, or the log is.
     pub(crate) fn check(
         &self,
         log: &known::Log<'_>,
         known: &Known,
         keyring: &Keyring,
         until: Instant,
-    ) -> Result<Option<String>, IndexError> {
+    ) -> Result<Option<String>, TreeError> {
         // Something that is signed already, or that every history begins with.
         let first = match &known.newest {
             Some(newest) => Some(newest.clone()),
@@ -175,15 +176,15 @@ fn check_one(
     first: &SignedCheckpoint,
     keyring: &Keyring,
     until: Instant,
-) -> Result<Answered, IndexError> {
+) -> Result<Answered, TreeError> {
     let (client, standing) = member;
-    let mut outcome = submit(member, first, log.index, &until);
+    let mut outcome = submit(member, first, log.tree, &until);
     if let Outcome::Ahead(known) = outcome
         && known.get() <= log.head.size
         && let Some(newest) = sign(log, log.head, keyring)
     {
         // Only a checkpoint that is as large shows whether it is the same history.
-        outcome = submit(member, &newest, log.index, &until);
+        outcome = submit(member, &newest, log.tree, &until);
     }
     match outcome {
         Outcome::Cosigned(_) => Ok(Answered::Fits),
@@ -201,7 +202,7 @@ fn check_one(
             held(standing).failure = Some(why);
             Ok(Answered::Nothing)
         }
-        Outcome::Index(error) => Err(error),
+        Outcome::NoProof(error) => Err(error),
     }
 }
 
@@ -209,7 +210,7 @@ fn check_one(
 fn submit(
     (client, standing): &Member,
     signed: &SignedCheckpoint,
-    index: &Index,
+    tree: Tree<'_>,
     patience: &impl Patience,
 ) -> Outcome {
     let head = signed.checkpoint.head();
@@ -219,11 +220,9 @@ fn submit(
             return Outcome::Ahead(old);
         }
         // What does not follow from our own tiles must not look like another history.
-        let proof = tree::earlier_head(index, old.get(), head)
-            .and_then(|_| tree::consistency(index, old.get(), head.size));
-        let proof = match proof {
-            Ok(proof) => proof,
-            Err(error) => return Outcome::Index(error),
+        let proof = match tree.extension(old.get(), head) {
+            Ok((_, proof)) => proof,
+            Err(error) => return Outcome::NoProof(error),
         };
         let request = AddCheckpoint { old, proof, checkpoint: signed.note.clone() };
         match client.ask(request, patience) {
@@ -272,6 +271,7 @@ const DOUBTED: &str = "Nothing is signed until that is settled: verify the log. 
 /// The thread that submits the checkpoints of one ledger.
 pub(crate) struct Submitter {
     pub(crate) witnesses: Arc<Witnesses>,
+    pub(crate) log: Arc<dyn EventLog>,
     pub(crate) index: Arc<Index>,
     pub(crate) checkpoints: Arc<Checkpoints>,
     pub(crate) health: Arc<Health>,
@@ -314,7 +314,8 @@ impl Submitter {
     fn submit(&self, member: &Member, newest: &SignedCheckpoint, so_far: &Mutex<SignedCheckpoint>) {
         let (client, standing) = member;
         let patience = self.witnesses.stop.within(TIMEOUT);
-        let failure = match submit(member, newest, &self.index, &patience) {
+        let tree = Tree { log: self.log.as_ref(), index: &self.index };
+        let failure = match submit(member, newest, tree, &patience) {
             Outcome::Cosigned(signature) => self.cosigned(signature, so_far),
             Outcome::Ahead(known) => {
                 let size = self.index.applied();
@@ -328,8 +329,8 @@ impl Submitter {
                 Some("it says that the log does not lead on from what it saw".to_owned())
             }
             Outcome::Failed(why) => Some(why),
-            Outcome::Index(error) => {
-                self.health.index_failed(&error);
+            Outcome::NoProof(error) => {
+                self.health.tree_failed(&error);
                 Some(describe(&error))
             }
         };

@@ -6,6 +6,7 @@ use crate::keyring::KeyError;
 use crate::node::LEDGERS_FOLDER;
 use crate::open::OpenError;
 use crate::projector::describe;
+use crate::tree::TreeError;
 use bergulir_chain::LogSize;
 use bergulir_domain::ledger::{Origin, OriginError};
 use bergulir_domain::{LedgerId, Rejection};
@@ -146,6 +147,15 @@ pub enum ContinuationError {
         /// What the operating system said.
         source: io::Error,
     },
+}
+
+impl From<TreeError> for ContinuationError {
+    fn from(error: TreeError) -> ContinuationError {
+        match error {
+            TreeError::Log(error) => ContinuationError::Replay(error.into()),
+            TreeError::Index(error) => ContinuationError::Index(error),
+        }
+    }
 }
 
 impl ContinuationError {

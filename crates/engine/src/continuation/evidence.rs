@@ -4,7 +4,7 @@ use super::{Continuation, ContinuationError};
 use crate::anchor;
 use crate::checkpoints::{CHECKPOINT_FILE, WITNESSED_FILE};
 use crate::known::read;
-use crate::tree;
+use crate::tree::{Tree, TreeError};
 use bergulir_chain::LogSize;
 use bergulir_chain::note::{Note, Signature};
 use bergulir_domain::command::LastKnown;
@@ -12,7 +12,6 @@ use bergulir_domain::ledger::Origin;
 use bergulir_domain::text::SignedNote;
 use bergulir_proto::continuation::checkpoint_of;
 use bergulir_proto::replay::Replica;
-use bergulir_store::index::{Index, IndexError};
 use std::path::Path;
 
 /// A checkpoint that is known of the old log.
@@ -78,7 +77,7 @@ pub(super) fn known(
     folder: &Path,
     asked: &Continuation,
     replica: &Replica,
-    index: &Index,
+    tree: Tree<'_>,
 ) -> Result<Vec<KnownCheckpoint>, ContinuationError> {
     let mut known = Vec::new();
     let origin = replica.state().opened().map_or("", |opened| opened.origin.as_str());
@@ -89,7 +88,7 @@ pub(super) fn known(
     for (name, path) in own.into_iter().chain(anchors) {
         match read(&path) {
             Ok(None) => {}
-            Ok(Some(note)) => known.push(judge(name, note, origin, replica, index)?),
+            Ok(Some(note)) => known.push(judge(name, note, origin, replica, tree)?),
             Err(why) => {
                 let fit = Fit::Foreign(why);
                 known.push(KnownCheckpoint { name, size: None, fit, note: None });
@@ -97,7 +96,7 @@ pub(super) fn known(
         }
     }
     for (name, note) in &asked.checkpoints {
-        let judged = judge(name.clone(), note.clone(), origin, replica, index)?;
+        let judged = judge(name.clone(), note.clone(), origin, replica, tree)?;
         if let Fit::Foreign(why) = judged.fit {
             return Err(ContinuationError::ForeignCheckpoint { name: judged.name, why });
         }
@@ -111,15 +110,16 @@ fn judge(
     note: Note,
     origin: &str,
     replica: &Replica,
-    index: &Index,
-) -> Result<KnownCheckpoint, IndexError> {
+    tree: Tree<'_>,
+) -> Result<KnownCheckpoint, TreeError> {
     let head = replica.tree().head();
     let keys = replica.state().keys().map(|(at, key)| (at.get(), key.as_str()));
     let (size, fit) = match checkpoint_of(&note, origin, keys, replica.size()) {
         Err(error) => (None, Fit::Foreign(error.to_string())),
         Ok(checkpoint) if checkpoint.size > replica.size() => (Some(checkpoint.size), Fit::Behind),
         Ok(checkpoint) => {
-            let same = tree::earlier_head(index, checkpoint.size.get(), head)? == checkpoint.head();
+            let (own, _) = tree.extension(checkpoint.size.get(), head)?;
+            let same = own == checkpoint.head();
             (Some(checkpoint.size), if same { Fit::Leads } else { Fit::Forks })
         }
     };

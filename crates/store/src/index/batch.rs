@@ -1,7 +1,7 @@
 //! What a run of consecutive records adds to the index.
 
 use bergulir_chain::merkle::Subtree;
-use bergulir_chain::tiles::{LEVELS, TILE_HEIGHT};
+use bergulir_chain::tiles::TILE_HEIGHT;
 use bergulir_chain::{Hash, LogSize, Position};
 
 use super::IndexError;
@@ -9,6 +9,7 @@ use super::columns::{Columns, Row};
 use super::memtable::MAX_RECORDS;
 use super::numbers::MAX_NUMBERS;
 use super::table::TableId;
+use super::tiles::{KEPT_LEVELS, kept_levels};
 use crate::log::Head;
 
 /// The most numbers of a line of a trail.
@@ -40,8 +41,12 @@ pub struct IndexBatch {
     request_ids: Vec<(u128, u64)>,
     bank_references: Vec<(u128, u64)>,
     trails: Columns,
-    /// What the records add to each level of the tiles; to the lowest one, their own hashes.
-    hashes: [Vec<Hash>; LEVELS as usize],
+    /// How many records the batch covers.
+    records: u64,
+    /// The hash of the last one.
+    last: Hash,
+    /// What they add to each level of tiles that is kept.
+    hashes: [Vec<Hash>; KEPT_LEVELS],
 }
 
 impl IndexBatch {
@@ -56,6 +61,8 @@ impl IndexBatch {
         self.request_ids.clear();
         self.bank_references.clear();
         self.trails.clear();
+        self.records = 0;
+        self.last = Hash::ZERO;
         self.hashes.iter_mut().for_each(Vec::clear);
     }
 
@@ -66,7 +73,7 @@ impl IndexBatch {
 
     /// The log size after the last record that the batch covers.
     pub fn to(&self) -> LogSize {
-        LogSize::new(self.from.get() + self.hashes[0].len() as u64)
+        LogSize::new(self.from.get() + self.records)
     }
 
     /// The record at `position` carries this request id.
@@ -103,10 +110,13 @@ impl IndexBatch {
     /// A record of the batch completes this subtree of the log's tree, which has this root: to be
     /// told of each, in the order in which the tree tells it. A record itself is a subtree, of
     /// level 0, and is covered by the batch from then on, also if it adds nothing else. Subtrees
-    /// whose roots no tile holds are passed over.
+    /// whose roots no tile of the index holds are passed over.
     pub fn completed(&mut self, subtree: Subtree, root: Hash) {
-        if subtree.level.is_multiple_of(TILE_HEIGHT)
-            && let Some(row) = self.hashes.get_mut(usize::from(subtree.level / TILE_HEIGHT))
+        if subtree.level == 0 {
+            self.records += 1;
+            self.last = root;
+        } else if subtree.level.is_multiple_of(TILE_HEIGHT)
+            && let Some(row) = self.hashes.get_mut(usize::from(subtree.level / TILE_HEIGHT) - 1)
         {
             row.push(root);
         }
@@ -115,17 +125,16 @@ impl IndexBatch {
     /// The end of the log that the index stands at once the batch is applied. The hash of a batch
     /// that covers no record is never looked at.
     pub(super) fn head(&self) -> Head {
-        let hash = self.hashes[0].last().copied().unwrap_or(Hash::ZERO);
-        Head { size: self.to(), hash }
+        Head { size: self.to(), hash: self.last }
     }
 
-    /// What the batch adds to the tiles, level by level.
-    pub(super) const fn hashes(&self) -> &[Vec<Hash>; LEVELS as usize] {
+    /// What the batch adds to the tiles, level by level of those that are kept.
+    pub(super) const fn hashes(&self) -> &[Vec<Hash>; KEPT_LEVELS] {
         &self.hashes
     }
 
     #[cfg(test)]
-    pub(super) const fn hashes_mut(&mut self) -> &mut [Vec<Hash>; LEVELS as usize] {
+    pub(super) const fn hashes_mut(&mut self) -> &mut [Vec<Hash>; KEPT_LEVELS] {
         &mut self.hashes
     }
 
@@ -145,7 +154,8 @@ impl IndexBatch {
     /// Every addition lies within the records covered, and in the order of the log; and the tiles
     /// get as many hashes as the records complete.
     pub(super) fn check(&self) -> Result<(), IndexError> {
-        let (to, records) = (self.to(), self.hashes[0].len());
+        let to = self.to();
+        let records = usize::try_from(self.records).unwrap_or(usize::MAX);
         if records > MAX_RECORDS / 2 {
             return Err(IndexError::BatchTooLarge { additions: records, most: MAX_RECORDS / 2 });
         }
@@ -153,7 +163,7 @@ impl IndexBatch {
             self.check_order(ids.iter().map(|(_, position)| *position))?;
         }
         self.check_order(self.trails.positions().iter().copied())?;
-        for (level, given) in (0..LEVELS).zip(&self.hashes) {
+        for (level, given) in kept_levels().zip(&self.hashes) {
             let complete = |size: LogSize| size.get() >> (level * TILE_HEIGHT);
             let (given, expected) = (given.len() as u64, complete(to) - complete(self.from));
             if given != expected {

@@ -8,9 +8,8 @@ use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use bergulir_chain::tiles::LEVELS;
-
 use super::IndexError;
+use super::tiles::KEPT_LEVELS;
 
 /// The largest value put into sled, in bytes.
 ///
@@ -49,12 +48,12 @@ pub(super) enum Section {
     Fences,
     /// The filter of a run.
     Filter,
-    /// The rows of hashes of one level of tiles.
+    /// The rows of hashes of one level of tiles, from 1 on.
     Tiles(u8),
 }
 
 /// The sections of a run; then those of the tiles, one a level.
-const SECTIONS: usize = 3 + LEVELS as usize;
+const SECTIONS: usize = 3 + KEPT_LEVELS;
 
 impl Section {
     const fn index(self) -> usize {
@@ -62,7 +61,7 @@ impl Section {
             Self::Records => 0,
             Self::Fences => 1,
             Self::Filter => 2,
-            Self::Tiles(level) => 3 + level as usize,
+            Self::Tiles(level) => 2 + level as usize,
         }
     }
 }

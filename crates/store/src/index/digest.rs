@@ -8,18 +8,19 @@ use super::table::TableId;
 use super::{Index, IndexError, held};
 
 /// Keeps this digest apart from every other hash.
-const DOMAIN: &[u8] = b"bergulir index content 3\n";
+const DOMAIN: &[u8] = b"bergulir index content 4\n";
 
 impl Index {
-    /// A SHA-256 over every line of the trails and every hash of the tiles, in order, and over where
-    /// request ids and bank references are (not which: their keys come from the seed). Two indexes
+    /// A SHA-256 over every line of the trails and every hash of the tiles, in order, over the hash of
+    /// the last record, which stands for all of them, and over where request ids and bank references
+    /// are (not which: their keys come from the seed). Two indexes
     /// of the same records have the same digest, however and whenever their runs were written and
     /// merged; so has one that was rebuilt. Reads all blocks; look-ups, applying and merging go on meanwhile.
     pub fn content_digest(&self) -> Result<Hash, IndexError> {
         // All tables at one log size: nothing is applied while they are captured.
-        let (contents, size) = {
+        let (contents, head) = {
             let _applier = held(&self.applier);
-            (self.tables.each_ref().map(super::table::Table::contents), self.applied())
+            (self.tables.each_ref().map(super::table::Table::contents), self.applied_to())
         };
         let mut hasher = Sha256::new();
         hasher.update(DOMAIN);
@@ -47,7 +48,7 @@ impl Index {
             })? {}
             hasher.update(places.to_be_bytes());
         }
-        self.tile_rows.digest(size, &mut hasher)?;
+        self.tile_rows.digest(head, &mut hasher)?;
         Ok(Hash::from_bytes(hasher.finalize().into()))
     }
 }

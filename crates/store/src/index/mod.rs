@@ -56,7 +56,6 @@ pub use error::IndexError;
 pub use open::Opened;
 pub use snapshot::{KEPT_SNAPSHOTS, SnapshotDraft};
 pub use table::Direction;
-pub use tiles::Tiles;
 
 use blocks::Blocks;
 use filter::KeyHasher;

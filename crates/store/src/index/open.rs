@@ -19,7 +19,7 @@ use super::tiles::TileRows;
 use super::{Applier, Index, IndexError, IndexOptions};
 
 /// The version of everything stored here. Another one means: rebuild.
-const FORMAT: u32 = 5;
+const FORMAT: u32 = 6;
 
 const MARKER_BYTES: usize = 44;
 

@@ -1,4 +1,8 @@
-//! The tiles of the tree over the log's records: its stored hashes, from which proofs are made.
+//! The tiles of the tree over the log's records, but those of the records themselves: its stored
+//! hashes, from which proofs are made.
+//!
+//! Level 0 would be 32 incompressible bytes a record, a third of the index, and says nothing that the
+//! log does not: whoever wants it hashes 256 records. All that is kept is an eighth of a byte a record.
 //!
 //! A tile of 256 hashes is longer than a value may be, so a value is a row of 128: half a tile.
 //! Full rows never change. The last row of a level is written again whenever the index is written
@@ -6,10 +10,11 @@
 //! it begins with the hashes that the manifest's log size asks for, since all of them are hashes of
 //! one log.
 
+use std::num::NonZero;
 use std::ops::Range;
 use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-use bergulir_chain::tiles::{FULL_WIDTH, HASH_BYTES, LEVELS, TILE_HEIGHT, Tile, TileSource};
+use bergulir_chain::tiles::{FULL_WIDTH, HASH_BYTES, LEVELS, TILE_HEIGHT, Tile};
 use bergulir_chain::{Hash, LogSize};
 use sha2::{Digest, Sha256};
 
@@ -17,9 +22,23 @@ use super::blocks::{Blocks, Kind, Place, Section, Shelf, ShelfWriter};
 use super::key_block::begin_value;
 use super::run::pieces;
 use super::{Index, IndexError};
+use crate::log::Head;
 
 /// The hashes of a full row.
 const ROW_HASHES: u64 = 128;
+
+/// The number of levels of tiles that are kept.
+pub(super) const KEPT_LEVELS: usize = LEVELS as usize - 1;
+
+/// The levels of tiles that are kept: all above that of the records.
+pub(super) const fn kept_levels() -> Range<u8> {
+    1..LEVELS
+}
+
+/// The place of a level among those that are kept.
+const fn place_of_level(level: u8) -> usize {
+    level as usize - 1
+}
 
 /// One level of the tiles: its newest hashes, older rows being on the shelf alone.
 #[derive(Clone, Debug, Default)]
@@ -39,11 +58,11 @@ impl Level {
     }
 }
 
-/// All levels of the tiles.
+/// All levels of the tiles that are kept.
 #[derive(Debug)]
 pub(super) struct TileRows {
     shelf: Shelf,
-    levels: RwLock<[Level; LEVELS as usize]>,
+    levels: RwLock<[Level; KEPT_LEVELS]>,
 }
 
 impl TileRows {
@@ -54,8 +73,8 @@ impl TileRows {
     ) -> Result<(Self, ShelfWriter), IndexError> {
         let shelf = blocks.shelf(Kind::Tiles, 0)?;
         let mut writer = ShelfWriter::new(blocks.shelf(Kind::Tiles, 0)?);
-        let mut levels: [Level; LEVELS as usize] = Default::default();
-        for (number, level) in (0..LEVELS).zip(&mut levels) {
+        let mut levels: [Level; KEPT_LEVELS] = Default::default();
+        for (number, level) in kept_levels().zip(&mut levels) {
             let written = hashes_of(applied, number);
             let row = written / ROW_HASHES;
             let first = row * ROW_HASHES;
@@ -67,7 +86,7 @@ impl TileRows {
     }
 
     /// Takes on what a batch adds to each level.
-    pub(super) fn add(&self, hashes: &[Vec<Hash>; LEVELS as usize]) {
+    pub(super) fn add(&self, hashes: &[Vec<Hash>; KEPT_LEVELS]) {
         for (level, added) in self.write_lock().iter_mut().zip(hashes) {
             level.hashes.extend_from_slice(added);
         }
@@ -77,10 +96,10 @@ impl TileRows {
     pub(super) fn write(&self, writer: &mut ShelfWriter, to: LogSize) -> Result<usize, IndexError> {
         let mut rows = 0;
         let mut value = Vec::new();
-        for number in 0..LEVELS {
+        for number in kept_levels() {
             let end = hashes_of(to, number);
             let (mut first, written) = {
-                let level = &self.read_lock()[usize::from(number)];
+                let level = &self.read_lock()[place_of_level(number)];
                 (level.first, level.written)
             };
             if end <= written {
@@ -91,7 +110,7 @@ impl TileRows {
                 begin_value(&mut value);
                 let range = first..end.min(first + ROW_HASHES);
                 // Only whoever writes takes hashes out of memory, and that is done afterwards.
-                if let Some(hashes) = self.read_lock()[usize::from(number)].hashes(&range) {
+                if let Some(hashes) = self.read_lock()[place_of_level(number)].hashes(&range) {
                     put(hashes, &mut value);
                 }
                 writer.push(Section::Tiles(number), &mut value)?;
@@ -104,7 +123,7 @@ impl TileRows {
 
     /// The rows of the first `to` records are on stable storage: the full ones leave the memory.
     pub(super) fn forget(&self, to: LogSize) {
-        for (number, level) in (0..LEVELS).zip(self.write_lock().iter_mut()) {
+        for (number, level) in kept_levels().zip(self.write_lock().iter_mut()) {
             level.written = level.written.max(hashes_of(to, number));
             let first = level.written / ROW_HASHES * ROW_HASHES;
             let full = usize::try_from(first - level.first).unwrap_or(usize::MAX);
@@ -119,7 +138,7 @@ impl TileRows {
         while first < numbers.end {
             let row = first / ROW_HASHES;
             let range = first..numbers.end.min((row + 1) * ROW_HASHES);
-            let in_memory = self.read_lock()[usize::from(level)]
+            let in_memory = self.read_lock()[place_of_level(level)]
                 .hashes(&range)
                 .map(|hashes| put(hashes, out))
                 .is_some();
@@ -133,11 +152,13 @@ impl TileRows {
         Ok(())
     }
 
-    /// Puts the hashes of a log of `size` records into a digest, level by level.
-    pub(super) fn digest(&self, size: LogSize, hasher: &mut Sha256) -> Result<(), IndexError> {
+    /// Puts a log that ends so into a digest: its head, and what is kept of its tree, level by level.
+    pub(super) fn digest(&self, head: Head, hasher: &mut Sha256) -> Result<(), IndexError> {
+        hasher.update(head.size.get().to_be_bytes());
+        hasher.update(head.hash.as_bytes());
         let mut bytes = Vec::new();
-        for level in 0..LEVELS {
-            let end = hashes_of(size, level);
+        for level in kept_levels() {
+            let end = hashes_of(head.size, level);
             hasher.update(end.to_be_bytes());
             let mut first = 0;
             while first < end {
@@ -156,11 +177,11 @@ impl TileRows {
         &self.shelf
     }
 
-    fn read_lock(&self) -> RwLockReadGuard<'_, [Level; LEVELS as usize]> {
+    fn read_lock(&self) -> RwLockReadGuard<'_, [Level; KEPT_LEVELS]> {
         self.levels.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn write_lock(&self) -> RwLockWriteGuard<'_, [Level; LEVELS as usize]> {
+    fn write_lock(&self) -> RwLockWriteGuard<'_, [Level; KEPT_LEVELS]> {
         self.levels.write().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -196,40 +217,24 @@ const fn hashes_of(size: LogSize, level: u8) -> u64 {
 }
 
 fn place_of(row: u64) -> u32 {
-    u32::try_from(row).expect("the hashes of 2^39 records would take 17 TB")
-}
-
-/// The tiles of every log size up to [`Index::applied`]: see [`Index::tiles`].
-#[derive(Clone, Copy, Debug)]
-pub struct Tiles<'a> {
-    index: &'a Index,
-}
-
-impl TileSource for Tiles<'_> {
-    type Error = IndexError;
-
-    /// A partial tile is the beginning of what the index has of it.
-    fn tile(&mut self, tile: Tile) -> Result<Vec<u8>, IndexError> {
-        let applied = self.index.applied();
-        let absent = || IndexError::NoTile { tile, applied };
-        let first = tile.index.checked_mul(u64::from(FULL_WIDTH)).ok_or_else(absent)?;
-        let end = first.checked_add(u64::from(tile.width)).ok_or_else(absent)?;
-        if tile.level >= LEVELS
-            || !(1..=FULL_WIDTH).contains(&tile.width)
-            || end > hashes_of(applied, tile.level)
-        {
-            return Err(absent());
-        }
-        let mut bytes = Vec::with_capacity(usize::from(tile.width) * HASH_BYTES);
-        self.index.tile_rows.read(tile.level, first..end, &mut bytes)?;
-        Ok(bytes)
-    }
+    u32::try_from(row).expect("2^47 records are more than a log can hold")
 }
 
 impl Index {
-    /// The tiles of the tree over the records that are indexed: of every size up to
-    /// [`applied`](Self::applied).
-    pub const fn tiles(&self) -> Tiles<'_> {
-        Tiles { index: self }
+    /// The bytes of a tile of the tree over the records that are indexed: of every size up to
+    /// [`applied`](Self::applied), a partial tile being the beginning of what there is of it. Of
+    /// level 0 there is none to ask for: its hashes are those of the records in the log.
+    ///
+    /// Fails with [`NoTile`](IndexError::NoTile) if no such size has the tile.
+    pub fn tile(&self, level: NonZero<u8>, index: u64, width: u16) -> Result<Vec<u8>, IndexError> {
+        let (level, applied) = (level.get(), self.applied());
+        let tile = Tile { level, index, width };
+        if !tile.is_in(applied.get()) {
+            return Err(IndexError::NoTile { tile, applied });
+        }
+        let (first, hashes) = (index * u64::from(FULL_WIDTH), u64::from(width));
+        let mut bytes = Vec::with_capacity(usize::from(width) * HASH_BYTES);
+        self.tile_rows.read(level, first..first + hashes, &mut bytes)?;
+        Ok(bytes)
     }
 }
