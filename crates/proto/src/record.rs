@@ -140,7 +140,7 @@ mod tests {
     #[test]
     fn many_records_are_written_as_the_typed_message_says_them() {
         for position in [0, 1, 127, 128, 20_000, 1 << 40] {
-            for event in [&[1][..], &[7; 90], &[7; 300], &[9; 40_000]] {
+            for event in [1, 90, 300, 40_000].map(|length| vec![7; length]) {
                 let record = Record {
                     position: Position::new(position),
                     previous: Hash::ZERO,
@@ -149,7 +149,7 @@ mod tests {
                     authentication: Authentication::Stated,
                     request_id: [1; 16],
                     following: 0,
-                    event,
+                    event: &event,
                     signature: None,
                 };
                 let mut bytes = Vec::new();

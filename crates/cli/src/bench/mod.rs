@@ -65,10 +65,8 @@ pub(crate) async fn run(args: BenchArgs, json: bool) -> Result<(), Failure> {
     let server_rss_bytes = server.as_ref().and_then(Server::resident_bytes);
     let records = check::records(&desks).await?;
     let totals_match = check::totals_match(&desks, &money(&workers, args.ledgers)).await?;
-    let read_back = match args.no_verify {
-        false => Some(read_back::run(address, &desks).await?),
-        true => None,
-    };
+    let read_back =
+        if args.no_verify { None } else { Some(read_back::run(address, &desks).await?) };
     drop((workers, desks, desk));
 
     let Loaded { tally, events, answered, caught_up, queried } = loaded;

@@ -100,7 +100,9 @@ mod tests {
         };
         let follow = |records: &[&(Vec<u8>, Hash)]| {
             let mut chain = Chain { size: 0, last: Hash::ZERO, is_broken: false };
-            records.iter().for_each(|(bytes, hash)| chain.step(bytes, hash.as_bytes()));
+            for (bytes, hash) in records {
+                chain.step(bytes, hash.as_bytes());
+            }
             !chain.is_broken
         };
         let first = encode(0, Hash::ZERO);
