@@ -1,7 +1,8 @@
 //! Requests on their way to a decision, and what was found out about them before, for many at once:
 //! one question to the index about a thousand keys costs a fraction of a thousand questions.
 
-use crate::facts::{Fingerprint, fingerprint};
+use crate::facts::{Fingerprint, reference};
+use crate::recent::Reference;
 use crate::submission::{Request, RequestId};
 use bergulir_store::index::Index;
 
@@ -15,19 +16,22 @@ pub(crate) struct Asked<'a> {
 /// What is known of a request before it is decided.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct Known {
-    /// The fingerprint of the bank reference that it names, if it was made already.
-    pub(crate) reference: Option<Fingerprint>,
-    /// No record that the index has carries its request id.
+    /// The key of its request id.
+    pub(crate) id_key: u64,
+    /// The bank reference that it names.
+    pub(crate) reference: Option<Reference>,
+    /// No record that the index has written out carries its request id.
     pub(crate) id_is_new: bool,
-    /// No record that the index has names its bank reference.
+    /// No record that the index has written out names its bank reference.
     pub(crate) reference_is_new: bool,
 }
 
 impl<'a> Asked<'a> {
-    /// A request of which nothing is known but its fingerprint.
+    /// A request of which nothing is known but its keys.
     fn new(request: &'a Request, index: &Index) -> Asked<'a> {
-        let reference = request.command.bank_reference().map(|named| fingerprint(index, named));
-        Asked { request, known: Known { reference, ..Known::default() } }
+        let reference = request.command.bank_reference().map(|named| reference(index, named));
+        let id_key = index.key(&request.request_id);
+        Asked { request, known: Known { id_key, reference, ..Known::default() } }
     }
 
     /// Many requests. What the index cannot answer is left to the question that is asked of it
@@ -45,8 +49,9 @@ impl<'a> Asked<'a> {
             }
         }
         let references = all.iter().enumerate();
-        let (places, references): (Vec<usize>, Vec<Fingerprint>) =
-            references.filter_map(|(place, asked)| Some((place, asked.known.reference?))).unzip();
+        let (places, references): (Vec<usize>, Vec<Fingerprint>) = references
+            .filter_map(|(place, asked)| Some((place, asked.known.reference?.fingerprint)))
+            .unzip();
         used.fill(false);
         if index.bank_references(&references, |number, _| used[number] = true).is_ok() {
             for (place, used) in places.into_iter().zip(&used) {

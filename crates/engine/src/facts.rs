@@ -2,7 +2,7 @@
 
 use crate::asked;
 use crate::health::Health;
-use crate::recent::Recent;
+use crate::recent::{Recent, Reference};
 use crate::submission::RequestId;
 use bergulir_chain::{Hash, Record};
 use bergulir_domain::command::BankReference;
@@ -15,11 +15,11 @@ use bergulir_store::{EventLog, ReadError, ReadLimit};
 /// The short form of a bank reference: what the index keeps it under.
 pub(crate) type Fingerprint = [u8; 16];
 
-/// The short form under which this index keeps a bank reference; a hit is confirmed against the
-/// record.
-pub(crate) fn fingerprint(index: &Index, reference: &BankReference) -> Fingerprint {
-    let texts = [reference.bank.as_str(), reference.reference.as_str()];
-    index.fingerprint(texts, reference.line.unwrap_or(0).into())
+/// The forms under which a bank reference is looked for; a hit is confirmed against the record.
+pub(crate) fn reference(index: &Index, named: &BankReference) -> Reference {
+    let texts = [named.bank.as_str(), named.reference.as_str()];
+    let fingerprint = index.fingerprint(texts, named.line.unwrap_or(0).into());
+    Reference { fingerprint, key: index.key(&fingerprint) }
 }
 
 /// Everything that can be looked up.
@@ -59,9 +59,10 @@ impl Facts<'_> {
         LookupFailed
     }
 
-    /// Where a request id was accepted.
+    /// Where the request id was accepted of the request that is being decided.
     pub(crate) fn request_id(&self, id: &RequestId) -> Result<Option<u64>, LookupFailed> {
-        if let Some(position) = self.recent.request_id(id) {
+        let newest = self.recent.request_id(self.known.id_key);
+        if let Some(position) = self.of_request_id(newest, id)? {
             return Ok(Some(position));
         }
         if self.known.id_is_new {
@@ -69,7 +70,15 @@ impl Facts<'_> {
         }
         let found = self.index.request_id(id).map_err(|error| self.index_failed(&error))?;
         let older = found.into_iter().map(bergulir_chain::Position::get);
-        for position in older.filter(|position| *position < self.recent.first()) {
+        self.of_request_id(older.filter(|position| *position < self.recent.first_key()), id)
+    }
+
+    fn of_request_id(
+        &self,
+        candidates: impl Iterator<Item = u64>,
+        id: &RequestId,
+    ) -> Result<Option<u64>, LookupFailed> {
+        for position in candidates {
             if self.look_up(position)?.is_some_and(|known| known.request_id == *id) {
                 return Ok(Some(position));
             }
@@ -118,26 +127,26 @@ pub(crate) fn read_record(
 }
 
 impl Lookups for Facts<'_> {
-    fn bank_reference(&self, reference: &BankReference) -> Result<Vec<Position>, LookupFailed> {
-        let key = self.known.reference.unwrap_or_else(|| fingerprint(self.index, reference));
+    fn bank_reference(&self, named: &BankReference) -> Result<Vec<Position>, LookupFailed> {
+        let forms = self.known.reference.unwrap_or_else(|| reference(self.index, named));
         let indexed = if self.known.reference_is_new {
             Vec::new()
         } else {
-            self.index.bank_reference(&key).map_err(|error| self.index_failed(&error))?
+            let found = self.index.bank_reference(&forms.fingerprint);
+            found.map_err(|error| self.index_failed(&error))?
         };
-        let mut positions: Vec<u64> = self.recent.bank_reference(&key).collect();
+        let mut positions: Vec<u64> = self.recent.bank_reference(forms.key).collect();
         if positions.is_empty() && indexed.is_empty() {
             return Ok(Vec::new());
         }
-        // A record of before may be in both; one that was rolled back is in neither.
+        // One that was rolled back is in neither.
         let older = indexed.into_iter().map(bergulir_chain::Position::get);
-        positions.extend(older.filter(|position| *position < self.recent.first()));
+        positions.extend(older.filter(|position| *position < self.recent.first_key()));
         positions.sort_unstable();
-        positions.dedup();
         let mut confirmed = Vec::new();
         for position in positions {
             let known = self.look_up(position)?;
-            if known.is_some_and(|known| uses(&known.event, reference)) {
+            if known.is_some_and(|known| uses(&known.event, named)) {
                 confirmed.push(Position::new(position));
             }
         }

@@ -1,80 +1,116 @@
-//! Where the newest records used their keys, until the index has them.
+//! Where the newest records used their keys, until the index has them written out.
 
-use hashbrown::HashMap;
-use std::hash::Hash;
+use hashbrown::HashTable;
+use std::hint::black_box;
 
-/// A generation of keys is closed once it has so many records: few enough that all of them stay in
-/// the nearest caches, where each command looks for its keys first.
+/// A generation of keys is closed once it has so many records.
 const GENERATION: u64 = if cfg!(test) { 8 } else { 4_096 };
 
-/// Which of the newest records used a key. In two generations: the older one is emptied at once
-/// when the index has all of it, which costs less than key by key.
+/// The bits of an entry that say where, past the beginning of its generation.
+const OFFSET_BITS: u32 = 24;
+
+/// Which of the newest records used a key, by the short form under which the index keeps it: a hit
+/// is to be confirmed against its record.
+///
+/// In two generations: the older one is emptied at once when the index has all of it, which costs
+/// less than key by key. A use takes nine bytes, so that all of them are near: each command looks
+/// here first.
 #[derive(Debug)]
-pub(crate) struct Keys<K> {
-    young: HashMap<K, u64>,
-    old: HashMap<K, u64>,
-    /// Where the generations begin.
-    young_from: u64,
-    old_from: u64,
-    /// Which record used the key of a record before it, if one of these did.
-    earlier: HashMap<u64, u64>,
+pub(crate) struct Keys {
+    young: Generation,
+    old: Generation,
 }
 
-impl<K: Copy + Eq + Hash> Keys<K> {
+#[derive(Debug)]
+struct Generation {
+    /// Where it begins.
+    from: u64,
+    /// A key of at most 40 bits, and below it how far past the beginning.
+    uses: HashTable<u64>,
+}
+
+impl Generation {
+    fn new(from: u64) -> Generation {
+        Generation { from, uses: HashTable::new() }
+    }
+
+    fn entry(&self, key: u64, position: u64) -> u64 {
+        let offset = position - self.from;
+        // Or another key would be kept than the one that is looked for.
+        assert!(offset < 1 << OFFSET_BITS, "whoever adds waits for the index long before");
+        key << OFFSET_BITS | offset
+    }
+
+    fn insert(&mut self, key: u64, position: u64) {
+        let entry = self.entry(key, position);
+        self.uses.insert_unique(spread(key), entry, |entry| spread(entry >> OFFSET_BITS));
+    }
+
+    fn positions(&self, key: u64) -> impl Iterator<Item = u64> {
+        let entries = self.uses.iter_hash(spread(key)).copied();
+        let of_key = entries.filter(move |entry| entry >> OFFSET_BITS == key);
+        of_key.map(|entry| self.from + (entry & ((1 << OFFSET_BITS) - 1)))
+    }
+}
+
+impl Keys {
     /// No keys; the next record will be at `first`.
-    pub(crate) fn new(first: u64) -> Keys<K> {
-        Keys {
-            young: HashMap::new(),
-            old: HashMap::new(),
-            young_from: first,
-            old_from: first,
-            earlier: HashMap::new(),
-        }
+    pub(crate) fn new(first: u64) -> Keys {
+        Keys { young: Generation::new(first), old: Generation::new(first) }
     }
 
     /// The keys of all records from here on are there.
     pub(crate) fn first(&self) -> u64 {
-        self.old_from
+        self.old.from
+    }
+
+    /// How many records the younger generation has, if the next one will be at `next`.
+    pub(crate) fn young(&self, next: u64) -> u64 {
+        next - self.young.from
     }
 
     /// The record at `position`, after all others, uses a key.
-    pub(crate) fn insert(&mut self, key: K, position: u64) {
-        let before = self.young.insert(key, position);
-        let before = before.or_else(|| self.old.get(&key).copied());
-        if let Some(before) = before {
-            self.earlier.insert(position, before);
+    pub(crate) fn insert(&mut self, key: u64, position: u64) {
+        self.young.insert(key, position);
+    }
+
+    /// The record at `position`, one of the last, is rolled back.
+    pub(crate) fn remove(&mut self, key: u64, position: u64) {
+        let entry = self.young.entry(key, position);
+        if let Ok(found) = self.young.uses.find_entry(spread(key), |other| *other == entry) {
+            found.remove();
         }
     }
 
-    /// The record at `position`, the last one, is rolled back.
-    pub(crate) fn remove(&mut self, key: K, position: u64) {
-        match self.earlier.remove(&position) {
-            Some(before) => self.young.insert(key, before),
-            None => self.young.remove(&key),
-        };
+    /// The records that may have used the key, in no order.
+    pub(crate) fn positions(&self, key: u64) -> impl Iterator<Item = u64> {
+        self.young.positions(key).chain(self.old.positions(key))
     }
 
-    /// The records that used the key, the newest first.
-    pub(crate) fn positions(&self, key: &K) -> impl Iterator<Item = u64> {
-        let last = self.young.get(key).or_else(|| self.old.get(key));
-        std::iter::successors(last.copied(), |position| self.earlier.get(position).copied())
+    /// Reads what looking for these keys is going to read, so that the waits for memory overlap.
+    pub(crate) fn look_ahead(&self, keys: impl Iterator<Item = u64>) {
+        black_box(keys.map(|key| self.positions(key).count()).sum::<usize>());
     }
 
-    /// Closes the young generation if it is large and the index, which reaches to `indexed`, has
-    /// all of the old one.
-    pub(crate) fn turn(&mut self, indexed: u64, next: u64) {
-        if next - self.young_from < GENERATION || indexed < self.young_from {
+    /// Closes the young generation if it is large and the index, which is written out up to
+    /// `written`, has all of the old one. Nothing of what is rolled back later may be in it.
+    pub(crate) fn turn(&mut self, written: u64, next: u64) {
+        if self.young(next) < GENERATION || written < self.young.from {
             return;
         }
         std::mem::swap(&mut self.young, &mut self.old);
-        self.young.clear();
-        // What grew beyond a generation's size while the index lagged is given back: few keys
-        // scattered over much memory are no longer near.
-        self.young.shrink_to(usize::try_from(2 * GENERATION).unwrap_or(usize::MAX));
-        self.old_from = std::mem::replace(&mut self.young_from, next);
-        let first = self.old_from;
-        self.earlier.retain(|position, _| *position >= first);
+        self.young.from = next;
+        self.young.uses.clear();
+        // What grew while the index lagged is given back: few keys scattered over much memory are
+        // no longer near.
+        let usual = 2 * self.old.uses.len();
+        self.young.uses.shrink_to(usual, |entry| spread(entry >> OFFSET_BITS));
     }
+}
+
+/// A key for the hash table, which looks at the highest and the lowest bits.
+const fn spread(key: u64) -> u64 {
+    key.wrapping_mul(0x9e37_79b9_7f4a_7c15)
 }
 
 #[cfg(test)]
@@ -92,8 +128,8 @@ mod tests {
                 if next % step == 0 {
                     keys.turn(next + 1, next + 1);
                 }
-                prop_assert!(keys.young.len() + keys.old.len() <= 6);
-                prop_assert!(keys.earlier.len() as u64 <= 2 * (GENERATION + step));
+                let held = keys.young.uses.len() + keys.old.uses.len();
+                prop_assert!(held as u64 <= 2 * (GENERATION + step));
                 prop_assert!(next - keys.first() <= 2 * (GENERATION + step));
             }
         }

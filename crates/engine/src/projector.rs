@@ -200,7 +200,7 @@ fn add(batch: &mut IndexBatch, sealed: &Sealed) -> Result<(), IndexError> {
     let added = Added {
         position,
         request_id: sealed.request_id,
-        reference: sealed.reference,
+        reference: sealed.reference.map(|reference| reference.fingerprint),
         touched: sealed.touched,
         balances: &sealed.balances,
     };

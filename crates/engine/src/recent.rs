@@ -1,4 +1,5 @@
-//! The newest records: those that the index may not have yet, and where their keys were used.
+//! The newest records: those that the index may not have yet, and where the keys were used that it
+//! may not have written out.
 
 use crate::facts::Fingerprint;
 use crate::keys::Keys;
@@ -20,10 +21,19 @@ pub(crate) struct Sealed {
     pub(crate) following: u32,
     pub(crate) hash: Hash,
     pub(crate) event: Event,
-    /// Of the bank reference that the event names.
-    pub(crate) reference: Option<Fingerprint>,
+    /// The key of the request id.
+    pub(crate) id_key: u64,
+    /// The bank reference that the event names.
+    pub(crate) reference: Option<Reference>,
     pub(crate) touched: Touched,
     pub(crate) balances: Balances,
+}
+
+/// A bank reference, in the forms under which it is looked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Reference {
+    pub(crate) fingerprint: Fingerprint,
+    pub(crate) key: u64,
 }
 
 /// The records of one group.
@@ -38,8 +48,8 @@ pub(crate) struct Recent {
     open_from: u64,
     open: Vec<Sealed>,
     spare: Vec<Vec<Sealed>>,
-    request_ids: Keys<RequestId>,
-    bank_references: Keys<Fingerprint>,
+    request_ids: Keys,
+    bank_references: Keys,
 }
 
 impl Recent {
@@ -69,9 +79,9 @@ impl Recent {
     pub(crate) fn push(&mut self, sealed: Sealed) {
         let position = self.next();
         debug_assert_eq!(position, sealed.header.position.get());
-        self.request_ids.insert(sealed.request_id, position);
-        if let Some(reference) = sealed.reference {
-            self.bank_references.insert(reference, position);
+        self.request_ids.insert(sealed.id_key, position);
+        if let Some(Reference { key, .. }) = sealed.reference {
+            self.bank_references.insert(key, position);
         }
         self.open.push(sealed);
     }
@@ -100,15 +110,29 @@ impl Recent {
         group
     }
 
-    /// Where this request id was used by one of these records, or by one before them.
-    pub(crate) fn request_id(&self, id: &RequestId) -> Option<u64> {
-        self.request_ids.positions(id).next()
+    /// Where a request id with this key may have been used by the newest records.
+    pub(crate) fn request_id(&self, key: u64) -> impl Iterator<Item = u64> {
+        self.request_ids.positions(key)
     }
 
-    /// Where this bank reference was used by these records, the newest first; by some before them
-    /// too.
-    pub(crate) fn bank_reference(&self, reference: &Fingerprint) -> impl Iterator<Item = u64> {
-        self.bank_references.positions(reference)
+    /// Where a bank reference with this key may have been used by the newest records.
+    pub(crate) fn bank_reference(&self, key: u64) -> impl Iterator<Item = u64> {
+        self.bank_references.positions(key)
+    }
+
+    /// The keys of all records from here on are at hand; those of older ones the index has.
+    pub(crate) fn first_key(&self) -> u64 {
+        self.request_ids.first().max(self.bank_references.first())
+    }
+
+    /// Reads what looking for these keys is going to read.
+    pub(crate) fn look_ahead(
+        &self,
+        ids: impl Iterator<Item = u64>,
+        references: impl Iterator<Item = u64>,
+    ) {
+        self.request_ids.look_ahead(ids);
+        self.bank_references.look_ahead(references);
     }
 
     /// Drops the records from `position` on, all of the group that grows: their batch was refused.
@@ -117,18 +141,19 @@ impl Recent {
             && let Some(sealed) = self.open.pop()
         {
             let position = sealed.header.position.get();
-            self.request_ids.remove(sealed.request_id, position);
-            if let Some(reference) = sealed.reference {
-                self.bank_references.remove(reference, position);
+            self.request_ids.remove(sealed.id_key, position);
+            if let Some(Reference { key, .. }) = sealed.reference {
+                self.bank_references.remove(key, position);
             }
         }
     }
 
-    /// Drops the closed groups that lie below `position`: the index has them.
-    pub(crate) fn forget_below(&mut self, position: u64) {
+    /// Drops the closed groups that lie below `applied`, which the index has, and keys of what it has
+    /// written out.
+    pub(crate) fn forget(&mut self, applied: u64, written: u64) {
         while let Some(group) = self.groups.front_mut()
             && let Some(last) = group.last().map(|one| one.header.position.get())
-            && last < position
+            && last < applied
             // Whoever still looks at it is soon done, and its memory is wanted again.
             && let Some(group) = Arc::get_mut(group)
         {
@@ -140,9 +165,11 @@ impl Recent {
                 self.spare.push(group);
             }
         }
-        let next = self.next();
-        self.request_ids.turn(self.first, next);
-        self.bank_references.turn(self.first, next);
+        // Of the group that grows a batch may be rolled back.
+        if self.open.is_empty() {
+            self.request_ids.turn(written, self.open_from);
+            self.bank_references.turn(written, self.open_from);
+        }
     }
 }
 
@@ -168,7 +195,9 @@ mod tests {
             following: 0,
             hash: Hash::ZERO,
             event: Event::RulesAdopted(bergulir_domain::command::AdoptRules { version: 2 }),
-            reference: reference.map(|number| [number; 16]),
+            id_key: id,
+            reference: reference
+                .map(|number| Reference { fingerprint: [number; 16], key: number.into() }),
             touched: Touched::default(),
             balances: Balances::default(),
         }
@@ -180,8 +209,8 @@ mod tests {
         Batch(Vec<Option<u8>>, bool),
         /// The group is handed on.
         Close,
-        /// The index has so many more of what was handed on.
-        Index(u64),
+        /// The index has so many more of what was handed on, and so many more of those written out.
+        Index(u64, u64),
     }
 
     fn step() -> impl Strategy<Value = Step> {
@@ -190,7 +219,7 @@ mod tests {
             4 => (prop::collection::vec(reference(), 1..6), prop::bool::weighted(0.8))
                 .prop_map(|(references, kept)| Step::Batch(references, kept)),
             2 => Just(Step::Close),
-            2 => (0_u64..12).prop_map(Step::Index),
+            2 => (0_u64..12, 0_u64..12).prop_map(|(more, out)| Step::Index(more, out)),
         ]
     }
 
@@ -204,7 +233,7 @@ mod tests {
         ) {
             let mut recent = Recent::new(first);
             let mut all: Vec<(u64, Option<u8>)> = Vec::new();
-            let (mut next_id, mut closed, mut indexed) = (100, first, first);
+            let (mut next_id, mut closed, mut indexed, mut written) = (100, first, first, first);
             for step in steps {
                 match step {
                     Step::Batch(references, kept) => {
@@ -218,7 +247,7 @@ mod tests {
                             recent.truncate(before);
                             let left = all.len() - references.len();
                             for (id, _) in all.drain(left..) {
-                                prop_assert_eq!(recent.request_id(&sealed(0, id, None).request_id), None);
+                                prop_assert_eq!(recent.request_id(id).next(), None);
                             }
                         }
                     }
@@ -227,20 +256,22 @@ mod tests {
                         prop_assert_eq!(closed + group.len() as u64, recent.next());
                         closed = recent.next();
                     }
-                    Step::Index(more) => {
+                    Step::Index(more, out) => {
                         indexed = closed.min(indexed + more);
-                        recent.forget_below(indexed);
+                        written = indexed.min(written + out);
+                        recent.forget(indexed, written);
                         prop_assert!(recent.first() <= indexed);
+                        prop_assert!(recent.first_key() <= written);
                     }
                 }
                 let position_of = |place: usize| first + place as u64;
                 prop_assert_eq!(recent.next(), position_of(all.len()));
                 for (place, (id, _)) in all.iter().enumerate() {
                     let (position, wanted) = (position_of(place), sealed(0, *id, None).request_id);
-                    let found = recent.request_id(&wanted);
-                    prop_assert!(found.is_none_or(|found| found == position));
+                    let found: Vec<u64> = recent.request_id(*id).collect();
+                    prop_assert!(found.is_empty() || found == [position]);
+                    prop_assert!(position < recent.first_key() || found == [position]);
                     if position >= recent.first() {
-                        prop_assert_eq!(found, Some(position));
                         prop_assert_eq!(recent.get(position).unwrap().request_id, wanted);
                     } else {
                         prop_assert!(recent.get(position).is_none());
@@ -249,9 +280,9 @@ mod tests {
                 for number in 0..6 {
                     let uses = all.iter().enumerate().filter(|(_, (_, of))| *of == Some(number));
                     let uses: BTreeSet<u64> = uses.map(|(place, _)| position_of(place)).collect();
-                    let found: BTreeSet<u64> = recent.bank_reference(&[number; 16]).collect();
+                    let found: BTreeSet<u64> = recent.bank_reference(number.into()).collect();
                     prop_assert!(found.is_subset(&uses), "{found:?} of {uses:?}");
-                    let newest: BTreeSet<u64> = uses.range(recent.first()..).copied().collect();
+                    let newest: BTreeSet<u64> = uses.range(recent.first_key()..).copied().collect();
                     prop_assert!(newest.is_subset(&found), "{newest:?} not all in {found:?}");
                 }
             }

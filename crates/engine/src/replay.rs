@@ -2,10 +2,11 @@
 //! the index gets what it lacks. Three threads: one reads and checks ahead, one decides, one feeds
 //! the index.
 
-use crate::facts::{Fingerprint, failed, fingerprint, read_record, uses};
+use crate::facts::{Fingerprint, failed, read_record, reference, uses};
 use crate::keys::Keys;
 use crate::open::OpenError;
 use crate::projector::{Added, add_lapsed, add_tiles};
+use crate::recent::Reference;
 use crate::writer::balances_of;
 use bergulir_chain::{ChainCursor, Hash, LogSize, Position, Record};
 use bergulir_domain::command::BankReference;
@@ -21,8 +22,12 @@ use std::thread;
 /// So many steps of about a megabyte the reader may be ahead, and the index behind.
 const AHEAD: usize = 2;
 
-/// Replays the log from where the replica stands to its head, and feeds the index what it lacks.
-/// `progress` is told how many records of how many are replayed.
+/// Of the records that the index has already, the references of so many are kept at hand: to look
+/// them up where the index has them finds themselves, and costs a block.
+const MOST_AT_HAND: u64 = 1 << 21;
+
+/// Replays the log from where the replica stands to its head, and feeds the index what it lacks, all
+/// of which is written out then. `progress` is told how many records of how many are replayed.
 pub(crate) fn replay(
     log: &dyn EventLog,
     index: &Index,
@@ -65,7 +70,8 @@ pub(crate) fn replay(
         drop(batches);
         let fed = feeding.join().expect("the thread that feeds the index does not panic");
         decided.and(fed.map_err(OpenError::Index))
-    })
+    })?;
+    Ok(index.flush()?)
 }
 
 /// What was read of a stretch of the log.
@@ -136,7 +142,7 @@ struct Replaying<'a> {
     /// the index has of the records from there on is of the future.
     indexed: u64,
     /// Where the bank references were used that the index may not have, or is not asked about.
-    references: Keys<Fingerprint>,
+    references: Keys,
 }
 
 impl Replaying<'_> {
@@ -155,17 +161,19 @@ impl Replaying<'_> {
             {
                 let record = Record::parse(bytes).expect("it was read from these bytes");
                 let replayed = self.decide(Checked { record, hash, header, event }, reference)?;
-                if let Some(Reference { fingerprint, .. }) = reference {
-                    self.references.insert(fingerprint, position.get());
+                if let Some(Named { reference, .. }) = reference {
+                    self.references.insert(reference.key, position.get());
                 }
                 if position.get() >= self.indexed {
                     self.add(&replayed, reference, &mut batch)?;
                 }
             }
         }
-        if self.replica.size().get() > self.indexed {
-            let (indexed, next) = (self.index.applied().get(), self.replica.size().get());
-            self.references.turn(indexed, next);
+        let next = self.replica.size().get();
+        if next > self.indexed {
+            self.references.turn(self.index.written().get(), next);
+        } else if self.references.young(next) >= MOST_AT_HAND {
+            self.references.turn(next, next);
         }
         match wrong {
             Some(error) => Err(error.into()),
@@ -176,7 +184,7 @@ impl Replaying<'_> {
     fn decide<'r>(
         &mut self,
         checked: Checked<'r>,
-        reference: Option<Reference>,
+        reference: Option<Named>,
     ) -> Result<Replayed<'r>, ReplayError> {
         let past = Past {
             log: self.log,
@@ -192,24 +200,21 @@ impl Replaying<'_> {
     fn references_of(
         &self,
         read: &[(Hash, Header, Event)],
-    ) -> Result<Vec<Option<Reference>>, IndexError> {
+    ) -> Result<Vec<Option<Named>>, IndexError> {
         let of_event = |(.., event): &(Hash, Header, Event)| {
-            Some(fingerprint(self.index, event.bank_reference()?))
+            let reference = reference(self.index, event.bank_reference()?);
+            Some(Named { reference, is_new: true })
         };
-        let mut references: Vec<Option<Reference>> = read
-            .iter()
-            .map(of_event)
-            .map(|made| made.map(|fingerprint| Reference { fingerprint, is_new: true }))
-            .collect();
+        let mut references: Vec<Option<Named>> = read.iter().map(of_event).collect();
         let (places, fingerprints): (Vec<usize>, Vec<Fingerprint>) = references
             .iter()
             .enumerate()
-            .filter_map(|(place, reference)| Some((place, reference.as_ref()?.fingerprint)))
+            .filter_map(|(place, named)| Some((place, named.as_ref()?.reference.fingerprint)))
             .unzip();
         let below = Position::new(self.references.first());
         self.index.bank_references_below(below, &fingerprints, |number, _| {
-            if let Some(reference) = &mut references[places[number]] {
-                reference.is_new = false;
+            if let Some(named) = &mut references[places[number]] {
+                named.is_new = false;
             }
         })?;
         Ok(references)
@@ -219,13 +224,13 @@ impl Replaying<'_> {
     fn add(
         &self,
         replayed: &Replayed<'_>,
-        reference: Option<Reference>,
+        reference: Option<Named>,
         batch: &mut IndexBatch,
     ) -> Result<(), IndexError> {
         let added = Added {
             position: replayed.record.position,
             request_id: replayed.record.request_id,
-            reference: reference.map(|reference| reference.fingerprint),
+            reference: reference.map(|named| named.reference.fingerprint),
             touched: replayed.touched,
             balances: &balances_of(self.replica.state(), replayed.touched),
         };
@@ -238,8 +243,8 @@ impl Replaying<'_> {
 
 /// The bank reference that a record uses.
 #[derive(Clone, Copy)]
-struct Reference {
-    fingerprint: Fingerprint,
+struct Named {
+    reference: Reference,
     /// The index has no record that used it before those whose keys are at hand.
     is_new: bool,
 }
@@ -248,22 +253,24 @@ struct Reference {
 struct Past<'a> {
     log: &'a dyn EventLog,
     index: &'a Index,
-    references: &'a Keys<Fingerprint>,
+    references: &'a Keys,
     /// Of the record that is being decided.
-    reference: Option<Reference>,
+    reference: Option<Named>,
     size: u64,
 }
 
 impl Lookups for Past<'_> {
     fn bank_reference(
         &self,
-        reference: &BankReference,
+        named: &BankReference,
     ) -> Result<Vec<bergulir_domain::Position>, LookupFailed> {
-        let own = self.reference.map(|own| (own.fingerprint, own.is_new));
-        let (key, is_new) = own.unwrap_or_else(|| (fingerprint(self.index, reference), false));
-        let mut positions: Vec<u64> = self.references.positions(&key).collect();
+        let (forms, is_new) = match self.reference {
+            Some(Named { reference, is_new }) => (reference, is_new),
+            None => (reference(self.index, named), false),
+        };
+        let mut positions: Vec<u64> = self.references.positions(forms.key).collect();
         if !is_new {
-            let found = self.index.bank_reference(&key).map_err(failed)?;
+            let found = self.index.bank_reference(&forms.fingerprint).map_err(failed)?;
             positions.extend(found.into_iter().map(Position::get));
         }
         positions.retain(|position| *position < self.size);
@@ -273,7 +280,7 @@ impl Lookups for Past<'_> {
         for position in positions {
             let position = bergulir_domain::Position::new(position);
             let event = self.record(position)?;
-            if event.is_some_and(|event| uses(&event, reference)) {
+            if event.is_some_and(|event| uses(&event, named)) {
                 used.push(position);
             }
         }

@@ -215,7 +215,7 @@ impl Writer {
 
     /// Whether too many records are not in the index yet: their keys stay in memory.
     fn must_wait_for_the_index(&mut self) -> bool {
-        self.recent.forget_below(self.index.applied().get());
+        self.recent.forget(self.index.applied().get(), self.index.written().get());
         let unindexed = self.state.size().saturating_sub(self.recent.first());
         unindexed > MAX_UNINDEXED && self.health.failure().is_none()
     }
@@ -273,6 +273,8 @@ impl Writer {
 
     fn look_ahead(&self, some: &[Asked<'_>]) {
         self.state.look_ahead(some.iter().filter_map(|asked| asked.request.command.paid_loan()));
+        let references = some.iter().filter_map(|asked| Some(asked.known.reference?.key));
+        self.recent.look_ahead(some.iter().map(|asked| asked.known.id_key), references);
     }
 
     fn single(
@@ -418,6 +420,7 @@ impl Writer {
             following,
             hash,
             event,
+            id_key: asked.known.id_key,
             reference: asked.known.reference,
             touched,
             balances,

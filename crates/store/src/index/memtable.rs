@@ -2,11 +2,9 @@
 
 use std::ops::{ControlFlow, Range};
 
-use hashbrown::HashTable;
-
 use super::columns::{Columns, Row};
 use super::filter::KEY_BITS;
-use super::table::{Direction, TableId};
+use super::table::Direction;
 
 /// A memtable holds fewer records than this, and covers a shorter stretch of the log: a key and
 /// where it is are sorted as one word.
@@ -18,29 +16,25 @@ const LOW_BITS: u32 = u64::BITS - KEY_BITS;
 /// So many rows are touched at once before they are shown.
 const TOUCHED_AT_ONCE: usize = 16;
 
-/// Records in the order of the log. Keys of ids are found by a hash table; those of trails, which
-/// are seldom asked for, by going along the column of keys: some 50 µs for 100,000 of them.
+/// Records in the order of the log. Ids are not looked for here; lines of trails, which are seldom
+/// asked for, are found by going along the column of keys: some 50 µs for 100,000 of them.
 #[derive(Clone, Debug)]
 pub(super) struct Memtable {
     columns: Columns,
-    /// The numbers of the records, by key; unused for trails.
-    by_key: HashTable<u32>,
 }
 
 impl Memtable {
     /// An empty table with room for this many records: growing would stall those who look
     /// something up meanwhile.
-    pub(super) fn with_room(table: TableId, records: usize) -> Self {
+    pub(super) fn with_room(records: usize) -> Self {
         let mut columns = Columns::default();
         columns.reserve(records);
-        let hashed = if table.is_filtered() { records } else { 0 };
-        Self { columns, by_key: HashTable::with_capacity(hashed) }
+        Self { columns }
     }
 
     /// Empties the table and keeps its memory.
     pub(super) fn clear(&mut self) {
         self.columns.clear();
-        self.by_key.clear();
     }
 
     pub(super) fn len(&self) -> usize {
@@ -58,39 +52,23 @@ impl Memtable {
 
     /// The memory that the table takes, in bytes, with the room that it keeps.
     pub(super) fn resident_bytes(&self) -> usize {
-        self.columns.resident_bytes() + self.by_key.allocation_size()
+        self.columns.resident_bytes()
     }
 
     /// Adds ids, none of them below an earlier position. A key twice at one position counts once.
     pub(super) fn insert_keys(&mut self, added: impl Iterator<Item = (u64, u64)>) {
         for (key, position) in added {
-            let number = u32::try_from(self.len()).expect("fewer than 2^24");
-            if self.columns.positions().last() == Some(&position)
-                && self.numbers_of(key).any(|at| self.columns.positions()[at] == position)
-            {
-                continue;
+            let positions = self.columns.positions().iter().rev();
+            let here = positions.take_while(|other| **other == position).count();
+            if !self.columns.keys()[self.len() - here..].contains(&key) {
+                self.columns.push_key(key, position);
             }
-            self.columns.push_key(key, position);
-            let keys = self.columns.keys();
-            self.by_key.insert_unique(spread(key), number, |number| spread(keys[*number as usize]));
         }
     }
 
     /// Adds lines of trails, none of them below an earlier position.
     pub(super) fn insert_lines(&mut self, added: &Columns) {
         self.columns.extend(added);
-    }
-
-    #[inline]
-    fn numbers_of(&self, key: u64) -> impl Iterator<Item = usize> {
-        let numbers = self.by_key.iter_hash(spread(key)).map(|number| *number as usize);
-        numbers.filter(move |number| self.columns.keys()[*number] == key)
-    }
-
-    /// The positions of a key of ids, in no order.
-    #[inline]
-    pub(super) fn positions_of(&self, key: u64) -> impl Iterator<Item = u64> {
-        self.numbers_of(key).map(|number| self.columns.positions()[number])
     }
 
     /// Shows the lines of one key in a range of positions, until told to stop.
@@ -201,11 +179,6 @@ fn sort_by_key(words: &mut Vec<u64>, spare: &mut Vec<u64>) {
         }
         std::mem::swap(words, spare);
     }
-}
-
-/// A key for the hash table, which looks at the highest and the lowest bits.
-const fn spread(key: u64) -> u64 {
-    key.wrapping_mul(0x9e37_79b9_7f4a_7c15)
 }
 
 #[cfg(test)]

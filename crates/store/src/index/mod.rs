@@ -1,7 +1,7 @@
 //! The sled index: everything about a ledger that can be rebuilt from its log.
 //!
-//! A small packed log-structured merge tree. Additions are first in memory, where look-ups see
-//! them at once, then in sorted runs of blocks of about 7 kB, which are sled's values (one value
+//! A small packed log-structured merge tree. Additions are first in memory, where trails see them at
+//! once, then in sorted runs of blocks of about 7 kB, which are sled's values (one value
 //! for some 350 records: single small puts cost 6 µs each and more). A manifest names the live
 //! runs and the log size that they cover; it is written only after their blocks are durable.
 //!
@@ -46,6 +46,7 @@ mod write_out;
 use std::fs::File;
 use std::hash::{BuildHasher, RandomState};
 use std::ops::Range;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError, RwLock};
 
 use bergulir_chain::{Hash, LogSize, Position};
@@ -113,6 +114,7 @@ pub struct Index {
     tables: [Table; TableId::COUNT],
     tile_rows: TileRows,
     applied: RwLock<Head>,
+    written: AtomicU64,
     applier: Mutex<Applier>,
     manifest: Mutex<Manifest>,
     merges: Mutex<Merges>,
@@ -175,8 +177,19 @@ impl Index {
         *self.applied.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Where records are that may carry this request id, ascending; mostly none is. All others
-    /// surely do not carry it.
+    /// Records below this log size are written out: request ids and bank references are found
+    /// there. Whoever needs those of newer records keeps them until then.
+    pub fn written(&self) -> LogSize {
+        LogSize::new(self.written.load(Ordering::Acquire))
+    }
+
+    /// The short form under which an id is kept; different ids may share one.
+    pub fn key(&self, id: &[u8; 16]) -> u64 {
+        self.hasher.key(u128::from_be_bytes(*id))
+    }
+
+    /// Where records are, of those that are [written](Self::written) out, that may carry this
+    /// request id, ascending; mostly none is. All others surely do not carry it.
     ///
     /// A hit is to be confirmed against its record: different ids may share a short key.
     pub fn request_id(&self, id: &[u8; 16]) -> Result<Vec<Position>, IndexError> {
@@ -230,7 +243,7 @@ impl Index {
     }
 
     fn positions_of(&self, table: TableId, id: &[u8; 16]) -> Result<Vec<Position>, IndexError> {
-        let key = self.hasher.key(u128::from_be_bytes(*id));
+        let key = self.key(id);
         let mut all = Vec::new();
         self.table(table).positions(&[key], u64::MAX, |_, positions| {
             all.extend(positions.iter().copied().map(Position::new));
@@ -245,8 +258,7 @@ impl Index {
         below: u64,
         found: impl FnMut(usize, &[u64]),
     ) -> Result<(), IndexError> {
-        let keys: Vec<u64> =
-            ids.iter().map(|id| self.hasher.key(u128::from_be_bytes(*id))).collect();
+        let keys: Vec<u64> = ids.iter().map(|id| self.key(id)).collect();
         self.table(table).positions(&keys, below, found)
     }
 

@@ -2,6 +2,7 @@
 
 use std::fs::{self, File, TryLockError};
 use std::path::Path;
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, RwLock};
 
 use bergulir_chain::Hash;
@@ -187,6 +188,7 @@ impl Parts {
             tables,
             tile_rows,
             applied: RwLock::new(applied),
+            written: AtomicU64::new(applied.size.get()),
             applier: Mutex::new(Applier::new(applied.size, tile_writer)),
             manifest: Mutex::new(self.manifest),
             merges: Mutex::new(Merges::default()),

@@ -12,8 +12,11 @@ use super::filter::{KeyHasher, Probe};
 use super::memtable::Memtable;
 use super::run::Run;
 
-/// How many ids are added, or looked up, under one hold of the lock: others wait some 20 µs.
+/// How many ids are added under one hold of the lock: others wait some 20 µs.
 const IDS_PER_HOLD: usize = 256;
+
+/// How many ids are held against one filter after the other: what is known of them stays near.
+const IDS_PER_PASS: usize = 256;
 
 /// The tables of the index, in their canonical order.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -99,6 +102,9 @@ impl View {
 pub(super) struct Table {
     id: TableId,
     view: RwLock<View>,
+    /// The runs of the view once more: whoever looks for ids takes no lock that is ever held for
+    /// longer than it takes to copy a pointer.
+    runs: RwLock<Arc<[Arc<Run>]>>,
 }
 
 /// All that a table held at one moment.
@@ -109,8 +115,9 @@ pub(super) struct Contents {
 
 impl Table {
     pub(super) fn new(id: TableId, room: usize, runs: Vec<Arc<Run>>) -> Self {
-        let active = Memtable::with_room(id, room);
-        Self { id, view: RwLock::new(View { active, frozen: None, runs }) }
+        let active = Memtable::with_room(room);
+        let published = RwLock::new(runs.clone().into());
+        Self { id, view: RwLock::new(View { active, frozen: None, runs }), runs: published }
     }
 
     pub(super) const fn id(&self) -> TableId {
@@ -129,39 +136,34 @@ impl Table {
         }
     }
 
-    /// The positions of many keys that records below `below` may have: calls `found` with the number
-    /// of each key that is there, and with its positions, ascending. Mostly nothing is there.
+    /// The positions of many keys that records below `below` may have that are written out: calls
+    /// `found` with the number of each key that is there, and with its positions, ascending. Mostly
+    /// nothing is there.
     pub(super) fn positions(
         &self,
         keys: &[u64],
         below: u64,
         mut found: impl FnMut(usize, &[u64]),
     ) -> Result<(), IndexError> {
-        let mut at: Vec<(usize, u64)> = Vec::new();
-        let mut in_runs: Vec<(Arc<Run>, Vec<usize>)> = Vec::new();
+        let runs = self.runs();
+        let mut in_runs: Vec<(&Run, Vec<usize>)> = Vec::new();
         let mut probes = Vec::new();
-        for (chunk, keys) in keys.chunks(IDS_PER_HOLD).enumerate() {
-            let number_of = |place: usize| chunk * IDS_PER_HOLD + place;
+        for (pass, keys) in keys.chunks(IDS_PER_PASS).enumerate() {
             probes.clear();
             probes.extend(keys.iter().copied().map(Probe::new));
-            let view = self.read();
             // Run by run over many keys, so that misses of the cache overlap.
-            for run in view.runs.iter().filter(|run| run.row().from < below) {
+            for run in runs.iter().filter(|run| run.row().from < below) {
                 let may_hold = probes.iter().enumerate().filter(|(_, probe)| run.may_hold(probe));
                 for (place, _) in may_hold {
-                    match in_runs.iter_mut().find(|(other, _)| Arc::ptr_eq(other, run)) {
-                        Some((_, numbers)) => numbers.push(number_of(place)),
-                        None => in_runs.push((Arc::clone(run), vec![number_of(place)])),
+                    let number = pass * IDS_PER_PASS + place;
+                    match in_runs.iter_mut().find(|(other, _)| std::ptr::eq(*other, &**run)) {
+                        Some((_, numbers)) => numbers.push(number),
+                        None => in_runs.push((run, vec![number])),
                     }
                 }
             }
-            for memtable in view.memtables() {
-                for (place, key) in keys.iter().enumerate() {
-                    let positions = memtable.positions_of(*key);
-                    at.extend(positions.map(|position| (number_of(place), position)));
-                }
-            }
         }
+        let mut at: Vec<(usize, u64)> = Vec::new();
         for (run, numbers) in &mut in_runs {
             // In the order of the run, so that each block is read once.
             numbers.sort_unstable_by_key(|number| keys[*number]);
@@ -225,7 +227,7 @@ impl Table {
 
     /// Sets the filled memtable aside to be written out, unless one is still waiting.
     pub(super) fn freeze(&self, spare: Option<Memtable>, room: usize) -> Arc<Memtable> {
-        let empty = spare.unwrap_or_else(|| Memtable::with_room(self.id, room));
+        let empty = spare.unwrap_or_else(|| Memtable::with_room(room));
         let mut view = self.write();
         if let Some(waiting) = &view.frozen {
             return Arc::clone(waiting);
@@ -240,6 +242,7 @@ impl Table {
         let mut view = self.write();
         view.frozen = None;
         view.runs.extend(run);
+        self.publish(&view);
     }
 
     /// The runs with these numbers, which lie side by side, are now one.
@@ -250,11 +253,17 @@ impl Table {
             view.runs[at] = new;
         }
         view.runs.retain(|run| !is_old(run));
+        self.publish(&view);
+    }
+
+    fn publish(&self, view: &View) {
+        let runs = view.runs.clone().into();
+        *self.runs.write().unwrap_or_else(PoisonError::into_inner) = runs;
     }
 
     /// The runs, oldest first.
-    pub(super) fn runs(&self) -> Vec<Arc<Run>> {
-        self.read().runs.clone()
+    pub(super) fn runs(&self) -> Arc<[Arc<Run>]> {
+        Arc::clone(&self.runs.read().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// The bytes of additions in the memtable that is being filled.

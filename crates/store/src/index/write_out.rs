@@ -1,5 +1,6 @@
 //! Applying batches, and writing full memtables out as runs.
 
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 
 use bergulir_chain::LogSize;
@@ -155,6 +156,8 @@ impl Index {
         for (table, run) in self.tables.iter().zip(runs) {
             table.replace_frozen(run);
         }
+        // After the runs: whoever reads this finds what is below it.
+        self.written.store(to.size.get(), Ordering::Release);
         drop(manifest);
         self.tile_rows.forget(to.size);
 

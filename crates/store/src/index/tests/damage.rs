@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use proptest::prelude::*;
 
 use super::super::blocks::{Place, SEAL_BYTES, Section};
-use super::super::table::{Table, TableId};
+use super::super::table::TableId;
 use super::*;
 
 fn filled(size: u64) -> TempDir {
@@ -101,7 +101,7 @@ fn a_flipped_byte_in_any_block_is_noticed_by_whoever_reads_it() {
     let folder = filled(16 * 27);
     let index = open(&folder, &options());
     let mut tried = 0;
-    for run in index.tables.iter().flat_map(Table::runs) {
+    for run in index.tables.iter().flat_map(|table| table.runs().to_vec()) {
         for number in 0..run.row().blocks {
             let place = Place::Part(Section::Records, number);
             run.shelf().flip_byte(place, 97 * (tried + 1));
@@ -114,7 +114,7 @@ fn a_flipped_byte_in_any_block_is_noticed_by_whoever_reads_it() {
     assert!(tried > 5, "there were blocks");
     index.content_digest().unwrap();
 
-    let run = index.table(TableId::RequestIds).runs().swap_remove(0);
+    let run = index.table(TableId::RequestIds).runs()[0].clone();
     run.shelf().flip_byte(FIRST_BLOCK, 50);
     let found = index.request_id(&scattered(run.row().from)).unwrap_err();
     assert!(found.calls_for_rebuild(), "{found}");
@@ -124,7 +124,7 @@ fn a_flipped_byte_in_any_block_is_noticed_by_whoever_reads_it() {
 fn a_whole_block_of_another_time_is_noticed() {
     let folder = filled(16 * 2);
     let index = open(&folder, &options());
-    let run = index.table(TableId::RequestIds).runs().swap_remove(0);
+    let run = index.table(TableId::RequestIds).runs()[0].clone();
     let mut stale = vec![0; SEAL_BYTES];
     stale.extend_from_slice(&run.shelf().get(FIRST_BLOCK).unwrap());
     let last = stale.len() - 1;
@@ -145,7 +145,7 @@ fn damaged_fences_filters_and_manifests_are_noticed_at_open() {
     for place in places {
         let folder = filled(16 * 3);
         let index = open(&folder, &options());
-        let run = index.table(TableId::BankReferences).runs().swap_remove(0);
+        let run = index.table(TableId::BankReferences).runs()[0].clone();
         let shelf = match place {
             Place::Part(..) => run.shelf(),
             _ => index.blocks.root(),

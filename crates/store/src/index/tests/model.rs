@@ -74,14 +74,15 @@ impl Model {
         (0..).map(Position::new).zip(&self.log)
     }
 
-    fn request_id(&self, number: u8) -> Vec<Position> {
+    /// Where a request id is, of the records that are written out.
+    fn request_id(&self, number: u8, written: LogSize) -> Vec<Position> {
         let found = self.records().filter(|(_, added)| added.request_id == Some(number));
-        found.map(|(position, _)| position).collect()
+        found.map(|(position, _)| position).filter(|at| written.holds(*at)).collect()
     }
 
-    fn bank_reference(&self, number: u8) -> Vec<Position> {
+    fn bank_reference(&self, number: u8, written: LogSize) -> Vec<Position> {
         let found = self.records().filter(|(_, added)| added.bank_references.contains(&number));
-        found.map(|(position, _)| position).collect()
+        found.map(|(position, _)| position).filter(|at| written.holds(*at)).collect()
     }
 
     fn trail(&self, owner: u32) -> Vec<(Position, Line)> {
@@ -113,16 +114,25 @@ impl Model {
         let size = self.log.len() as u64;
         assert_eq!(index.applied_head(), (LogSize::new(size), made_up_hash(size)));
         tiles::check_root(index, size);
+        let written = index.written();
+        assert_eq!(written, index.stats().unwrap().written);
         let ids: Vec<_> = (0..=u8::MAX).map(key).collect();
         let mut at_once = vec![Vec::new(); ids.len()];
         index.request_ids(&ids, |number, positions| at_once[number] = positions.to_vec()).unwrap();
         for (number, at_once) in (0..=u8::MAX).zip(at_once) {
             let found = index.request_id(&key(number)).unwrap();
-            assert_eq!(found, self.request_id(number));
+            assert_eq!(found, self.request_id(number, written));
             assert_eq!(found, at_once.into_iter().map(Position::new).collect::<Vec<_>>());
         }
         for number in 0..40 {
-            assert_eq!(index.bank_reference(&key(number)).unwrap(), self.bank_reference(number));
+            let found = index.bank_reference(&key(number)).unwrap();
+            assert_eq!(found, self.bank_reference(number, written));
+            let below = Position::new(range.start);
+            let mut found_below = Vec::new();
+            let show = |_, positions: &[u64]| found_below.extend_from_slice(positions);
+            index.bank_references_below(below, &[key(number)], show).unwrap();
+            let expected = found.iter().filter(|position| **position < below);
+            assert_eq!(found_below, expected.map(|position| position.get()).collect::<Vec<_>>());
         }
         for owner in (0..10).chain([u32::MAX]) {
             let trail = self.trail(owner);
