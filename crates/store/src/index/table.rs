@@ -146,7 +146,7 @@ impl Table {
         mut found: impl FnMut(usize, &[u64]),
     ) -> Result<(), IndexError> {
         let runs = self.runs();
-        let mut in_runs: Vec<(&Run, Vec<usize>)> = Vec::new();
+        let mut in_runs: Vec<(&Arc<Run>, Vec<usize>)> = Vec::new();
         let mut probes = Vec::new();
         for (pass, keys) in keys.chunks(IDS_PER_PASS).enumerate() {
             probes.clear();
@@ -156,7 +156,7 @@ impl Table {
                 let may_hold = probes.iter().enumerate().filter(|(_, probe)| run.may_hold(probe));
                 for (place, _) in may_hold {
                     let number = pass * IDS_PER_PASS + place;
-                    match in_runs.iter_mut().find(|(other, _)| std::ptr::eq(*other, &**run)) {
+                    match in_runs.iter_mut().find(|(other, _)| Arc::ptr_eq(other, run)) {
                         Some((_, numbers)) => numbers.push(number),
                         None => in_runs.push((run, vec![number])),
                     }
