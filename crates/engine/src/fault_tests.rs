@@ -84,7 +84,7 @@ fn register(n: u32) -> Request {
 
 fn shared(folder: &std::path::Path, clock: Arc<dyn Clock>) -> Shared {
     let keyring = Arc::new(Keyring::open(folder.join("keys")).unwrap());
-    Shared { clock, options: LedgerOptions::default(), keyring, witnesses: None }
+    Shared { clock, options: LedgerOptions::default(), keyring, witnesses: None, runtime: None }
 }
 
 fn start(folder: &std::path::Path) -> (Arc<Faulty>, Arc<Ledger>) {

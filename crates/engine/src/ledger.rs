@@ -1,6 +1,7 @@
 //! One ledger, as the services use it: work goes in, records and balances come out.
 
 use crate::anchor::{Anchor, AnchorStatus};
+use crate::answers::Answers;
 use crate::balance_proofs::NewestSeal;
 use crate::checkpointer::{self, Checkpointer};
 use crate::checkpoints::{Checkpoints, SignedCheckpoint};
@@ -31,6 +32,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::thread::JoinHandle;
 use std::time::Duration;
+use tokio::runtime::Handle;
 use tokio::sync::{oneshot, watch};
 
 /// How a ledger runs.
@@ -101,12 +103,13 @@ pub(crate) struct Shared {
     pub(crate) options: LedgerOptions,
     pub(crate) keyring: Arc<Keyring>,
     pub(crate) witnesses: Option<Arc<Witnesses>>,
+    pub(crate) runtime: Option<Handle>,
 }
 
 impl Ledger {
     /// Starts the threads of a ledger.
     pub(crate) fn start(id: LedgerId, folder: &Path, opened: Opened, shared: Shared) -> Ledger {
-        let Shared { clock, options, keyring, witnesses } = shared;
+        let Shared { clock, options, keyring, witnesses, runtime } = shared;
         let Opened { log, index, replica, trusted, anchors, known } = opened;
         let health = Arc::new(Health::new(folder.to_owned()));
         if let Some(why) = known.trouble {
@@ -144,6 +147,7 @@ impl Ledger {
             head,
             projector: projector.clone(),
             health: Arc::clone(&health),
+            answers: Answers::new(runtime.as_ref()),
         };
         let seal_inbox = Arc::clone(&inbox);
         let sealed = Arc::new(NewestSeal::default());

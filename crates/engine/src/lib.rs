@@ -5,6 +5,7 @@
 //! checkpointer signs what was published.
 
 mod anchor;
+mod answers;
 mod asked;
 mod balance_proofs;
 mod checkpointer;

@@ -27,6 +27,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 use thiserror::Error;
+use tokio::runtime::Handle;
 
 /// The folder of the ledgers in a data directory.
 pub const LEDGERS_FOLDER: &str = "ledgers";
@@ -77,6 +78,9 @@ pub struct NodeOptions {
     pub anchors: Vec<PathBuf>,
     /// The witnesses to which checkpoints are submitted, and how many of them are a quorum.
     pub policy: Option<Policy>,
+    /// The runtime of those who wait for answers: a group of them is told by one of its tasks, which
+    /// costs less than to wake each from outside. `None`: from outside.
+    pub runtime: Option<Handle>,
 }
 
 impl From<LedgerOptions> for NodeOptions {
@@ -497,6 +501,7 @@ impl Opening<'_> {
             options: self.options.ledger,
             keyring: Arc::clone(self.keyring),
             witnesses,
+            runtime: self.options.runtime.clone(),
         };
         Ledger::start(id, &folder, opened, shared)
     }

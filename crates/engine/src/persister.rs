@@ -1,11 +1,11 @@
 //! The persister: the one thread of a ledger that writes. It appends a group, publishes the new
 //! head, and only then answers those who waited for it.
 
+use crate::answers::{Answers, tell_lost};
 use crate::health::Health;
 use crate::projector;
 use crate::recent::SealedGroup;
-use crate::submission::{Answer, Refusal};
-use crate::writer::{Bundle, Waiter};
+use crate::writer::Bundle;
 use bergulir_store::{EventLog, Head};
 use crossbeam_channel::{Receiver, Sender};
 use std::sync::Arc;
@@ -16,6 +16,7 @@ pub(crate) struct Persister {
     pub(crate) head: watch::Sender<Head>,
     pub(crate) projector: Sender<projector::Message>,
     pub(crate) health: Arc<Health>,
+    pub(crate) answers: Answers,
 }
 
 impl Persister {
@@ -45,7 +46,7 @@ impl Persister {
                     if let Some(sealed) = bundle.sealed.take() {
                         self.project(sealed);
                     }
-                    bundle.waiters.drain(..).for_each(tell);
+                    self.answers.tell(&mut bundle.waiters);
                 }
                 Some(why) => bundle.waiters.drain(..).for_each(|waiter| tell_lost(waiter, why)),
             }
@@ -61,30 +62,5 @@ impl Persister {
         if self.projector.send(projector::Message::Published(sealed)).is_err() {
             self.health.fail("the projections stopped: restart the server".to_owned());
         }
-    }
-}
-
-// A caller that went away needs no answer: that is what the ignored results below mean.
-
-fn tell(waiter: Waiter) {
-    match waiter {
-        Waiter::Answer(reply, answer) => {
-            let _ = reply.send(answer);
-        }
-        Waiter::Fence(reply) => {
-            let _ = reply.send(());
-        }
-    }
-}
-
-fn tell_lost(waiter: Waiter, why: &str) {
-    if let Waiter::Answer(reply, answer) = waiter {
-        let why = why.to_owned();
-        let refusal = match answer {
-            // Decided on a state that is not durable: neither yes nor no can be said.
-            Answer::Items(_) => Refusal::OutcomeUnknown { why },
-            Answer::Refused { .. } => Refusal::ReadOnly { why },
-        };
-        let _ = reply.send(Answer::Refused { item: None, refusal });
     }
 }

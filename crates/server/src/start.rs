@@ -20,6 +20,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use thiserror::Error;
 use tokio::net::TcpListener;
+use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tonic::transport::Server;
 use tonic::transport::server::TcpIncoming;
@@ -114,6 +115,7 @@ pub async fn start(
 
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
     let node_clock = Arc::clone(&clock);
+    let node = NodeOptions { runtime: Some(Handle::current()), ..node };
     let opening =
         tokio::task::spawn_blocking(move || Node::open(&data, node_clock, node, &progress));
     let node = Arc::new(opening.await??);
