@@ -11,12 +11,13 @@ use tonic::{Code, Extensions, Status};
 pub(crate) struct Deadline(pub(crate) Instant);
 
 impl Deadline {
-    /// What the headers of a call that arrived at that moment ask for. A timeout of another form
-    /// than the protocol's is as good as none.
-    pub(crate) fn read(headers: &HeaderMap, arrived: Instant) -> Option<Deadline> {
+    /// How long the caller of a call that arrived at that moment waits, by its headers, and the
+    /// deadline that follows. A timeout of another form than the protocol's is as good as none.
+    pub(crate) fn read(headers: &HeaderMap, arrived: Instant) -> Option<(Duration, Deadline)> {
         let timeout = parse(headers.get("grpc-timeout")?.to_str().ok()?)?;
         let margin = DEADLINE_MARGIN.min(timeout / 10);
-        arrived.checked_add(timeout.saturating_sub(margin)).map(Deadline)
+        let deadline = arrived.checked_add(timeout.saturating_sub(margin))?;
+        Some((timeout, Deadline(deadline)))
     }
 
     /// That of a call, if it has one.
@@ -51,11 +52,14 @@ pub(crate) async fn within<T>(
     let Some(deadline) = deadline else {
         return Ok(work.await);
     };
-    tokio::time::timeout_at(deadline.into(), work).await.map_err(|_| {
-        let message = "the deadline passed before there was an answer, and the outcome is \
-                           unknown: a retry with the same request id is safe";
-        Described::new(Code::DeadlineExceeded, "DEADLINE_EXCEEDED", message).status()
-    })
+    tokio::time::timeout_at(deadline.into(), work).await.map_err(|_| passed())
+}
+
+/// What is said to a caller who waited for an answer too long.
+pub(crate) fn passed() -> Status {
+    let message = "the deadline passed before there was an answer, and the outcome is unknown: a \
+                   retry with the same request id is safe";
+    Described::new(Code::DeadlineExceeded, "DEADLINE_EXCEEDED", message).status()
 }
 
 #[cfg(test)]
@@ -87,9 +91,11 @@ mod tests {
         let arrived = Instant::now();
         assert_eq!(Deadline::read(&headers, arrived), None);
         headers.insert("grpc-timeout", "1S".parse().unwrap());
-        let deadline = Deadline::read(&headers, arrived).unwrap();
+        let (timeout, deadline) = Deadline::read(&headers, arrived).unwrap();
+        assert_eq!(timeout, Duration::from_secs(1));
         assert_eq!(deadline.0, arrived + Duration::from_millis(990));
         headers.insert("grpc-timeout", "0m".parse().unwrap());
-        assert_eq!(Deadline::read(&headers, arrived), Some(Deadline(arrived)));
+        let now = (Duration::ZERO, Deadline(arrived));
+        assert_eq!(Deadline::read(&headers, arrived), Some(now));
     }
 }

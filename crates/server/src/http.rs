@@ -1,6 +1,7 @@
 //! HTTP for others than the callers of gRPC: the static logs, and the witness. Whoever sends slowly, or
 //! much, is cut off, so that nobody can hold connections for nothing.
 
+use crate::limits::ACCEPT_PAUSE;
 use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::extract::Request;
@@ -18,9 +19,6 @@ use tokio::net::TcpListener;
 /// How long a client may take to send the head of a request, from the connection or the last answer
 /// on, and how long to send its body.
 pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
-
-/// How long no connection is taken after one could not be, as when there are no file descriptors.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 const TEXT: &str = "text/plain; charset=utf-8";
 

@@ -7,7 +7,9 @@
 mod batch;
 mod calls;
 mod concerned;
+mod connections;
 mod deadline;
+mod gathered;
 mod health;
 pub mod http;
 mod identity;

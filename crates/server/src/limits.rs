@@ -49,6 +49,8 @@ pub const STOP_GRACE: Duration = Duration::from_secs(10);
 pub const KEEPALIVE_EVERY: Duration = Duration::from_secs(30);
 /// See [`KEEPALIVE_EVERY`].
 pub const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(20);
+/// How long no connection is taken after one could not be, as when there are no file descriptors.
+pub const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// Tiles and bundles that are read at a time for callers over HTTP; more wait. A bundle has up to
 /// 16 MiB.
 pub const MAX_FILES_READ: usize = 16;

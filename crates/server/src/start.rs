@@ -1,10 +1,9 @@
 //! From options to a running server, and its orderly end.
 
-use crate::calls::CallsLayer;
+use crate::calls::Calls;
+use crate::connections;
 use crate::health::Health;
-use crate::limits::{
-    KEEPALIVE_EVERY, KEEPALIVE_TIMEOUT, MAX_CALLS_PER_CONNECTION, MAX_MESSAGE_BYTES, STOP_GRACE,
-};
+use crate::limits::{MAX_MESSAGE_BYTES, STOP_GRACE};
 use crate::services::Services;
 use crate::static_log::{self, StaticLogs};
 use bergulir_chain::policy::Policy;
@@ -22,8 +21,7 @@ use thiserror::Error;
 use tokio::net::TcpListener;
 use tokio::runtime::Handle;
 use tokio::sync::watch;
-use tonic::transport::Server;
-use tonic::transport::server::TcpIncoming;
+use tonic::service::Routes;
 use tonic_health::pb::health_server::HealthServer;
 
 /// How a server runs.
@@ -77,9 +75,6 @@ pub enum StartError {
 /// Why a server stopped in disorder. What was acknowledged is durable all the same.
 #[derive(Debug, Error)]
 pub enum ServeError {
-    /// The transport failed.
-    #[error("the server failed: {0}")]
-    Transport(#[from] tonic::transport::Error),
     /// The thread that stopped the ledgers panicked.
     #[error("stopping the ledgers failed: {0}")]
     Panicked(#[from] tokio::task::JoinError),
@@ -162,7 +157,7 @@ impl Running {
     /// stop.
     ///
     /// # Errors
-    /// If the transport fails, or the ledgers cannot be stopped.
+    /// If the ledgers cannot be stopped.
     pub async fn serve_until(
         self,
         shutdown: impl Future<Output = ()> + Send,
@@ -177,58 +172,45 @@ impl Running {
             stop.send_replace(true);
             health.stop().await;
         };
-        let serving = router(services).serve_with_incoming_shutdown(
-            TcpIncoming::from(listener).with_nodelay(Some(true)),
-            signal,
-        );
+        let serving = connections::serve(listener, calls(services), signal);
         let http_stopping = services_stopping.clone();
         let files = async {
             if let Some((listener, _, logs)) = http {
                 static_log::serve(listener, logs, http_stopping).await;
             }
         };
-        let serving = async { tokio::join!(serving, files).0.map_err(ServeError::from) };
+        let serving = async { tokio::join!(serving, files) };
         let grace = async {
             // Cannot fail: the sender lives in `signal`, or is gone once it has sent.
             let _ = stopping.wait_for(|stopping| *stopping).await;
             tokio::time::sleep(STOP_GRACE).await;
         };
-        let served = tokio::select! {
-            served = serving => served,
-            () = grace => {
-                tracing::warn!("some connections did not end in time and are cut off");
-                Ok(())
-            }
-        };
+        tokio::select! {
+            _ = serving => {}
+            () = grace => tracing::warn!("some connections did not end in time and are cut off"),
+        }
         tokio::task::spawn_blocking(move || node.stop()).await?;
-        served
+        Ok(())
     }
 }
 
-fn router(
-    services: Services,
-) -> tonic::transport::server::Router<
-    tower::layer::util::Stack<CallsLayer, tower::layer::util::Identity>,
-> {
+/// The services behind one another, with what happens around every call.
+fn calls(services: Services) -> Calls<LedgerServiceServer<Services>> {
     let reflection = || {
         tonic_reflection::server::Builder::configure()
             .register_encoded_file_descriptor_set(FILE_DESCRIPTOR_SET)
             .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
     };
     let built = "the descriptors were made when this was built";
-    Server::builder()
-        .max_concurrent_streams(MAX_CALLS_PER_CONNECTION)
-        .http2_keepalive_interval(Some(KEEPALIVE_EVERY))
-        .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))
-        .layer(CallsLayer)
-        .add_service(HealthServer::new(services.health.service()))
+    let routes = Routes::new(HealthServer::new(services.health.service()))
         .add_service(reflection().build_v1().expect(built))
         .add_service(reflection().build_v1alpha().expect(built))
         .add_service(
-            LedgerServiceServer::new(services.clone()).max_decoding_message_size(MAX_MESSAGE_BYTES),
-        )
-        .add_service(
             QueryServiceServer::new(services.clone()).max_decoding_message_size(MAX_MESSAGE_BYTES),
         )
-        .add_service(LogServiceServer::new(services).max_decoding_message_size(MAX_MESSAGE_BYTES))
+        .add_service(
+            LogServiceServer::new(services.clone()).max_decoding_message_size(MAX_MESSAGE_BYTES),
+        );
+    let ledger = LedgerServiceServer::new(services).max_decoding_message_size(MAX_MESSAGE_BYTES);
+    Calls::new(ledger, routes.prepare())
 }

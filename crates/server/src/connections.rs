@@ -1,0 +1,241 @@
+//! The connections of callers: HTTP/2, for gRPC.
+
+use crate::gathered::gathered;
+use crate::limits::{ACCEPT_PAUSE, KEEPALIVE_EVERY, KEEPALIVE_TIMEOUT, MAX_CALLS_PER_CONNECTION};
+use futures::stream::FuturesUnordered;
+use futures::{FutureExt as _, StreamExt as _};
+use hyper::body::Incoming;
+use hyper::rt::Executor;
+use hyper::server::conn::http2;
+use hyper::service::Service;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use std::convert::Infallible;
+use std::future::poll_fn;
+use std::panic::AssertUnwindSafe;
+use std::pin::{Pin, pin};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::Poll;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tonic::body::Body;
+use tonic::codegen::http::{Request, Response};
+
+/// Serves until `stop` is ready; then takes no more calls, and waits for those that are in flight.
+pub(crate) async fn serve<S>(listener: TcpListener, service: S, stop: impl Future<Output = ()>)
+where
+    S: Service<Request<Incoming>, Response = Response<Body>, Error = Infallible>,
+    S: Lanes + Clone + Send + 'static,
+    S::Future: Send + 'static,
+{
+    let (stopping, stopped) = watch::channel(false);
+    let mut connections = JoinSet::new();
+    let mut stop = pin!(stop);
+    loop {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            Some(_) = connections.join_next() => continue,
+            () = &mut stop => break,
+        };
+        match accepted {
+            Ok((stream, _)) => {
+                connections.spawn(connection(stream, service.clone(), stopped.clone()));
+            }
+            Err(error) => {
+                tracing::warn!(%error, "a connection could not be taken");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+    // Who connects now is refused at once, and not left waiting.
+    drop(listener);
+    stopping.send_replace(true);
+    while connections.join_next().await.is_some() {}
+}
+
+/// Serves one connection. Its task also has its short calls: one that is answered then wakes no
+/// other task, and what many say together is sent together.
+async fn connection<S>(stream: TcpStream, service: S, mut stopped: watch::Receiver<bool>)
+where
+    S: Service<Request<Incoming>, Response = Response<Body>, Error = Infallible> + Lanes,
+    S::Future: Send + 'static,
+{
+    if let Err(error) = stream.set_nodelay(true) {
+        tracing::debug!(%error, "a connection sends late");
+    }
+    let (stream, gathered) = gathered(stream);
+    let begun = Begun::default();
+    let mut http = http2::Builder::new(begun.clone());
+    http.timer(TokioTimer::new())
+        .auto_date_header(false)
+        .max_concurrent_streams(MAX_CALLS_PER_CONNECTION)
+        .keep_alive_interval(KEEPALIVE_EVERY)
+        .keep_alive_timeout(KEEPALIVE_TIMEOUT);
+    let service = Sorted { service, begun: begun.clone() };
+    let mut connection = pin!(http.serve_connection(TokioIo::new(stream), service));
+    let mut calls = FuturesUnordered::new();
+    let mut stop = pin!(stopped.wait_for(|stopped| *stopped));
+    let mut stopping = false;
+    let served = poll_fn(|context| {
+        if !stopping && stop.as_mut().poll(context).is_ready() {
+            stopping = true;
+            connection.as_mut().graceful_shutdown();
+        }
+        if let Poll::Ready(ended) = connection.as_mut().poll(context) {
+            return Poll::Ready(ended);
+        }
+        begun.take_over(&mut calls);
+        while let Poll::Ready(Some(())) = calls.poll_next_unpin(context) {}
+        // An answer that was given just now has woken this task: it is sent at the end of its next
+        // turn, with those of the calls that are ready until then.
+        if let Err(error) = gathered.send(context) {
+            tracing::debug!(%error, "a connection broke");
+            return Poll::Ready(Ok(()));
+        }
+        Poll::Pending
+    });
+    // Whatever ends a connection ends that one only.
+    if let Err(error) = served.await {
+        tracing::debug!(%error, "a connection ended early");
+    }
+}
+
+/// Knows which calls are short.
+pub(crate) trait Lanes {
+    /// Whether a call takes little of the processor's time and never blocks, so that the other calls
+    /// of its connection can wait for it. Its answer has one message.
+    fn is_short(request: &Request<Incoming>) -> bool;
+}
+
+type ShortCall = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+/// Calls that have begun, on their way to the task of the connection.
+#[derive(Clone, Default)]
+struct Begun(Arc<Mutex<Beginning>>);
+
+#[derive(Default)]
+struct Beginning {
+    /// Whether the newest call is short.
+    short: bool,
+    calls: Vec<ShortCall>,
+}
+
+impl Begun {
+    fn take_over(&self, calls: &mut FuturesUnordered<ShortCall>) {
+        calls.extend(self.held().calls.drain(..));
+    }
+
+    fn held(&self) -> MutexGuard<'_, Beginning> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What HTTP/2 asks to run is the call that the service was given right before.
+impl<F: Future<Output = ()> + Send + 'static> Executor<F> for Begun {
+    fn execute(&self, call: F) {
+        let mut begun = self.held();
+        if begun.short {
+            // A panic is logged where it happens, and ends its call.
+            let call = AssertUnwindSafe(call).catch_unwind().map(|_| ());
+            begun.calls.push(Box::pin(call));
+        } else {
+            tokio::spawn(call);
+        }
+    }
+}
+
+/// A service that says of each call whether it is short.
+struct Sorted<S> {
+    service: S,
+    begun: Begun,
+}
+
+impl<S: Service<Request<Incoming>> + Lanes> Service<Request<Incoming>> for Sorted<S> {
+    type Response = S::Response;
+    type Error = S::Error;
+    type Future = S::Future;
+
+    fn call(&self, request: Request<Incoming>) -> S::Future {
+        self.begun.held().short = S::is_short(&request);
+        self.service.call(request)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use hyper_util::client::legacy::{Client, connect::HttpConnector};
+    use hyper_util::rt::TokioExecutor;
+    use tokio::sync::oneshot;
+
+    /// Answers with the task that it runs in; a path with "panic" in it panics.
+    #[derive(Clone)]
+    struct Where;
+
+    type Answer = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
+
+    impl Service<Request<Incoming>> for Where {
+        type Response = Response<Body>;
+        type Error = Infallible;
+        type Future = Answer;
+        fn call(&self, request: Request<Incoming>) -> Answer {
+            Box::pin(async move {
+                tokio::task::yield_now().await;
+                assert!(!request.uri().path().contains("panic"), "as it was asked for");
+                let task = tokio::task::id().to_string();
+                let answer = Response::builder().header("task", task).body(Body::empty());
+                Ok(answer.unwrap())
+            })
+        }
+    }
+
+    impl Lanes for Where {
+        fn is_short(request: &Request<Incoming>) -> bool {
+            request.uri().path().starts_with("/short")
+        }
+    }
+
+    type Caller = Client<HttpConnector, Body>;
+
+    async fn serving() -> (Caller, String, oneshot::Sender<()>, tokio::task::JoinHandle<()>) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let origin = format!("http://{}", listener.local_addr().unwrap());
+        let (stop, stopped) = oneshot::channel();
+        let serving = tokio::spawn(serve(listener, Where, async {
+            let _ = stopped.await;
+        }));
+        let caller = Client::builder(TokioExecutor::new()).http2_only(true).build_http();
+        (caller, origin, stop, serving)
+    }
+
+    async fn task(caller: &Caller, url: String) -> Option<String> {
+        let answer = caller.get(url.parse().unwrap()).await.ok()?;
+        Some(answer.headers()["task"].to_str().unwrap().to_owned())
+    }
+
+    #[tokio::test]
+    async fn short_calls_run_in_the_task_of_their_connection_and_others_beside_it() {
+        let (caller, origin, stop, serving) = serving().await;
+        let ask = |path: &str| task(&caller, format!("{origin}/{path}"));
+        let (first, second) = tokio::join!(ask("short"), ask("short/2"));
+        assert!(first.is_some());
+        assert_eq!(first, second);
+        let (long, other) = tokio::join!(ask("long"), ask("long/2"));
+        assert!(long.is_some() && long != first && long != other);
+        stop.send(()).unwrap();
+        serving.await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_call_that_panics_ends_alone() {
+        let (caller, origin, stop, serving) = serving().await;
+        let ask = |path: &str| task(&caller, format!("{origin}/{path}"));
+        let first = ask("short").await;
+        let (panicked, beside) = tokio::join!(ask("short/panic"), ask("short/2"));
+        assert_eq!(panicked, None);
+        assert_eq!(beside, first);
+        assert_eq!(ask("short/3").await, first);
+        stop.send(()).unwrap();
+        serving.await.unwrap();
+    }
+}
