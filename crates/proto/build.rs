@@ -24,8 +24,8 @@ fn main() -> Result<(), Box<dyn Error>> {
         .btree_map(".")
         .compile_fds(descriptors.clone())?;
 
-    // The servers' side, over the same messages, but for those with thousands of commands or records:
-    // them it gets and gives as bytes.
+    // The servers' side, over the same messages, but for those with thousands of commands or records,
+    // which it gets and gives as bytes, and the answers to payments, which it gives so.
     let servers = out.join("servers");
     std::fs::create_dir_all(&servers)?;
     tonic_prost_build::configure()
@@ -36,6 +36,8 @@ fn main() -> Result<(), Box<dyn Error>> {
         .extern_path(".bergulir.v1.SubmitStreamRequest", "crate::wire::BatchBytes")
         .extern_path(".bergulir.v1.SubmitStreamResponse", "crate::wire::BatchAnswer")
         .extern_path(".bergulir.v1.ReadRecordsResponse", "crate::record::RecordsAnswer")
+        .extern_path(".bergulir.v1.DisburseResponse", "crate::wire::PaymentAnswer")
+        .extern_path(".bergulir.v1.RepayResponse", "crate::wire::PaymentAnswer")
         .extern_path(".bergulir.v1", "crate::pb")
         .extern_path(".google.type", "crate::pb::google::r#type")
         .compile_fds(descriptors)?;

@@ -100,6 +100,13 @@ impl Ledger {
         Ok(replica.look_at(now, |state| look(state, as_of)))
     }
 
+    /// Looks at the published state as far as it has come: for what does not change any more once it
+    /// is there.
+    pub fn glance<R>(&self, look: impl FnOnce(&State) -> R) -> R {
+        let replica = self.published.read().unwrap_or_else(PoisonError::into_inner);
+        look(replica.state())
+    }
+
     pub(crate) async fn projected_through(&self, size: LogSize) -> Result<(), ReadRefusal> {
         let mut projected = self.projected.clone();
         let reached = projected.wait_for(|projected| *projected >= size).await;

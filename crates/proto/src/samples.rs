@@ -67,7 +67,7 @@ fn evidence() -> impl Strategy<Value = c::Evidence> {
         .prop_map(|(reference, salted_digest)| c::Evidence { reference, salted_digest })
 }
 
-fn loan_terms() -> BoxedStrategy<LoanTerms> {
+pub(crate) fn loan_terms() -> BoxedStrategy<LoanTerms> {
     let order = Just([PaymentPart::LateFee, PaymentPart::Interest, PaymentPart::Principal])
         .prop_shuffle()
         .prop_map(|parts| RepaymentOrder::new(&parts).unwrap());

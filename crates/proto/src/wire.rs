@@ -28,8 +28,8 @@ use fields::Fields;
 
 pub use balances::{account_balances, fund_balances, loan_balances};
 pub use batch::{Batch, BatchError, BatchMode, MAX_BATCH_ITEMS, Request, RequestId};
-pub use batch_bytes::{BatchAnswer, BatchBytes, BatchParts, Encoded};
-pub use receipt::{BatchReceipt, Results};
+pub use batch_bytes::{BatchAnswer, BatchBytes, BatchParts, Encoded, PaymentAnswer};
+pub use receipt::{BatchReceipt, Results, payment};
 pub use request::{CommandRequest, Envelope, Reply, RequestParts, Resource, ResourceKind, send};
 pub use write::{loan_terms_to_wire, terms_to_wire};
 

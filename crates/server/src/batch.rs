@@ -4,7 +4,7 @@
 use crate::refusal;
 use crate::services::{CURRENCY, Services};
 use bergulir_domain::LedgerId;
-use bergulir_engine::{Accepted, Answer, Caller, Refusal, Terms, Work};
+use bergulir_engine::{Accepted, Answer, Balances, Caller, Named, Receipt, Refusal, Terms, Work};
 use bergulir_proto::Described;
 use bergulir_proto::wire::{
     Batch, BatchAnswer, BatchBytes, BatchError, BatchMode, BatchReceipt, InvalidFields, Request,
@@ -174,15 +174,23 @@ fn put(
         }
         Ok(Accepted { receipt: None, .. }) => answer.validated(),
         Ok(Accepted { receipt: Some(receipt), named, balances, .. }) => {
-            let receipt = BatchReceipt {
-                position: receipt.position.get(),
-                record_hash: receipt.record_hash.as_bytes(),
-                duplicate: receipt.duplicate,
-                fund: named.fund.zip(balances.fund.as_ref()),
-                account: named.account.zip(balances.account.as_ref()),
-                loan: named.loan.map(|(loan, principal)| (loan, principal, balances.loan.as_ref())),
-            };
-            answer.receipt(ledger, &receipt, CURRENCY);
+            answer.receipt(ledger, &self::receipt(receipt, named, balances), CURRENCY);
         }
+    }
+}
+
+/// Where a command was recorded, and what it left behind under the names of whom it concerned.
+pub(crate) fn receipt<'a>(
+    receipt: &'a Receipt,
+    named: &Named,
+    balances: &'a Balances,
+) -> BatchReceipt<'a> {
+    BatchReceipt {
+        position: receipt.position.get(),
+        record_hash: receipt.record_hash.as_bytes(),
+        duplicate: receipt.duplicate,
+        fund: named.fund.zip(balances.fund.as_ref()),
+        account: named.account.zip(balances.account.as_ref()),
+        loan: named.loan.map(|(loan, principal)| (loan, principal, balances.loan.as_ref())),
     }
 }

@@ -6,17 +6,19 @@ use crate::identity;
 use crate::refusal;
 use crate::resources::View;
 use crate::services::{CURRENCY, Services, parse_ledger};
-use crate::{query, seal, stream};
+use crate::{batch, query, seal, stream};
 use bergulir_domain::ledger::Origin;
 use bergulir_domain::text::VerifierKey;
 use bergulir_domain::{Command, LedgerId, Position, Touched};
 use bergulir_engine::{Accepted, Answer, Balances, Caller, Ledger, Refusal, Slot, Terms, Work};
 use bergulir_proto::pb::ledger_service_server::LedgerService;
 use bergulir_proto::wire::{
-    BatchAnswer, BatchBytes, CommandRequest, Envelope, Reply, Resource, ResourceKind,
+    self, BatchAnswer, BatchBytes, CommandRequest, Envelope, PaymentAnswer, Reply, Resource,
+    ResourceKind,
 };
 use bergulir_proto::{pb, record};
 use futures::stream::BoxStream;
+use prost::Message;
 use std::sync::Arc;
 use std::time::Instant;
 use tonic::{Request, Response, Status, Streaming, async_trait};
@@ -34,6 +36,20 @@ macro_rules! commands {
                     self.command(request).await
                 }
             )+
+
+            async fn disburse(
+                &self,
+                request: Request<pb::DisburseRequest>,
+            ) -> Result<Response<PaymentAnswer>, Status> {
+                self.payment(request).await
+            }
+
+            async fn repay(
+                &self,
+                request: Request<pb::RepayRequest>,
+            ) -> Result<Response<PaymentAnswer>, Status> {
+                self.payment(request).await
+            }
 
             async fn create_seal(
                 &self,
@@ -90,10 +106,8 @@ commands! {
     approve_loan: ApproveLoanRequest => ApproveLoanResponse,
     refuse_loan: RefuseLoanRequest => RefuseLoanResponse,
     withdraw_loan: WithdrawLoanRequest => WithdrawLoanResponse,
-    disburse: DisburseRequest => DisburseResponse,
     disburse_grant: DisburseGrantRequest => DisburseGrantResponse,
     return_disbursement: ReturnDisbursementRequest => ReturnDisbursementResponse,
-    repay: RepayRequest => RepayResponse,
     propose_reversal: ProposeReversalRequest => ProposeReversalResponse,
     approve_reversal: ApproveReversalRequest => ApproveReversalResponse,
     refuse_proposal: RefuseProposalRequest => RefuseProposalResponse,
@@ -110,9 +124,33 @@ impl Services {
         let deadline = Deadline::of(request.extensions());
         let envelope =
             Envelope::read(request.into_inner(), CURRENCY).map_err(|invalid| invalid.status())?;
-        let reply = self.decide(caller, envelope, deadline, R::RESOURCE);
+        let reply = async {
+            let decided = self.decide(caller, envelope, deadline).await?;
+            self.answer(decided, R::RESOURCE).await
+        };
         let reply = within(deadline, reply).await??;
         Ok(Response::new(R::response(reply)))
+    }
+
+    /// A payment of a loan by itself: what comes all the time.
+    async fn payment<R>(&self, request: Request<R>) -> Result<Response<PaymentAnswer>, Status>
+    where
+        R: CommandRequest,
+        R::Response: Message,
+    {
+        let caller = identity::caller(request.metadata())?;
+        let deadline = Deadline::of(request.extensions());
+        let envelope =
+            Envelope::read(request.into_inner(), CURRENCY).map_err(|invalid| invalid.status())?;
+        let answer = async {
+            let decided = self.decide(caller, envelope, deadline).await?;
+            if let Some(answer) = decided.paid() {
+                return Ok(answer);
+            }
+            let reply = self.answer(decided, R::RESOURCE).await?;
+            Ok(PaymentAnswer::from(R::response(reply).encode_to_vec()))
+        };
+        within(deadline, answer).await?.map(Response::new)
     }
 
     async fn decide(
@@ -120,8 +158,7 @@ impl Services {
         caller: Caller,
         envelope: Envelope,
         deadline: Option<Instant>,
-        resource: ResourceKind,
-    ) -> Result<Reply, Status> {
+    ) -> Result<Decided, Status> {
         let Envelope { ledger: id, request_id, validate_only, expected, mut command } = envelope;
         if let Command::OpenLedger(opening) = &mut command
             && opening.verifier_key.is_none()
@@ -132,36 +169,42 @@ impl Services {
         let request = bergulir_engine::Request { request_id: *request_id.as_bytes(), command };
         let command = validate_only.then(|| request.command.clone());
 
-        let answer = if matches!(request.command, Command::OpenLedger(_)) {
+        let (ledger, answer) = if matches!(request.command, Command::OpenLedger(_)) {
             if let Some(Slot::Broken(error)) = self.node.ledger(id) {
                 return Err(refusal::not_open(id, &error));
             }
             let answer = self.node.create(id, caller, request, terms).await;
-            if let Some(slot) = self.node.ledger(id) {
-                self.health.follow(id, &slot).await;
+            let slot = self.node.ledger(id);
+            if let Some(slot) = &slot {
+                self.health.follow(id, slot).await;
             }
-            answer
+            match slot {
+                Some(Slot::Open(ledger)) => (Some(ledger), answer),
+                Some(Slot::Broken(_)) | None => (None, answer),
+            }
         } else {
             let ledger = self.ledger(id)?;
-            ledger.submit(caller, Work::Single(request), terms).await
+            let answer = ledger.submit(caller, Work::Single(request), terms).await;
+            (Some(ledger), answer)
         };
         let accepted = the_one(answer, request_id)?;
         let touched = match &command {
             Some(command) => there_already(command, accepted.touched),
             None => accepted.touched,
         };
-        match self.node.ledger(id) {
-            Some(Slot::Open(ledger)) => {
-                let recorded = accepted.receipt.map(|receipt| receipt.position.get());
-                let reply = self.reply(&ledger, accepted, touched, resource).await;
-                reply.map_err(|why| match recorded {
-                    Some(at) => refusal::recorded_unanswered("the command IS recorded", at, &why),
-                    None => why,
-                })
-            }
-            // Only `validate_only` accepts without a ledger that is open.
-            Some(Slot::Broken(_)) | None => Ok(Reply::default()),
-        }
+        Ok(Decided { ledger, accepted, touched })
+    }
+
+    async fn answer(&self, decided: Decided, resource: ResourceKind) -> Result<Reply, Status> {
+        let Decided { ledger, accepted, touched } = decided;
+        // Only `validate_only` accepts without a ledger that is open.
+        let Some(ledger) = ledger else { return Ok(Reply::default()) };
+        let recorded = accepted.receipt.map(|receipt| receipt.position.get());
+        let reply = self.reply(&ledger, accepted, touched, resource).await;
+        reply.map_err(|why| match recorded {
+            Some(at) => refusal::recorded_unanswered("the command IS recorded", at, &why),
+            None => why,
+        })
     }
 
     /// The key that a new ledger begins with where its caller names none: that of the node. For a
@@ -217,6 +260,31 @@ impl Services {
             receipt: accepted.receipt.as_ref().map(receipt),
             balances: Some(concerned.balances(&balances)),
             resource,
+        })
+    }
+}
+
+/// A single command that was accepted.
+struct Decided {
+    /// `None` if it is not open.
+    ledger: Option<Arc<Ledger>>,
+    accepted: Accepted,
+    /// Whom it concerned, of those who are there.
+    touched: Touched,
+}
+
+impl Decided {
+    /// The answer to a payment that was recorded just now. Nothing changes of a loan that is approved
+    /// but its balances, and those came with the receipt: so nobody waits for the projections.
+    fn paid(&self) -> Option<PaymentAnswer> {
+        let Accepted { receipt, named, balances, .. } = &self.accepted;
+        let receipt = receipt.as_ref().filter(|receipt| !receipt.duplicate)?;
+        let (ledger, loan) = (self.ledger.as_ref()?, named.loan?.0);
+        let recorded_at = receipt.recorded_at;
+        let receipt = batch::receipt(receipt, named, balances);
+        ledger.glance(|state| {
+            let loan = state.loans().get(state.loans().find(&loan)?);
+            wire::payment(ledger.id(), &receipt, recorded_at, loan, CURRENCY)
         })
     }
 }

@@ -328,6 +328,16 @@ impl LoanBalances {
     pub const fn outstanding(&self) -> i64 {
         self.disbursed - self.principal_repaid
     }
+    /// Where an approved loan of that principal stands with them, for people.
+    pub const fn status(&self, principal: i64) -> LoanStatus {
+        if self.disbursed < principal {
+            LoanStatus::Approved
+        } else if self.outstanding() > 0 {
+            LoanStatus::Disbursed
+        } else {
+            LoanStatus::Settled
+        }
+    }
 }
 
 impl Loan {
@@ -354,15 +364,7 @@ impl Loan {
             LoanState::Refused => LoanStatus::Refused,
             LoanState::Withdrawn => LoanStatus::Withdrawn,
             LoanState::Expired => LoanStatus::Expired,
-            LoanState::Approved(active) => {
-                if active.balances.disbursed < self.principal.minor() {
-                    LoanStatus::Approved
-                } else if active.balances.outstanding() > 0 {
-                    LoanStatus::Disbursed
-                } else {
-                    LoanStatus::Settled
-                }
-            }
+            LoanState::Approved(active) => active.balances.status(self.principal.minor()),
         }
     }
 }

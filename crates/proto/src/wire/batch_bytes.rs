@@ -1,6 +1,6 @@
-//! Batches as bytes: what a server works with in place of the typed messages, of which a batch of
-//! thousands would cost more than to decide it. The schema is the typed one, and so is what clients
-//! see.
+//! Batches and the answers to payments as bytes: what a server works with in place of the typed
+//! messages, of which a batch of thousands would cost more than to decide it. The schema is the typed
+//! one, and so is what clients see.
 
 use core::marker::PhantomData;
 
@@ -21,6 +21,9 @@ pub type BatchBytes = Encoded<pb::SubmitBatchRequest>;
 /// A `SubmitBatchResponse`, or a `SubmitStreamResponse`, which begins with the same fields, made of
 /// bytes.
 pub type BatchAnswer = Encoded<pb::SubmitBatchResponse>;
+
+/// A `DisburseResponse`, or a `RepayResponse`, which has the same form, made of bytes.
+pub type PaymentAnswer = Encoded<pb::DisburseResponse>;
 
 impl<M> From<Vec<u8>> for Encoded<M> {
     fn from(bytes: Vec<u8>) -> Self {

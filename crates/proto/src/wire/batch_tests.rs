@@ -1,6 +1,9 @@
 use bergulir_domain::money::Currency;
-use bergulir_domain::state::{AccountBalances, LoanBalances};
-use bergulir_domain::{AccountId, Command, FundId, LoanId};
+use bergulir_domain::state::{
+    AccountBalances, AccountIndex, ActiveLoan, Loan, LoanBalances, LoanState, SharedName, Tranches,
+};
+use bergulir_domain::text::Text;
+use bergulir_domain::{AccountId, Amount, Command, FundId, LoanId, Position, PrincipalId};
 use proptest::prelude::*;
 use prost::Message as _;
 
@@ -8,7 +11,7 @@ use super::tests::{ID, disburse, fields, kab};
 use super::*;
 use crate::name::{AccountName, FundName, LoanName};
 use crate::pb::command::Kind;
-use crate::samples::{command, frequent_command, fund_balances as balances_of_a_fund};
+use crate::samples::{command, frequent_command, fund_balances as balances_of_a_fund, loan_terms};
 
 fn batch(mode: pb::BatchMode) -> pb::SubmitBatchRequest {
     let item = |last: char| pb::BatchItem {
@@ -321,5 +324,100 @@ proptest! {
         answer.error(error);
         let answer = answer.finish(position);
         prop_assert_eq!(answer.encode_to_vec(), expected.encode_to_vec());
+    }
+
+    #[test]
+    fn the_answer_to_a_payment_is_written_as_the_message_is(
+        position in 0..u64::MAX,
+        hash in any::<[u8; 32]>(),
+        micros in any::<i64>(),
+        fund in balances_of_a_fund(),
+        numbers in any::<[u32; 4]>(),
+        principal in 1..=i64::from(u32::MAX),
+        terms in loan_terms(),
+        reference in "[!-~]{1,64}",
+        people in prop::array::uniform4("[a-z0-9]{1,64}"),
+        proposed_at in any::<u64>(),
+    ) {
+        let (fund_name, account_name, loan_name) = names();
+        let idr = Currency::Idr;
+        let [disbursed, principal_repaid, interest_paid, late_fees_paid] = numbers.map(i64::from);
+        let paid = LoanBalances { disbursed, principal_repaid, interest_paid, late_fees_paid };
+        let account = AccountBalances { disbursed, principal_repaid, ..Default::default() };
+        let [chair, treasurer, maker, checker] =
+            people.each_ref().map(|id| SharedName::new(PrincipalId::new(id).unwrap()));
+        let active = ActiveLoan {
+            // Those of the receipt are shown.
+            balances: LoanBalances::default(),
+            reserved: 0,
+            tranches: Tranches::default(),
+            checker,
+            terms,
+        };
+        let mut loan = Loan {
+            id: loan_name.loan,
+            account: AccountIndex::new(0),
+            principal: Amount::from_minor(principal).unwrap(),
+            state: LoanState::Approved(active),
+            contract_reference: Text::new(&reference).unwrap(),
+            chair,
+            treasurer,
+            maker,
+            proposed_at: Position::new(proposed_at),
+        };
+        let recorded_at = bergulir_chain::Timestamp::from_micros(micros);
+        let receipt = BatchReceipt {
+            position,
+            record_hash: &hash,
+            duplicate: false,
+            fund: Some((fund_name.fund, &fund)),
+            account: Some((account_name.account, &account)),
+            loan: Some((loan_name.loan, principal, Some(&paid))),
+        };
+        let answer = payment(kab(), &receipt, recorded_at, &loan, idr).unwrap();
+
+        let balances = loan_balances(&loan_name, principal, Some(&paid), idr);
+        let state = if disbursed < principal {
+            pb::LoanState::Approved
+        } else if disbursed > principal_repaid {
+            pb::LoanState::Disbursed
+        } else {
+            pb::LoanState::Settled
+        };
+        let [chair, treasurer, maker, checker] = people;
+        let expected = pb::DisburseResponse {
+            receipt: Some(pb::Receipt {
+                position,
+                record_hash: hash.to_vec(),
+                log_size: position + 1,
+                duplicate: false,
+                recorded_at: Some(crate::record::recorded_at_to_wire(recorded_at)),
+            }),
+            balances: Some(pb::Balances {
+                fund: Some(fund_balances(&fund_name, &fund, idr)),
+                account: Some(account_balances(&account_name, &account, idr)),
+                loan: Some(balances.clone()),
+            }),
+            loan: Some(pb::Loan {
+                name: loan_name.to_string(),
+                state: state as i32,
+                balances: Some(balances),
+                terms: Some(loan_terms_to_wire(&terms)),
+                contract_reference: reference,
+                chair,
+                treasurer,
+                maker,
+                proposed_position: proposed_at,
+                checker: Some(checker),
+                expires_at: None,
+            }),
+        };
+        prop_assert_eq!(answer.encode_to_vec(), expected.encode_to_vec());
+
+        // What is not known of a loan is asked of the state.
+        let other = BatchReceipt { loan: Some((loan_name.loan, principal, None)), ..receipt };
+        prop_assert!(payment(kab(), &other, recorded_at, &loan, idr).is_none());
+        loan.state = LoanState::Refused;
+        prop_assert!(payment(kab(), &receipt, recorded_at, &loan, idr).is_none());
     }
 }

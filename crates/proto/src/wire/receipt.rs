@@ -1,16 +1,20 @@
-//! The results of a batch, written as bytes.
+//! The results of a batch, and the answer to a payment, written as bytes.
 
+use bergulir_chain::Timestamp;
 use bergulir_domain::id::MAX_ID_BYTES;
 use bergulir_domain::money::Currency;
-use bergulir_domain::state::{AccountBalances, FundBalances, LoanBalances};
+use bergulir_domain::state::{AccountBalances, FundBalances, Loan, LoanBalances};
 use bergulir_domain::{AccountId, FundId, LedgerId, LoanId};
 use prost::Message as _;
 
 use super::balances::{of_account, of_fund, of_loan};
-use super::batch_bytes::BatchAnswer;
+use super::batch_bytes::{BatchAnswer, PaymentAnswer};
+use super::write::loan_terms_to_wire;
+use crate::enums::WireEnum as _;
 use crate::in_order::{BYTES, VARINT, put_number, tag};
 use crate::money::{minor_per_unit, nanos_per_minor};
 use crate::pb;
+use crate::record::recorded_at_to_wire;
 
 /// Where a command of a batch was recorded, and the balances that it left behind. `None` for whom
 /// it did not concern.
@@ -48,7 +52,7 @@ impl Results {
 
     /// Adds that a command was recorded.
     pub fn receipt(&mut self, ledger: LedgerId, receipt: &BatchReceipt<'_>, currency: Currency) {
-        let mut out = Written { bytes: &mut self.receipt[..], length: 0 };
+        let mut out = Written::into(&mut self.receipt[..]);
         out.nested(RESULTS, |out| {
             out.nested(RECEIPT, |out| {
                 out.number(1, receipt.position);
@@ -82,6 +86,56 @@ impl Results {
         }
         BatchAnswer::from(self.bytes)
     }
+}
+
+/// The answer to one payment: what `DisburseResponse` and `RepayResponse` say, which have one form.
+/// `loan` is the loan that was paid, and shown with the balances of the receipt. `None` if it is not
+/// approved, or the receipt has not all three balances: then the typed message says it.
+pub fn payment(
+    ledger: LedgerId,
+    receipt: &BatchReceipt<'_>,
+    recorded_at: Timestamp,
+    loan: &Loan,
+    currency: Currency,
+) -> Option<PaymentAnswer> {
+    let active = loan.active()?;
+    let (fund, account) = (receipt.fund?, receipt.account?);
+    let (id, principal, balances) = receipt.loan?;
+    let balances = balances.filter(|_| id == loan.id)?;
+    let recorded_at = recorded_at_to_wire(recorded_at);
+    let mut bytes = [0; MAX_PAYMENT_BYTES];
+    let mut out = Written::into(&mut bytes);
+    out.nested(1, |out| {
+        out.number(1, receipt.position);
+        out.text(2, receipt.record_hash);
+        out.number(3, receipt.position.wrapping_add(1));
+        out.number(4, receipt.duplicate.into());
+        out.nested(5, |out| {
+            out.number(1, recorded_at.seconds.cast_unsigned());
+            out.number(2, i64::from(recorded_at.nanos).cast_unsigned());
+        });
+    });
+    out.nested(2, |out| self::balances(ledger, receipt, currency, out));
+    out.nested(3, |out| {
+        let mut name = Name::default();
+        name.push(b"ledgers/", ledger.as_bytes());
+        name.push(b"/funds/", fund.0.as_bytes());
+        name.push(b"/accounts/", account.0.as_bytes());
+        name.push(b"/loans/", id.as_bytes());
+        out.text(1, &name.bytes[..name.length]);
+        let status = balances.status(principal).to_wire();
+        out.number(2, i64::from(status).cast_unsigned());
+        out.named(3, &name, of_loan(principal, Some(balances)), currency);
+        out.message(4, &loan_terms_to_wire(&active.terms));
+        out.text(5, loan.contract_reference.as_bytes());
+        out.text(6, loan.chair.as_bytes());
+        out.text(7, loan.treasurer.as_bytes());
+        out.text(8, loan.maker.as_bytes());
+        out.number(9, loan.proposed_at.get());
+        out.text(10, active.checker.as_bytes());
+    });
+    let length = out.length;
+    Some(PaymentAnswer::from(bytes[..length].to_vec()))
 }
 
 /// About what a result takes, with all balances.
@@ -144,6 +198,11 @@ const MAX_RECEIPT_BYTES: usize = 3 * (MAX_NAME_BYTES + 8) + 26 * MAX_MONEY_BYTES
 /// Tag and length, five bytes of currency, and twice a tag and a number.
 const MAX_MONEY_BYTES: usize = 2 + 5 + 2 * 11;
 
+/// The answer to a payment at its longest: a receipt, the name of the loan twice more, seven amounts,
+/// a reference, four people, and the terms and all numbers.
+const MAX_PAYMENT_BYTES: usize =
+    MAX_RECEIPT_BYTES + 2 * MAX_NAME_BYTES + 7 * MAX_MONEY_BYTES + 5 * (MAX_ID_BYTES + 2) + 256;
+
 /// The three letters of a currency.
 fn currency_code(currency: Currency) -> [u8; 3] {
     *currency.code().as_bytes().first_chunk().expect("a code of ISO 4217 has three letters")
@@ -155,7 +214,11 @@ struct Written<'a> {
     length: usize,
 }
 
-impl Written<'_> {
+impl<'a> Written<'a> {
+    fn into(bytes: &'a mut [u8]) -> Written<'a> {
+        Written { bytes, length: 0 }
+    }
+
     fn put<const N: usize>(&mut self, bytes: [u8; N]) {
         self.bytes[self.length..self.length + N].copy_from_slice(&bytes);
         self.length += N;
@@ -213,6 +276,15 @@ impl Written<'_> {
         let bytes = (spread | more).to_le_bytes();
         self.bytes[self.length..self.length + 8].copy_from_slice(&bytes);
         self.length += length as usize;
+    }
+
+    /// A short message.
+    fn message(&mut self, field: u8, message: &impl prost::Message) {
+        self.nested(field, |out| {
+            let mut room = &mut out.bytes[out.length..];
+            message.encode(&mut room).expect("there is room for the longest answer");
+            out.length += message.encoded_len();
+        });
     }
 
     /// A message of a name, and of money in the fields from 2 on.
@@ -277,7 +349,7 @@ mod tests {
             prost::encoding::encode_varint(length, &mut expected);
             expected.extend((0..length).map(|_| 7));
             let mut bytes = [0; 500];
-            let mut out = Written { bytes: &mut bytes, length: 0 };
+            let mut out = Written::into(&mut bytes);
             out.nested(1, |out| (0..length).for_each(|_| out.put([7])));
             let written = out.length;
             assert_eq!(bytes[..written], expected, "{length}");

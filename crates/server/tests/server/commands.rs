@@ -64,6 +64,24 @@ async fn a_retry_gets_the_first_receipt_again() {
 }
 
 #[tokio::test]
+async fn a_payment_is_answered_with_its_loan_right_after_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start(folder.path()).await;
+    server.prepare(1).await;
+    server.lend(1, 100_000_000).await;
+    let paid = server.post("maker", repay(1, 3_030_303, 454_545, "in-1")).await.unwrap();
+    let Some(Resource::Loan(shown)) = paid.resource else { panic!("{:?}", paid.resource) };
+    assert_eq!(shown.balances.as_ref().unwrap().principal_repaid, rp(3_030_303));
+    assert_eq!(shown.balances, paid.balances.unwrap().loan);
+    // As everybody sees it.
+    let position = Some(paid.receipt.unwrap().position);
+    let asked = pb::GetLoanRequest { name: shown.name.clone(), min_position: position };
+    let seen = server.queries().get_loan(asked).await.unwrap().into_inner();
+    assert_eq!(seen.loan, Some(shown));
+    server.stop().await;
+}
+
+#[tokio::test]
 async fn a_retry_of_opening_a_ledger_is_a_retry_too() {
     let folder = tempfile::tempdir().unwrap();
     let server = Server::start(folder.path()).await;
