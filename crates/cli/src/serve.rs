@@ -59,7 +59,7 @@ impl ServeArgs {
 }
 
 pub(crate) fn run(args: ServeArgs) -> Result<(), Failure> {
-    let runtime = crate::runtime()?;
+    let runtime = crate::server_runtime()?;
     let served = runtime.block_on(serve(args));
     // A start that was cut off goes on in a thread of its own, and has acknowledged nothing.
     runtime.shutdown_background();
