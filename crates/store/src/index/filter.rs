@@ -79,16 +79,16 @@ const fn fold(one: u64, other: u64) -> u64 {
     high ^ low
 }
 
-/// A key that filters are asked about: its bits are the same in each of them.
+/// A key that filters are asked about: what says which bits are its own is the same in each.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Probe {
     pub(super) key: u64,
-    bits: Line,
+    spread: u64,
 }
 
 impl Probe {
     pub(super) fn new(key: u64) -> Self {
-        Self { key, bits: Line(bits(key)) }
+        Self { key, spread: spread(key) }
     }
 }
 
@@ -109,9 +109,9 @@ impl Filter {
 
     pub(super) fn insert(&mut self, key: u64) {
         let at = self.line(key);
-        let bits = bits(key);
-        for (word, bit) in self.lines[at].0.iter_mut().zip(bits) {
-            *word |= bit;
+        let spread = spread(key);
+        for (number, word) in self.lines[at].0.iter_mut().enumerate() {
+            *word |= 1 << bit(spread, number);
         }
     }
 
@@ -119,7 +119,16 @@ impl Filter {
     #[inline]
     pub(super) fn may_hold(&self, probe: &Probe) -> bool {
         let line = &self.lines[self.line(probe.key)].0;
-        line.iter().zip(probe.bits.0).fold(0, |missing, (word, bit)| missing | (!word & bit)) == 0
+        let has = |word: usize| line[word] >> bit(probe.spread, word) & 1 == 1;
+        // Two words rule out most that are not there.
+        (has(0) & has(1)) && (2..line.len()).all(has)
+    }
+
+    /// Reads what asking about these keys is going to read. Nothing here waits for an answer, so
+    /// that the misses of the cache overlap.
+    pub(super) fn look_ahead(&self, probes: &[Probe]) {
+        let lines = probes.iter().map(|probe| self.lines[self.line(probe.key)].0[0]);
+        std::hint::black_box(lines.fold(0, |all, word| all | word));
     }
 
     /// The length in bytes.
@@ -157,11 +166,16 @@ impl Filter {
     }
 }
 
-/// One bit for each word of a line, six bits of another hash each.
+/// Another hash of a key, six bits of which name its bit of each word.
 #[inline]
-fn bits(key: u64) -> [u64; 8] {
-    let spread = fold(key ^ 0x2d35_8dcc_aa6c_78a5, 0x8ebc_6af0_9c88_c6e3);
-    [0, 6, 12, 18, 24, 30, 36, 42].map(|shift| 1 << (spread >> shift & 63))
+fn spread(key: u64) -> u64 {
+    fold(key ^ 0x2d35_8dcc_aa6c_78a5, 0x8ebc_6af0_9c88_c6e3)
+}
+
+/// The bit of a word.
+#[inline]
+const fn bit(spread: u64, word: usize) -> u64 {
+    spread >> (6 * word) & 63
 }
 
 #[cfg(test)]

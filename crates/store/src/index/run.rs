@@ -99,6 +99,13 @@ impl Run {
         }
     }
 
+    /// Reads what [`may_hold`](Self::may_hold) is going to read for these keys.
+    pub(super) fn look_ahead(&self, probes: &[Probe]) {
+        if let Some(filter) = &self.filter {
+            filter.look_ahead(probes);
+        }
+    }
+
     /// True if the run covers a position of this range.
     pub(super) const fn overlaps(&self, positions: &Range<u64>) -> bool {
         self.row.from < positions.end && positions.start < self.row.to

@@ -151,8 +151,8 @@ impl Table {
         for (pass, keys) in keys.chunks(IDS_PER_PASS).enumerate() {
             probes.clear();
             probes.extend(keys.iter().copied().map(Probe::new));
-            // Run by run over many keys, so that misses of the cache overlap.
             for run in runs.iter().filter(|run| run.row().from < below) {
+                run.look_ahead(&probes);
                 let may_hold = probes.iter().enumerate().filter(|(_, probe)| run.may_hold(probe));
                 for (place, _) in may_hold {
                     let number = pass * IDS_PER_PASS + place;
