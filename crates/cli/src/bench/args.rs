@@ -25,8 +25,8 @@ const QUERY_SECONDS: u64 = 5;
 /// verified. Rates are given until the last answer, and until balances, trails and the index
 /// reflect everything.
 ///
-/// With --mode query a writer sends batches, first as fast as it goes, then at --load-share of
-/// that, then the same while questions are asked: balances now and in the past, pages of trails,
+/// With --mode query a writer sends batches, first --events as fast as it goes, then at --load-share
+/// of that, then the same while questions are asked: balances now and in the past, pages of trails,
 /// inclusion and balance proofs.
 ///
 /// Examples:
@@ -34,13 +34,15 @@ const QUERY_SECONDS: u64 = 5;
 ///   bergulir bench --mode stream --batch 1 --seconds 10
 ///   bergulir bench --mode unary --in-flight 64 --connections 4 --seconds 10
 ///   bergulir bench --mode query --accounts 84000 --seconds 10
+///   bergulir bench --mode query --accounts 84000 --events 10000000 --load-share 1
 #[derive(Debug, Args)]
 #[command(verbatim_doc_comment)]
 pub(crate) struct BenchArgs {
     /// How commands are sent
     #[arg(long, default_value = "batch")]
     pub(crate) mode: Mode,
-    /// How many commands are sent in all [default: 100000, or no limit with --seconds]
+    /// How many commands are sent in all [default: 100000, or no limit with --seconds]; with --mode
+    /// query: how many before questions are asked [default there: 3 seconds of them]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     events: Option<u64>,
     /// How many commands go in a batch, or in a message of a stream
@@ -170,6 +172,8 @@ pub(crate) struct Shape {
     pub(crate) connections: usize,
     /// How long to ask.
     pub(crate) query_time: Duration,
+    /// How many commands there are before that, if it is said.
+    pub(crate) before_queries: Option<u64>,
 }
 
 impl BenchArgs {
@@ -192,12 +196,10 @@ impl BenchArgs {
             }
         };
         let events = match (self.events, self.seconds) {
-            (Some(_), _) if self.mode == Mode::Query => {
-                return usage("--mode query goes by --seconds, not by --events".to_owned());
-            }
+            _ if self.mode == Mode::Query => u64::MAX,
             (Some(events), _) => events,
-            (None, None) if self.mode != Mode::Query => EVENTS,
-            (None, _) => u64::MAX,
+            (None, None) => EVENTS,
+            (None, Some(_)) => u64::MAX,
         };
         if self.mode != Mode::Stream && self.streams.is_some() {
             return usage("--streams goes with --mode stream".to_owned());
@@ -223,6 +225,7 @@ impl BenchArgs {
             in_flight,
             connections: self.connections.unwrap_or(if self.mode == Mode::Unary { 4 } else { 1 }),
             query_time: Duration::from_secs(self.seconds.unwrap_or(QUERY_SECONDS)),
+            before_queries: self.events.filter(|_| self.mode == Mode::Query),
         })
     }
 }
@@ -255,13 +258,15 @@ mod tests {
         let short = shape("--mode stream --batch 1 --ledgers 8").unwrap();
         assert_eq!(short.sending, Sending::Streams { commands: 1, under_way: 128 });
         assert_eq!(short.workers, 8);
-        assert_eq!(shape("--mode query").unwrap().query_time, Duration::from_secs(5));
+        let query = shape("--mode query").unwrap();
+        assert_eq!((query.query_time, query.before_queries), (Duration::from_secs(5), None));
+        let query = shape("--mode query --events 7").unwrap();
+        assert_eq!((query.events, query.before_queries), (u64::MAX, Some(7)));
     }
 
     #[test]
     fn a_load_that_cannot_be_is_refused() {
         for (line, said) in [
-            ("--mode query --events 5", "goes by --seconds"),
             ("--streams 3", "goes with --mode stream"),
             ("--mode stream --streams 2 --ledgers 3", "one ledger"),
             ("--mode unary --accounts 63", "accounts of its own"),

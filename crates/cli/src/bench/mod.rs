@@ -224,6 +224,7 @@ async fn load(
     let loaded = if args.mode == Mode::Query {
         let asking = Asking {
             time: shape.query_time,
+            before: shape.before_queries,
             load_percent: args.load_share,
             per_second: args.queries_per_second,
             accounts,

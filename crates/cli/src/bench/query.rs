@@ -31,6 +31,8 @@ const KINDS: usize = 5;
 pub(crate) struct Asking {
     /// How long, with questions and without.
     pub(crate) time: Duration,
+    /// How many commands before that; `None`: as many as a short burst takes.
+    pub(crate) before: Option<u64>,
     /// The load, in hundredths of what the writer can take.
     pub(crate) load_percent: u32,
     /// Questions a second, of all kinds together.
@@ -110,8 +112,11 @@ pub(crate) async fn run(
     let begin = positions(desks).await?;
     let until = |after, pace| Until { events: u64::MAX, after: Some(after), pace };
     bar.set_message("finding the top rate");
-    let (mut tally, took) =
-        load::run(workers, sending, until(asking.time.min(BURST), None), bar).await?;
+    let burst = match asking.before {
+        Some(events) => Until { events, after: None, pace: None },
+        None => until(asking.time.min(BURST), None),
+    };
+    let (mut tally, took) = load::run(workers, sending, burst, bar).await?;
     let top = rate(tally.events, took);
     let load_share = f64::from(asking.load_percent) / 100.0;
     let pace = until(asking.time, Some(top * load_share));
