@@ -132,6 +132,7 @@ impl Ledger {
             keyring: Arc::clone(&keyring),
             bundle: Bundle::new(durable),
             event_bytes: Vec::new(),
+            thread: Arc::default(),
         };
         let published = Arc::new(RwLock::new(replica));
         let (inbox, messages) = Inbox::new(options.queue, &health);
@@ -148,6 +149,7 @@ impl Ledger {
             projector: projector.clone(),
             health: Arc::clone(&health),
             answers: Answers::new(runtime.as_ref()),
+            writer: Arc::clone(&writer.thread),
         };
         let seal_inbox = Arc::clone(&inbox);
         let sealed = Arc::new(NewestSeal::default());

@@ -8,7 +8,8 @@ use crate::recent::SealedGroup;
 use crate::writer::Bundle;
 use bergulir_store::{EventLog, Head};
 use crossbeam_channel::{Receiver, Sender};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
+use std::thread::Thread;
 use tokio::sync::watch;
 
 pub(crate) struct Persister {
@@ -17,6 +18,8 @@ pub(crate) struct Persister {
     pub(crate) projector: Sender<projector::Message>,
     pub(crate) health: Arc<Health>,
     pub(crate) answers: Answers,
+    /// The writer, which may wait for the persister to be free.
+    pub(crate) writer: Arc<OnceLock<Thread>>,
 }
 
 impl Persister {
@@ -54,6 +57,9 @@ impl Persister {
             bundle.decided = 0;
             if idle.send(bundle).is_err() {
                 return;
+            }
+            if let Some(writer) = self.writer.get() {
+                writer.unpark();
             }
         }
     }

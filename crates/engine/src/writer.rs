@@ -19,9 +19,10 @@ use bergulir_domain::{
 use bergulir_proto::event::encode_event;
 use bergulir_store::index::Index;
 use bergulir_store::{EventLog, Group, GroupError, Head};
-use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, select};
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TryRecvError, select};
 use std::collections::HashSet;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
+use std::thread::Thread;
 use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 
@@ -96,6 +97,8 @@ pub(crate) struct Writer {
     pub(crate) bundle: Bundle,
     /// The bytes of the event that is being sealed.
     pub(crate) event_bytes: Vec<u8>,
+    /// The thread that runs it, for the persister to wake.
+    pub(crate) thread: Arc<OnceLock<Thread>>,
 }
 
 impl Writer {
@@ -106,6 +109,8 @@ impl Writer {
         persister: &Sender<Bundle>,
         idle: &Receiver<Bundle>,
     ) {
+        // It runs once.
+        let _ = self.thread.set(std::thread::current());
         let mut spare = Some(Bundle::new(self.bundle.group.head()));
         let mut open = true;
         // Whether the last work was little each.
@@ -137,10 +142,15 @@ impl Writer {
                 continue;
             }
             if spare.is_none() && few {
-                match idle.recv_timeout(SYNC_PAUSE) {
+                // The persister unparks: a wait on its channel would first spin, for a tenth of
+                // what a single command takes.
+                if idle.is_empty() {
+                    std::thread::park_timeout(SYNC_PAUSE);
+                }
+                match idle.try_recv() {
                     Ok(bundle) => spare = Some(bundle),
-                    Err(RecvTimeoutError::Timeout) => {}
-                    Err(RecvTimeoutError::Disconnected) => return,
+                    Err(TryRecvError::Empty) => {}
+                    Err(TryRecvError::Disconnected) => return,
                 }
                 if let Ok(message) = inbox.try_recv() {
                     few = self.drain(message, inbox, || spare.is_some() || !idle.is_empty());
