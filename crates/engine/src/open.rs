@@ -27,6 +27,9 @@ pub(crate) const LOG_FOLDER: &str = "log";
 /// See [`LOG_FOLDER`].
 pub(crate) const INDEX_FOLDER: &str = "index";
 
+/// In the folder of the index: where frames begin in the log's segments.
+const MARKS_FOLDER: &str = "marks";
+
 /// Beside the index: it was found to be damaged, and is to be made anew.
 pub(crate) const CONDEMNED_INDEX: &str = "index-condemned";
 
@@ -153,7 +156,7 @@ pub(crate) fn open_log(folder: &Path) -> Result<(FileLog, Recovery), OpenError> 
             "a torn frame was cut off the log; nothing of it had been acknowledged"
         );
     }
-    Ok((log, recovery))
+    Ok((log.keeping_marks_in(folder.join(INDEX_FOLDER).join(MARKS_FOLDER)), recovery))
 }
 
 /// Opens a ledger whose log has at least one record, and compares it with the checkpoints that are

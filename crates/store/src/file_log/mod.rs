@@ -10,6 +10,7 @@
 //! `docs/format.md` describes the files byte by byte.
 
 mod cache;
+mod kept_marks;
 mod medium;
 mod open;
 mod salvage;
@@ -34,8 +35,9 @@ use crate::group::Group;
 use crate::log::{AppendError, EventLog, Head, ReadError, ReadLimit, Refusal};
 use crate::records::Records;
 use cache::{CachedFrame, FrameCache};
+use kept_marks::KeptMarks;
 use medium::write_whole;
-use segment::{Extent, Segment};
+use segment::{Extent, Mark, Segment};
 
 /// How a file log is laid out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,6 +66,7 @@ pub struct FileLog {
     published: RwLock<Published>,
     writer: Mutex<Writer>,
     cache: FrameCache,
+    kept_marks: Option<KeptMarks>,
 }
 
 /// What readers may see: all of it is durable.
@@ -126,8 +129,18 @@ impl FileLog {
                 segments: opened.closed.into_iter().chain([(opened.newest, opened.end)]).collect(),
             }),
             cache: FrameCache::default(),
+            kept_marks: None,
         };
         Ok((log, opened.recovery))
+    }
+
+    /// Keeps in this folder where frames begin in closed segments, so that a position in one of
+    /// them is found without a walk over what lies before it, 256 MiB at most. What lies there can
+    /// be deleted at any time.
+    #[must_use]
+    pub fn keeping_marks_in(mut self, folder: PathBuf) -> Self {
+        self.kept_marks = Some(KeptMarks::new(Arc::clone(&self.medium), folder));
+        self
     }
 
     /// The segment that holds a position, and how far it reaches; `None` at the end of the log.
@@ -169,8 +182,14 @@ impl FileLog {
         let Some((segment, extent)) = self.locate(records.next())? else {
             return Ok(true);
         };
-        let mut walk = segment.walk_from(records.next(), extent)?;
+        let kept = self.kept_marks.as_ref();
+        let mut walk = segment.walk_from(records.next(), extent, kept)?;
+        let whole = segment.is_whole();
         while walk.next() < extent.next {
+            // Before its last frame is served, the segment is known to lead to the next one.
+            if !whole && walk.is_near_end(extent)? {
+                segment.mark_to(walk.next(), extent, kept)?;
+            }
             let frame = walk.frame()?;
             let header = frame.header();
             let before = records.next().get().saturating_sub(frame.first().get());
@@ -190,13 +209,25 @@ impl FileLog {
         Ok(false)
     }
 
-    /// Writes the frame of a group and syncs it. Where it fails, the outcome is unknown.
-    fn write(&self, writer: &mut Writer, group: &Group) -> Result<(), AppendError> {
+    /// Writes the frame of a group and syncs it. Where it fails, the outcome is unknown. Gives the
+    /// segment that was closed for it, if one was.
+    fn write(
+        &self,
+        writer: &mut Writer,
+        group: &Group,
+    ) -> Result<Option<(Arc<Segment>, Extent)>, AppendError> {
         let first = group.base().size.next_position();
         let records = u32::try_from(group.len()).unwrap_or(u32::MAX);
         let length = (HEADER_BYTES + group.body().len() + END_BYTES) as u64;
         let holds_frames = writer.end > format::HEADER_BYTES as u64;
         let rotate = holds_frames && writer.end + length > self.options.segment_bytes;
+        let closed = rotate.then(|| {
+            let Head { size, hash } = writer.head;
+            (
+                Arc::clone(&writer.segment),
+                Extent { end: writer.end, next: size.next_position(), hash },
+            )
+        });
         let offset = if rotate { format::HEADER_BYTES as u64 } else { writer.end };
         let Writer { frame, .. } = writer;
         let frame = frame.build(first, records, group.body(), offset).map_err(refusal)?;
@@ -220,10 +251,11 @@ impl FileLog {
         file.sync().map_err(|source| failed("make the group durable", source))?;
         writer.sound = true;
 
-        writer.segment.pass(first, offset);
         writer.head = group.head();
         writer.end = offset + length;
-        Ok(())
+        let next = Mark { first: writer.head.size.next_position(), offset: writer.end };
+        writer.segment.pass(Mark { first, offset }, next);
+        Ok(closed)
     }
 
     fn writer(&self) -> Result<MutexGuard<'_, Writer>, AppendError> {
@@ -257,10 +289,14 @@ impl EventLog for FileLog {
             return Err(AppendError::HeadMoved { expected, actual: writer.head });
         }
         group.acceptable_on(expected)?;
-        self.write(&mut writer, group)?;
+        let closed = self.write(&mut writer, group)?;
         let mut published = self.published.write().unwrap_or_else(PoisonError::into_inner);
         published.head = writer.head;
         published.end = writer.end;
+        drop(published);
+        if let Some((segment, extent)) = closed {
+            segment.keep_marks(extent, self.kept_marks.as_ref());
+        }
         Ok(writer.head)
     }
 }

@@ -10,7 +10,7 @@ use thiserror::Error;
 use tracing::{info, warn};
 
 use super::medium::{Medium, MediumFile, write_whole};
-use super::segment::{Marks, Segment, place};
+use super::segment::{Marks, Segment, Source, place};
 use crate::log::{Head, ReadError};
 
 /// How the name of a segment ends while it is being made.
@@ -161,7 +161,7 @@ fn open_segment(
     if header.first != first {
         return Err(corrupt(format!("its header says that it begins at {}", header.first)));
     }
-    Ok((Segment::new(header, path, file, None), length))
+    Ok((Segment::new(header, path, file, Marks::none(header, Source::Unknown)), length))
 }
 
 /// Checks what can be seen without reading the segments: that the row begins with position 0, and
@@ -215,7 +215,7 @@ fn recover(
         return Ok((newest, cut));
     };
     rewrite(&*segment.file, last, scan.end).map_err(io_error("write again", &segment.path))?;
-    segment = Segment::new(segment.header, segment.path, segment.file, Some(scan.marks));
+    segment = Segment::new(segment.header, segment.path, segment.file, scan.marks);
     let head = Head { size: LogSize::new(scan.cursor.next().get()), hash: scan.cursor.previous() };
     Ok((Newest { segment, end: scan.end, head }, cut))
 }
@@ -234,11 +234,11 @@ struct Scan {
 fn scan(segment: &Segment, length: u64) -> Result<Scan, OpenError> {
     let SegmentHeader { first, previous } = segment.header;
     let mut cursor = ChainCursor::resume(first, previous);
-    let mut marks = Marks::default();
+    let mut marks = Marks::of_newest(segment.header);
     let mut last_frame = None;
     let mut walk = segment.walk(length).with_long_steps();
     while !walk.at_end() {
-        let offset = walk.offset();
+        let (at, offset) = (walk.mark(), walk.offset());
         let frame = match walk.frame() {
             Ok(frame) => frame,
             // Torn or damaged: the tail tells.
@@ -257,9 +257,9 @@ fn scan(segment: &Segment, length: u64) -> Result<Scan, OpenError> {
             place: segment.place(offset),
             why: error.fault.to_string(),
         })?;
-        marks.pass(frame.first(), offset);
         last_frame = Some(offset);
         walk.skip()?;
+        marks.pass(at, walk.mark());
     }
     Ok(Scan { cursor, marks, last_frame, end: walk.offset() })
 }
@@ -356,7 +356,7 @@ pub(super) fn create_segment(
     file.sync()?;
     medium.rename(&unfinished, &path)?;
     medium.sync_folder(folder)?;
-    Ok(Segment::new(header, path, file, Some(Marks::default())))
+    Ok(Segment::new(header, path, file, Marks::of_newest(header)))
 }
 
 fn io_error(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> OpenError {

@@ -8,7 +8,7 @@ use bergulir_chain::tail::{self, Tail};
 use bergulir_chain::{ChainCursor, Frame, LogSize, Position, SegmentHeader, segment as format};
 
 use super::open::OpenError;
-use super::segment::Segment;
+use super::segment::{Marks, Segment, Source};
 use crate::log::{Head, ReadError};
 
 /// The records of a log up to the first damage.
@@ -145,7 +145,7 @@ fn open<E: From<OpenError>>(
             due.first
         )));
     }
-    Ok(Segment::new(header, path.to_owned(), Box::new(file), None))
+    Ok(Segment::new(header, path.to_owned(), Box::new(file), Marks::none(header, Source::Unknown)))
 }
 
 /// Walks over the frames of a segment.

@@ -1,10 +1,11 @@
 //! One segment file of a log, and the marks by which a position in it is found.
 
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use bergulir_chain::{Hash, Position, SegmentHeader, record, segment};
 
+use super::kept_marks::KeptMarks;
 use super::medium::MediumFile;
 use super::walk::FrameWalk;
 use crate::log::ReadError;
@@ -12,26 +13,46 @@ use crate::log::ReadError;
 /// Between two marks lie at least this many bytes, and at most one frame more.
 pub(super) const MARK_BYTES: u64 = 64 << 10;
 
+/// After a walk over so many bytes the marks found are there for others.
+const SHARED_BYTES: u64 = 1 << 20;
+
 /// An open segment.
 #[derive(Debug)]
 pub(super) struct Segment {
     pub(super) header: SegmentHeader,
     pub(super) path: PathBuf,
     pub(super) file: Box<dyn MediumFile>,
-    /// `None` until the first read, in a segment that was there before the log was opened.
-    marks: Mutex<Option<Marks>>,
+    /// Never held while the file is read: the one thread that writes comes here too.
+    marks: Mutex<Marks>,
 }
 
-/// Where some of a segment's frames begin, in order.
-#[derive(Debug, Default)]
+/// Where some of a segment's frames begin, in order, as far as it was walked over.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Marks {
-    marks: Vec<Mark>,
+    pub(super) places: Vec<Mark>,
+    /// Where the first frame begins that was not walked over.
+    pub(super) reached: Mark,
+    /// All frames were walked over, and the next segment goes on where this one ends.
+    pub(super) whole: bool,
+    pub(super) source: Source,
 }
 
-#[derive(Clone, Copy, Debug)]
-struct Mark {
-    first: Position,
-    offset: u64,
+/// Where a frame begins: its first position, and its place in the file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Mark {
+    pub(super) first: Position,
+    pub(super) offset: u64,
+}
+
+/// Where marks are from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Source {
+    /// There are none: nobody has looked yet whether some are kept.
+    Unknown,
+    /// They were kept in a file.
+    Kept,
+    /// The frames were seen.
+    Seen,
 }
 
 /// How far a segment reaches.
@@ -46,17 +67,41 @@ pub(super) struct Extent {
 }
 
 impl Marks {
-    /// Takes note of a frame, if it is far enough from the mark before.
-    pub(super) fn pass(&mut self, first: Position, offset: u64) {
-        let far = self.marks.last().is_none_or(|mark| offset - mark.offset >= MARK_BYTES);
+    /// Of a segment none of whose frames was seen yet.
+    pub(super) fn none(header: SegmentHeader, source: Source) -> Self {
+        let reached = Mark { first: header.first, offset: segment::HEADER_BYTES as u64 };
+        Self { places: Vec::new(), reached, whole: false, source }
+    }
+
+    /// Of the newest segment of a log, which takes note of each frame.
+    pub(super) fn of_newest(header: SegmentHeader) -> Self {
+        Self { whole: true, ..Self::none(header, Source::Seen) }
+    }
+
+    /// Takes note of the frame at `at`, which ends at `next`. It is marked if it is far enough from
+    /// the mark before.
+    pub(super) fn pass(&mut self, at: Mark, next: Mark) {
+        let far = self.places.last().is_none_or(|mark| at.offset - mark.offset >= MARK_BYTES);
         if far {
-            self.marks.push(Mark { first, offset });
+            self.places.push(at);
         }
+        self.reached = next;
     }
 
     fn before(&self, position: Position) -> Option<Mark> {
-        let after = self.marks.partition_point(|mark| mark.first <= position);
-        self.marks[..after].last().copied()
+        let after = self.places.partition_point(|mark| mark.first <= position);
+        self.places[..after].last().copied()
+    }
+
+    /// Takes in what a walk found that went on where these marks reached to. Another walk may have
+    /// been faster.
+    fn take_in(&mut self, found: Self) {
+        let news = found.places.into_iter().filter(|mark| mark.offset >= self.reached.offset);
+        if found.reached.offset > self.reached.offset {
+            self.places.extend(news);
+            self.reached = found.reached;
+        }
+        self.whole |= found.whole;
     }
 }
 
@@ -65,44 +110,125 @@ impl Segment {
         header: SegmentHeader,
         path: PathBuf,
         file: Box<dyn MediumFile>,
-        marks: Option<Marks>,
+        marks: Marks,
     ) -> Self {
         Self { header, path, file, marks: Mutex::new(marks) }
     }
 
+    fn marks(&self) -> MutexGuard<'_, Marks> {
+        self.marks.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    #[cfg(test)]
+    pub(super) fn all_marks(&self) -> Marks {
+        self.marks().clone()
+    }
+
     /// Takes note of a frame that was appended.
-    pub(super) fn pass(&self, first: Position, offset: u64) {
-        let mut marks = self.marks.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(marks) = marks.as_mut() {
-            marks.pass(first, offset);
+    pub(super) fn pass(&self, at: Mark, next: Mark) {
+        self.marks().pass(at, next);
+    }
+
+    /// Keeps the marks of this segment, which is closed and was walked over.
+    pub(super) fn keep_marks(&self, extent: Extent, kept: Option<&KeptMarks>) {
+        if let Some(kept) = kept {
+            let marks = self.marks().clone();
+            kept.keep(self.header, extent, &marks);
         }
+    }
+
+    /// True if all frames are marked, and the next segment is known to go on where this one ends.
+    pub(super) fn is_whole(&self) -> bool {
+        self.marks().whole
     }
 
     /// A walk over the frames from the one that holds `position`.
     ///
-    /// The first time that a segment is read, all its frame headers are walked over, and it is
-    /// checked that the next segment goes on where this one ends.
+    /// Of a segment that was there before the log was opened, the kept marks are taken, or the
+    /// frame headers before `position` are walked over, from where others have come to. Nobody
+    /// waits for another's walk.
     pub(super) fn walk_from(
         &self,
         position: Position,
         extent: Extent,
+        kept: Option<&KeptMarks>,
     ) -> Result<FrameWalk<'_>, ReadError> {
-        let mark = {
-            let mut marks = self.marks.lock().unwrap_or_else(PoisonError::into_inner);
-            let marks = match marks.as_mut() {
-                Some(marks) => marks,
-                None => marks.insert(self.mark_all(extent)?),
+        self.recall(extent, kept);
+        loop {
+            self.mark_to(position, extent, kept)?;
+            let (mark, source) = {
+                let marks = self.marks();
+                (marks.before(position), marks.source)
             };
-            marks.before(position)
-        };
-        let mut walk = match mark {
-            Some(mark) => FrameWalk::new(self, mark.first, mark.offset, extent.end),
-            None => self.walk(extent.end),
-        };
-        while walk.header()?.next() <= position {
-            walk.skip()?;
+            let walk = mark.map_or_else(|| self.walk(extent.end), |mark| self.at(mark, extent.end));
+            match to_frame_of(walk, position) {
+                // Whether the frame or the mark is wrong: what was kept must not make it worse.
+                Err(ReadError::Corrupt { .. }) if source == Source::Kept => {
+                    *self.marks() = Marks::none(self.header, Source::Seen);
+                }
+                walk => return walk,
+            }
         }
-        Ok(walk)
+    }
+
+    /// Takes the marks that are kept of this segment, the first time, if they fit.
+    fn recall(&self, extent: Extent, kept: Option<&KeptMarks>) {
+        if self.marks().source != Source::Unknown {
+            return;
+        }
+        let found = kept.and_then(|kept| kept.read(self.header, extent));
+        let found = found.filter(|found| self.leads_to_the_end(found, extent));
+        let mut marks = self.marks();
+        if marks.source == Source::Unknown {
+            *marks = found.unwrap_or_else(|| Marks::none(self.header, Source::Seen));
+        }
+    }
+
+    /// Whether the last mark leads to the end of the segment, and the next one goes on there.
+    fn leads_to_the_end(&self, marks: &Marks, extent: Extent) -> bool {
+        let Some(last) = marks.places.last() else { return false };
+        let mut walk = self.at(*last, extent.end);
+        loop {
+            match is_last(&mut walk, extent) {
+                Ok(true) => return true,
+                Ok(false) if walk.skip().is_ok() => {}
+                Ok(false) | Err(_) => return false,
+            }
+        }
+    }
+
+    /// Walks over the frame headers that were not seen yet, up to the frame that holds `position`.
+    /// At the last frame it is checked that the next segment goes on there.
+    pub(super) fn mark_to(
+        &self,
+        position: Position,
+        extent: Extent,
+        kept: Option<&KeptMarks>,
+    ) -> Result<(), ReadError> {
+        let (mut reached, mut whole) = {
+            let marks = self.marks();
+            (marks.reached, marks.whole)
+        };
+        let mut walk = self.at(reached, extent.end).with_long_steps();
+        while !whole && reached.first <= position {
+            if walk.offset() != reached.offset {
+                walk = self.at(reached, extent.end).with_long_steps();
+            }
+            let found = step(&mut walk, position, extent)?;
+            let mut marks = self.marks();
+            let was_whole = marks.whole;
+            marks.take_in(found);
+            (reached, whole) = (marks.reached, marks.whole);
+            drop(marks);
+            if whole && !was_whole {
+                self.keep_marks(extent, kept);
+            }
+        }
+        Ok(())
+    }
+
+    fn at(&self, mark: Mark, end: u64) -> FrameWalk<'_> {
+        FrameWalk::new(self, mark.first, mark.offset, end)
     }
 
     /// A walk over the frames from the first.
@@ -110,34 +236,55 @@ impl Segment {
         FrameWalk::new(self, self.header.first, segment::HEADER_BYTES as u64, end)
     }
 
-    fn mark_all(&self, extent: Extent) -> Result<Marks, ReadError> {
-        let mut marks = Marks::default();
-        let mut walk = self.walk(extent.end).with_long_steps();
-        loop {
-            let header = walk.header()?;
-            marks.pass(header.first, walk.offset());
-            let is_last = walk.offset() + header.frame_length() as u64 >= extent.end;
-            if header.next() < extent.next && !is_last {
-                walk.skip()?;
-                continue;
-            }
-            let hash = walk.frame()?.records().last().map(record::hash);
-            if header.next() == extent.next && hash == Some(extent.hash) {
-                return Ok(marks);
-            }
-            walk.skip()?;
-            return Err(walk.corrupt(format!(
-                "the segment ends here, but the next one goes on at position {} after the record \
-                 with the hash {}: one of them was replaced, or one in between is missing",
-                extent.next, extent.hash
-            )));
-        }
-    }
-
     /// The path and a byte in the file, for a message.
     pub(super) fn place(&self, offset: u64) -> String {
         place(&self.path, offset)
     }
+}
+
+/// Walks on over some frames, at most to the one that holds `position`.
+fn step(walk: &mut FrameWalk<'_>, position: Position, extent: Extent) -> Result<Marks, ReadError> {
+    let begin = walk.mark();
+    let mut found =
+        Marks { places: Vec::new(), reached: begin, whole: false, source: Source::Seen };
+    while !found.whole && walk.next() <= position && walk.offset() - begin.offset < SHARED_BYTES {
+        let at = walk.mark();
+        found.whole = is_last(walk, extent)?;
+        walk.skip()?;
+        found.pass(at, walk.mark());
+    }
+    Ok(found)
+}
+
+/// Whether a walk stands at the last frame, after which the next segment goes on.
+///
+/// # Errors
+/// If the segment ends, and the next one does not go on there.
+fn is_last(walk: &mut FrameWalk<'_>, extent: Extent) -> Result<bool, ReadError> {
+    if !walk.is_near_end(extent)? {
+        return Ok(false);
+    }
+    if !walk.at_end() {
+        let header = walk.header()?;
+        let hash = walk.frame()?.records().last().map(record::hash);
+        if header.next() == extent.next && hash == Some(extent.hash) {
+            return Ok(true);
+        }
+        walk.skip()?;
+    }
+    Err(walk.corrupt(format!(
+        "the segment ends here, but the next one goes on at position {} after the record \
+         with the hash {}: one of them was replaced, or one in between is missing",
+        extent.next, extent.hash
+    )))
+}
+
+/// Takes a walk on to the frame that holds a position.
+fn to_frame_of(mut walk: FrameWalk<'_>, position: Position) -> Result<FrameWalk<'_>, ReadError> {
+    while walk.header()?.next() <= position {
+        walk.skip()?;
+    }
+    Ok(walk)
 }
 
 /// A byte in a file, for a message.

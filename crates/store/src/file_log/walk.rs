@@ -5,7 +5,7 @@ use std::mem;
 use bergulir_chain::frame::HEADER_BYTES;
 use bergulir_chain::{Frame, FrameError, FrameHeader, Position};
 
-use super::segment::Segment;
+use super::segment::{Extent, Mark, Segment};
 use crate::log::ReadError;
 
 /// Bytes read at once: a mark's stretch.
@@ -48,6 +48,21 @@ impl<'a> FrameWalk<'a> {
     /// The position that the next frame begins with.
     pub(super) fn next(&self) -> Position {
         self.next
+    }
+
+    /// Where the next frame begins.
+    pub(super) fn mark(&self) -> Mark {
+        Mark { first: self.next, offset: self.offset }
+    }
+
+    /// Whether the segment, which reaches so far, ends here or with the next frame.
+    pub(super) fn is_near_end(&mut self, extent: Extent) -> Result<bool, ReadError> {
+        if self.at_end() {
+            return Ok(true);
+        }
+        let header = self.header()?;
+        let end = self.offset + header.frame_length() as u64;
+        Ok(header.next() >= extent.next || end >= extent.end)
     }
 
     /// True if no bytes are left.

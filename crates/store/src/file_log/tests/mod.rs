@@ -1,6 +1,7 @@
 //! The file log: conformance, recovery from every kind of crash, refusal of every kind of damage.
 
 mod kept_frames;
+mod marks;
 mod salvage;
 
 use std::fs;
