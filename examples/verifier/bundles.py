@@ -30,10 +30,11 @@ PLACES = {
     "cooperative": r"bundle|checkpoint|extension|records/[0-9]{20}\.tlog-proof|"
     r"balances/[0-9]{4,}\.(balance-proof|statement)",
 }
+WITNESSED = ["checkpoint.witnessed", "extension.witnessed"]  # in version 2, of each kind
 
 
 class Bundle:
-    """The file `bundle`, the names of all files, and the checkpoint, not yet its signatures."""
+    """The file `bundle`, the names of all files, and the checkpoints, not yet their signatures."""
 
     def __init__(self, folder):
         self.folder = folder
@@ -41,22 +42,33 @@ class Bundle:
             lines = lines_of(self.read("bundle"), "bundle")
         except FileNotFoundError:
             raise CannotTell(f"{folder!a} has no file `bundle`, so it is no audit bundle") from None
-        if re.fullmatch("bergulir-bundle [0-9]+", lines[0]) and lines[0] != "bergulir-bundle 1":
+        version = lines[0]
+        if re.fullmatch("bergulir-bundle [0-9]+", version) and version[-2:] not in (" 1", " 2"):
             raise CannotTell(f"the bundle is of a newer version: {lines[0]!a}")
         said = dict(line.partition(" ")[::2] for line in lines)
         self.kind, self.cooperative = said.get("kind"), said.get("cooperative", "")
         names = ["bergulir-bundle", "kind", "origin", "size", *LAST_LINES.get(self.kind, "?")]
-        right = [line.split(" ")[0] for line in lines] == names and lines[0] == "bergulir-bundle 1"
-        require(right, "the file `bundle` has other lines than a bundle of version 1")
+        names += ["witnessed"] if version == "bergulir-bundle 2" else []
+        right = [line.split(" ")[0] for line in lines] == names
+        right = right and version in ("bergulir-bundle 1", "bergulir-bundle 2")
+        require(right, "the file `bundle` has other lines than a bundle of its version")
         size, self.start = decimal(said["size"], "size"), decimal(said.get("from", "0"), "from")
         right = self.kind != "cooperative" or ID.fullmatch(self.cooperative.encode())
         require(right, "the file `bundle` names no cooperative")
         right = self.kind != "range" or 0 < self.start < size
         require(right, f"a range from {self.start} of {size} records holds no seal")
+        self.places = [name for name in WITNESSED if "witnessed" in said]
         self.files = self.list_files()
         self.checkpoint = Checkpoint(self.read("checkpoint"))
         right = (self.checkpoint.origin, self.checkpoint.size) == (said["origin"], size)
         require(right, "the checkpoint is of another origin or size than the file `bundle` says")
+        self.witnessed = None
+        if "witnessed" in said:
+            older = decimal(said["witnessed"], "witnessed")
+            self.witnessed = Checkpoint(self.read(WITNESSED[0]))
+            right = (self.witnessed.origin, self.witnessed.size) == (said["origin"], older)
+            require(right, "checkpoint.witnessed is not what the file `bundle` says")
+            require(0 < older < size, "witnesses stand for no record, or for all of them")
 
     def read(self, name):
         return read(os.path.join(self.folder, name))
@@ -77,11 +89,13 @@ class Bundle:
                 full = os.path.join(path, name)
                 place = os.path.relpath(full, self.folder).replace(os.sep, "/")
                 form = "log|records|balances" if name in folders else PLACES[self.kind]
-                right = re.fullmatch(form, place) and (name in folders or os.path.isfile(full))
+                known = place in self.places or re.fullmatch(form, place)
+                right = known and (name in folders or os.path.isfile(full))
                 require(right, f"a {self.kind} bundle has no place for {place[:120]!a}")
                 if name in names:
                     files.append(place)
-        for needed in ("checkpoint", "state") if self.kind == "range" else ("checkpoint",):
+        state = ["state"] if self.kind == "range" else []
+        for needed in ["checkpoint", *state, *self.places]:
             require(needed in files, f"the bundle lacks {needed}")
         return sorted(files)
 
@@ -114,17 +128,21 @@ def check_bundle(folder, trust, older, report):
     bundle = Bundle(folder)
     report.facts["kind"] = bundle.kind
     report.checked("the folder holds what a bundle of its kind holds, and nothing else")
-    extension = Extension(bundle) if "extension" in bundle.files else None
+    extension = Extension(bundle, "extension") if "extension" in bundle.files else None
+    witnessed = Extension(bundle, WITNESSED[1]) if bundle.witnessed else None
     history = History()
     roots = {}  # by size: those of earlier trees that are passed on the way
     if bundle.kind == "cooperative":
         cooperatives.check(bundle, history, report)
     else:
-        sizes = [earlier.size for earlier in (older, extension) if earlier]
+        earlier = (older, extension, bundle.witnessed)
+        sizes = [checkpoint.size for checkpoint in earlier if checkpoint]
         roots = check_records(bundle, history, sizes, report)
     own = history.origins.after(bundle.checkpoint.size) == bundle.checkpoint.origin
     require(own, "the checkpoint is not of the origin that the records name", 0)
-    trust.check(bundle.checkpoint, history.keys, report)
+    if bundle.witnessed:
+        check_witnessed(bundle, witnessed, history, roots, report)
+    trust.check(bundle.checkpoint, history.keys, report, bundle.witnessed)
     if extension:
         extension.check(bundle.checkpoint, roots, older, report)
     if older:
@@ -136,6 +154,19 @@ def check_bundle(folder, trust, older, report):
             trust.doubts.append(str(doubt))
     trust.settle()
     report.not_checked("the rules of the trade, and the events, beyond what is needed here")
+
+
+def check_witnessed(bundle, extension, history, roots, report):
+    """The older checkpoint is one of this log. Who signed it is looked at with the newer one."""
+    older = bundle.witnessed
+    same = extension.size == older.size
+    require(same, "extension.witnessed does not lead from checkpoint.witnessed")
+    own = history.origins.after(older.size) == older.origin
+    require(own, "checkpoint.witnessed is not of the origin that the records name", 0)
+    same = roots.get(older.size, older.root) == older.root
+    require(same, f"the first {older.size} records are not those of checkpoint.witnessed")
+    extension.check_from(older.root, bundle.checkpoint)
+    report.checked(f"the log was only extended since checkpoint.witnessed, of {older.size} records")
 
 
 def check_records(bundle, history, sizes, report):
@@ -215,16 +246,16 @@ def check_range_seal(bundle, snapshot, history, report):
 
 
 class Extension:
-    """The file `extension`: its old size and path."""
+    """The file `extension`, or `extension.witnessed`: its old size and path."""
 
-    def __init__(self, bundle):
-        lines, note = split_at_empty_line(bundle.read("extension"), "extension")
+    def __init__(self, bundle, name):
+        lines, note = split_at_empty_line(bundle.read(name), name)
         right = lines[0].startswith("old ") and note == bundle.checkpoint.note
-        require(right, "extension does not lead from an old size to the bundle's checkpoint")
-        self.size = decimal(lines[0][4:], "the old size in extension")
+        require(right, f"{name} does not lead from an old size to the bundle's checkpoint")
+        self.size = decimal(lines[0][4:], f"the old size in {name}")
         right = self.size <= bundle.checkpoint.size
-        require(right, "extension leads from a log that is larger than the bundle's")
-        self.path = path_of(lines[1:], "extension")
+        require(right, f"{name} leads from a log that is larger than the bundle's")
+        self.path = path_of(lines[1:], name)
 
     def check(self, checkpoint, roots, older, report):
         if self.size in roots:

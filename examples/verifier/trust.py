@@ -61,9 +61,10 @@ class Trust:
         self.policy = policy or Policy(b"quorum none\n")
         self.given, self.doubts = keys + self.policy.logs, []
 
-    def check(self, checkpoint, named, report):
+    def check(self, checkpoint, named, report, witnessed=None):
         """It is signed by the key in force, by a given key, and by enough witnesses.
 
+        `witnessed` is an older checkpoint for which the witnesses may stand instead.
         `named` is None where nothing says which keys the log names: for a proof.
         """
         known = [key for position, key in named or [] if position < checkpoint.size]
@@ -92,7 +93,7 @@ class Trust:
             report.not_checked("that the key is in force: a proof does not say what the log names")
         if not self.given:
             report.not_checked("that the key is the log's: the bundle names it itself, compare it")
-        self.check_witnesses(signed, report)
+        self.check_witnesses(signed, checkpoint, self.older(witnessed, named), report)
 
     def silent(self, checkpoint, believed, named):
         """Why a given key says nothing of the checkpoint: it did not sign it."""
@@ -106,15 +107,35 @@ class Trust:
             f"{key.text}, named at {at[key]}, did not sign it: ask whether it was handed over"
         )
 
-    def check_witnesses(self, signed, report):
-        """Policy: a quorum stands for the checkpoint."""
+    def older(self, witnessed, named):
+        """The older checkpoint with who signed it, which the key then in force must have."""
+        if witnessed is None:
+            return None
+        known = [key for position, key in named if position < witnessed.size]
+        keys = {*known, *self.policy.witnesses.values()}
+        signed = check_signatures(witnessed, keys, "checkpoint.witnessed")
+        own = known and known[-1].name == witnessed.origin and known[-1] in signed
+        require(own, "checkpoint.witnessed is not signed by the key in force")
+        return witnessed.size, signed
+
+    def check_witnesses(self, signed, checkpoint, older, report):
+        """Policy: a quorum stands for the checkpoint, or for the older one."""
         if self.policy.quorum == "none":
             report.not_checked("witnesses: no policy asks for any")
         elif self.policy.stands(self.policy.quorum, signed):
-            report.facts["cosigned"] = {k.name: signed[k] for k in signed if k.type == WITNESS}
-            report.checked("the witnesses that the policy asks for cosigned the checkpoint")
+            self.cosigned(signed, checkpoint.size, report)
+        elif older and self.policy.stands(self.policy.quorum, older[1]):
+            size, signed = older
+            self.cosigned(signed, size, report)
+            rest = f"the records from position {size} on: only the log's own key vouches for them"
+            report.not_checked(f"whether others were shown {rest}")
         else:
             self.doubts.append(f"too few witnesses signed for the quorum {self.policy.quorum!a}")
+
+    def cosigned(self, signed, size, report):
+        report.facts["cosigned"] = {k.name: signed[k] for k in signed if k.type == WITNESS}
+        report.facts["witnessed_size"] = size
+        report.checked(f"the witnesses that the policy asks for cosigned the first {size} records")
 
     def check_older(self, checkpoint, named):
         """A checkpoint that the caller kept: signed by the key that was in force at its size."""

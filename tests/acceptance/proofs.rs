@@ -260,6 +260,37 @@ fn what_the_witness_stands_for_is_had_though_the_log_went_on_without_it() {
         let (found, said) = programme.verify("record.tlog-proof", &["--policy", "policy"]);
         assert_eq!(found, Some(code), "{position}: {said}");
     }
+    // So is a bundle of all records, from the server and from its files, to either verifier.
+    programme.client("audit export --out from-server");
+    programme.client("audit export --data data --out from-files");
+    for bundle in ["from-server", "from-files"] {
+        let args = ["audit", "verify", bundle, "--policy", "policy", "--json"];
+        let output = bergulir(args).current_dir(programme.folder.path()).output().unwrap();
+        let report = last_json(&output);
+        assert_eq!(output.status.code(), Some(0), "{bundle}: {report}");
+        assert_eq!((&report["tree_size"], &report["checkpoint"]), (&4.into(), &4.into()));
+        let not_checked = report["not_checked"].to_string();
+        assert!(
+            not_checked.contains("from position 3 on: only the log's own key"),
+            "{not_checked}"
+        );
+
+        let second = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/verify.py");
+        let output = std::process::Command::new("python3")
+            .args([second, bundle, "--policy", "policy", "--json"])
+            .current_dir(programme.folder.path())
+            .output()
+            .unwrap();
+        let report = String::from_utf8_lossy(&output.stdout);
+        assert_eq!(output.status.code(), Some(0), "{bundle}: {report}");
+        let report: Value = serde_json::from_str(&report).unwrap();
+        assert_eq!((&report["size"], &report["witnessed_size"]), (&4.into(), &3.into()));
+        let not_checked = report["not_checked"].to_string();
+        assert!(
+            not_checked.contains("from position 3 on: only the log's own key"),
+            "{not_checked}"
+        );
+    }
 }
 
 #[test]

@@ -16,7 +16,7 @@ use bergulir_chain::Position;
 use bergulir_chain::proof;
 use bergulir_proto::balance_proof;
 
-pub(crate) use crate::claims::CHECKPOINT;
+pub(crate) use crate::claims::{CHECKPOINT, WITNESSED};
 
 /// The folder of the segments.
 pub(crate) const LOG: &str = "log";
@@ -26,6 +26,9 @@ pub(crate) const STATE: &str = "state";
 pub(crate) const RECORDS: &str = "records";
 /// The proof that the log goes on from an older checkpoint.
 pub(crate) const EXTENSION: &str = "extension";
+
+/// The proof that the log goes on from the checkpoint that witnesses stand for.
+pub(crate) const WITNESSED_EXTENSION: &str = "extension.witnessed";
 
 /// The folder of balances.
 pub(crate) const BALANCES: &str = "balances";

@@ -26,7 +26,7 @@ use keys::{NamedKeys, Signer, Vouched};
 pub(crate) const CHECKPOINT: &str = "checkpoint";
 
 /// The file with the newest checkpoint that a quorum of witnesses cosigned.
-const WITNESSED: &str = "checkpoint.witnessed";
+pub(crate) const WITNESSED: &str = "checkpoint.witnessed";
 
 /// What a checkpoint says.
 #[derive(Debug, Clone)]
@@ -163,6 +163,12 @@ impl<'t> Claims<'t> {
         let Some(signer) = self.signer(which, note, size)? else {
             return Ok(());
         };
+        if which == CheckpointSource::Witnessed {
+            // That the log goes on from there was proved when the bundle was opened.
+            let agreed = self.cosigned(which, size, signer, note)?;
+            self.agreed.push(agreed);
+            return Ok(());
+        }
         let proof = self.extension.as_ref().filter(|extension| extension.proof.old == size);
         let Some(Extension { proof, newer }) = proof else {
             self.aside = Some(Unproven::NoExtension { old: size });
@@ -271,6 +277,17 @@ impl<'t> Claims<'t> {
             let from = from.next_position();
             return Err(Reason::CheckpointRoot { which, size, from, stated, found });
         }
+        self.cosigned(which, size, signer, note).map(Some)
+    }
+
+    /// What the policy makes of a checkpoint of so many records that the log agrees with.
+    fn cosigned(
+        &self,
+        which: CheckpointSource,
+        size: LogSize,
+        signer: Signer,
+        note: &Note,
+    ) -> Result<Agreed, Reason> {
         let mut agreed = Agreed { which, size, signer, witnesses: None, refusal: None };
         if let Some(policy) = &self.trust.policy {
             match policy.witnessed(note) {
@@ -281,7 +298,7 @@ impl<'t> Claims<'t> {
                 Err(refusal) => agreed.refusal = Some(refusal),
             }
         }
-        Ok(Some(agreed))
+        Ok(agreed)
     }
 
     /// Who signed a checkpoint of so many records. One that the auditor brought, and that the log

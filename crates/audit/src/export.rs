@@ -34,7 +34,6 @@ pub use tiles::TilesWriter;
 
 use crate::bundle::Kind;
 use crate::{CannotTell, Progress, SignatureFault, Stage, find};
-use extension::Extension;
 use source::Source;
 use walk::walk;
 
@@ -179,6 +178,9 @@ pub enum ExportError {
         /// Which.
         cooperative: CooperativeId,
     },
+    /// It is about the checkpoint that witnesses stand for.
+    #[error("the checkpoint that witnesses stand for (checkpoint.witnessed) is taken along; {0}")]
+    Witnessed(Box<ExportError>),
     /// A record of the log is not right.
     #[error("at position {position}: {why}. Verify the log: bergulir audit verify")]
     Log {
@@ -242,7 +244,7 @@ impl From<ProveError<picked::Missing>> for ExportError {
 
 /// Exports from the one log at a path: a data directory (say which `ledger` if there are several),
 /// a ledger's folder, or a bundle with every record; all up to the newest checkpoint that lies
-/// there. With `since`, the proof is added that the log goes on from that older checkpoint, which
+/// there. If witnesses stand for an older one, a bundle has that too. With `since`, the proof is added that the log goes on from that older checkpoint, which
 /// must be the log's own.
 ///
 /// It reads only, takes no lock, and a server may run meanwhile. Once `stop` is set, what was begun
@@ -276,7 +278,8 @@ pub fn export(
     };
     match part {
         Part::Log => {
-            let mut bundle = BundleWriter::create(out, &source.note, since)?;
+            let witnessed = source.witnessed.as_ref();
+            let mut bundle = BundleWriter::create(out, &source.note, witnessed, since)?;
             walk(&source, total, &mut |position, bytes| {
                 told(Stage::Export, position + 1);
                 bundle.push(bytes)
@@ -292,11 +295,11 @@ pub fn export(
             tiles.finish()
         }
         Part::Range { through } => {
-            let extension = Extension::plan(&source.checkpoint, since)?;
+            let extension = source.extension(since)?;
             range::write(&source, out, through, extension, &mut told)
         }
         Part::Cooperative { cooperative } => {
-            let extension = Extension::plan(&source.checkpoint, since)?;
+            let extension = source.extension(since)?;
             cooperative::write(&source, out, cooperative, extension, &mut told)
         }
     }

@@ -191,8 +191,8 @@ impl fmt::Display for NotChecked {
             }
             NotChecked::Unwitnessed { from } => write!(
                 f,
-                "whether others were shown the same log from position {from} on: no quorum of \
-                 witnesses has cosigned that yet"
+                "whether others were shown the same log from position {from} on: only the log's own \
+                 key vouches for that, no quorum of witnesses has cosigned it yet"
             ),
             NotChecked::Extension => f.write_str(
                 "whether the log goes on from what you saw last time: give that checkpoint \

@@ -6,12 +6,15 @@ use bergulir_chain::{proof, segment};
 use bergulir_proto::balance_proof;
 
 use super::open::Fault;
-use super::{BALANCES, CHECKPOINT, EXTENSION, Kind, LOG, MANIFEST, RECORDS, STATE};
+use super::{
+    BALANCES, CHECKPOINT, EXTENSION, Kind, LOG, MANIFEST, Manifest, RECORDS, STATE, WITNESSED,
+    WITNESSED_EXTENSION,
+};
 use crate::find;
 
 /// Refuses a bundle with anything in it that has no place in one of its kind.
-pub(super) fn check(folder: &Path, kind: Kind) -> Result<(), Fault> {
-    let (files, folders): (&[&str], &[&str]) = match kind {
+pub(super) fn check(folder: &Path, manifest: &Manifest) -> Result<(), Fault> {
+    let (files, folders): (&[&str], &[&str]) = match manifest.kind {
         Kind::Log => (&[], &[LOG]),
         Kind::Range { .. } => (&[STATE], &[LOG, RECORDS]),
         Kind::Cooperative { .. } => (&[], &[RECORDS, BALANCES]),
@@ -23,6 +26,8 @@ pub(super) fn check(folder: &Path, kind: Kind) -> Result<(), Fault> {
         } else {
             [MANIFEST, CHECKPOINT, EXTENSION].contains(&name.as_str())
                 || files.contains(&name.as_str())
+                || manifest.witnessed.is_some()
+                    && [WITNESSED, WITNESSED_EXTENSION].contains(&name.as_str())
         };
         if !has_place {
             return Err(no_place(&name));

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use bergulir_chain::checkpoint::Checkpoint;
+use bergulir_chain::merkle::{Prefixes, verify_consistency};
 use bergulir_chain::note::Note;
 use bergulir_chain::witness::{AddCheckpoint, MAX_REQUEST_BYTES};
 use bergulir_chain::{Position, Record};
@@ -13,7 +14,10 @@ use bergulir_proto::decode_event;
 use bergulir_proto::replay::{Replica, SnapshotError, digest};
 
 use super::manifest::{MAX_MANIFEST_BYTES, Manifest, ManifestError};
-use super::{CHECKPOINT, EXTENSION, Kind, LOG, MANIFEST, STATE, contents, proofs};
+use super::{
+    CHECKPOINT, EXTENSION, Kind, LOG, MANIFEST, STATE, WITNESSED, WITNESSED_EXTENSION, contents,
+    proofs,
+};
 use crate::claims::{Claims, Contradiction, read_if_there, read_small};
 use crate::find::LogFolder;
 use crate::reason::Reason;
@@ -87,7 +91,8 @@ fn read(
     progress: &mut dyn FnMut(Progress<'_>),
 ) -> Result<LedgerReport, Fault> {
     let opened = open(folder)?;
-    contents::check(folder, opened.manifest.kind)?;
+    contents::check(folder, &opened.manifest)?;
+    witnessed(folder, &opened)?;
     let mut claims = Claims::read(Some(folder), &options.trust)?;
     extension(folder, &opened, &mut claims)?;
     if let Kind::Cooperative { cooperative } = opened.manifest.kind {
@@ -133,6 +138,32 @@ fn open(folder: &Path) -> Result<Opened, Fault> {
         return Err(damaged(&why));
     }
     Ok(Opened { manifest, note, checkpoint })
+}
+
+/// Whether the checkpoint that witnesses stand for is there, if the bundle says so, and the log goes
+/// on from it. Whose signatures it has is seen when the keys are known.
+fn witnessed(folder: &Path, opened: &Opened) -> Result<(), Fault> {
+    let Manifest { origin, witnessed: Some(size), .. } = &opened.manifest else {
+        return Ok(());
+    };
+    let damaged = |why: &dyn ToString| Fault::damaged(WITNESSED, why);
+    let bytes = read_if_there(&folder.join(WITNESSED))?;
+    let bytes = bytes.ok_or_else(|| damaged(&"it is missing"))?;
+    let note = Note::parse(&bytes).map_err(|error| damaged(&error))?;
+    let older = Checkpoint::parse_unverified(note.text()).map_err(|error| damaged(&error))?;
+    if (&older.origin, older.size) != (origin, *size) {
+        return Err(damaged(&format!("it is not of {size} records of {origin}")));
+    }
+    let damaged = |why: &dyn ToString| Fault::damaged(WITNESSED_EXTENSION, why);
+    let bytes = read_small(&folder.join(WITNESSED_EXTENSION), MAX_REQUEST_BYTES as u64)?;
+    let bytes = bytes.ok_or_else(|| damaged(&"it is missing"))?;
+    let request = AddCheckpoint::parse(&bytes).map_err(|error| damaged(&error))?;
+    if request.checkpoint != opened.note || request.old != *size {
+        return Err(damaged(&"it does not lead from the witnessed checkpoint to the bundle's"));
+    }
+    let (old, new) = (older.head(), opened.checkpoint.head());
+    verify_consistency(Prefixes::RFC_6962, old, new, &request.proof)
+        .map_err(|error| damaged(&error))
 }
 
 /// Takes in what the range begins with: the state before it, and records that it looks up.

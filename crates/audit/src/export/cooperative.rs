@@ -61,8 +61,9 @@ pub(super) fn write(
         folder.write(&statement_file(number), lines.as_bytes())?;
     }
     proven.write(source, &folder)?;
+    let witnessed = extension.witnessed();
     extension.write(&folder, &source.note)?;
-    finish(folder, Kind::Cooperative { cooperative }, &source.note, &source.checkpoint)
+    finish(folder, Kind::Cooperative { cooperative }, &source.note, &source.checkpoint, witnessed)
 }
 
 /// What concerns the cooperative.

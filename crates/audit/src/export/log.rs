@@ -5,11 +5,12 @@ use std::path::Path;
 use bergulir_chain::checkpoint::Checkpoint;
 use bergulir_chain::merkle::{Prefixes, Tree};
 use bergulir_chain::note::Note;
-use bergulir_chain::{Hash, Position};
+use bergulir_chain::{Hash, LogSize, Position};
 
 use super::extension::Extension;
 use super::folder::NewFolder;
 use super::segments::Segments;
+use super::source::in_order;
 use super::{ExportError, Exported};
 use crate::bundle::{CHECKPOINT, Kind, LOG, MANIFEST, Manifest};
 
@@ -23,26 +24,32 @@ pub struct BundleWriter {
     extension: Extension,
     note: Note,
     checkpoint: Checkpoint,
+    /// How many records witnesses stand for, if it is fewer.
+    witnessed: Option<LogSize>,
 }
 
 impl BundleWriter {
-    /// Begins a bundle at a path where nothing is yet: of the records that the checkpoint covers,
-    /// with the proof that they go on from an older one if that is given.
+    /// Begins a bundle at a path where nothing is yet: of the records that the newer covers of the
+    /// log's newest checkpoint and the newest one that witnesses stand for, with the other if it is
+    /// of fewer records; and with the proof that they go on from an older one if that is given.
     ///
     /// # Errors
-    /// If something is there, the note is no checkpoint, or the older one is not of this log.
+    /// If something is there, a note is no checkpoint, the two are of as many records and not the
+    /// same, or the older one is of more.
     pub fn create(
         out: &Path,
-        checkpoint: &Note,
+        newest: &Note,
+        witnessed: Option<&Note>,
         since: Option<&Note>,
     ) -> Result<BundleWriter, ExportError> {
-        let note = checkpoint.clone();
+        let (note, witnessed) = in_order(newest.clone(), witnessed.cloned())?;
         let checkpoint = Checkpoint::parse_unverified(note.text())?;
-        let extension = Extension::plan(&checkpoint, since)?;
+        let extension = Extension::plan(&checkpoint, since, witnessed.as_ref())?;
+        let witnessed = extension.witnessed();
         let folder = NewFolder::create(out)?;
         let segments = Segments::new(folder.folder(LOG)?, Position::ZERO, Hash::ZERO);
         let tree = Tree::new(Prefixes::RFC_6962);
-        Ok(BundleWriter { folder, segments, tree, extension, note, checkpoint })
+        Ok(BundleWriter { folder, segments, tree, extension, note, checkpoint, witnessed })
     }
 
     /// The position of the next record.
@@ -77,11 +84,11 @@ impl BundleWriter {
     /// # Errors
     /// If the records are not those of the checkpoint, or cannot be written.
     pub fn finish(self) -> Result<Exported, ExportError> {
-        let BundleWriter { folder, segments, tree, extension, note, checkpoint } = self;
+        let BundleWriter { folder, segments, tree, extension, note, checkpoint, witnessed } = self;
         agree(&tree, &checkpoint)?;
         segments.finish()?;
         extension.write(&folder, &note)?;
-        finish(folder, Kind::Log, &note, &checkpoint)
+        finish(folder, Kind::Log, &note, &checkpoint, witnessed)
     }
 }
 
@@ -100,10 +107,11 @@ pub(super) fn finish(
     kind: Kind,
     note: &Note,
     checkpoint: &Checkpoint,
+    witnessed: Option<LogSize>,
 ) -> Result<Exported, ExportError> {
     let Checkpoint { origin, size, .. } = checkpoint.clone();
     folder.write(CHECKPOINT, note.to_string().as_bytes())?;
-    let manifest = Manifest { kind, origin, size };
+    let manifest = Manifest { kind, origin, size, witnessed };
     folder.write(MANIFEST, manifest.to_string().as_bytes())?;
     let path = folder.finish()?;
     let origin = manifest.origin.to_string();

@@ -38,8 +38,9 @@ pub(super) fn write(
     folder.write(STATE, &snapshot)?;
     let segments = Segments::new(folder.folder(LOG)?, from, head);
     let wanted: Vec<u64> = asked.into_iter().collect();
+    let witnessed = extension.witnessed();
     copy(source, &folder, from, segments, &wanted, extension, progress)?;
-    finish(folder, Kind::Range { from }, &source.note, &source.checkpoint)
+    finish(folder, Kind::Range { from }, &source.note, &source.checkpoint, witnessed)
 }
 
 /// What is known once every record was decided again.

@@ -558,7 +558,7 @@ fn a_bundle_that_is_not_whole_or_says_something_else_is_found() {
     assert_eq!((position, code), (30, "BUNDLE_TOO_LONG"));
     fs::write(
         path.join("bundle"),
-        fs::read_to_string(path.join("bundle")).unwrap().replace("bundle 1", "bundle 2"),
+        fs::read_to_string(path.join("bundle")).unwrap().replace("bundle 1", "bundle 3"),
     )
     .unwrap();
     let report = report(&path, Trust::default());

@@ -26,3 +26,4 @@ mod records;
 mod scene;
 mod second;
 mod trade;
+mod witnessed;

@@ -107,7 +107,7 @@ fn from_server(
     let part = args.part();
     let exported = async {
         let client = Client::connect(&args.client, json).await?;
-        let note = checkpoint(&client).await?;
+        let (note, witnessed) = checkpoints(&client).await?;
         match part {
             Part::Tiles => {
                 let mut tiles = TilesWriter::create(&args.out, &note).map_err(failure)?;
@@ -115,7 +115,7 @@ fn from_server(
                 copy(&client, size, bar, &mut |record| tiles.push(record)).await?;
                 tiles.finish().map_err(failure)
             }
-            Part::Log => whole(&client, &note, since, &args.out, bar).await,
+            Part::Log => whole(&client, &note, witnessed.as_ref(), since, &args.out, bar).await,
             Part::Range { .. } | Part::Cooperative { .. } => {
                 let beside = args.out.parent().filter(|parent| !parent.as_os_str().is_empty());
                 let copies = tempfile::Builder::new()
@@ -125,7 +125,7 @@ fn from_server(
                         Failure::CouldNotTell(format!("no room for a copy of the log: {error}"))
                     })?;
                 let copy = copies.path().join("log");
-                whole(&client, &note, None, &copy, bar).await?;
+                whole(&client, &note, witnessed.as_ref(), None, &copy, bar).await?;
                 from_disk(&copy, None, args, since, bar, stop)
             }
         }
@@ -139,25 +139,29 @@ fn from_server(
     })
 }
 
-/// The newest checkpoint of the ledger.
-async fn checkpoint(client: &Client) -> Result<Note, Failure> {
+/// The newest checkpoint of the ledger, and the newest one that witnesses stand for.
+async fn checkpoints(client: &Client) -> Result<(Note, Option<Note>), Failure> {
     let ledger = client.ledger()?;
     let request = client.question(pb::GetCheckpointRequest { ledger, min_log_size: None });
     let answer = client.log().get_checkpoint(request).await;
     let answer = answer.map_err(|status| Failure::of_query(&status))?.into_inner();
-    let note = answer.checkpoint.unwrap_or_default().note;
-    Note::parse(note.as_bytes())
-        .map_err(|error| Failure::CouldNotTell(format!("the server's checkpoint: {error}")))
+    let parse = |checkpoint: pb::Checkpoint| {
+        Note::parse(checkpoint.note.as_bytes())
+            .map_err(|error| Failure::CouldNotTell(format!("the server's checkpoint: {error}")))
+    };
+    let newest = parse(answer.checkpoint.unwrap_or_default())?;
+    Ok((newest, answer.witnessed.map(parse).transpose()?))
 }
 
 async fn whole(
     client: &Client,
     note: &Note,
+    witnessed: Option<&Note>,
     since: Option<&Note>,
     out: &Path,
     bar: &mut Bar,
 ) -> Result<Exported, Failure> {
-    let mut bundle = BundleWriter::create(out, note, since).map_err(failure)?;
+    let mut bundle = BundleWriter::create(out, note, witnessed, since).map_err(failure)?;
     let size = bundle.size();
     copy(client, size, bar, &mut |record| bundle.push(record)).await?;
     bundle.finish().map_err(failure)
@@ -205,6 +209,7 @@ fn failure(error: ExportError) -> Failure {
         | ExportError::Shrank { .. }
         | ExportError::SinceNotSigned { .. }
         | ExportError::Rewritten { .. }
+        | ExportError::Witnessed(_)
         | ExportError::NoSeal { .. }
         | ExportError::NoCooperative { .. }
         | ExportError::Log { .. }
