@@ -33,8 +33,6 @@ pub(super) enum Place {
     Marker,
     /// The live runs and the log size that they cover.
     Manifest,
-    /// The list of snapshots.
-    Snapshots,
     /// One of many values of a kind.
     Part(Section, u32),
 }
@@ -42,7 +40,7 @@ pub(super) enum Place {
 /// What the numbered values of a shelf are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Section {
-    /// Blocks of records, or pieces of a snapshot.
+    /// Blocks of records.
     Records,
     /// Where the blocks of a run begin.
     Fences,
@@ -71,7 +69,6 @@ impl Place {
         let (kind, number) = match self {
             Self::Marker => (b'm', 0),
             Self::Manifest => (b'm', 1),
-            Self::Snapshots => (b'm', 2),
             Self::Part(Section::Records, number) => (b'r', number),
             Self::Part(Section::Fences, number) => (b's', number),
             Self::Part(Section::Filter, number) => (b't', number),
@@ -86,7 +83,6 @@ impl Place {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
     Run,
-    Snapshot,
     /// There is one, with the number 0.
     Tiles,
 }
@@ -95,7 +91,6 @@ impl Kind {
     const fn prefix(self) -> u8 {
         match self {
             Self::Run => b'R',
-            Self::Snapshot => b'S',
             Self::Tiles => b'T',
         }
     }
@@ -136,7 +131,7 @@ impl Deref for Body {
     }
 }
 
-/// A sled tree of sealed values. Each run and each snapshot has its own, so that removing it frees
+/// A sled tree of sealed values. Each run has its own, so that removing it frees
 /// whole pages; removing value by value writes the rest of each page once more.
 #[derive(Debug)]
 pub(super) struct Shelf {
@@ -298,13 +293,13 @@ impl Blocks {
         &self.root
     }
 
-    /// The shelf of a run or snapshot, made if it is not there.
+    /// The shelf of a run or of the tiles, made if it is not there.
     pub(super) fn shelf(&self, kind: Kind, number: u64) -> Result<Shelf, IndexError> {
         let tree = guarded("opening a shelf", || self.db.open_tree(kind.name(number)))?;
         Ok(Shelf { tree })
     }
 
-    /// Removes the shelf of a run or snapshot with all that is on it. Nobody may read it any more.
+    /// Removes the shelf of a run with all that is on it. Nobody may read it any more.
     pub(super) fn remove_shelf(&self, kind: Kind, number: u64) -> Result<(), IndexError> {
         guarded("removing a shelf", || self.db.drop_tree(kind.name(number))).map(|_| ())
     }

@@ -18,7 +18,8 @@
 //! - The tiles that a log size asks for are on disk, or in memory, before `applied` says so.
 //!
 //! A lock is taken only while holding ones before it in this order: applier, merges, manifest, the
-//! view of a table, the levels of the tiles or what is applied. Snapshots have a lock of their own.
+//! view of a table, the levels of the tiles or what is applied. Snapshots have a lock of their own;
+//! they are plain files beside sled's.
 
 mod batch;
 mod block;
@@ -296,7 +297,7 @@ impl Index {
             request_ids: request_ids.stats(),
             bank_references: bank_references.stats(),
             trails: trails.stats(),
-            disk_bytes: self.blocks.bytes_on_disk()?,
+            disk_bytes: self.blocks.bytes_on_disk()? + held(&self.snapshots).bytes_on_disk(),
         })
     }
 

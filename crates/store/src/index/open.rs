@@ -14,13 +14,13 @@ use super::manifest::Manifest;
 use super::memtable::MAX_RECORDS;
 use super::merge::Merges;
 use super::run::Run;
-use super::snapshot::Snapshots;
+use super::snapshot::{self, Snapshots};
 use super::table::{Table, TableId};
 use super::tiles::TileRows;
 use super::{Applier, Index, IndexError, IndexOptions};
 
 /// The version of everything stored here. Another one means: rebuild.
-const FORMAT: u32 = 6;
+const FORMAT: u32 = 7;
 
 const MARKER_BYTES: usize = 44;
 
@@ -51,7 +51,7 @@ impl Index {
         let lock = lock(folder)?;
         let sled_folder = folder.join(FOLDER);
         let reason = if sled_folder.exists() {
-            match Parts::load(&sled_folder, options) {
+            match Parts::load(folder, options) {
                 Ok(parts) => {
                     let index = parts.into_index(options, lock);
                     return Ok(Opened { index, fresh_because: None });
@@ -67,7 +67,7 @@ impl Index {
             "there was no index".to_owned()
         };
         discard_unlocked(folder)?;
-        let parts = Parts::create(&sled_folder, options)?;
+        let parts = Parts::create(folder, options)?;
         Ok(Opened { index: parts.into_index(options, lock), fresh_because: Some(reason) })
     }
 
@@ -102,14 +102,18 @@ fn lock(folder: &Path) -> Result<File, IndexError> {
     }
 }
 
-/// Moves sled's folder away before removing it: threads of a sled that failed to open may still
-/// write, and must not find the fresh files.
+/// Removes the snapshots, and then sled's folder, which is moved away before: threads of a sled that
+/// failed to open may still write, and must not find the fresh files.
 fn discard_unlocked(folder: &Path) -> Result<(), IndexError> {
     let discarded = folder.join(DISCARDED);
     let remove = || {
         if discarded.exists() { fs::remove_dir_all(&discarded) } else { Ok(()) }
     };
     remove().map_err(io_error("removing", &discarded))?;
+    let snapshots = folder.join(snapshot::FOLDER);
+    if snapshots.exists() {
+        fs::remove_dir_all(&snapshots).map_err(io_error("removing", &snapshots))?;
+    }
     let sled_folder = folder.join(FOLDER);
     if sled_folder.exists() {
         fs::rename(&sled_folder, &discarded).map_err(io_error("moving away", &sled_folder))?;
@@ -133,12 +137,11 @@ struct Parts {
 }
 
 impl Parts {
-    fn create(sled_folder: &Path, options: &IndexOptions) -> Result<Self, IndexError> {
-        let blocks = Blocks::open(sled_folder, options.cache_bytes)?;
+    fn create(folder: &Path, options: &IndexOptions) -> Result<Self, IndexError> {
+        let blocks = Blocks::open(&folder.join(FOLDER), options.cache_bytes)?;
         let manifest = Manifest::default();
         manifest.store(&blocks)?;
-        let snapshots = Snapshots::default();
-        snapshots.store(&blocks)?;
+        let snapshots = Snapshots::open(folder, options.identity)?;
         let tiles = TileRows::load(&blocks, manifest.applied.size)?;
         // Last: an index without a marker is not taken for one.
         let mut marker = vec![0; SEAL_BYTES];
@@ -151,16 +154,15 @@ impl Parts {
         Ok(Self { blocks, hasher, manifest, runs: Default::default(), tiles, snapshots })
     }
 
-    fn load(sled_folder: &Path, options: &IndexOptions) -> Result<Self, IndexError> {
-        let blocks = Blocks::open(sled_folder, options.cache_bytes)?;
+    fn load(folder: &Path, options: &IndexOptions) -> Result<Self, IndexError> {
+        let blocks = Blocks::open(&folder.join(FOLDER), options.cache_bytes)?;
         let seed = read_marker(&blocks, options.identity)?;
         let manifest = Manifest::load(&blocks)?;
-        let mut snapshots = Snapshots::load(&blocks)?;
+        let snapshots = Snapshots::open(folder, options.identity)?;
 
         // What no manifest names was being written, or removed, when the index was last closed.
         let runs = blocks.remove_unknown(Kind::Run, |run| manifest.is_live(run))?;
-        let pieces = snapshots.remove_garbage(&blocks)?;
-        if runs + pieces > 0 {
+        if runs > 0 {
             blocks.flush()?;
         }
 

@@ -1,194 +1,309 @@
 //! Snapshots: whole states of the ledger at some log size, so that a start need not replay the
 //! log from its first record.
+//!
+//! Each is a plain file of its own, written once and in one go: 8 bytes of magic and the identity
+//! of the ledger, the state, then the log size, the number of bytes of the state, and a CRC-32 over
+//! all before it. Under its name it is whole and durable; what is being written has another one.
 
-use std::sync::{Arc, Weak};
+use std::fs::{self, File};
+use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
+use std::path::{Path, PathBuf};
 
-use bergulir_chain::LogSize;
+use bergulir_chain::{Hash, LogSize};
+use tracing::warn;
 
-use super::blocks::{
-    Blocks, Kind, MAX_BODY_BYTES, MAX_VALUE_BYTES, Place, SEAL_BYTES, Section, ShelfWriter,
-};
-use super::run::pieces;
 use super::{Index, IndexError, held};
+use crate::folder::{create_folder_durably, sync_folder};
 
 /// How many snapshots are kept.
 pub const KEPT_SNAPSHOTS: usize = 2;
 
-const ROW_BYTES: usize = 28;
+/// The folder of the snapshots in that of the index.
+pub(super) const FOLDER: &str = "snapshots";
 
-/// What the list says of one snapshot.
+const KEPT: &str = "snapshot";
+const DRAFT: &str = "new";
+
+const MAGIC: &[u8; 8] = b"BGSNAP 1";
+const HEAD_BYTES: usize = 40;
+const TAIL_BYTES: usize = 20;
+
+/// So many bytes are written at once.
+const BUFFER_BYTES: usize = 256 << 10;
+
+/// One that is kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct SnapshotRow {
-    size: u64,
-    /// The number of its shelf.
-    snapshot: u64,
+struct Row {
+    size: LogSize,
+    /// Of the file.
     bytes: u64,
-    crc: u32,
+}
+
+impl Row {
+    /// The bytes of the state.
+    const fn state_bytes(self) -> u64 {
+        self.bytes - (HEAD_BYTES + TAIL_BYTES) as u64
+    }
+
+    /// The checksum in the last bytes of the file, if they say the same of it.
+    fn checksum(self, tail: &[u8; TAIL_BYTES]) -> Result<u32, IndexError> {
+        let long = |at: usize| tail[at..].first_chunk().map(|bytes| u64::from_le_bytes(*bytes));
+        let crc = tail.last_chunk().map(|bytes| u32::from_le_bytes(*bytes));
+        let is_same = long(0) == Some(self.size.get()) && long(8) == Some(self.state_bytes());
+        crc.filter(|_| is_same).ok_or_else(|| not_whole(self.size))
+    }
 }
 
 /// The snapshots.
-#[derive(Clone, Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Snapshots {
+    folder: PathBuf,
+    identity: Hash,
     /// In the order of their log sizes.
-    rows: Vec<SnapshotRow>,
-    /// The numbers of the shelves that are being written, as long as somebody does.
-    drafts: Vec<(u64, Weak<()>)>,
+    rows: Vec<Row>,
+    /// The number of the next draft.
+    next_draft: u64,
 }
 
 /// A snapshot that is being written. Dropped, it is as if it had never been.
 #[derive(Debug)]
 pub struct SnapshotDraft {
-    number: u64,
-    shelf: ShelfWriter,
-    /// The value that is not full yet: room for its checksum, and what came last.
+    path: PathBuf,
+    file: File,
+    /// What was not written yet.
     rest: Vec<u8>,
+    /// Of the state, written or not.
     bytes: u64,
     crc: crc32fast::Hasher,
-    _alive: Arc<()>,
+    kept: bool,
 }
 
 impl SnapshotDraft {
     /// Writes the next bytes.
     pub fn write(&mut self, mut bytes: &[u8]) -> Result<(), IndexError> {
-        self.crc.update(bytes);
         self.bytes += bytes.len() as u64;
         while !bytes.is_empty() {
-            let room = MAX_VALUE_BYTES - self.rest.len();
+            let room = BUFFER_BYTES - self.rest.len();
             let (now, later) = bytes.split_at(room.min(bytes.len()));
             self.rest.extend_from_slice(now);
             bytes = later;
-            if self.rest.len() == MAX_VALUE_BYTES {
+            if self.rest.len() == BUFFER_BYTES {
                 self.put()?;
             }
         }
         Ok(())
     }
 
-    /// Puts what came last on the shelf.
+    /// Writes what came last.
     fn put(&mut self) -> Result<(), IndexError> {
-        if self.rest.len() > SEAL_BYTES {
-            self.shelf.push(Section::Records, &mut self.rest)?;
-            self.rest.truncate(SEAL_BYTES);
-        }
+        self.crc.update(&self.rest);
+        self.file.write_all(&self.rest).map_err(failed("writing", &self.path))?;
+        self.rest.clear();
         Ok(())
+    }
+
+    /// Ends the file, durably.
+    fn finish(&mut self, size: LogSize) -> Result<(), IndexError> {
+        self.rest.extend_from_slice(&size.get().to_le_bytes());
+        self.rest.extend_from_slice(&self.bytes.to_le_bytes());
+        self.put()?;
+        self.rest.extend_from_slice(&self.crc.clone().finalize().to_le_bytes());
+        self.put()?;
+        self.file.sync_all().map_err(failed("syncing", &self.path))
+    }
+}
+
+impl Drop for SnapshotDraft {
+    fn drop(&mut self) {
+        if !self.kept {
+            // Left there, it would be removed at the next open.
+            let _ = fs::remove_file(&self.path);
+        }
     }
 }
 
 impl Snapshots {
-    pub(super) fn store(&self, blocks: &Blocks) -> Result<(), IndexError> {
-        let mut value = vec![0; SEAL_BYTES];
-        for row in &self.rows {
-            for number in [row.size, row.snapshot, row.bytes] {
-                value.extend_from_slice(&number.to_le_bytes());
+    /// Those in the folder of an index. Removes what a crash has left, and those that are no
+    /// snapshots of this ledger; whether the others are whole is seen when they are read.
+    pub(super) fn open(index_folder: &Path, identity: Hash) -> Result<Self, IndexError> {
+        let folder = index_folder.join(FOLDER);
+        create_folder_durably(&folder).map_err(failed("creating", &folder))?;
+        let mut snapshots = Self { folder, identity, rows: Vec::new(), next_draft: 0 };
+        let io = failed("listing", &snapshots.folder);
+        let names = fs::read_dir(&snapshots.folder)
+            .and_then(|found| found.map(|found| Ok(found?.path())).collect::<io::Result<Vec<_>>>())
+            .map_err(io)?;
+        for path in names {
+            match path.extension().and_then(|extension| extension.to_str()) {
+                Some(KEPT) => match snapshots.look_at(&path) {
+                    Ok(row) => snapshots.rows.push(row),
+                    Err(error) => {
+                        warn!(snapshot = %path.display(), %error, "a snapshot is not used");
+                        if matches!(error, IndexError::Damaged { .. }) {
+                            remove(&path)?;
+                        }
+                    }
+                },
+                Some(DRAFT) => remove(&path)?,
+                _ => {}
             }
-            value.extend_from_slice(&row.crc.to_le_bytes());
         }
-        blocks.root().put(Place::Snapshots, &mut value)?;
-        blocks.flush()
+        snapshots.rows.sort_by_key(|row| row.size);
+        snapshots.drop_surplus()?;
+        Ok(snapshots)
     }
 
-    pub(super) fn load(blocks: &Blocks) -> Result<Self, IndexError> {
-        let body = blocks.root().get(Place::Snapshots)?;
-        let rows = pieces::<ROW_BYTES>(&body)?
-            .iter()
-            .filter_map(|row| {
-                let long = |at: usize| Some(u64::from_le_bytes(*row[at..].first_chunk()?));
-                Some(SnapshotRow {
-                    size: long(0)?,
-                    snapshot: long(8)?,
-                    bytes: long(16)?,
-                    crc: u32::from_le_bytes(*row.last_chunk()?),
-                })
-            })
-            .collect::<Vec<_>>();
-        if !rows.is_sorted_by(|one, next| one.size < next.size) {
-            return Err(IndexError::damaged("the list of snapshots is out of order"));
+    /// What the beginning and the end of a file say.
+    fn look_at(&self, path: &Path) -> Result<Row, IndexError> {
+        let (mut file, row) = self.begin_reading(path)?;
+        let io = failed("reading", path);
+        file.seek(SeekFrom::Start(row.bytes - TAIL_BYTES as u64)).map_err(io)?;
+        let tail = read_tail(&mut file, path)?;
+        row.checksum(&tail).map(|_| row)
+    }
+
+    /// Opens a file behind its head, which must be one of this ledger, as its length and name.
+    fn begin_reading(&self, path: &Path) -> Result<(File, Row), IndexError> {
+        let mut head = [0; HEAD_BYTES];
+        let read = File::open(path).and_then(|mut file| {
+            let bytes = file.metadata()?.len();
+            file.read_exact(&mut head)?;
+            Ok((file, bytes))
+        });
+        let (file, bytes) = read.map_err(failed("reading", path))?;
+        let digits = path.file_stem().and_then(|stem| stem.to_str());
+        let size = digits.filter(|digits| digits.len() == 20).and_then(|d| d.parse().ok());
+        match size {
+            Some(size) if head == self.head() && bytes >= (HEAD_BYTES + TAIL_BYTES) as u64 => {
+                Ok((file, Row { size: LogSize::new(size), bytes }))
+            }
+            _ => Err(IndexError::damaged("the head of a snapshot is not what it must be")),
         }
-        Ok(Self { rows, drafts: Vec::new() })
     }
 
-    pub(super) fn remove_garbage(&mut self, blocks: &Blocks) -> Result<usize, IndexError> {
-        let Self { rows, drafts } = self;
-        drafts.retain(|(_, draft)| draft.strong_count() > 0);
-        blocks.remove_unknown(Kind::Snapshot, |snapshot| {
-            rows.iter().any(|row| row.snapshot == snapshot)
-                || drafts.iter().any(|(number, _)| *number == snapshot)
-        })
+    fn head(&self) -> [u8; HEAD_BYTES] {
+        let mut head = [0; HEAD_BYTES];
+        head[..8].copy_from_slice(MAGIC);
+        head[8..].copy_from_slice(self.identity.as_bytes());
+        head
     }
 
-    /// The number of a new shelf.
-    fn next_number(&self) -> u64 {
-        let kept = self.rows.iter().map(|row| row.snapshot);
-        let used = kept.chain(self.drafts.iter().map(|(number, _)| *number)).max();
-        used.map_or(0, |used| used + 1)
+    fn path(&self, size: LogSize) -> PathBuf {
+        self.folder.join(format!("{:020}.{KEPT}", size.get()))
+    }
+
+    /// Reads one, and checks all of it.
+    fn read(&self, row: Row) -> Result<Vec<u8>, IndexError> {
+        let path = self.path(row.size);
+        let (mut file, found) = self.begin_reading(&path)?;
+        let length = usize::try_from(found.state_bytes()).map_err(|_| not_whole(row.size))?;
+        let mut bytes = vec![0; length];
+        file.read_exact(&mut bytes).map_err(failed("reading", &path))?;
+        let tail = read_tail(&mut file, &path)?;
+        let stated = found.checksum(&tail)?;
+        let mut crc = crc32fast::Hasher::new();
+        crc.update(&self.head());
+        crc.update(&bytes);
+        crc.update(&tail[..TAIL_BYTES - 4]);
+        if crc.finalize() == stated { Ok(bytes) } else { Err(not_whole(row.size)) }
+    }
+
+    /// Gives a draft its name, and removes those that are surplus then.
+    fn keep(&mut self, size: LogSize, draft: &mut SnapshotDraft) -> Result<(), IndexError> {
+        let path = self.path(size);
+        fs::rename(&draft.path, &path).map_err(failed("renaming", &draft.path))?;
+        draft.kept = true;
+        sync_folder(&self.folder).map_err(failed("syncing", &self.folder))?;
+        let bytes = draft.bytes + (HEAD_BYTES + TAIL_BYTES) as u64;
+        self.rows.retain(|row| row.size != size);
+        self.rows.push(Row { size, bytes });
+        self.rows.sort_by_key(|row| row.size);
+        self.drop_surplus()
+    }
+
+    /// Removes the ones of the smallest logs.
+    fn drop_surplus(&mut self) -> Result<(), IndexError> {
+        let surplus = self.rows.len().saturating_sub(KEPT_SNAPSHOTS);
+        let surplus: Vec<Row> = self.rows.drain(..surplus).collect();
+        surplus.into_iter().try_for_each(|row| remove(&self.path(row.size)))
+    }
+
+    /// What they take on disk, in bytes.
+    pub(super) fn bytes_on_disk(&self) -> u64 {
+        self.rows.iter().map(|row| row.bytes).sum()
     }
 }
 
 impl Index {
-    /// Begins a snapshot: its bytes go onto a shelf as they come, so that a large state is never in
+    /// Begins a snapshot: its bytes go into a file as they come, so that a large state is never in
     /// memory twice. It is none of the index's until it is [kept](Index::keep_snapshot).
     pub fn begin_snapshot(&self) -> Result<SnapshotDraft, IndexError> {
         let mut snapshots = held(&self.snapshots);
-        // Left over from attempts that failed or were given up.
-        snapshots.remove_garbage(&self.blocks)?;
-        let number = snapshots.next_number();
-        let shelf = ShelfWriter::new(self.blocks.shelf(Kind::Snapshot, number)?);
-        let alive = Arc::new(());
-        snapshots.drafts.push((number, Arc::downgrade(&alive)));
-        let (rest, crc) = (vec![0; SEAL_BYTES], crc32fast::Hasher::new());
-        Ok(SnapshotDraft { number, shelf, rest, bytes: 0, crc, _alive: alive })
+        let path = snapshots.folder.join(format!("{}.{DRAFT}", snapshots.next_draft));
+        snapshots.next_draft += 1;
+        let file = File::create(&path).map_err(failed("creating", &path))?;
+        let (mut rest, crc) = (Vec::with_capacity(BUFFER_BYTES), crc32fast::Hasher::new());
+        rest.extend_from_slice(&snapshots.head());
+        Ok(SnapshotDraft { path, file, rest, bytes: 0, crc, kept: false })
     }
 
     /// Keeps a snapshot of the state after `size` records, all of whose bytes were written; durable
     /// on return. Of more than [`KEPT_SNAPSHOTS`] the ones of the smallest logs are removed. One of
     /// the same size is replaced.
     pub fn keep_snapshot(&self, size: LogSize, mut draft: SnapshotDraft) -> Result<(), IndexError> {
-        draft.put()?;
-        let mut snapshots = held(&self.snapshots);
-        self.blocks.flush()?;
-        let row = SnapshotRow {
-            size: size.get(),
-            snapshot: draft.number,
-            bytes: draft.bytes,
-            crc: draft.crc.clone().finalize(),
-        };
-        let mut next = snapshots.clone();
-        next.rows.retain(|kept| kept.size != row.size);
-        next.rows.push(row);
-        next.rows.sort_by_key(|row| row.size);
-        let surplus = next.rows.len().saturating_sub(KEPT_SNAPSHOTS);
-        next.rows.drain(..surplus);
-        next.store(&self.blocks)?;
-        *snapshots = next;
-        drop(draft);
-        snapshots.remove_garbage(&self.blocks).map(|_| ())
+        draft.finish(size)?;
+        held(&self.snapshots).keep(size, &mut draft)
     }
 
     /// The log sizes of the snapshots, the largest last.
     pub fn snapshots(&self) -> Vec<LogSize> {
-        held(&self.snapshots).rows.iter().map(|row| LogSize::new(row.size)).collect()
+        held(&self.snapshots).rows.iter().map(|row| row.size).collect()
     }
 
     /// The bytes of the snapshot of this log size, or `None` if there is none.
     ///
-    /// A damaged one is an error; an older one may still be whole.
+    /// A damaged one is an error, and is there no more; an older one may still be whole.
     pub fn snapshot(&self, size: LogSize) -> Result<Option<Vec<u8>>, IndexError> {
-        // Held while reading: a snapshot must not be removed half-way.
-        let snapshots = held(&self.snapshots);
-        let Some(row) = snapshots.rows.iter().find(|row| row.size == size.get()) else {
+        // Held while reading: a snapshot must not be removed before it was opened.
+        let mut snapshots = held(&self.snapshots);
+        let Some(row) = snapshots.rows.iter().copied().find(|row| row.size == size) else {
             return Ok(None);
         };
-        let pieces = row.bytes.div_ceil(MAX_BODY_BYTES as u64);
-        let shelf = self.blocks.shelf(Kind::Snapshot, row.snapshot)?;
-        let mut bytes = Vec::new();
-        for number in 0..u32::try_from(pieces).unwrap_or(u32::MAX) {
-            bytes.extend_from_slice(&shelf.get(Place::Part(Section::Records, number))?);
+        let read = snapshots.read(row);
+        if matches!(read, Err(IndexError::Damaged { .. })) {
+            snapshots.rows.retain(|kept| *kept != row);
+            remove(&snapshots.path(size))?;
         }
-        if bytes.len() as u64 != row.bytes || crc32fast::hash(&bytes) != row.crc {
-            return Err(IndexError::damaged(format!(
-                "the snapshot of {size} records is not whole"
-            )));
+        read.map(Some)
+    }
+}
+
+fn read_tail(file: &mut File, path: &Path) -> Result<[u8; TAIL_BYTES], IndexError> {
+    let mut tail = [0; TAIL_BYTES];
+    file.read_exact(&mut tail).map_err(failed("reading", path))?;
+    Ok(tail)
+}
+
+fn not_whole(size: LogSize) -> IndexError {
+    IndexError::damaged(format!("the snapshot of {size} records is not whole"))
+}
+
+fn remove(path: &Path) -> Result<(), IndexError> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            Err(failed("removing", path)(error))
         }
-        Ok(Some(bytes))
+        _ => Ok(()),
+    }
+}
+
+fn failed(doing: &'static str, path: &Path) -> impl FnOnce(io::Error) -> IndexError {
+    let path = path.to_owned();
+    move |source| match source.kind() {
+        // The file is shorter than it was.
+        io::ErrorKind::UnexpectedEof | io::ErrorKind::NotFound if doing == "reading" => {
+            IndexError::damaged(format!("{} ends too early", path.display()))
+        }
+        _ => IndexError::Io { doing, path, source },
     }
 }

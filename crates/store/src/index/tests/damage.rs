@@ -66,7 +66,7 @@ fn the_index_of_another_ledger_or_format_is_made_fresh() {
 
 #[test]
 fn an_index_without_a_marker_or_manifest_is_made_fresh() {
-    for place in [Place::Marker, Place::Manifest, Place::Snapshots] {
+    for place in [Place::Marker, Place::Manifest] {
         let folder = filled(50);
         let index = open(&folder, &options());
         index.blocks.root().remove(place);
@@ -87,12 +87,9 @@ fn garbage_of_a_crash_is_removed() {
         let shelf = index.blocks.shelf(Kind::Run, run).unwrap();
         shelf.put(FIRST_BLOCK, &mut [0; 20]).unwrap();
     }
-    let shelf = index.blocks.shelf(Kind::Snapshot, 0).unwrap();
-    shelf.put(FIRST_BLOCK, &mut [0; 20]).unwrap();
-    drop((shelf, index));
+    drop(index);
     let index = open(&folder, &options());
     assert_eq!(index.blocks.shelves(Kind::Run), live);
-    assert_eq!(index.blocks.shelves(Kind::Snapshot), 0);
     check_made_up(&index, 200);
 }
 
@@ -155,17 +152,6 @@ fn damaged_fences_filters_and_manifests_are_noticed_at_open() {
         let reason = reason(folder.path(), &options()).unwrap();
         assert!(reason.contains("checksum"), "{reason}");
     }
-}
-
-#[test]
-fn a_damaged_snapshot_is_noticed() {
-    let folder = filled(10);
-    let index = open(&folder, &options());
-    super::put_snapshot(&index, 10, &vec![5; 20_000]);
-    let shelf = index.blocks.shelf(Kind::Snapshot, 0).unwrap();
-    shelf.flip_byte(Place::Part(Section::Records, 2), 9);
-    let read = index.snapshot(LogSize::new(10));
-    assert!(matches!(read, Err(IndexError::Damaged { .. })));
 }
 
 fn sled_files(folder: &TempDir) -> Vec<PathBuf> {

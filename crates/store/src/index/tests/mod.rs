@@ -2,6 +2,7 @@
 
 mod damage;
 mod model;
+mod snapshots;
 mod tiles;
 
 use std::path::Path;
@@ -12,9 +13,8 @@ use bergulir_chain::merkle::{HashSource, Levels, Prefixes, Subtree};
 use bergulir_chain::{Hash, LogSize, Position};
 use tempfile::TempDir;
 
-use super::blocks::{Kind, MAX_BODY_BYTES};
-use super::{Direction, Index, IndexBatch, IndexError, IndexOptions, KEPT_SNAPSHOTS, Line, held};
-use crate::log::Head;
+use super::blocks::Kind;
+use super::{Direction, Index, IndexBatch, IndexError, IndexOptions, Line, held};
 
 /// Small memtables and narrow merges, so that few records make many runs.
 fn options() -> IndexOptions {
@@ -359,7 +359,6 @@ fn values_stay_small_enough_for_sled_to_keep_them_in_its_own_file() {
     let folder = TempDir::new().unwrap();
     let index = open(&folder, &IndexOptions { memtable_records: 4_096, ..options() });
     apply_to(&index, 4_096 * 4, 1_000);
-    put_snapshot(&index, 1, &vec![1; 500_000]);
     let blobs = folder.path().join("sled").join("blobs");
     assert_eq!(std::fs::read_dir(blobs).unwrap().count(), 0);
 }
@@ -378,61 +377,4 @@ fn the_digest_does_not_depend_on_how_runs_are_cut() {
     one.flush().unwrap();
     merge_all(&other);
     assert_eq!(one.content_digest().unwrap(), other.content_digest().unwrap());
-}
-
-/// Writes and keeps a snapshot, in pieces that are none of the index's.
-fn put_snapshot(index: &Index, size: u64, bytes: &[u8]) {
-    let mut draft = index.begin_snapshot().unwrap();
-    bytes.chunks(1_009).for_each(|piece| draft.write(piece).unwrap());
-    index.keep_snapshot(LogSize::new(size), draft).unwrap();
-}
-
-#[test]
-fn a_snapshot_is_there_only_once_it_is_kept() {
-    let folder = TempDir::new().unwrap();
-    let index = open(&folder, &options());
-    let (early, late) = (vec![1; 20_000], vec![2; 30_000]);
-    let mut first = index.begin_snapshot().unwrap();
-    first.write(&early).unwrap();
-    // What others begin, keep and give up does not touch it.
-    put_snapshot(&index, 20, &late);
-    index.begin_snapshot().unwrap().write(&late).unwrap();
-    assert_eq!(index.snapshots(), [LogSize::new(20)]);
-    assert_eq!(index.blocks.shelves(Kind::Snapshot), 3);
-    index.keep_snapshot(LogSize::new(10), first).unwrap();
-    assert_eq!(index.snapshot(LogSize::new(10)).unwrap(), Some(early));
-    assert_eq!(index.snapshot(LogSize::new(20)).unwrap(), Some(late.clone()));
-    assert_eq!(index.blocks.shelves(Kind::Snapshot), 2);
-
-    // Of one that was being written when the process ended nothing is left.
-    index.begin_snapshot().unwrap().write(&late).unwrap();
-    drop(index);
-    let index = open(&folder, &options());
-    assert_eq!(index.blocks.shelves(Kind::Snapshot), 2);
-}
-
-#[test]
-fn the_newest_snapshots_are_kept() {
-    let folder = TempDir::new().unwrap();
-    let index = open(&folder, &options());
-    assert_eq!(index.snapshots(), []);
-    assert_eq!(index.snapshot(LogSize::new(1)).unwrap(), None);
-    let state = |size: u64| -> Vec<u8> {
-        let length = usize::try_from(size).unwrap() * MAX_BODY_BYTES / 10;
-        (0..=u8::MAX).cycle().take(length).collect()
-    };
-    for size in [20, 0, 50, 30] {
-        put_snapshot(&index, size, &state(size));
-    }
-    put_snapshot(&index, 50, &state(51));
-    drop(index);
-
-    let index = open(&folder, &options());
-    assert_eq!(index.snapshots(), [30, 50].map(LogSize::new));
-    assert_eq!(index.snapshots().len(), KEPT_SNAPSHOTS);
-    assert_eq!(index.snapshot(LogSize::new(30)).unwrap(), Some(state(30)));
-    assert_eq!(index.snapshot(LogSize::new(50)).unwrap(), Some(state(51)));
-    assert_eq!(index.snapshot(LogSize::new(20)).unwrap(), None);
-    assert_eq!(index.blocks.shelves(Kind::Snapshot), KEPT_SNAPSHOTS);
-    assert_eq!(held(&index.manifest).applied, Head::EMPTY);
 }
