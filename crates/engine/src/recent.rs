@@ -9,8 +9,9 @@ use bergulir_domain::{Event, Header, Touched};
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-/// So many emptied groups are kept for the next ones: fresh memory is slow at its first touch.
-const SPARE_GROUPS: usize = 32;
+/// Emptied groups with room for so many records together are kept for the next ones: fresh memory is
+/// slow at its first touch.
+const SPARE_RECORDS: usize = 16_384;
 
 /// A record on its way: decided, encoded and hashed, and what it left behind.
 #[derive(Debug)]
@@ -160,7 +161,8 @@ impl Recent {
             self.first = last + 1;
             let mut group = std::mem::take(group);
             self.groups.pop_front();
-            if self.spare.len() < SPARE_GROUPS {
+            let kept: usize = self.spare.iter().map(Vec::capacity).sum();
+            if kept + group.capacity() <= SPARE_RECORDS {
                 group.clear();
                 self.spare.push(group);
             }
