@@ -185,21 +185,23 @@ impl Ledger {
         if position.get() >= size.get() {
             return Err(ReadRefusal::NotReached { position, size });
         }
+        let following_at = |bytes: &[u8]| Record::parse(bytes).map_or(0, |record| record.following);
+        let asked = self.records(position, ReadLimit::ONE)?;
+        if asked.iter().all(|(_, bytes)| following_at(bytes) == 0) {
+            return Ok(());
+        }
         // Far enough back to find where the longest batch begins.
         let from = Position::new(position.get().saturating_sub(MAX_BATCH));
         let (mut before, mut following, mut at) = (Position::new(0), 0, from);
         while at <= position {
             let records = self.records(at, ReadLimit::STEP)?;
             for (at, bytes) in records.iter().take_while(|(at, _)| *at <= position) {
-                following = Record::parse(bytes).map_or(0, |record| record.following);
+                following = following_at(bytes);
                 if following == 0 {
                     before = at;
                 }
             }
             at = records.next();
-        }
-        if following == 0 {
-            return Ok(());
         }
         Err(ReadRefusal::InsideBatch {
             position,

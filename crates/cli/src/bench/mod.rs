@@ -100,7 +100,7 @@ pub(crate) async fn run(args: BenchArgs, json: bool) -> Result<(), Failure> {
         queried,
     };
     if let Some(server) = &mut server {
-        server.stop()?;
+        server.stop().await?;
         let (log, index) = check::bytes(server.data(), &names);
         measured.log_bytes = Some(log);
         measured.index_bytes = Some(index);

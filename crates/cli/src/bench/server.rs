@@ -4,6 +4,7 @@ use std::io::{BufRead as _, BufReader};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::time::Duration;
 
 use crate::failure::Failure;
 
@@ -18,6 +19,9 @@ pub(crate) struct Server {
     data: tempfile::TempDir,
     address: SocketAddr,
 }
+
+/// How often the server is asked whether it has stopped.
+const STOP_PAUSE: Duration = Duration::from_millis(5);
 
 impl Server {
     /// Starts this program as a server on a fresh directory and waits until it is ready.
@@ -75,8 +79,9 @@ impl Server {
         resident_bytes(&status.ok()?)
     }
 
-    /// Asks it to stop in order and waits until it has.
-    pub(crate) fn stop(&mut self) -> Result<(), Failure> {
+    /// Asks it to stop in order and waits until it has. Connections that were let go of are closed
+    /// meanwhile, for which the server waits.
+    pub(crate) async fn stop(&mut self) -> Result<(), Failure> {
         let failed = |error: &dyn std::fmt::Display| {
             Failure::CouldNotTell(format!("the server could not be stopped: {error}"))
         };
@@ -86,8 +91,12 @@ impl Server {
             rustix::process::kill_process(pid, rustix::process::Signal::TERM)
                 .map_err(|error| failed(&error))?;
         }
-        let status = self.process.wait().map_err(|error| failed(&error))?;
-        if status.success() { Ok(()) } else { Err(failed(&status)) }
+        loop {
+            if let Some(status) = self.process.try_wait().map_err(|error| failed(&error))? {
+                return if status.success() { Ok(()) } else { Err(failed(&status)) };
+            }
+            tokio::time::sleep(STOP_PAUSE).await;
+        }
     }
 }
 
