@@ -126,6 +126,10 @@ pub(crate) struct BenchArgs {
         value_parser = clap::value_parser!(u32).range(1..=100_000)
     )]
     pub(crate) queries_per_second: u32,
+    /// With --mode query: which questions, such as balance,trail; the figures of others are 0
+    /// [default: all]
+    #[arg(long, value_name = "QUESTION", value_delimiter = ',')]
+    pub(crate) ask: Vec<Question>,
     /// Do not read the records back and verify the log afterwards; `read_back_whole` and `verified`
     /// are null then
     #[arg(long)]
@@ -134,6 +138,21 @@ pub(crate) struct BenchArgs {
     /// log is not verified [default: one of its own, on a fresh directory]
     #[arg(long)]
     pub(crate) address: Option<SocketAddr>,
+}
+
+/// What is asked of a server under load.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Question {
+    /// The balances of an account
+    Balance,
+    /// The same as of a position in the past
+    BalanceAsOf,
+    /// A page of an account's trail
+    Trail,
+    /// The proof that a record is in the log
+    InclusionProof,
+    /// The proof of the balances of an account
+    BalanceProof,
 }
 
 /// How commands are sent.

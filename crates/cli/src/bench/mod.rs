@@ -226,6 +226,7 @@ async fn load(
             time: shape.query_time,
             before: shape.before_queries,
             load_percent: args.load_share,
+            questions: args.ask.clone(),
             per_second: args.queries_per_second,
             accounts,
         };

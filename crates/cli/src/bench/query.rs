@@ -10,6 +10,7 @@ use serde::Serialize;
 use tokio::task::JoinSet;
 use tokio::time::MissedTickBehavior;
 
+use super::args::Question;
 use super::load::{self, Sending, Until, Worker};
 use super::measured::rate;
 use super::plan::FUND;
@@ -25,9 +26,16 @@ const READERS: u32 = 4;
 /// The lines of a page of a trail.
 const PAGE: i32 = 100;
 const KINDS: usize = 5;
+const ALL: [Question; KINDS] = [
+    Question::Balance,
+    Question::BalanceAsOf,
+    Question::Trail,
+    Question::InclusionProof,
+    Question::BalanceProof,
+];
 
 /// How to ask.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(crate) struct Asking {
     /// How long, with questions and without.
     pub(crate) time: Duration,
@@ -35,6 +43,8 @@ pub(crate) struct Asking {
     pub(crate) before: Option<u64>,
     /// The load, in hundredths of what the writer can take.
     pub(crate) load_percent: u32,
+    /// What; if nothing is said, everything.
+    pub(crate) questions: Vec<Question>,
     /// Questions a second, of all kinds together.
     pub(crate) per_second: u32,
     /// How many accounts each ledger has.
@@ -136,6 +146,7 @@ pub(crate) async fn run(
     for seed in 0..READERS {
         let places = desks.iter().zip(&begin).zip(&end);
         let places = places.map(|((desk, begin), end)| (desk.clone(), *begin, *end));
+        let asking = asking.clone();
         let reader = Reader { places: places.collect(), asking, state: u64::from(seed) };
         readers.spawn(reader.read());
     }
@@ -209,15 +220,17 @@ impl Reader {
         let mut next = tokio::time::interval(pause);
         next.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut latencies: [Vec<u32>; KINDS] = Default::default();
-        for kind in (0..KINDS).cycle() {
+        let asked = self.asking.questions.clone();
+        let asked = if asked.is_empty() { ALL.to_vec() } else { asked };
+        for question in asked.into_iter().cycle() {
             next.tick().await;
             if Instant::now() >= ends {
                 break;
             }
             let began = Instant::now();
-            self.ask(kind).await?;
+            self.ask(question).await?;
             let took = u32::try_from(began.elapsed().as_micros()).unwrap_or(u32::MAX);
-            latencies[kind].push(took);
+            latencies[question as usize].push(took);
         }
         Ok(latencies)
     }
@@ -228,19 +241,20 @@ impl Reader {
         (self.state >> 32) % below.max(1)
     }
 
-    async fn ask(&mut self, kind: usize) -> Result<(), Failure> {
+    async fn ask(&mut self, question: Question) -> Result<(), Failure> {
         let place = usize::try_from(self.choose(self.places.len() as u64)).unwrap_or(0);
         let (desk, begin, end) = self.places[place].clone();
         let account = self.choose(self.asking.accounts as u64);
         let name = format!("{}/funds/{FUND}/accounts/a-{account}", desk.ledger());
         let position = begin + self.choose(end - begin);
-        let answered = match kind {
-            0 | 1 => {
-                let as_of = (kind == 1).then_some(AsOf::AsOfPosition(position));
+        let answered = match question {
+            Question::Balance | Question::BalanceAsOf => {
+                let past = question == Question::BalanceAsOf;
+                let as_of = past.then_some(AsOf::AsOfPosition(position));
                 let request = pb::GetBalanceRequest { name, min_position: None, as_of };
                 desk.queries().get_balance(Desk::from(Person::Maker, request)).await.map(drop)
             }
-            2 => {
+            Question::Trail => {
                 let request = pb::ListTrailRequest {
                     parent: name,
                     page_size: PAGE,
@@ -248,13 +262,13 @@ impl Reader {
                 };
                 desk.queries().list_trail(Desk::from(Person::Maker, request)).await.map(drop)
             }
-            3 => {
+            Question::InclusionProof => {
                 let ledger = desk.ledger();
                 let request = pb::GetInclusionProofRequest { ledger, position, log_size: None };
                 let request = Desk::from(Person::Maker, request);
                 desk.log().get_inclusion_proof(request).await.map(drop)
             }
-            _ => {
+            Question::BalanceProof => {
                 let request = pb::GetBalanceProofRequest { name, fresh: false };
                 desk.log().get_balance_proof(Desk::from(Person::Maker, request)).await.map(drop)
             }
