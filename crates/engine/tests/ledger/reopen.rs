@@ -1,11 +1,12 @@
 //! Stopped, started, damaged: everything that was answered is there, and the index heals itself.
 
 use crate::support::*;
-use bergulir_chain::Position;
+use bergulir_chain::{Authentication, Position, Record};
 use bergulir_domain::Event;
 use bergulir_engine::{LedgerOptions, Node, NodeError, Slot, Terms};
-use bergulir_store::ReadLimit;
+use bergulir_proto::event::encode_event;
 use bergulir_store::index::{Index, IndexOptions};
+use bergulir_store::{EventLog, FileLog, FileLogOptions, Group, ReadLimit};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -209,4 +210,48 @@ async fn ledgers_of_one_node_are_independent() {
     let answer = other.submit(caller("maker"), work, Terms::PLAIN).await;
     assert!(matches!(answer, bergulir_engine::Answer::Items(_)), "{answer:?}");
     assert_eq!(pilot.head().size, size);
+}
+
+/// Appends a record with this event to the log, chained as it should be.
+fn forge(folder: &Path, event: &Event) {
+    let folder = folder.join("ledgers/pilot/log");
+    let (log, _) = FileLog::open(&folder, FileLogOptions::default()).unwrap();
+    let head = log.head();
+    let last = log.read(head.size.last().unwrap(), ReadLimit::ONE).unwrap();
+    let last = Record::parse(last.iter().next().unwrap().1).unwrap().recorded_at;
+    let mut bytes = Vec::new();
+    encode_event(event, &mut bytes);
+    let mut group = Group::new(head);
+    let record = Record {
+        position: head.size.next_position(),
+        previous: head.hash,
+        recorded_at: last,
+        principal: "maker",
+        authentication: Authentication::Stated,
+        request_id: id(9_999),
+        following: 0,
+        event: &bytes,
+        signature: None,
+    };
+    group.push(&record).unwrap();
+    log.append(head, &group).unwrap();
+}
+
+#[tokio::test]
+async fn a_bank_reference_that_a_forged_record_uses_again_is_found_at_a_start() {
+    // With a snapshot the first use is in the index alone, without one among the records replayed.
+    for options in [options(), never()] {
+        let folder = tempfile::tempdir().unwrap();
+        history(folder.path(), options).await;
+        let desk = Desk::at(folder.path(), options);
+        let uses = |event: &Event| event.bank_reference() == Some(&bank("T3"));
+        let (event, ..) = events(&desk.ledger()).into_iter().find(|(e, ..)| uses(e)).unwrap();
+        desk.stop().await;
+        forge(folder.path(), &event);
+        let desk = Desk::at(folder.path(), options);
+        let Some(Slot::Broken(error)) = desk.node.ledger("pilot".parse().unwrap()) else {
+            panic!("it was opened");
+        };
+        assert!(error.to_string().contains("a rule was broken"), "{error}");
+    }
 }
