@@ -4,6 +4,7 @@
 
 mod bench;
 mod bundle;
+mod config;
 mod continuation;
 mod continuation_forged;
 mod damage;

@@ -9,6 +9,7 @@ mod bench;
 mod choices;
 mod client;
 mod completions;
+mod config;
 mod continuation;
 mod coop;
 mod demo;
@@ -57,6 +58,7 @@ pub(crate) struct Cli {
 enum Command {
     Demo(demo::DemoArgs),
     Serve(serve::ServeArgs),
+    Config(config::ConfigArgs),
     Audit(audit::AuditArgs),
     Index(index::IndexArgs),
     Bench(bench::BenchArgs),
@@ -113,7 +115,8 @@ fn dispatch(cli: Cli) -> Result<(), Failure> {
     let json = cli.json;
     match cli.command {
         Command::Demo(args) => runtime()?.block_on(demo::run(args, json)),
-        Command::Serve(args) => serve::run(args),
+        Command::Serve(args) => serve::run(&args),
+        Command::Config(args) => config::run(args, json),
         Command::Audit(args) => audit::run(args, json),
         Command::Index(args) => index::run(args, json),
         Command::Bench(args) => one_thread()?.block_on(bench::run(args, json)),

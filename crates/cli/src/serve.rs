@@ -2,16 +2,16 @@
 
 use std::future::Future;
 use std::io::IsTerminal as _;
-use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::sync::Mutex;
 use std::sync::PoisonError;
 
 use bergulir_engine::NodeOptions;
 use bergulir_server::ServerOptions;
+use bergulir_server::config::{Config, Loaded};
 use clap::Args;
 use tracing_subscriber::EnvFilter;
 
+use crate::config::{self, SettingArgs};
 use crate::failure::Failure;
 use crate::output;
 use crate::progress::Bar;
@@ -22,52 +22,44 @@ use crate::witness;
 /// Prints `listening on ADDRESS` when it is ready. Stops on Ctrl-C or SIGTERM: what is in flight is
 /// finished first; before it is ready, it stops at once. What it logs on the standard error is chosen with `RUST_LOG`.
 ///
+/// Each setting is a flag, an environment variable or a line of --config; the first that is set of
+/// these counts. `bergulir config check` says what is wrong, `bergulir config show` what holds.
+///
 /// Example:
 ///   bergulir serve --data ./data
 #[derive(Debug, Args)]
 #[command(verbatim_doc_comment)]
 pub(crate) struct ServeArgs {
-    /// The data directory; made if it is missing
-    #[arg(long, env = "BERGULIR_DATA", value_name = "DIR")]
-    data: PathBuf,
-    /// Where to listen: a loopback address; port 0 takes any that is free
-    #[arg(long, default_value = "127.0.0.1:7447", value_name = "ADDRESS")]
-    listen: SocketAddr,
-    /// The folder of the private keys that the ledgers sign with [default: keys in --data]
-    #[arg(long, value_name = "DIR")]
-    keys: Option<PathBuf>,
-    /// A folder, best on another disk or machine, that keeps the newest checkpoint of each ledger,
-    /// so that an older copy of --data is found out; may be given again
-    #[arg(long = "anchor", value_name = "DIR")]
-    anchors: Vec<PathBuf>,
-    /// A policy (C2SP tlog-policy): the witnesses to ask for cosignatures, and how many of them it
-    /// takes
-    #[arg(long, value_name = "FILE")]
-    policy: Option<PathBuf>,
-    /// Where to serve each log as static files (C2SP tlog-tiles) over HTTP: a loopback address
-    #[arg(long, value_name = "ADDRESS")]
-    http: Option<SocketAddr>,
+    #[command(flatten)]
+    settings: SettingArgs,
 }
 
-impl ServeArgs {
-    fn options(self) -> Result<ServerOptions, Failure> {
-        let ServeArgs { data, listen, keys, anchors, policy, http } = self;
-        let policy = policy.as_deref().map(witness::policy).transpose()?;
-        let node = NodeOptions { keys, anchors, policy, ..NodeOptions::default() };
-        Ok(ServerOptions { node, http, ..ServerOptions::new(data, listen) })
+/// What a server runs with.
+fn options(config: Config) -> Result<ServerOptions, Failure> {
+    let Config { data, listen, http, keys, anchors, policy, ledger } = config;
+    let data = data.ok_or_else(|| Failure::Usage("a server needs --data".to_owned()))?;
+    let policy = policy.as_deref().map(witness::policy).transpose()?;
+    let node = NodeOptions { ledger, keys, anchors, policy, ..NodeOptions::default() };
+    Ok(ServerOptions { node, http, ..ServerOptions::new(data, listen) })
+}
+
+pub(crate) fn run(args: &ServeArgs) -> Result<(), Failure> {
+    let loaded = args.settings.load()?;
+    if !loaded.problems.is_empty() {
+        return Err(Failure::Usage(config::all_problems(&loaded)));
     }
-}
-
-pub(crate) fn run(args: ServeArgs) -> Result<(), Failure> {
     let runtime = crate::server_runtime()?;
-    let served = runtime.block_on(serve(args));
+    let served = runtime.block_on(serve(loaded));
     // A start that was cut off goes on in a thread of its own, and has acknowledged nothing.
     runtime.shutdown_background();
     served
 }
 
-async fn serve(args: ServeArgs) -> Result<(), Failure> {
+async fn serve(loaded: Loaded) -> Result<(), Failure> {
     log_to_stderr("info,sled=warn");
+    for warning in &loaded.warnings {
+        tracing::warn!("{warning}");
+    }
     let mut stop = Box::pin(stop_signal()?);
     let bar = Mutex::new(Bar::patient());
     let progress = move |ledger, done, total| {
@@ -78,7 +70,7 @@ async fn serve(args: ServeArgs) -> Result<(), Failure> {
         }
     };
     let running = tokio::select! {
-        running = bergulir_server::start(args.options()?, progress) => {
+        running = bergulir_server::start(options(loaded.config)?, progress) => {
             running.map_err(Failure::could_not)?
         }
         () = &mut stop => {

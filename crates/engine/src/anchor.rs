@@ -36,7 +36,10 @@ pub enum AnchorError {
 }
 
 /// Checks that a folder can be an anchor of this data directory.
-pub(crate) fn check(folder: &Path, data: &Path) -> Result<(), AnchorError> {
+///
+/// # Errors
+/// If it is not there, cannot be written to, or lies in the data directory.
+pub fn check(folder: &Path, data: &Path) -> Result<(), AnchorError> {
     let unusable = |source| AnchorError::Unusable { path: folder.to_owned(), source };
     let found = folder.canonicalize().map_err(unusable)?;
     if data.canonicalize().is_ok_and(|data| found.starts_with(data)) {

@@ -80,6 +80,14 @@ impl KeyError {
     }
 }
 
+/// Checks that every key of a folder can be used, as a start does; a folder that is missing has none.
+///
+/// # Errors
+/// If one cannot be used: it cannot be read, others can read it, or it is no key.
+pub fn check(folder: &Path) -> Result<(), KeyError> {
+    Keyring::open(folder.to_owned()).map(|_| ())
+}
+
 /// The private keys that lie in one folder, in files that end with `.key`.
 #[derive(Debug)]
 pub(crate) struct Keyring {

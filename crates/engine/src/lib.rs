@@ -40,13 +40,13 @@ mod witness;
 mod witnesses;
 mod writer;
 
-pub use anchor::{AnchorError, AnchorStatus};
+pub use anchor::{AnchorError, AnchorStatus, check as check_anchor};
 pub use bergulir_store::index::Direction;
 pub use bergulir_store::{Head, ReadError, ReadLimit, Records};
 pub use checkpoints::{CHECKPOINT_FILE, SignedCheckpoint, WITNESSED_FILE};
 pub use continued::{CONTINUED, CONTINUED_FILE};
 pub use health::Status;
-pub use keyring::{KEY_SUFFIX, KEYS_FOLDER, KeyError};
+pub use keyring::{KEY_SUFFIX, KEYS_FOLDER, KeyError, check as check_keys};
 pub use known::ROLLED_BACK;
 pub use ledger::{Ledger, LedgerOptions, Queued};
 pub use node::{LEDGERS_FOLDER, Node, NodeError, NodeOptions, Slot};

@@ -7,6 +7,7 @@
 mod batch;
 mod calls;
 mod concerned;
+pub mod config;
 mod connections;
 mod deadline;
 mod gathered;

@@ -130,11 +130,17 @@ pub async fn start(
     Ok(Running { listener, address, http, services, stop })
 }
 
+/// Whether an address may be listened on.
+pub(crate) fn check_address(address: SocketAddr) -> Result<(), StartError> {
+    if address.ip().to_canonical().is_loopback() {
+        return Ok(());
+    }
+    Err(StartError::NotLoopback { address })
+}
+
 /// Listens on a loopback address, and says which one it got.
 async fn bind(address: SocketAddr) -> Result<(TcpListener, SocketAddr), StartError> {
-    if !address.ip().to_canonical().is_loopback() {
-        return Err(StartError::NotLoopback { address });
-    }
+    check_address(address)?;
     let failed = |source| StartError::Listen { address, source };
     let listener = TcpListener::bind(address).await.map_err(failed)?;
     let bound = listener.local_addr().map_err(failed)?;

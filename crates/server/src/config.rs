@@ -1,0 +1,92 @@
+//! How a server is configured: flags over environment variables over one TOML file over defaults.
+//!
+//! [`SETTINGS`] is the one list of everything that can be set. The flags of `bergulir serve`, the
+//! environment variables, the keys of the file, `bergulir config show`, the checks and the table in
+//! `docs/operations.md` all come from it. Nothing here reads a file: [`load`] is given the text.
+//!
+//! **To add a setting**, or a section of settings such as `[tls]`:
+//! 1. Give [`Config`] a field (for a section, a struct of its own in a file beside this one), and its
+//!    default.
+//! 2. Add a line to [`SETTINGS`]: the dotted name (`tls.certificate` is `certificate` in `[tls]`), the
+//!    flag and the variable that follow from it, how it is read into `Config` and shown from it. If it
+//!    names a file or a folder, say so in `names`: `bergulir config check` looks whether it is there.
+//! 3. If it must fit others, say what is wrong in [`Config::problems`], which a start refuses too.
+//! 4. Run the acceptance tests: one prints the table that belongs into `docs/operations.md`.
+//!
+//! **To add a list of tables**, such as `[[grant]]`, which only the file can have: a struct with
+//! `#[derive(Deserialize)]` and `#[serde(deny_unknown_fields)]`, a field of `Config` with a `Vec` of
+//! it, and a line in [`SECTIONS`], whose `read` is one call of [`tables`].
+
+mod file;
+mod given;
+mod layers;
+mod settings;
+
+pub use file::{SECTIONS, Section, tables};
+pub use given::Given;
+pub use layers::{Layers, Loaded, Origin, Problem, load};
+pub use settings::{Names, SETTINGS, Setting, Shape};
+
+use crate::start::check_address;
+use bergulir_engine::LedgerOptions;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+
+/// Everything that can be set.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Config {
+    /// The data directory; a server cannot do without.
+    pub data: Option<PathBuf>,
+    /// Where gRPC is served.
+    pub listen: SocketAddr,
+    /// Where the logs are served as static files over HTTP; `None`: nowhere.
+    pub http: Option<SocketAddr>,
+    /// The folder of the private keys; `None`: `keys` in the data directory.
+    pub keys: Option<PathBuf>,
+    /// Folders outside the data directory that keep the newest checkpoint of each ledger.
+    pub anchors: Vec<PathBuf>,
+    /// The file that names the witnesses.
+    pub policy: Option<PathBuf>,
+    /// How each ledger runs.
+    pub ledger: LedgerOptions,
+}
+
+/// Where a server listens if nothing is said.
+pub const DEFAULT_LISTEN: SocketAddr =
+    SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 7447);
+
+impl Default for Config {
+    fn default() -> Config {
+        Config {
+            data: None,
+            listen: DEFAULT_LISTEN,
+            http: None,
+            keys: None,
+            anchors: Vec::new(),
+            policy: None,
+            ledger: LedgerOptions::default(),
+        }
+    }
+}
+
+impl Config {
+    /// What is wrong with the settings together, each under the name of one of them. That each by
+    /// itself can be read was seen before.
+    pub fn problems(&self) -> Vec<(&'static str, String)> {
+        let mut problems = Vec::new();
+        if self.data.is_none() {
+            let why = "a server needs a data directory: --data DIR, BERGULIR_DATA, or `data` in the \
+                       configuration file";
+            problems.push(("data", why.to_owned()));
+        }
+        for (name, address) in [("listen", Some(self.listen)), ("http", self.http)] {
+            if let Some(Err(refused)) = address.map(check_address) {
+                problems.push((name, refused.to_string()));
+            }
+        }
+        if self.http == Some(self.listen) && self.listen.port() != 0 {
+            problems.push(("http", format!("{} is where gRPC listens already", self.listen)));
+        }
+        problems
+    }
+}

@@ -1,0 +1,246 @@
+//! The one list of everything that can be set.
+
+use super::Config;
+use super::given::Given;
+use std::ffi::{OsStr, OsString};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+/// How a setting is written in the configuration file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Shape {
+    /// A string.
+    Text,
+    /// A whole number.
+    Number,
+    /// A list of strings. Its flag may be given again, its variable has commas between them; a higher
+    /// layer replaces the whole list.
+    List,
+}
+
+/// What a setting names on the disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Names {
+    /// Nothing.
+    Nothing,
+    /// A file that must be there and readable.
+    File,
+    /// A folder that must be there.
+    Folder,
+    /// A folder that is made if it is missing.
+    NewFolder,
+}
+
+/// One thing that can be set.
+#[derive(Debug)]
+pub struct Setting {
+    /// Its dotted name: the path to it in the file.
+    pub name: &'static str,
+    /// Its flag, without the dashes.
+    pub flag: &'static str,
+    /// Its environment variable.
+    pub variable: &'static str,
+    /// How it is written.
+    pub shape: Shape,
+    /// What it names on the disk.
+    pub names: Names,
+    /// What stands for its value in a help text.
+    pub placeholder: &'static str,
+    /// What it means, in one sentence without a full stop.
+    pub help: &'static str,
+    /// What holds if it is not set, where it has no default of its own.
+    pub absent: &'static str,
+    /// Reads what was given.
+    pub(super) read: fn(&mut Config, &Given<'_>) -> Result<(), String>,
+    /// Its value; empty if it is not set.
+    pub(super) shown: fn(&Config) -> Vec<OsString>,
+}
+
+impl Setting {
+    /// Its value in this configuration; empty if it is not set.
+    pub fn shown(&self, config: &Config) -> Vec<OsString> {
+        (self.shown)(config)
+    }
+
+    /// What holds if nobody sets it.
+    pub fn default(&self) -> String {
+        let values = self.shown(&Config::default());
+        if values.is_empty() {
+            self.absent.to_owned()
+        } else {
+            values.join(OsStr::new(",")).to_string_lossy().into_owned()
+        }
+    }
+
+    /// The setting of that name.
+    pub fn find(name: &str) -> Option<&'static Setting> {
+        SETTINGS.iter().find(|setting| setting.name == name)
+    }
+}
+
+fn text(value: &impl ToString) -> Vec<OsString> {
+    vec![value.to_string().into()]
+}
+
+fn address(address: Option<SocketAddr>) -> Vec<OsString> {
+    address.iter().flat_map(text).collect()
+}
+
+fn paths<'a>(paths: impl IntoIterator<Item = &'a PathBuf>) -> Vec<OsString> {
+    paths.into_iter().map(|path| path.clone().into_os_string()).collect()
+}
+
+/// Everything that can be set, in the order in which it is shown.
+pub static SETTINGS: &[Setting] = &[
+    Setting {
+        name: "data",
+        flag: "data",
+        variable: "BERGULIR_DATA",
+        shape: Shape::Text,
+        names: Names::NewFolder,
+        placeholder: "DIR",
+        help: "The data directory; made if it is missing",
+        absent: "must be set",
+        read: |config, given| given.path().map(|path| config.data = Some(path)),
+        shown: |config| paths(&config.data),
+    },
+    Setting {
+        name: "listen",
+        flag: "listen",
+        variable: "BERGULIR_LISTEN",
+        shape: Shape::Text,
+        names: Names::Nothing,
+        placeholder: "ADDRESS",
+        help: "Where to listen for gRPC: a loopback address; port 0 takes any that is free",
+        absent: "",
+        read: |config, given| given.address().map(|address| config.listen = address),
+        shown: |config| address(Some(config.listen)),
+    },
+    Setting {
+        name: "http",
+        flag: "http",
+        variable: "BERGULIR_HTTP",
+        shape: Shape::Text,
+        names: Names::Nothing,
+        placeholder: "ADDRESS",
+        help: "Where to serve each log as static files (C2SP tlog-tiles) over HTTP: a loopback address",
+        absent: "not served",
+        read: |config, given| given.address().map(|address| config.http = Some(address)),
+        shown: |config| address(config.http),
+    },
+    Setting {
+        name: "keys",
+        flag: "keys",
+        variable: "BERGULIR_KEYS",
+        shape: Shape::Text,
+        names: Names::NewFolder,
+        placeholder: "DIR",
+        help: "The folder of the private keys that the ledgers sign with",
+        absent: "keys in the data directory",
+        read: |config, given| given.path().map(|path| config.keys = Some(path)),
+        shown: |config| paths(&config.keys),
+    },
+    Setting {
+        name: "anchors",
+        flag: "anchor",
+        variable: "BERGULIR_ANCHORS",
+        shape: Shape::List,
+        names: Names::Folder,
+        placeholder: "DIR",
+        help: "Folders, best on another disk or machine, that keep the newest checkpoint of each \
+               ledger, so that an older copy of the data directory is found out",
+        absent: "none",
+        read: |config, given| given.paths().map(|paths| config.anchors = paths),
+        shown: |config| paths(&config.anchors),
+    },
+    Setting {
+        name: "policy",
+        flag: "policy",
+        variable: "BERGULIR_POLICY",
+        shape: Shape::Text,
+        names: Names::File,
+        placeholder: "FILE",
+        help: "A policy (C2SP tlog-policy): the witnesses to ask for cosignatures, and how many of \
+               them it takes",
+        absent: "no witnesses",
+        read: |config, given| given.path().map(|path| config.policy = Some(path)),
+        shown: |config| paths(&config.policy),
+    },
+    Setting {
+        name: "ledger.queue",
+        flag: "ledger-queue",
+        variable: "BERGULIR_LEDGER_QUEUE",
+        shape: Shape::Number,
+        names: Names::Nothing,
+        placeholder: "N",
+        help: "How many pieces of work may wait for the writer of a ledger; more are pushed back",
+        absent: "",
+        read: |config, given| given.number(1..=1_000_000).map(|n| config.ledger.queue = n),
+        shown: |config| text(&config.ledger.queue),
+    },
+    Setting {
+        name: "ledger.seal_every",
+        flag: "ledger-seal-every",
+        variable: "BERGULIR_LEDGER_SEAL_EVERY",
+        shape: Shape::Number,
+        names: Names::Nothing,
+        placeholder: "RECORDS",
+        help: "After how many records a seal, and with it a snapshot, is made",
+        absent: "",
+        // Each seal is a record itself, and costs a walk over the whole state.
+        read: |config, given| {
+            given.number(1_000..=1_000_000_000).map(|n| config.ledger.seal_every = n)
+        },
+        shown: |config| text(&config.ledger.seal_every),
+    },
+    Setting {
+        name: "ledger.seal_at_stop",
+        flag: "ledger-seal-at-stop",
+        variable: "BERGULIR_LEDGER_SEAL_AT_STOP",
+        shape: Shape::Number,
+        names: Names::Nothing,
+        placeholder: "RECORDS",
+        help: "An orderly stop makes a seal if so many records came since the last one",
+        absent: "",
+        read: |config, given| {
+            given.number(1..=1_000_000_000).map(|n| config.ledger.seal_at_stop = n)
+        },
+        shown: |config| text(&config.ledger.seal_at_stop),
+    },
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn flags_and_variables_follow_from_the_name() {
+        for setting in SETTINGS {
+            let flag = setting.name.replace(['.', '_'], "-");
+            // The flag of a list names one of its values.
+            let one = flag.strip_suffix('s').filter(|_| setting.shape == Shape::List);
+            assert!([Some(&*flag), one].contains(&Some(setting.flag)), "{}", setting.name);
+            let variable = format!("BERGULIR_{}", setting.name.replace('.', "_").to_uppercase());
+            assert_eq!(setting.variable, variable);
+        }
+    }
+
+    #[test]
+    fn no_name_is_taken_twice_or_stands_for_a_section_too() {
+        let names: BTreeSet<&str> = SETTINGS.iter().map(|setting| setting.name).collect();
+        assert_eq!(names.len(), SETTINGS.len());
+        for name in &names {
+            let section = name.split_once('.').map(|(section, _)| section);
+            assert!(section.is_none_or(|section| !names.contains(section)), "{name}");
+        }
+    }
+
+    #[test]
+    fn each_has_a_default_or_says_what_holds_without_one() {
+        for setting in SETTINGS {
+            let has = !setting.shown(&Config::default()).is_empty();
+            assert_eq!(has, setting.absent.is_empty(), "{}", setting.name);
+        }
+    }
+}
