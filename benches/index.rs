@@ -31,7 +31,7 @@ fn main() {
     let records = words.iter().find_map(|argument| argument.parse().ok()).unwrap_or(500_000);
     let folder = tempfile::tempdir().expect("a folder");
     let mut options = IndexOptions::new(Hash::ZERO);
-    options.merge_inline = false;
+    options.inline = false;
     let index = Index::open(folder.path(), &options).expect("a fresh index").index;
     let done = AtomicBool::new(false);
     let (mut fill, mut apply, mut worst) = (0, 0, Duration::ZERO);
@@ -41,7 +41,7 @@ fn main() {
             .spawn_scoped(scope, || {
                 loop {
                     let stop = done.load(Ordering::Acquire);
-                    if !index.merge_once().expect("it merges") {
+                    if !index.work_once().expect("it merges") {
                         if stop {
                             return own_cpu();
                         }

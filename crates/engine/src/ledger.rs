@@ -52,8 +52,9 @@ impl Default for LedgerOptions {
     }
 }
 
-/// How often the index is asked whether it has runs to merge.
-const MERGE_PAUSE: Duration = Duration::from_millis(200);
+/// How often the index is asked whether it has work, should nobody tell: a run that was still read
+/// may be removed now.
+const INDEX_PAUSE: Duration = Duration::from_millis(200);
 
 /// How often a stop looks whether the projections have caught up.
 const PROJECTION_PAUSE: Duration = Duration::from_millis(1);
@@ -187,16 +188,16 @@ impl Ledger {
             attempts: 0,
         };
         let stopping = Arc::new(AtomicBool::new(false));
-        let merger = (Arc::clone(&index), Arc::clone(&health), Arc::clone(&stopping));
+        let keeping = (Arc::clone(&index), Arc::clone(&health), Arc::clone(&stopping));
         let scrub = (Arc::clone(&log), Arc::clone(&health), Arc::clone(&stopping));
         let guarded = Guarded { health: Arc::clone(&health), inbox: Arc::clone(&inbox) };
         let threads = vec![
             guarded.spawn("writer", move || writer.run(&messages, &full_sender, &idle)),
             guarded.spawn("persister", move || persister.run(&full, &idle_sender)),
             guarded.spawn("projector", move || follower.run(&projector_messages)),
-            guarded.spawn("merger", move || {
-                let (index, health, stopping) = merger;
-                merge(&index, &health, &stopping);
+            guarded.spawn("index", move || {
+                let (index, health, stopping) = keeping;
+                keep_index(&index, &health, &stopping);
             }),
             guarded.spawn("scrub", move || {
                 let (log, health, stopping) = scrub;
@@ -386,9 +387,9 @@ impl Ledger {
     fn join(&self) {
         self.stopping.store(true, Ordering::Relaxed);
         self.inbox.close();
+        self.index.wake();
         held(&self.projector).take();
         for thread in held(&self.threads).drain(..) {
-            thread.thread().unpark();
             if thread.join().is_err() {
                 tracing::error!(ledger = %self.id, "a thread of the ledger panicked");
             }
@@ -423,12 +424,12 @@ fn submit_seal(inbox: &Inbox, seal: Seal) -> Result<oneshot::Receiver<Answer>, R
     inbox.submit(caller, Work::Single(request), Terms::PLAIN)
 }
 
-/// Merges the runs of the index while it has too many.
-fn merge(index: &Index, health: &Health, stopping: &AtomicBool) {
+/// Writes the index out, keeps its snapshots and merges its runs: nobody who adds waits for that.
+fn keep_index(index: &Index, health: &Health, stopping: &AtomicBool) {
     while !stopping.load(Ordering::Relaxed) {
-        match index.merge_once() {
+        match index.work_once() {
             Ok(true) => {}
-            Ok(false) => std::thread::park_timeout(MERGE_PAUSE),
+            Ok(false) => index.wait_for_work(INDEX_PAUSE),
             Err(error) => {
                 health.index_failed(&error);
                 return;

@@ -287,7 +287,7 @@ fn check_tiles(tree: Tree<'_>, replica: &Replica) -> Result<(), TreeError> {
 
 /// Merging is left to a thread of its own: it may take longer than a reader should wait.
 pub(crate) fn options(identity: Hash) -> IndexOptions {
-    IndexOptions { merge_inline: false, ..IndexOptions::new(identity) }
+    IndexOptions { inline: false, ..IndexOptions::new(identity) }
 }
 
 /// Checks that a ledger without a record never had one: its index and its checkpoint are made only

@@ -173,7 +173,6 @@ impl Projector {
         let Some(mut snapshot) = snapshot else {
             return Ok(());
         };
-        self.index.flush()?;
         snapshot.write(&sealed_at.to_le_bytes())?;
         self.index.keep_snapshot(LogSize::new(seal.through.get() + 1), snapshot)
     }

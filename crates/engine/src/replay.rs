@@ -125,7 +125,7 @@ fn feed(
     for batch in batches {
         if batch.to() > index.applied() {
             index.apply(&batch)?;
-            while index.merge_once()? {}
+            while index.work_once()? {}
         }
         // If the replay is done, nobody needs the memory.
         let _ = emptied.try_send(batch);

@@ -39,8 +39,8 @@ pub(super) struct Merges {
 
 impl Index {
     /// Does a bounded piece of the merging that is due, a few milliseconds of work. Returns false
-    /// if nothing is due. May be called from any thread while others look up and apply.
-    pub fn merge_once(&self) -> Result<bool, IndexError> {
+    /// if nothing is due.
+    pub(super) fn merge_once(&self) -> Result<bool, IndexError> {
         let mut merges = held(&self.merges);
         Ok(self.merge_step(&mut merges)? > 0)
     }

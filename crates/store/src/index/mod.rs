@@ -17,8 +17,8 @@
 //! - Runs of one table cover stretches of the log that do not overlap, older ones first.
 //! - The tiles that a log size asks for are on disk, or in memory, before `applied` says so.
 //!
-//! A lock is taken only while holding ones before it in this order: applier, merges, manifest, the
-//! view of a table, the levels of the tiles or what is applied. Snapshots have a lock of their own;
+//! A lock is taken only while holding ones before it in this order: applier, what is written out,
+//! merges, manifest, the view of a table, the levels of the tiles or what is applied. Snapshots have a lock of their own;
 //! they are plain files beside sled's.
 
 mod batch;
@@ -42,6 +42,7 @@ mod table;
 mod tests;
 mod tiles;
 mod trail_block;
+mod work;
 mod write_out;
 
 use std::fs::File;
@@ -66,7 +67,8 @@ use merge::Merges;
 use snapshot::Snapshots;
 use table::{Table, TableId};
 use tiles::TileRows;
-use write_out::Applier;
+use work::Work;
+use write_out::{Applier, WriteOut};
 
 use crate::log::Head;
 
@@ -84,8 +86,9 @@ pub struct IndexOptions {
     pub memtable_bytes: usize,
     /// How many runs of a level are merged into one of the next, at least 2.
     pub merge_width: usize,
-    /// Whether [`Index::apply`] also merges. If not, something must call [`Index::merge_once`].
-    pub merge_inline: bool,
+    /// Whether [`Index::apply`] also writes out, merges and keeps snapshots. If not, something must
+    /// call [`Index::work_once`] whenever there is [work](Index::wait_for_work).
+    pub inline: bool,
     /// Seeds the hashes of a fresh index. Callers of the ledger must not be able to guess it:
     /// who can, can choose ids that make look-ups slow.
     pub hash_seed: u64,
@@ -100,14 +103,14 @@ impl IndexOptions {
             memtable_records: 65_536,
             memtable_bytes: 32 << 20,
             merge_width: 8,
-            merge_inline: true,
+            inline: true,
             hash_seed: RandomState::new().hash_one(identity.as_bytes()),
         }
     }
 }
 
 /// The index of one ledger. All methods take `&self`: any number of threads look up while one
-/// applies and another merges.
+/// applies and another does the [work](Index::work_once) that follows.
 #[derive(Debug)]
 pub struct Index {
     blocks: Blocks,
@@ -117,13 +120,15 @@ pub struct Index {
     applied: RwLock<Head>,
     written: AtomicU64,
     applier: Mutex<Applier>,
+    write_out: Mutex<WriteOut>,
     manifest: Mutex<Manifest>,
     merges: Mutex<Merges>,
     snapshots: Mutex<Snapshots>,
     memtable_records: usize,
     memtable_bytes: usize,
     merge_width: usize,
-    merge_inline: bool,
+    inline: bool,
+    work: Work,
     /// Last, so that it is let go after sled is closed.
     _lock: File,
 }

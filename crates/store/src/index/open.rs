@@ -17,7 +17,9 @@ use super::run::Run;
 use super::snapshot::{self, Snapshots};
 use super::table::{Table, TableId};
 use super::tiles::TileRows;
-use super::{Applier, Index, IndexError, IndexOptions};
+use super::work::Work;
+use super::write_out::{Applier, WriteOut};
+use super::{Index, IndexError, IndexOptions};
 
 /// The version of everything stored here. Another one means: rebuild.
 const FORMAT: u32 = 7;
@@ -191,14 +193,16 @@ impl Parts {
             tile_rows,
             applied: RwLock::new(applied),
             written: AtomicU64::new(applied.size.get()),
-            applier: Mutex::new(Applier::new(applied.size, tile_writer)),
+            applier: Mutex::new(Applier::new(applied.size)),
+            write_out: Mutex::new(WriteOut::new(tile_writer)),
             manifest: Mutex::new(self.manifest),
             merges: Mutex::new(Merges::default()),
             snapshots: Mutex::new(self.snapshots),
             memtable_records: room,
             memtable_bytes: options.memtable_bytes.min(MAX_MEMTABLE_BYTES),
             merge_width: options.merge_width.max(2),
-            merge_inline: options.merge_inline,
+            inline: options.inline,
+            work: Work::default(),
             _lock: lock,
         }
     }

@@ -5,6 +5,7 @@
 //! of the ledger, the state, then the log size, the number of bytes of the state, and a CRC-32 over
 //! all before it. Under its name it is whole and durable; what is being written has another one.
 
+use std::collections::VecDeque;
 use std::fs::{self, File};
 use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
 use std::path::{Path, PathBuf};
@@ -63,6 +64,8 @@ pub(super) struct Snapshots {
     rows: Vec<Row>,
     /// The number of the next draft.
     next_draft: u64,
+    /// Those that are kept once the index is written out as far as they go.
+    waiting: VecDeque<(LogSize, SnapshotDraft)>,
 }
 
 /// A snapshot that is being written. Dropped, it is as if it had never been.
@@ -128,7 +131,8 @@ impl Snapshots {
     pub(super) fn open(index_folder: &Path, identity: Hash) -> Result<Self, IndexError> {
         let folder = index_folder.join(FOLDER);
         create_folder_durably(&folder).map_err(failed("creating", &folder))?;
-        let mut snapshots = Self { folder, identity, rows: Vec::new(), next_draft: 0 };
+        let mut snapshots =
+            Self { folder, identity, rows: Vec::new(), next_draft: 0, waiting: VecDeque::new() };
         let io = failed("listing", &snapshots.folder);
         let names = fs::read_dir(&snapshots.folder)
             .and_then(|found| found.map(|found| Ok(found?.path())).collect::<io::Result<Vec<_>>>())
@@ -247,12 +251,30 @@ impl Index {
         Ok(SnapshotDraft { path, file, rest, bytes: 0, crc, kept: false })
     }
 
-    /// Keeps a snapshot of the state after `size` records, all of whose bytes were written; durable
-    /// on return. Of more than [`KEPT_SNAPSHOTS`] the ones of the smallest logs are removed. One of
-    /// the same size is replaced.
-    pub fn keep_snapshot(&self, size: LogSize, mut draft: SnapshotDraft) -> Result<(), IndexError> {
+    /// Keeps a snapshot of the state after `size` records, all of which are applied and all of whose
+    /// bytes were written: durably, once the index itself is written out as far, by the next
+    /// [work](Index::work_once) or [flush](Index::flush). A snapshot beyond that is of no use to a
+    /// start. Of more than [`KEPT_SNAPSHOTS`] the ones of the smallest logs are removed. One of the
+    /// same size is replaced.
+    pub fn keep_snapshot(&self, size: LogSize, draft: SnapshotDraft) -> Result<(), IndexError> {
+        held(&self.snapshots).waiting.push_back((size, draft));
+        if self.inline {
+            while self.keep_one_snapshot()? {}
+        } else {
+            self.work.announce();
+        }
+        Ok(())
+    }
+
+    /// Keeps the first of the snapshots that wait; says whether one did.
+    pub(super) fn keep_one_snapshot(&self) -> Result<bool, IndexError> {
+        let Some((size, mut draft)) = held(&self.snapshots).waiting.pop_front() else {
+            return Ok(false);
+        };
+        self.write_out_through(size)?;
         draft.finish(size)?;
-        held(&self.snapshots).keep(size, &mut draft)
+        held(&self.snapshots).keep(size, &mut draft)?;
+        Ok(true)
     }
 
     /// The log sizes of the snapshots, the largest last.

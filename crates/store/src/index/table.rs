@@ -225,24 +225,24 @@ impl Table {
         Ok(found)
     }
 
-    /// Sets the filled memtable aside to be written out, unless one is still waiting.
-    pub(super) fn freeze(&self, spare: Option<Memtable>, room: usize) -> Arc<Memtable> {
+    /// Sets the filled memtable aside to be written out; none is set aside already.
+    pub(super) fn freeze(&self, spare: Option<Memtable>, room: usize) {
         let empty = spare.unwrap_or_else(|| Memtable::with_room(room));
         let mut view = self.write();
-        if let Some(waiting) = &view.frozen {
-            return Arc::clone(waiting);
-        }
-        let frozen = Arc::new(std::mem::replace(&mut view.active, empty));
-        view.frozen = Some(Arc::clone(&frozen));
-        frozen
+        view.frozen = Some(Arc::new(std::mem::replace(&mut view.active, empty)));
     }
 
-    /// The memtable set aside is now this run (or was empty).
-    pub(super) fn replace_frozen(&self, run: Option<Arc<Run>>) {
+    /// The memtable that was set aside, if one was.
+    pub(super) fn frozen(&self) -> Option<Arc<Memtable>> {
+        self.read().frozen.clone()
+    }
+
+    /// The memtable that was set aside is now this run (or was empty); gives the memtable.
+    pub(super) fn replace_frozen(&self, run: Option<Arc<Run>>) -> Option<Arc<Memtable>> {
         let mut view = self.write();
-        view.frozen = None;
         view.runs.extend(run);
         self.publish(&view);
+        view.frozen.take()
     }
 
     /// The runs with these numbers, which lie side by side, are now one.

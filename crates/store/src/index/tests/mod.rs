@@ -8,6 +8,7 @@ mod tiles;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, LazyLock, Mutex};
+use std::time::Duration;
 
 use bergulir_chain::merkle::{HashSource, Levels, Prefixes, Subtree};
 use bergulir_chain::{Hash, LogSize, Position};
@@ -141,7 +142,7 @@ fn check_made_up(index: &Index, size: u64) {
 }
 
 fn merge_all(index: &Index) {
-    while index.merge_once().unwrap() {}
+    while index.work_once().unwrap() {}
 }
 
 #[test]
@@ -300,7 +301,7 @@ fn live_runs(index: &Index) -> usize {
 #[test]
 fn a_run_is_removed_only_when_nobody_reads_it() {
     let folder = TempDir::new().unwrap();
-    let index = open(&folder, &IndexOptions { merge_inline: false, ..options() });
+    let index = open(&folder, &IndexOptions { inline: false, ..options() });
     apply_to(&index, 16 * 3, 16);
     let read = Arc::clone(&index.tables[0].runs()[0]);
     merge_all(&index);
@@ -319,9 +320,39 @@ fn a_run_is_removed_only_when_nobody_reads_it() {
 }
 
 #[test]
+fn whoever_adds_leaves_the_work_to_others_until_the_memtables_are_full_again() {
+    let folder = TempDir::new().unwrap();
+    let index = open(&folder, &IndexOptions { inline: false, ..options() });
+    apply_to(&index, 16, 16);
+    assert_eq!(index.written(), LogSize::EMPTY);
+    apply_to(&index, 31, 15);
+    assert_eq!(index.written(), LogSize::EMPTY);
+    check_made_up(&index, 31);
+    // Somebody is told of it, and does it.
+    index.wait_for_work(Duration::MAX);
+    assert!(index.work_once().unwrap());
+    assert_eq!(index.written(), LogSize::new(16));
+    // If nobody does, whoever adds must, before a third memtable is filled.
+    apply_to(&index, 48, 17);
+    assert_eq!(index.written(), LogSize::new(31));
+    check_made_up(&index, 48);
+}
+
+#[test]
+fn who_waits_for_work_can_be_woken() {
+    let folder = TempDir::new().unwrap();
+    let index = open(&folder, &IndexOptions { inline: false, ..options() });
+    index.wait_for_work(Duration::from_millis(1));
+    std::thread::scope(|scope| {
+        scope.spawn(|| index.wait_for_work(Duration::MAX));
+        index.wake();
+    });
+}
+
+#[test]
 fn look_ups_go_on_while_one_applies_and_another_merges() {
     let folder = TempDir::new().unwrap();
-    let index = open(&folder, &IndexOptions { merge_inline: false, ..options() });
+    let index = open(&folder, &IndexOptions { inline: false, ..options() });
     let size = 16 * 300;
     let done = AtomicBool::new(false);
     std::thread::scope(|scope| {
@@ -345,7 +376,7 @@ fn look_ups_go_on_while_one_applies_and_another_merges() {
         }
         scope.spawn(|| {
             while !done.load(Ordering::Acquire) {
-                index.merge_once().unwrap();
+                index.work_once().unwrap();
             }
         });
         apply_to(&index, size, 37);
@@ -367,7 +398,7 @@ fn values_stay_small_enough_for_sled_to_keep_them_in_its_own_file() {
 fn the_digest_does_not_depend_on_how_runs_are_cut() {
     let (one, other) = (TempDir::new().unwrap(), TempDir::new().unwrap());
     let one = open(&one, &options());
-    let wide = IndexOptions { memtable_records: 333, merge_inline: false, ..options() };
+    let wide = IndexOptions { memtable_records: 333, inline: false, ..options() };
     let other = open(&other, &IndexOptions { hash_seed: 99, ..wide });
     apply_to(&one, 2_000, 17);
     apply_to(&other, 1_999, 1_000);

@@ -155,13 +155,13 @@ proptest! {
     #[test]
     fn whatever_happens_the_index_answers_like_the_log(
         steps in prop::collection::vec(step(), 1..40),
-        merge_inline: bool,
+        inline: bool,
         start in 0_u64..400,
         length in 0_u64..400,
         limit in 0_usize..100,
     ) {
         let folder = TempDir::new().unwrap();
-        let options = IndexOptions { merge_inline, ..options() };
+        let options = IndexOptions { inline, ..options() };
         let mut index = open(&folder, &options);
         let mut model = Model::default();
         for step in steps {
@@ -171,7 +171,7 @@ proptest! {
                     model.replay(&index);
                 }
                 Step::Flush => index.flush().unwrap(),
-                Step::Merge => _ = index.merge_once().unwrap(),
+                Step::Merge => _ = index.work_once().unwrap(),
                 Step::MergeAll => merge_all(&index),
                 Step::Reopen => {
                     let before = index.stats().unwrap().written;

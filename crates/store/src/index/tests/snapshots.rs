@@ -74,6 +74,26 @@ fn a_snapshot_is_there_only_once_it_is_kept() {
 }
 
 #[test]
+fn a_snapshot_is_kept_once_the_index_is_written_out_as_far() {
+    let folder = TempDir::new().unwrap();
+    let index = open(&folder, &IndexOptions { inline: false, ..options() });
+    for by_flush in [false, true] {
+        let size = index.applied().get() + 10;
+        super::apply_to(&index, size, 10);
+        put(&index, size, &state(size, 5_000));
+        assert!(!sizes(&index).contains(&size));
+        assert!(index.written() < LogSize::new(size));
+        if by_flush {
+            index.flush().unwrap();
+        } else {
+            assert!(index.work_once().unwrap());
+        }
+        assert!(sizes(&index).contains(&size));
+        assert!(index.written() >= LogSize::new(size));
+    }
+}
+
+#[test]
 fn the_newest_snapshots_are_kept() {
     let folder = TempDir::new().unwrap();
     let index = open(&folder, &options());

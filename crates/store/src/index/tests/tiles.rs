@@ -108,9 +108,9 @@ fn what_a_write_out_left_that_no_manifest_names_is_written_over() {
     index.flush().unwrap();
     cover_to(&index, MANY, 5_000);
     // All of a write-out but its manifest.
-    let mut applier = held(&index.applier);
-    index.tile_rows.write(&mut applier.tile_writer, LogSize::new(MANY)).unwrap();
-    drop(applier);
+    let mut write_out = held(&index.write_out);
+    index.tile_rows.write(&mut write_out.tile_writer, LogSize::new(MANY)).unwrap();
+    drop(write_out);
     index.blocks.flush().unwrap();
     drop(index);
 
