@@ -177,7 +177,7 @@ impl Ledger {
             region: "".parse().expect("the nation"),
             currency: Currency::Idr,
             utc_offset: UtcOffset::JAKARTA,
-            rules_version: 1,
+            rules_version: 2,
         };
         let loans = LoanTerms {
             rate: Rate::from_units(60_000).expect("six percent"),
@@ -197,6 +197,7 @@ impl Ledger {
                 ceiling: amount(PRINCIPAL),
                 required_readiness: ReadinessSet::EMPTY,
                 proposal_validity_days: None,
+                disbursement_approval_above: None,
             },
         };
         let allocation = c::AllocateFund {

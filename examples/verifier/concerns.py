@@ -11,6 +11,7 @@ from .events import (
 )
 
 PROPOSED_LOAN, REGISTERED = 7, 3
+PAID, PROPOSED_PAYMENT = 15, 31  # a disbursement approved, and proposed
 OF_COOPERATIVE = (REGISTERED, 4, 5)  # an officer, readiness: the cooperative is field 1
 OF_ACCOUNT = (9, 22, 23, 24)  # a grant, suspended, resumed, closed: fund and account are 1 and 2
 OF_LOAN = (1, 2, 8, 25, 26)  # disbursed, repaid, approved, refused, withdrawn: the loan is field 1
@@ -45,7 +46,7 @@ class Own:
         own = self.is_own(kind, event)
         if own and kind == PROPOSED_LOAN:
             self.loans.add(event.text(3))
-        if own and kind == PROPOSED_REVERSAL:
+        if own and kind in (PROPOSED_REVERSAL, PROPOSED_PAYMENT):
             self.proposals.add(position)
         return ACCOUNT if own else None
 
@@ -57,8 +58,10 @@ class Own:
             return event.text(1) in self.loans
         if kind in OF_PROPOSAL:
             return event.number(1) in self.proposals
-        if kind == RETURNED:
+        if kind in (RETURNED, PAID):
             return self.is_paid_to(inner(event, 4, (1, 2)))
+        if kind == PROPOSED_PAYMENT:
+            return self.is_paid_to(event, (1, 2, 3))
         if kind == PROPOSED_REVERSAL:
             undoes = inner(event, 6, range(1, 6))
             for field, paid in UNDOES_PAID.items():
@@ -68,9 +71,9 @@ class Own:
             return 5 in undoes.fields and inner(undoes, 5, range(1, 6)).text(1) in self.loans
         return False
 
-    def is_paid_to(self, paid):
+    def is_paid_to(self, paid, of_grant=(1, 2)):
         """`Paid`: a tranche of a loan, or a grant to an account."""
         if 1 in paid.fields:
             return paid.text(1) in self.loans
-        grant = inner(paid, 2, (1, 2))
+        grant = inner(paid, 2, of_grant)
         return (grant.text(1), grant.text(2)) in self.accounts

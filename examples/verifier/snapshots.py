@@ -71,7 +71,8 @@ class Snapshot:
         self.head_hash, self.peaks = c.take(32), c.list(lambda: c.take(32))
         self.recorded_at = c.number("q")
         statements = [c.list(lambda: c.take(40)) for _ in range(2)]
-        require(c.number("B") == 1, "the state in the snapshot is of another version")
+        if c.number("B") not in (1, 2):
+            raise CannotTell("the state in the snapshot is of another version")
         require(c.flag(), "the state is of a ledger that was never opened")
         _, self.origin, first_key, _ = c.text(), c.text(), c.option(c.text), c.text()
         c.take(1 + 2 + 4 + 4)  # currency, minutes east of UTC, two rules versions

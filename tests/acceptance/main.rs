@@ -19,4 +19,5 @@ mod readme;
 mod second_verifier;
 mod starting;
 mod support;
+mod two_people;
 mod witness;

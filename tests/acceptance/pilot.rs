@@ -31,7 +31,7 @@ pub fn open_ledger() -> Command {
         region: Region::NATION,
         currency: Currency::Idr,
         utc_offset: UtcOffset::JAKARTA,
-        rules_version: 1,
+        rules_version: 2,
     })
 }
 
@@ -53,6 +53,7 @@ pub fn open_fund() -> Command {
             ceiling: rp(3_000_000_000),
             required_readiness: ReadinessSet::EMPTY,
             proposal_validity_days: None,
+            disbursement_approval_above: None,
         },
     })
 }

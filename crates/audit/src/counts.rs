@@ -28,6 +28,7 @@ kinds! {
     AccountSuspended AccountResumed AccountClosed LoanProposed LoanApproved LoanRefused
     LoanWithdrawn Disbursed GrantDisbursed DisbursementReturned Repaid ReversalProposed Reversed
     ProposalRefused ProposalWithdrawn Sealed KeyRotated LedgerContinued
+    DisbursementProposed DisbursementApproved
 }
 
 impl Counts {

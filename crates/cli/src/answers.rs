@@ -43,6 +43,8 @@ receipts! {
     WithdrawLoanResponse { loan: loan },
     DisburseResponse { loan: loan },
     DisburseGrantResponse { account: account },
+    ProposeDisbursementResponse { proposal: proposal },
+    ApproveDisbursementResponse { account: account },
     ReturnDisbursementResponse { account: account },
     RepayResponse { loan: loan },
     ProposeReversalResponse { proposal: proposal },
@@ -324,6 +326,8 @@ mod tests {
         check::<pb::WithdrawLoanResponse>();
         check::<pb::DisburseResponse>();
         check::<pb::DisburseGrantResponse>();
+        check::<pb::ProposeDisbursementResponse>();
+        check::<pb::ApproveDisbursementResponse>();
         check::<pb::ReturnDisbursementResponse>();
         check::<pb::RepayResponse>();
         check::<pb::ProposeReversalResponse>();

@@ -1,14 +1,14 @@
 //! `bergulir fund`: opens funds, sets their terms, puts money in and takes it out.
 
 use bergulir_domain::text::{Name, Reason, Reference};
-use bergulir_domain::{Amount, Date, FundId};
+use bergulir_domain::{Amount, Date, FundId, Money};
 use bergulir_proto::{date_to_wire, pb};
 use clap::{Args, Subcommand};
 
 use crate::choices::{FundKind, Method, Part, Readiness, Source};
 use crate::client::{Client, ClientArgs, FreshArgs, PageArgs, WriteArgs, ask, list, post};
 use crate::failure::Failure;
-use crate::papers::{BookingArgs, ExpiryArgs, amount};
+use crate::papers::{BookingArgs, ExpiryArgs, amount, part};
 use crate::parse;
 
 /// Open funds, set their terms, allocate money and withdraw it
@@ -137,6 +137,9 @@ struct TermsArgs {
     /// How many days a proposal waits for its second person [default: 30]
     #[arg(long, help_heading = "Terms", value_name = "DAYS")]
     proposal_validity_days: Option<u32>,
+    /// A disbursement of more than this needs a second person; 0: each does [default: none does]
+    #[arg(long, help_heading = "Terms", value_name = "AMOUNT", value_parser = parse::part)]
+    disbursement_approval_above: Option<Money>,
     /// Interest in percent a year, such as 5 or 6.25
     #[arg(
         long,
@@ -186,6 +189,7 @@ impl TermsArgs {
             ceiling: Some(amount(self.ceiling)),
             required_readiness: self.require.iter().map(|item| item.wire()).collect(),
             proposal_validity_days: self.proposal_validity_days,
+            disbursement_approval_above: self.disbursement_approval_above.map(part),
             loan,
         }
     }

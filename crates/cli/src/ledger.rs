@@ -1,6 +1,6 @@
 //! `bergulir ledger`: opens, reads and continues ledgers.
 
-use bergulir_domain::ledger::Region;
+use bergulir_domain::ledger::{RULES_VERSIONS, Region};
 use bergulir_domain::text::VerifierKey;
 use bergulir_proto::pb;
 use clap::{Args, Subcommand};
@@ -69,7 +69,7 @@ enum ServedCommand {
         #[arg(long, default_value_t = 420, allow_negative_numbers = true)]
         utc_offset_minutes: i32,
         /// The rules in force
-        #[arg(long, default_value_t = 1)]
+        #[arg(long, default_value_t = *RULES_VERSIONS.end())]
         rules_version: u32,
     },
     /// Switch to newer rules

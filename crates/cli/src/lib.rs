@@ -15,6 +15,7 @@ mod coop;
 mod demo;
 mod desk;
 mod disburse;
+mod disbursement;
 mod exit;
 mod failure;
 mod fund;
@@ -70,6 +71,7 @@ enum Command {
     Loan(loan::LoanArgs),
     Disburse(disburse::DisburseArgs),
     Grant(disburse::GrantArgs),
+    Disbursement(disbursement::DisbursementArgs),
     Return(disburse::ReturnArgs),
     Repay(repay::RepayArgs),
     Reversal(reversal::ReversalArgs),
@@ -129,6 +131,7 @@ fn dispatch(cli: Cli) -> Result<(), Failure> {
         Command::Loan(args) => runtime()?.block_on(loan::run(args, json)),
         Command::Disburse(args) => runtime()?.block_on(disburse::disburse(args, json)),
         Command::Grant(args) => runtime()?.block_on(disburse::grant(args, json)),
+        Command::Disbursement(args) => runtime()?.block_on(disbursement::run(args, json)),
         Command::Return(args) => runtime()?.block_on(disburse::take_back(args, json)),
         Command::Repay(args) => runtime()?.block_on(repay::run(args, json)),
         Command::Reversal(args) => runtime()?.block_on(reversal::run(args, json)),

@@ -60,14 +60,14 @@ pub(crate) struct ProposalArgs {
 
 #[derive(Debug, Subcommand)]
 enum ProposalCommand {
-    /// List the withdrawals and reversals that wait
+    /// List what waits: withdrawals, disbursements, reversals
     List {
         #[command(flatten)]
         page: PageArgs,
     },
-    /// Refuse a proposed withdrawal or reversal; by another person than its maker
+    /// Refuse what is proposed; by another person than its maker
     Refuse(DecisionArgs),
-    /// Take a proposed withdrawal or reversal back; by its maker
+    /// Take what is proposed back; by its maker
     Withdraw(DecisionArgs),
 }
 

@@ -171,6 +171,12 @@ fn terms(page: &mut Page, title: &str, terms: &pb::Terms) {
             terms.proposal_validity_days.unwrap_or(30).to_string(),
         ),
     ];
+    if let Some(above) = &terms.disbursement_approval_above {
+        facts.push((
+            "Pencairan oleh dua orang, di atas / Two people disburse above",
+            money(Some(above)),
+        ));
+    }
     if let Some(loan) = &terms.loan {
         facts.extend(loan_terms(loan));
     }
@@ -281,6 +287,12 @@ pub(crate) fn proposed(proposal: &pb::Proposal) -> String {
             withdrawal.allocation,
             money(withdrawal.amount.as_ref())
         ),
+        Some(pb::proposal::Kind::Disbursement(disbursement)) => {
+            let grant = disbursement.loan.is_empty();
+            let payee = if grant { &disbursement.account } else { &disbursement.loan };
+            let what = if grant { "Hibah / Grant" } else { "Pencairan / Disbursement" };
+            format!("{what} {payee}: Rp {}", money(disbursement.amount.as_ref()))
+        }
         Some(pb::proposal::Kind::Reversal(reversal)) => {
             format!("Pembatalan / Reversal @ {}", reversal.reverses)
         }

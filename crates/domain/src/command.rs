@@ -35,6 +35,8 @@ pub enum Command {
     WithdrawLoan(WithdrawLoan),
     Disburse(Disburse),
     DisburseGrant(DisburseGrant),
+    ProposeDisbursement(ProposeDisbursement),
+    ApproveDisbursement(ApproveDisbursement),
     ReturnDisbursement(ReturnDisbursement),
     Repay(Repay),
     ProposeReversal(ProposeReversal),
@@ -61,6 +63,7 @@ impl Command {
             Command::ApproveAllocationWithdrawal(command) => Some(&command.bank_reference),
             Command::Disburse(command) => Some(&command.bank_reference),
             Command::DisburseGrant(command) => Some(&command.bank_reference),
+            Command::ApproveDisbursement(command) => Some(&command.bank_reference),
             Command::ReturnDisbursement(command) => Some(&command.bank_reference),
             Command::Repay(command) => Some(&command.bank_reference),
             Command::OpenLedger(_)
@@ -81,11 +84,22 @@ impl Command {
             | Command::ApproveLoan(_)
             | Command::RefuseLoan(_)
             | Command::WithdrawLoan(_)
+            | Command::ProposeDisbursement(_)
             | Command::ProposeReversal(_)
             | Command::ApproveReversal(_)
             | Command::RefuseProposal(_)
             | Command::WithdrawProposal(_)
             | Command::Seal(_) => None,
+        }
+    }
+
+    /// The oldest rules under which a ledger takes this command.
+    pub fn rules_needed(&self) -> u32 {
+        match self {
+            Command::OpenFund(OpenFund { terms, .. })
+            | Command::ChangeTerms(ChangeTerms { terms, .. }) => terms.rules_needed(),
+            Command::ProposeDisbursement(_) | Command::ApproveDisbursement(_) => 2,
+            _ => 1,
         }
     }
 }
@@ -430,6 +444,46 @@ pub struct DisburseGrant {
     pub value_date: Date,
 }
 
+/// Whom a proposed disbursement is to pay.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Payee {
+    /// A tranche of an approved loan.
+    Loan(LoanId),
+    /// A grant, which creates no receivable.
+    Grant {
+        /// The fund that gives.
+        fund: FundId,
+        /// The account that receives.
+        account: AccountId,
+        /// The decree or agreement.
+        reference: Reference,
+    },
+}
+
+/// Proposes a tranche or a grant, which another person approves once the bank has paid it. It may
+/// be proposed where the terms do not ask for it, too.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ProposeDisbursement {
+    /// Whom to pay.
+    pub payee: Payee,
+    /// How much.
+    pub amount: Amount,
+    /// When the proposal lapses. Absent: after the validity that the terms state.
+    pub expires_at: Option<Timestamp>,
+}
+
+/// Approves a proposed disbursement, and with it the cash leaves; by another principal than its
+/// maker.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ApproveDisbursement {
+    /// The record of the proposal.
+    pub proposal: Position,
+    /// The debit on the fund's bank account.
+    pub bank_reference: BankReference,
+    /// The day on which the bank booked it.
+    pub value_date: Date,
+}
+
 /// The bank sent a disbursement back, whole.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ReturnDisbursement {
@@ -487,7 +541,7 @@ pub struct ApproveReversal {
     pub proposal: Position,
 }
 
-/// Refuses a proposed withdrawal or reversal; by another principal than its maker.
+/// Refuses a proposal other than a loan's; by another principal than its maker.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RefuseProposal {
     /// The record of the proposal.
@@ -496,7 +550,7 @@ pub struct RefuseProposal {
     pub reason: Reason,
 }
 
-/// Takes a proposed withdrawal or reversal back; by its maker.
+/// Takes a proposal other than a loan's back; by its maker.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WithdrawProposal {
     /// The record of the proposal.

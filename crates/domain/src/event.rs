@@ -45,6 +45,8 @@ pub enum Event {
     LoanWithdrawn(c::WithdrawLoan),
     Disbursed(c::Disburse),
     GrantDisbursed(c::DisburseGrant),
+    DisbursementProposed(Box<Proposed<c::ProposeDisbursement>>),
+    DisbursementApproved(DisbursementApproved),
     DisbursementReturned(DisbursementReturned),
     Repaid(Repaid),
     ReversalProposed(Box<ReversalProposed>),
@@ -79,6 +81,17 @@ pub enum Paid {
     Loan(LoanId),
     /// A grant to an account.
     Grant(FundId, AccountId),
+}
+
+/// A proposed disbursement was paid.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DisbursementApproved {
+    /// What was asked.
+    pub command: c::ApproveDisbursement,
+    /// What it was for.
+    pub paid: Paid,
+    /// How much was paid.
+    pub amount: Amount,
 }
 
 /// The bank sent a disbursement back.
@@ -192,6 +205,8 @@ impl Event {
             Event::LoanWithdrawn(e) => Command::WithdrawLoan(e.clone()),
             Event::Disbursed(e) => Command::Disburse(e.clone()),
             Event::GrantDisbursed(e) => Command::DisburseGrant(e.clone()),
+            Event::DisbursementProposed(e) => Command::ProposeDisbursement(e.command.clone()),
+            Event::DisbursementApproved(e) => Command::ApproveDisbursement(e.command.clone()),
             Event::DisbursementReturned(e) => Command::ReturnDisbursement(e.command.clone()),
             Event::Repaid(e) => Command::Repay(e.command.clone()),
             Event::ReversalProposed(e) => Command::ProposeReversal(e.command.clone()),
@@ -218,6 +233,7 @@ impl Event {
             Event::AllocationWithdrawn(e) => Some(&e.bank_reference),
             Event::Disbursed(e) => Some(&e.bank_reference),
             Event::GrantDisbursed(e) => Some(&e.bank_reference),
+            Event::DisbursementApproved(e) => Some(&e.command.bank_reference),
             Event::DisbursementReturned(e) => Some(&e.command.bank_reference),
             Event::Repaid(e) => Some(&e.command.bank_reference),
             Event::LedgerOpened(_)
@@ -238,6 +254,7 @@ impl Event {
             | Event::LoanApproved(_)
             | Event::LoanRefused(_)
             | Event::LoanWithdrawn(_)
+            | Event::DisbursementProposed(_)
             | Event::ReversalProposed(_)
             | Event::Reversed(_)
             | Event::ProposalRefused(_)

@@ -2,7 +2,7 @@
 
 use crate::command::{AppointOfficer, OpenAccount, RegisterCooperative};
 use crate::cooperative::Office;
-use crate::decide::{loan_reserves, reversal_reserves, withdrawal_reserves};
+use crate::decide::{disbursement_reserves, loan_reserves, reversal_reserves, withdrawal_reserves};
 use crate::event::{DisbursementReturned, Event, Header, Paid, Undoes};
 use crate::id::{AccountId, FundId, LoanId};
 use crate::journal::{disbursement, journal, payment_received};
@@ -180,6 +180,17 @@ fn apply(state: &mut State, header: &Header, event: &Event, known: Option<Touche
         Event::GrantDisbursed(e) => {
             let tranche = Tranche { position: at, value_date: e.value_date, amount: e.amount };
             state.pay_out(Paid::Grant(e.fund, e.account), tranche);
+        }
+        Event::DisbursementProposed(e) => {
+            let (paid, amount) = (e.command.payee.paid(), e.command.amount);
+            let reservation = disbursement_reserves(state, paid, amount);
+            let subject = Subject::Disbursement { paid, amount };
+            state.propose(header, e.expires_at, subject, reservation);
+        }
+        Event::DisbursementApproved(e) => {
+            state.release(e.command.proposal);
+            let (value_date, amount) = (e.command.value_date, e.amount);
+            state.pay_out(e.paid, Tranche { position: at, value_date, amount });
         }
         Event::DisbursementReturned(e) => state.come_back(e, at),
         Event::Repaid(e) => {

@@ -14,10 +14,13 @@ pub fn journal(state: &State, event: &Event) -> Option<(FundIndex, JournalEntry)
             Subject::AllocationWithdrawal { fund, amount, .. } => {
                 Some((fund, -allocation(amount.minor())))
             }
-            Subject::Loan(_) | Subject::Reversal { .. } => None,
+            Subject::Loan(_) | Subject::Reversal { .. } | Subject::Disbursement { .. } => None,
         },
         Event::Disbursed(e) => Some((fund_of(state, Paid::Loan(e.loan))?, disbursement(e))),
         Event::GrantDisbursed(e) => Some((state.funds.find(&e.fund)?, grant(e.amount.minor()))),
+        Event::DisbursementApproved(e) => {
+            Some((fund_of(state, e.paid)?, payment(e.paid, e.amount.minor())))
+        }
         Event::DisbursementReturned(e) => {
             Some((fund_of(state, e.paid)?, -payment(e.paid, e.amount.minor())))
         }
@@ -27,7 +30,9 @@ pub fn journal(state: &State, event: &Event) -> Option<(FundIndex, JournalEntry)
         }
         Event::Reversed(e) => match state.proposals.get(&e.proposal)?.subject {
             Subject::Reversal { undoes, .. } => reversal(state, undoes),
-            Subject::Loan(_) | Subject::AllocationWithdrawal { .. } => None,
+            Subject::Loan(_)
+            | Subject::AllocationWithdrawal { .. }
+            | Subject::Disbursement { .. } => None,
         },
         Event::LedgerOpened(_)
         | Event::RulesAdopted(_)
@@ -47,6 +52,7 @@ pub fn journal(state: &State, event: &Event) -> Option<(FundIndex, JournalEntry)
         | Event::LoanApproved(_)
         | Event::LoanRefused(_)
         | Event::LoanWithdrawn(_)
+        | Event::DisbursementProposed(_)
         | Event::ReversalProposed(_)
         | Event::ProposalRefused(_)
         | Event::ProposalWithdrawn(_)

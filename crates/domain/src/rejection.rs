@@ -4,7 +4,7 @@ use crate::cooperative::{CooperativeKind, Office, ReadinessItem, ReadinessSet, V
 use crate::id::{AccountId, CooperativeId, FundId, LoanId, OfficerId, PrincipalId};
 use crate::ledger::{Origin, RULES_VERSIONS, Region};
 use crate::moment::{Date, Position, Timestamp};
-use crate::money::{Amount, Currency, to_decimal};
+use crate::money::{Amount, Currency, Money, to_decimal};
 use crate::terms::{MAX_PROPOSAL_VALIDITY_DAYS, TermsError};
 use crate::text::Name;
 use alloc::boxed::Box;
@@ -154,6 +154,11 @@ pub enum Rejection {
     UnknownRulesVersion { version: u32 },
     #[error("rules version {version} is not newer than {in_force}, which is in force")]
     RulesNotNewer { version: u32, in_force: u32 },
+    #[error(
+        "this needs rules version {needed}, and {in_force} is in force: send AdoptRules with \
+         version {needed} first"
+    )]
+    RulesTooOld { needed: u32, in_force: u32 },
     #[error("the name of the log's key must be its origin, {}", origin.as_str())]
     KeyNotOfOrigin { origin: Origin },
     #[error("record {by} named this key before, and each is named once: make a new one")]
@@ -252,6 +257,12 @@ pub enum Rejection {
          give such a time, or none"
     )]
     ExpiryOutOfRange { expires_at: Timestamp, now: Timestamp, latest: Timestamp },
+
+    #[error(
+        "the fund's terms ask for a second person where more than {} is paid: propose {} with \
+         ProposeDisbursement", Minor(above.minor()), Minor(requested.minor())
+    )]
+    NeedsSecondPerson { above: Money, requested: Amount },
 
     // Loans
     #[error("{officer} is not in office as {office}")]

@@ -1,7 +1,7 @@
 //! A fund's terms: data that changes by decree, never constants in code.
 
 use crate::cooperative::ReadinessSet;
-use crate::money::{Amount, Rate};
+use crate::money::{Amount, Money, Rate};
 
 /// How long a proposal waits for its second person where the terms do not say.
 pub const DEFAULT_PROPOSAL_VALIDITY_DAYS: u16 = 30;
@@ -23,6 +23,10 @@ pub struct Terms {
     /// How many days a proposal waits for its second person; 1 to 366. Absent:
     /// [`DEFAULT_PROPOSAL_VALIDITY_DAYS`].
     pub proposal_validity_days: Option<u16>,
+    /// A disbursement of more than this takes effect only when a second person approves it; zero:
+    /// each does. Absent: none needs to. It is asked of the terms of the day, not of a loan's
+    /// snapshot: it says how the office pays, not what a borrower owes. Since rules version 2.
+    pub disbursement_approval_above: Option<Money>,
 }
 
 /// Loan or grant. A grant (hibah, CSR) disburses and creates no receivable.
@@ -155,6 +159,11 @@ impl Terms {
             return Err(TermsError::MethodWithoutRate);
         }
         Ok(())
+    }
+
+    /// The oldest rules that know these terms.
+    pub(crate) const fn rules_needed(&self) -> u32 {
+        if self.disbursement_approval_above.is_some() { 2 } else { 1 }
     }
 
     /// How many days a proposal waits for its second person.

@@ -98,6 +98,7 @@ impl Touched {
                 Touched { fund: Some(*fund), ..Touched::default() }
             }
             Some(Subject::Reversal { undoes, .. }) => Touched::undoes(state, *undoes),
+            Some(Subject::Disbursement { paid, .. }) => Touched::paid(state, *paid),
             None => Touched::default(),
         }
     }
@@ -132,6 +133,8 @@ impl Touched {
             Event::LoanWithdrawn(e) => Touched::loan_named(state, e.loan),
             Event::Disbursed(e) => Touched::loan_named(state, e.loan),
             Event::GrantDisbursed(e) => Touched::account_named(state, e.fund, e.account),
+            Event::DisbursementProposed(e) => Touched::paid(state, e.command.payee.paid()),
+            Event::DisbursementApproved(e) => Touched::paid(state, e.paid),
             Event::DisbursementReturned(e) => Touched::paid(state, e.paid),
             Event::Repaid(e) => Touched::loan_named(state, e.command.loan),
             Event::ReversalProposed(e) => Touched::undoes(state, e.undoes),

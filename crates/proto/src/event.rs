@@ -9,6 +9,8 @@ mod read;
 mod write;
 
 #[cfg(test)]
+mod golden;
+#[cfg(test)]
 mod tests;
 
 use bergulir_domain::Event;

@@ -92,6 +92,7 @@ impl SampleLedger {
                 ceiling: Amount::from_minor(1_000).unwrap(),
                 required_readiness: ReadinessSet::EMPTY,
                 proposal_validity_days: None,
+                disbursement_approval_above: None,
             },
         }));
     }

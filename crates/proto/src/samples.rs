@@ -4,7 +4,8 @@ use bergulir_chain::note::{KeyName, SignerKey};
 use bergulir_domain::command::{self as c, Command};
 use bergulir_domain::cooperative::{CooperativeKind, Office, ReadinessItem, ReadinessSet};
 use bergulir_domain::event::{
-    DisbursementReturned, LoanApproved, Paid, Proposed, Repaid, ReversalProposed, Undoes,
+    DisbursementApproved, DisbursementReturned, LoanApproved, Paid, Proposed, Repaid,
+    ReversalProposed, Undoes,
 };
 use bergulir_domain::id::Id;
 use bergulir_domain::ledger::Origin;
@@ -102,12 +103,13 @@ pub(crate) fn loan_terms() -> BoxedStrategy<LoanTerms> {
 fn terms() -> BoxedStrategy<Terms> {
     let purpose = prop_oneof![loan_terms().prop_map(Purpose::Loan), Just(Purpose::Grant)];
     let items = subsequence(ReadinessItem::ALL.to_vec(), 0..=7);
-    (purpose, amount(), items, option::of(1..=366_u16))
-        .prop_map(|(purpose, ceiling, items, proposal_validity_days)| Terms {
+    (purpose, amount(), items, option::of(1..=366_u16), option::of(money()))
+        .prop_map(|(purpose, ceiling, items, proposal_validity_days, above)| Terms {
             purpose,
             ceiling,
             required_readiness: items.into_iter().collect::<ReadinessSet>(),
             proposal_validity_days,
+            disbursement_approval_above: above,
         })
         .boxed()
 }
@@ -324,6 +326,23 @@ fn lending() -> BoxedStrategy<Command> {
             value_date,
         },
     );
+    let payee = prop_oneof![
+        id().prop_map(c::Payee::Loan),
+        (id(), id(), text()).prop_map(|(fund, account, reference)| {
+            c::Payee::Grant { fund, account, reference }
+        }),
+    ];
+    let propose_payment =
+        (payee, amount(), option::of(timestamp())).prop_map(|(payee, amount, expires_at)| {
+            c::ProposeDisbursement { payee, amount, expires_at }
+        });
+    let approve_payment = (position(), bank_reference(), date()).prop_map(
+        |(proposal, bank_reference, value_date)| c::ApproveDisbursement {
+            proposal,
+            bank_reference,
+            value_date,
+        },
+    );
     let part = || option::of(money());
     let repay = (id(), amount(), part(), part(), part(), bank_reference(), date()).prop_map(
         |(loan, amount, principal, interest, late_fee, bank_reference, value_date)| c::Repay {
@@ -341,6 +360,8 @@ fn lending() -> BoxedStrategy<Command> {
         decide.boxed(),
         disburse.prop_map(Command::Disburse).boxed(),
         grant.prop_map(Command::DisburseGrant).boxed(),
+        propose_payment.prop_map(Command::ProposeDisbursement).boxed(),
+        approve_payment.prop_map(Command::ApproveDisbursement).boxed(),
         repay.prop_map(Command::Repay).boxed(),
     ]
     .boxed()
@@ -404,12 +425,12 @@ fn continuing() -> BoxedStrategy<Command> {
 
 /// Every command that a caller may send.
 pub(crate) fn command() -> BoxedStrategy<Command> {
-    prop_oneof![8 => setting_up(), 7 => getting_ready(), 7 => lending(), 5 => correcting()].boxed()
+    prop_oneof![8 => setting_up(), 7 => getting_ready(), 9 => lending(), 5 => correcting()].boxed()
 }
 
 /// Every event.
 pub(crate) fn event() -> BoxedStrategy<Event> {
-    let commands = prop_oneof![26 => command(), 1 => seal(), 1 => continuing()];
+    let commands = prop_oneof![28 => command(), 1 => seal(), 1 => continuing()];
     (commands, timestamp(), loan_terms(), paid(), amount(), undoes(), any::<bool>())
         .prop_map(|(command, expires_at, terms, paid, amount, undoes, flag)| match command {
             Command::OpenLedger(c) => Event::LedgerOpened(Box::new(c)),
@@ -438,6 +459,12 @@ pub(crate) fn event() -> BoxedStrategy<Event> {
             Command::WithdrawLoan(c) => Event::LoanWithdrawn(c),
             Command::Disburse(c) => Event::Disbursed(c),
             Command::DisburseGrant(c) => Event::GrantDisbursed(c),
+            Command::ProposeDisbursement(command) => {
+                Event::DisbursementProposed(Box::new(Proposed { command, expires_at }))
+            }
+            Command::ApproveDisbursement(command) => {
+                Event::DisbursementApproved(DisbursementApproved { command, paid, amount })
+            }
             Command::ReturnDisbursement(command) => {
                 Event::DisbursementReturned(DisbursementReturned { command, paid, amount })
             }

@@ -182,6 +182,9 @@ pub fn describe(rejection: &Rejection) -> Described {
         R::RulesNotNewer { version, in_force } => say(FailedPrecondition, "RULES_NOT_NEWER")
             .with("version", version)
             .with("in_force", in_force),
+        R::RulesTooOld { needed, in_force } => say(FailedPrecondition, "RULES_TOO_OLD")
+            .with("needed", needed)
+            .with("in_force", in_force),
         R::KeyNotOfOrigin { origin } => {
             say(FailedPrecondition, "KEY_NOT_OF_ORIGIN").with("origin", origin.as_str())
         }
@@ -318,6 +321,10 @@ pub fn describe(rejection: &Rejection) -> Described {
                 .with("now_micros", now.as_micros())
                 .with("latest_micros", latest.as_micros())
         }
+
+        R::NeedsSecondPerson { above, requested } => say(FailedPrecondition, "NEEDS_SECOND_PERSON")
+            .with_minor("above", above.minor())
+            .with_minor("requested", requested.minor()),
 
         // Loans
         R::NotInOffice { office, officer } => say(FailedPrecondition, "NOT_IN_OFFICE")

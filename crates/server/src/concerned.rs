@@ -71,6 +71,8 @@ pub(crate) fn there_already(command: &Command, touched: Touched) -> Touched {
         | Command::WithdrawLoan(_)
         | Command::Disburse(_)
         | Command::DisburseGrant(_)
+        | Command::ProposeDisbursement(_)
+        | Command::ApproveDisbursement(_)
         | Command::ReturnDisbursement(_)
         | Command::Repay(_)
         | Command::ProposeReversal(_)

@@ -107,6 +107,8 @@ commands! {
     refuse_loan: RefuseLoanRequest => RefuseLoanResponse,
     withdraw_loan: WithdrawLoanRequest => WithdrawLoanResponse,
     disburse_grant: DisburseGrantRequest => DisburseGrantResponse,
+    propose_disbursement: ProposeDisbursementRequest => ProposeDisbursementResponse,
+    approve_disbursement: ApproveDisbursementRequest => ApproveDisbursementResponse,
     return_disbursement: ReturnDisbursementRequest => ReturnDisbursementResponse,
     propose_reversal: ProposeReversalRequest => ProposeReversalResponse,
     approve_reversal: ApproveReversalRequest => ApproveReversalResponse,

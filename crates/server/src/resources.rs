@@ -1,13 +1,15 @@
 //! From the state to the resources of the wire.
 
 use crate::services::CURRENCY;
+use bergulir_domain::event::Paid;
 use bergulir_domain::rejection::Resource;
 use bergulir_domain::state::{
     AccountBalances, AccountIndex, CooperativeIndex, FundBalances, FundIndex, LoanBalances,
     LoanIndex, LoanState, Proposal, Subject,
 };
 use bergulir_domain::{
-    AccountId, CooperativeId, Date, FundId, LedgerId, LoanId, Position, State, Timestamp, UtcOffset,
+    AccountId, Amount, CooperativeId, Date, FundId, LedgerId, LoanId, Position, State, Timestamp,
+    UtcOffset,
 };
 use bergulir_proto::name::{AccountName, CooperativeName, FundName, LoanName, ledger_name};
 use bergulir_proto::wire::{self, loan_terms_to_wire, terms_to_wire};
@@ -187,7 +189,7 @@ impl<'a> View<'a> {
         }
     }
 
-    /// A withdrawal or reversal that waits; `None` for a loan, which is a resource of its own.
+    /// What waits for a second person; `None` for a loan, which is a resource of its own.
     pub(crate) fn proposal(&self, at: Position, proposal: &Proposal) -> Option<pb::Proposal> {
         let kind = match proposal.subject {
             Subject::Loan(_) => return None,
@@ -196,6 +198,9 @@ impl<'a> View<'a> {
                     allocation: allocation.get(),
                     amount: money(amount.minor()),
                 })
+            }
+            Subject::Disbursement { paid, amount } => {
+                pb::proposal::Kind::Disbursement(self.pending_disbursement(paid, amount)?)
             }
             Subject::Reversal { reverses, .. } => {
                 pb::proposal::Kind::Reversal(pb::PendingReversal { reverses: reverses.get() })
@@ -208,6 +213,24 @@ impl<'a> View<'a> {
             maker: proposal.maker.to_string(),
             expires_at: Some(timestamp_to_wire(proposal.expires_at)),
             kind: Some(kind),
+        })
+    }
+
+    fn pending_disbursement(&self, paid: Paid, amount: Amount) -> Option<pb::PendingDisbursement> {
+        let (account, loan) = match paid {
+            Paid::Loan(loan) => {
+                let index = self.state.loans().find(&loan)?;
+                (self.state.loans().get(index).account, Some(self.loan_name(index)))
+            }
+            Paid::Grant(fund, account) => {
+                let fund = self.state.funds().find(&fund)?;
+                (self.state.accounts().find(&(fund, account))?, None)
+            }
+        };
+        Some(pb::PendingDisbursement {
+            account: self.account_name(account).to_string(),
+            loan: loan.map_or_else(String::new, |name| name.to_string()),
+            amount: money(amount.minor()),
         })
     }
 }

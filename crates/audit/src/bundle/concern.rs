@@ -28,7 +28,7 @@ pub(super) struct Own {
     /// Its accounts, and where each was opened.
     accounts: BTreeMap<BalanceKey, Position>,
     loans: BTreeSet<LoanId>,
-    /// The records that proposed to undo something of its accounts.
+    /// The records that proposed something about its accounts, loans apart.
     proposals: BTreeSet<u64>,
 }
 
@@ -86,13 +86,15 @@ impl Own {
             Event::LoanWithdrawn(e) => self.loan(e.loan),
             Event::Disbursed(e) => self.loan(e.loan),
             Event::Repaid(e) => self.loan(e.command.loan),
+            Event::DisbursementProposed(e) => {
+                let concern = self.paid(e.command.payee.paid());
+                self.proposed(position, concern)
+            }
+            Event::DisbursementApproved(e) => self.paid(e.paid),
             Event::DisbursementReturned(e) => self.paid(e.paid),
             Event::ReversalProposed(e) => {
                 let concern = self.undoes(e.undoes);
-                if concern == Concern::Account {
-                    self.proposals.insert(position.get());
-                }
-                concern
+                self.proposed(position, concern)
             }
             Event::Reversed(e) => self.proposal(e.proposal.get()),
             Event::ProposalRefused(e) => self.proposal(e.proposal.get()),
@@ -105,6 +107,14 @@ impl Own {
             | Event::AllocationWithdrawalProposed(_)
             | Event::AllocationWithdrawn(_) => Concern::Others,
         }
+    }
+
+    /// What decides on the proposal, or takes it back, concerns whom it concerns.
+    fn proposed(&mut self, position: Position, concern: Concern) -> Concern {
+        if concern == Concern::Account {
+            self.proposals.insert(position.get());
+        }
+        concern
     }
 
     fn cooperative(&self, named: CooperativeId) -> Concern {

@@ -82,6 +82,7 @@ pub(crate) fn open_fund_for(fund: &str, purpose: Purpose) -> Command {
             ceiling: rp(3_000_000_000),
             required_readiness: [ReadinessItem::BankAccount].into_iter().collect(),
             proposal_validity_days: Some(14),
+            disbursement_approval_above: None,
         },
     })
 }

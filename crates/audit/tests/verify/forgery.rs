@@ -224,7 +224,7 @@ fn a_frame_that_claims_more_records_than_it_has_is_found() {
 fn versions_that_are_not_known_here_cannot_be_told() {
     let ledger = small();
     let mut newer_rules = ledger.clone();
-    newer_rules.forge("maker", &Event::RulesAdopted(c::AdoptRules { version: 2 }));
+    newer_rules.forge("maker", &Event::RulesAdopted(c::AdoptRules { version: 3 }));
     let mut newer_record = Log::of(&ledger.drafts, SMALL);
     let last = ledger.size() - 1;
     newer_record.record(last)[0] = 2;

@@ -94,8 +94,7 @@ fn what_was_written_under_rules_1_verifies_for_ever() {
     }
 }
 
-/// The program still writes them to the letter. When another version of the rules is the newest, this
-/// goes, and the bundles stay.
+/// The program still writes them to the letter: version 2 of the rules changes nothing in version 1.
 #[test]
 fn what_is_written_under_rules_1_is_what_was() {
     let folder = tempfile::tempdir().unwrap();
@@ -221,6 +220,7 @@ fn changed_terms() -> c::ChangeTerms {
             ceiling: rp(2_000_000_000),
             required_readiness: [ReadinessItem::BankAccount].into_iter().collect(),
             proposal_validity_days: None,
+            disbursement_approval_above: None,
         },
         reference: text("SK 12/2026"),
     }

@@ -83,7 +83,7 @@ pub(crate) fn open_ledger(ledger: &str) -> pb::OpenLedger {
         region: String::new(),
         currency_code: CURRENCY.code().to_owned(),
         utc_offset_minutes: Some(0),
-        rules_version: 1,
+        rules_version: 2,
     }
 }
 
@@ -98,6 +98,7 @@ pub(crate) fn open_fund(size: &Size) -> pb::OpenFund {
             ceiling: Some(idr(size.principal)),
             required_readiness: Vec::new(),
             proposal_validity_days: None,
+            disbursement_approval_above: None,
             loan: Some(pb::LoanTerms {
                 rate_percent: "5".to_owned(),
                 method: pb::InterestMethod::Flat.into(),

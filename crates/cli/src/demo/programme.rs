@@ -148,7 +148,7 @@ pub(crate) fn open_ledger(ledger: &str, roster: &Roster) -> pb::OpenLedger {
         region: roster.region.clone(),
         currency_code: CURRENCY.code().to_owned(),
         utc_offset_minutes: Some(i32::from(UTC_OFFSET_HOURS) * 60),
-        rules_version: 1,
+        rules_version: 2,
     }
 }
 
@@ -166,6 +166,7 @@ pub(crate) fn open_fund(calendar: Calendar) -> pb::OpenFund {
                 .map(bergulir_proto::WireEnum::to_wire)
                 .collect(),
             proposal_validity_days: None,
+            disbursement_approval_above: None,
             loan: Some(pb::LoanTerms {
                 rate_percent: "5".to_owned(),
                 method: pb::InterestMethod::Flat.into(),

@@ -73,7 +73,9 @@ fn not_a_loan(state: &State, position: Position) -> Result<&Proposal, Rejection>
     let proposal = state.find_proposal(position)?;
     match proposal.subject {
         Subject::Loan(_) => Err(Rejection::ProposalNotPending { proposal: position }),
-        Subject::AllocationWithdrawal { .. } | Subject::Reversal { .. } => Ok(proposal),
+        Subject::AllocationWithdrawal { .. }
+        | Subject::Reversal { .. }
+        | Subject::Disbursement { .. } => Ok(proposal),
     }
 }
 
@@ -103,11 +105,15 @@ fn what_it_did(state: &State, position: Position, now: &Now) -> Result<Undoes, R
             let paid = Paid::Grant(e.fund, e.account);
             Ok(Undoes::Disbursement { paid, amount: e.amount })
         }
+        Event::DisbursementApproved(e) => {
+            Ok(Undoes::Disbursement { paid: e.paid, amount: e.amount })
+        }
         Event::DisbursementReturned(e) => {
             let disbursement = e.command.disbursement;
             let disbursed_on = match record(disbursement)? {
                 Event::Disbursed(d) => d.value_date,
                 Event::GrantDisbursed(d) => d.value_date,
+                Event::DisbursementApproved(d) => d.command.value_date,
                 _ => return Err(Rejection::NotReversible { position }),
             };
             let (paid, amount) = (e.paid, e.amount);

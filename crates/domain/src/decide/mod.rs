@@ -4,6 +4,7 @@
 mod account;
 mod cooperative;
 mod correction;
+mod disbursement;
 mod fund;
 mod key;
 mod loan;
@@ -11,6 +12,7 @@ mod payment;
 mod room;
 
 pub(crate) use correction::reversal_reserves;
+pub(crate) use disbursement::disbursement_reserves;
 pub(crate) use fund::withdrawal_reserves;
 pub(crate) use loan::loan_reserves;
 
@@ -66,12 +68,17 @@ pub fn decide(state: &State, command: &Command, context: &Context) -> Result<Eve
     match (state.rules_version(), command) {
         (0, Command::OpenLedger(command)) => open_ledger(command),
         (0, _) => Err(Rejection::LedgerNotOpen),
-        // One version so far; the next one gets an arm of its own and leaves this one as it is.
-        _ => decide_v1(state, command, context),
+        // Version 2 knows more commands and terms. What version 1 knows it decides as version 1,
+        // except where something stands in the state that only version 2 can have put there. So one
+        // function decides under both.
+        (in_force, _) if command.rules_needed() > in_force => {
+            Err(Rejection::RulesTooOld { needed: command.rules_needed(), in_force })
+        }
+        _ => decide_open(state, command, context),
     }
 }
 
-fn decide_v1(state: &State, command: &Command, context: &Context) -> Result<Event, Rejection> {
+fn decide_open(state: &State, command: &Command, context: &Context) -> Result<Event, Rejection> {
     let now = Now { date: state.today(context.time)?, context };
     match command {
         Command::OpenLedger(_) => Err(Rejection::LedgerAlreadyOpen),
@@ -107,6 +114,8 @@ fn decide_v1(state: &State, command: &Command, context: &Context) -> Result<Even
         Command::WithdrawLoan(command) => loan::withdraw(state, command, &now),
         Command::Disburse(command) => payment::disburse(state, command, &now),
         Command::DisburseGrant(command) => payment::disburse_grant(state, command, &now),
+        Command::ProposeDisbursement(command) => disbursement::propose(state, command, &now),
+        Command::ApproveDisbursement(command) => disbursement::approve(state, command, &now),
         Command::ReturnDisbursement(command) => payment::return_disbursement(state, command, &now),
         Command::Repay(command) => payment::repay(state, command, &now),
         Command::ProposeReversal(command) => correction::propose(state, command, &now),

@@ -9,7 +9,7 @@ use crate::journal::{disbursement, journal, payment_received};
 use crate::money::Amount;
 use crate::postings::JournalEntry;
 use crate::rejection::{NeedsFund, Purse, Rejection, Resource};
-use crate::state::{ActiveLoan, Fund, Loan, LoanIndex, State};
+use crate::state::{AccountIndex, ActiveLoan, Fund, Loan, LoanIndex, State};
 use crate::terms::Purpose;
 
 pub(super) fn disburse(state: &State, command: &Disburse, now: &Now) -> Result<Event, Rejection> {
@@ -17,6 +17,7 @@ pub(super) fn disburse(state: &State, command: &Disburse, now: &Now) -> Result<E
     let account = state.accounts.get(loan.account);
     let fund = state.funds.get(account.fund);
     is_open(account)?;
+    one_person_may_pay(fund, command.amount, now)?;
     Room::new(state).headroom(index, command.amount)?;
     now.value_date(command.value_date, fund.opening_date)?;
     is_available(fund, command.amount)?;
@@ -33,15 +34,10 @@ pub(super) fn disburse_grant(
 ) -> Result<Event, Rejection> {
     let (index, account) = state.find_account(command.fund, command.account)?;
     let fund = state.funds.get(account.fund);
-    let terms = fund.terms_on(now.date);
-    let Purpose::Grant = terms.purpose else {
-        return Err(Rejection::WrongFundKind { fund: fund.id, needs: NeedsFund::Grant });
-    };
-    is_open(account)?;
     let room = Room::new(state);
-    room.ceiling(index, terms, command.amount)?;
+    may_grant(&room, state, index, command.amount, now)?;
+    one_person_may_pay(fund, command.amount, now)?;
     now.value_date(command.value_date, fund.opening_date)?;
-    room.committable(account.fund, fund, command.amount)?;
     now.bank_reference_is_free(state, &command.bank_reference)?;
     posts(state, Event::GrantDisbursed(command.clone()))
 }
@@ -57,6 +53,7 @@ pub(super) fn return_disbursement(
     let (paid, amount, disbursed_on) = match &event {
         Event::Disbursed(e) => (Paid::Loan(e.loan), e.amount, e.value_date),
         Event::GrantDisbursed(e) => (Paid::Grant(e.fund, e.account), e.amount, e.value_date),
+        Event::DisbursementApproved(e) => (e.paid, e.amount, e.command.value_date),
         _ => return Err(Rejection::NotADisbursement { position }),
     };
     if let Some(undone) = state.undone(position) {
@@ -101,6 +98,35 @@ pub(super) fn repay(state: &State, command: &Repay, now: &Now) -> Result<Event, 
     Ok(Event::Repaid(Repaid { command: command.clone(), relend_income }))
 }
 
+/// The account may be given so much of its fund today.
+pub(super) fn may_grant(
+    room: &Room,
+    state: &State,
+    index: AccountIndex,
+    amount: Amount,
+    now: &Now,
+) -> Result<(), Rejection> {
+    let account = state.accounts.get(index);
+    let fund = state.funds.get(account.fund);
+    let terms = fund.terms_on(now.date);
+    let Purpose::Grant = terms.purpose else {
+        return Err(Rejection::WrongFundKind { fund: fund.id, needs: NeedsFund::Grant });
+    };
+    is_open(account)?;
+    room.ceiling(index, terms, amount)?;
+    room.committable(account.fund, fund, amount)
+}
+
+/// The fund's terms do not ask for a second person today.
+fn one_person_may_pay(fund: &Fund, requested: Amount, now: &Now) -> Result<(), Rejection> {
+    match fund.terms_on(now.date).disbursement_approval_above {
+        Some(above) if requested.minor() > above.minor() => {
+            Err(Rejection::NeedsSecondPerson { above, requested })
+        }
+        Some(_) | None => Ok(()),
+    }
+}
+
 /// A payment can be undone as long as it was not repaid.
 pub(super) fn may_come_back(state: &State, paid: Paid, amount: Amount) -> Result<(), Rejection> {
     let Paid::Loan(loan) = paid else {
@@ -124,7 +150,7 @@ pub(super) fn approved(
     Ok((index, loan, loan.active().ok_or_else(not_approved)?))
 }
 
-fn is_available(fund: &Fund, requested: Amount) -> Result<(), Rejection> {
+pub(super) fn is_available(fund: &Fund, requested: Amount) -> Result<(), Rejection> {
     let has = fund.balances.available();
     if has < requested.minor() {
         let purse = Purse::Available;
@@ -133,7 +159,7 @@ fn is_available(fund: &Fund, requested: Amount) -> Result<(), Rejection> {
     Ok(())
 }
 
-fn grows(total: i64, minor: i64) -> Result<i64, Rejection> {
+pub(super) fn grows(total: i64, minor: i64) -> Result<i64, Rejection> {
     total.checked_add(minor).ok_or(Rejection::BalanceLimitExceeded)
 }
 

@@ -14,7 +14,7 @@ use crate::command::{BankAccount, OpenLedger};
 use crate::cooperative::{CooperativeKind, ReadinessItem, ReadinessSet};
 use crate::event::{Paid, Undoes};
 use crate::id::{Id, PrincipalId};
-use crate::ledger::Origin;
+use crate::ledger::{Origin, RULES_VERSIONS};
 use crate::moment::{Date, Position, Timestamp, UtcOffset};
 use crate::money::{Amount, Currency, Money, Rate};
 use crate::postings::Books;
@@ -25,8 +25,13 @@ use alloc::collections::BTreeMap;
 use alloc::string::ToString;
 use alloc::vec::Vec;
 
-/// The version of this encoding, its first byte.
-pub const STATE_ENCODING_VERSION: u8 = 1;
+/// The version of the encoding of a state, its first byte: that of the rules in force, and 1 before
+/// position 0. Version 2 is version 1 and then what version 2 of the rules added. `None` if the
+/// rules are not known here.
+fn version_of(head: &Head) -> Option<u8> {
+    let version = head.rules_version.max(1);
+    RULES_VERSIONS.contains(&version).then(|| version.try_into().ok()).flatten()
+}
 
 /// Why bytes are not the encoding of a state.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -54,7 +59,8 @@ impl State {
     /// Appends the same, for whoever need not have all of it at once: `more` is shown the buffer
     /// after each row, and may take out what is in it.
     pub fn encode_in_pieces(&self, out: &mut Vec<u8>, more: &mut impl FnMut(&mut Vec<u8>)) {
-        out.push(STATE_ENCODING_VERSION);
+        let version = version_of(&self.head).expect("decide accepts known rules only");
+        out.push(version);
         self.head.put(out);
         put_rows(&self.funds, out, more);
         put_rows(&self.cooperatives, out, more);
@@ -64,14 +70,27 @@ impl State {
         more(out);
         self.undone.put(out);
         more(out);
+        if version >= 2 {
+            self.approvals_asked().put(out);
+            more(out);
+        }
+    }
+
+    /// Which terms ask for a second person where more than an amount is disbursed.
+    fn approvals_asked(&self) -> BTreeMap<(Index<Fund>, Date), Money> {
+        let terms = self.funds.iter().flat_map(|(index, fund)| {
+            fund.terms.iter().map(move |(from, terms)| ((index, *from), terms))
+        });
+        let asked = |terms: &Terms| terms.disbursement_approval_above;
+        terms.filter_map(|(key, terms)| Some((key, asked(terms)?))).collect()
     }
 
     /// The state of a canonical encoding.
     pub fn decode(bytes: &[u8]) -> Result<State, DecodeError> {
         let from = &mut Reader(bytes);
-        match u8::take(from)? {
-            STATE_ENCODING_VERSION => {}
-            other => return Err(DecodeError::Version(other)),
+        let version = u8::take(from)?;
+        if !RULES_VERSIONS.contains(&version.into()) {
+            return Err(DecodeError::Version(version));
         }
         let mut state = State {
             head: Canonical::take(from)?,
@@ -83,6 +102,14 @@ impl State {
             undone: Canonical::take(from)?,
             ..State::default()
         };
+        if version_of(&state.head) != Some(version) {
+            return Err(DecodeError::Invalid("version of a state under these rules"));
+        }
+        if version >= 2 {
+            state.ask_approvals(Canonical::take(from)?)?;
+        } else if state.proposals.iter().any(|(_, proposal)| is_of_version_2(&proposal.subject)) {
+            return Err(DecodeError::Invalid("subject under version 1"));
+        }
         if !from.0.is_empty() {
             return Err(DecodeError::Trailing(from.0.len()));
         }
@@ -90,6 +117,21 @@ impl State {
         state.share_names();
         state.derive();
         Ok(state)
+    }
+
+    /// Undoes [`State::approvals_asked`].
+    fn ask_approvals(
+        &mut self,
+        asked: BTreeMap<(Index<Fund>, Date), Money>,
+    ) -> Result<(), DecodeError> {
+        for ((fund, day), above) in asked {
+            let inside = (fund.get() as usize) < self.funds.len();
+            let terms = inside.then(|| &mut self.funds.get_mut(fund).terms);
+            let terms = terms.and_then(|terms| terms.iter_mut().find(|(from, _)| *from == day));
+            let (_, terms) = terms.ok_or(DecodeError::Invalid("terms that ask for approval"))?;
+            terms.disbursement_approval_above = Some(above);
+        }
+        Ok(())
     }
 
     /// Every index of a decoded state names a row, so that nothing that follows can miss.
@@ -121,7 +163,7 @@ impl State {
             match proposal.subject {
                 Subject::Loan(loan) => within(&self.loans, loan)?,
                 Subject::AllocationWithdrawal { fund, .. } => within(&self.funds, fund)?,
-                Subject::Reversal { .. } => {}
+                Subject::Reversal { .. } | Subject::Disbursement { .. } => {}
             }
         }
         Ok(())
@@ -134,6 +176,14 @@ impl State {
                 self.reversing.insert(reverses, *at);
             }
         }
+    }
+}
+
+/// Whether only version 2 of the rules knows it.
+fn is_of_version_2(subject: &Subject) -> bool {
+    match subject {
+        Subject::Loan(_) | Subject::AllocationWithdrawal { .. } | Subject::Reversal { .. } => false,
+        Subject::Disbursement { .. } => true,
     }
 }
 
@@ -189,7 +239,6 @@ canonical_structs! {
     Fund { id, name, opening_date, terms, balances, allocations }
     FundBalances { books, income_apart, committed, reserved }
     Allocation { amount, withdrawn, reserved }
-    Terms { purpose, ceiling, required_readiness, proposal_validity_days }
     LoanTerms {
         rate, method, tenor_months, grace_months, grace_bears_interest, repayment_order,
         relend_income,
@@ -251,6 +300,7 @@ canonical_enums! {
         1 => Loan(loan),
         2 => AllocationWithdrawal { fund, allocation, amount },
         3 => Reversal { reverses, undoes },
+        4 => Disbursement { paid, amount },
     }
     Undoes {
         1 => Allocation { fund, amount },
@@ -310,6 +360,26 @@ canonical_texts! {
     PrincipalId, |text| PrincipalId::new(text);
     crate::ledger::Region, |text| text.parse();
     crate::cooperative::VillageCode, |text| text.parse();
+}
+
+/// Without what version 2 added to them, which stands at the end of its states.
+impl Canonical for Terms {
+    fn put(&self, out: &mut Vec<u8>) {
+        let Terms { purpose, ceiling, required_readiness, proposal_validity_days, .. } = self;
+        purpose.put(out);
+        ceiling.put(out);
+        required_readiness.put(out);
+        proposal_validity_days.put(out);
+    }
+    fn take(from: &mut Reader) -> Result<Self, DecodeError> {
+        Ok(Terms {
+            purpose: Canonical::take(from)?,
+            ceiling: Canonical::take(from)?,
+            required_readiness: Canonical::take(from)?,
+            proposal_validity_days: Canonical::take(from)?,
+            disbursement_approval_above: None,
+        })
+    }
 }
 
 impl<K> Canonical for Id<K> {

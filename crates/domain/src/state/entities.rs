@@ -6,7 +6,7 @@ use super::tranches::Tranches;
 use super::{AccountIndex, CooperativeIndex, FundIndex, LoanIndex};
 use crate::command::BankAccount;
 use crate::cooperative::{CooperativeKind, Office, ReadinessItem, ReadinessSet, VillageCode};
-use crate::event::Undoes;
+use crate::event::{Paid, Undoes};
 use crate::id::{AccountId, CooperativeId, FundId, LoanId, OfficerId, PrincipalId};
 use crate::moment::{Date, Position, Timestamp};
 use crate::money::Amount;
@@ -420,6 +420,13 @@ pub enum Subject {
         reverses: Position,
         /// What it did.
         undoes: Undoes,
+    },
+    /// Pay out a tranche or a grant.
+    Disbursement {
+        /// What for.
+        paid: Paid,
+        /// How much.
+        amount: Amount,
     },
 }
 

@@ -95,7 +95,7 @@ pub(crate) fn open_ledger() -> c::OpenLedger {
         region: id("36.03"),
         currency: Currency::Idr,
         utc_offset: UtcOffset::JAKARTA,
-        rules_version: 1,
+        rules_version: 2,
     }
 }
 
@@ -120,6 +120,7 @@ pub(crate) fn terms() -> Terms {
             .into_iter()
             .collect(),
         proposal_validity_days: Some(14),
+        disbursement_approval_above: None,
     }
 }
 
@@ -129,6 +130,7 @@ pub(crate) fn grant_terms() -> Terms {
         ceiling: rp(100_000_000),
         required_readiness: ReadinessSet::EMPTY,
         proposal_validity_days: None,
+        disbursement_approval_above: None,
     }
 }
 
@@ -266,6 +268,20 @@ pub(crate) fn grant(account: &str, amount: Amount) -> c::DisburseGrant {
         bank_reference: fresh(),
         value_date: day(TODAY),
     }
+}
+
+pub(crate) fn propose_disbursement(loan: &str, amount: Amount) -> c::ProposeDisbursement {
+    c::ProposeDisbursement { payee: c::Payee::Loan(id(loan)), amount, expires_at: None }
+}
+
+pub(crate) fn propose_grant(account: &str, amount: Amount) -> c::ProposeDisbursement {
+    let (fund, account, reference) = (id("hibah"), id(account), text("SK 9"));
+    let payee = c::Payee::Grant { fund, account, reference };
+    c::ProposeDisbursement { payee, amount, expires_at: None }
+}
+
+pub(crate) fn approve_disbursement(proposal: Position) -> c::ApproveDisbursement {
+    c::ApproveDisbursement { proposal, bank_reference: fresh(), value_date: day(TODAY) }
 }
 
 pub(crate) fn bring_back(disbursement: Position) -> c::ReturnDisbursement {

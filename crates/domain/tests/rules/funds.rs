@@ -18,8 +18,8 @@ fn a_ledger_opens_first_and_once() {
     given(Ledger::empty())
         .when(open_fund("pilot", terms()))
         .then_refused(is!(LedgerNotOpen))
-        .when(c::OpenLedger { rules_version: 2, ..open_ledger() })
-        .then_refused(is!(UnknownRulesVersion { version: 2 }))
+        .when(c::OpenLedger { rules_version: 3, ..open_ledger() })
+        .then_refused(is!(UnknownRulesVersion { version: 3 }))
         .when(open_ledger())
         .then_ok()
         .when(open_ledger())
@@ -28,13 +28,19 @@ fn a_ledger_opens_first_and_once() {
 
 #[test]
 fn only_newer_rules_that_are_known_are_adopted() {
-    given(pilot())
+    given(Ledger::empty())
+        .when(c::OpenLedger { rules_version: 1, ..open_ledger() })
+        .then_ok()
         .when(c::AdoptRules { version: 1 })
         .then_refused(is!(RulesNotNewer { .. }))
         .when(c::AdoptRules { version: 0 })
         .then_refused(is!(UnknownRulesVersion { version: 0 }))
+        .when(c::AdoptRules { version: 3 })
+        .then_refused(is!(UnknownRulesVersion { version: 3 }))
         .when(c::AdoptRules { version: 2 })
-        .then_refused(is!(UnknownRulesVersion { version: 2 }));
+        .then_ok()
+        .when(c::AdoptRules { version: 1 })
+        .then_refused(is!(RulesNotNewer { .. }));
 }
 
 #[test]

@@ -90,7 +90,7 @@ commands_can_be_asked! {
     OpenLedger AdoptRules RotateKey OpenFund ChangeTerms AllocateFund
     ProposeAllocationWithdrawal ApproveAllocationWithdrawal RegisterCooperative AppointOfficer
     ConfirmReadiness OpenAccount SuspendAccount ResumeAccount CloseAccount ProposeLoan ApproveLoan RefuseLoan WithdrawLoan
-    Disburse DisburseGrant ReturnDisbursement Repay ProposeReversal ApproveReversal RefuseProposal
+    Disburse DisburseGrant ProposeDisbursement ApproveDisbursement ReturnDisbursement Repay ProposeReversal ApproveReversal RefuseProposal
     WithdrawProposal Seal ContinueLedger
 }
 

@@ -14,6 +14,7 @@ mod batches;
 mod ceilings;
 mod cooperatives;
 mod corrections;
+mod disbursements;
 mod funds;
 mod grants;
 mod keys;

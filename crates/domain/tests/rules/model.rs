@@ -19,6 +19,7 @@ use std::collections::{BTreeMap, BTreeSet};
 #[derive(Clone, Default)]
 pub(crate) struct Model {
     now: i64,
+    rules: u32,
     size: u64,
     sealed: Option<u64>,
     pub(crate) keys: Vec<(u64, String)>,
@@ -116,6 +117,7 @@ enum Subject {
     Loan(LoanId),
     Withdrawal { allocation: u64, amount: i64 },
     Reversal { of: u64 },
+    Payment { what: What, amount: i64 },
 }
 
 /// What a pending proposal would use.
@@ -330,6 +332,17 @@ impl Model {
                     ..Uses::default()
                 };
             }
+            Subject::Payment { what: What::Tranche(loan), amount } => {
+                return Uses { headroom: Some((loan, amount)), ..Uses::default() };
+            }
+            Subject::Payment { what: What::Grant(account), amount } => {
+                return Uses {
+                    committable: Some((account.0, amount)),
+                    ceiling: Some((account, amount)),
+                    ..Uses::default()
+                };
+            }
+            Subject::Payment { .. } => unreachable!("only these are proposed"),
             Subject::Reversal { of } => self.posting(of).unwrap(),
         };
         let (fund, amount) = (self.fund_of(of), of.amount);

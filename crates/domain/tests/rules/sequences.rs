@@ -30,10 +30,11 @@ struct Pair {
 
 impl Pair {
     /// A loan fund `f0` and a grant fund `f1` with some money; `c1` and `c2` with accounts.
-    fn new() -> Pair {
-        let ledger = Ledger::empty().when(open_ledger()).then_ok();
+    fn new(rules_version: u32) -> Pair {
+        let open = c::OpenLedger { rules_version, ..open_ledger() };
+        let ledger = Ledger::empty().when(open.clone()).then_ok();
         let mut model = Model::default();
-        model.apply(id("maker"), &Command::OpenLedger(open_ledger()));
+        model.apply(id("maker"), &Command::OpenLedger(open));
         let fresh = 0;
         let mut pair = Pair { ledger, model, fresh };
         let few = Terms {
@@ -173,8 +174,8 @@ proptest! {
     #![proptest_config(Config { cases: Config::default().cases / 2, ..Config::default() })]
 
     #[test]
-    fn the_ledger_and_the_naive_model_agree(steps in steps()) {
-        let mut pair = Pair::new();
+    fn the_ledger_and_the_naive_model_agree(rules in 1..=2_u32, steps in steps()) {
+        let mut pair = Pair::new(rules);
         for step in &steps {
             let _ = pair.step(step);
         }
@@ -193,7 +194,7 @@ proptest! {
 
     #[test]
     fn a_batch_of_anything_can_be_dropped(before in steps(), batch in steps()) {
-        let mut pair = Pair::new();
+        let mut pair = Pair::new(2);
         for step in &before {
             let _ = pair.step(step);
         }
@@ -214,18 +215,19 @@ fn the_sequences_reach_every_command_and_every_rule() {
     let seed = TestRng::deterministic_rng(RngAlgorithm::ChaCha);
     let accepted = RefCell::new(BTreeMap::<Ask, u32>::new());
     let refused = RefCell::new(BTreeMap::<Why, u32>::new());
-    let run = TestRunner::new_with_rng(config, seed).run(&steps(), |steps| {
-        let mut pair = Pair::new();
-        for step in &steps {
-            match pair.step(step) {
-                Ok(()) => *accepted.borrow_mut().entry(step.ask).or_default() += 1,
-                Err(why) => *refused.borrow_mut().entry(why).or_default() += 1,
+    let run =
+        TestRunner::new_with_rng(config, seed).run(&(1..=2_u32, steps()), |(rules, steps)| {
+            let mut pair = Pair::new(rules);
+            for step in &steps {
+                match pair.step(step) {
+                    Ok(()) => *accepted.borrow_mut().entry(step.ask).or_default() += 1,
+                    Err(why) => *refused.borrow_mut().entry(why).or_default() += 1,
+                }
             }
-        }
-        Ok(())
-    });
+            Ok(())
+        });
     run.unwrap();
-    let never = [Ask::AdoptRules, Ask::OpenLedger];
+    let never = [Ask::OpenLedger];
     let kinds = Ask::Disburse as u8..=Ask::OpenLedger as u8;
     assert_eq!(accepted.borrow().len(), kinds.count() - never.len(), "{accepted:?}");
     let rules = Why::Ledger as u8..=Why::NotThatRecord as u8;

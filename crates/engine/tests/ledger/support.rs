@@ -107,6 +107,7 @@ pub fn open_fund() -> Command {
             ceiling: rp(3_000_000_000),
             required_readiness: ReadinessSet::EMPTY,
             proposal_validity_days: None,
+            disbursement_approval_above: None,
         },
     })
 }

@@ -6,7 +6,8 @@ use core::str::FromStr;
 use bergulir_domain::command as c;
 use bergulir_domain::cooperative::ReadinessSet;
 use bergulir_domain::event::{
-    DisbursementReturned, LoanApproved, Paid, Proposed, Repaid, ReversalProposed, Undoes,
+    DisbursementApproved, DisbursementReturned, LoanApproved, Paid, Proposed, Repaid,
+    ReversalProposed, Undoes,
 };
 use bergulir_domain::ledger::Origin;
 use bergulir_domain::moment::{Position, Timestamp, UtcOffset};
@@ -18,7 +19,7 @@ use super::EventError;
 use crate::enums::WireEnum;
 use crate::moment::date_from_days;
 use crate::pb::event::Kind;
-use crate::pb::{self, paid, undoes};
+use crate::pb::{self, disbursement_proposed, paid, undoes};
 
 type Read<T> = Result<T, EventError>;
 
@@ -162,6 +163,23 @@ pub(super) fn event(kind: Kind) -> Read<Event> {
             bank_reference: bank_reference(m.bank_reference)?,
             value_date: date("value_date", m.value_date)?,
         }),
+        Kind::DisbursementProposed(m) => Event::DisbursementProposed(Box::new(Proposed {
+            command: c::ProposeDisbursement {
+                payee: payee(m.payee)?,
+                amount: amount("amount", m.amount)?,
+                expires_at: m.asked_expires_at.map(Timestamp::from_micros),
+            },
+            expires_at: Timestamp::from_micros(m.expires_at),
+        })),
+        Kind::DisbursementApproved(m) => Event::DisbursementApproved(DisbursementApproved {
+            command: c::ApproveDisbursement {
+                proposal: Position::new(m.proposal),
+                bank_reference: bank_reference(m.bank_reference)?,
+                value_date: date("value_date", m.value_date)?,
+            },
+            paid: paid(m.paid)?,
+            amount: amount("amount", m.amount)?,
+        }),
         Kind::DisbursementReturned(m) => Event::DisbursementReturned(DisbursementReturned {
             command: c::ReturnDisbursement {
                 disbursement: Position::new(m.disbursement),
@@ -295,6 +313,17 @@ fn evidence(message: &pb::Evidence) -> Read<c::Evidence> {
     })
 }
 
+fn payee(payee: Option<disbursement_proposed::Payee>) -> Read<c::Payee> {
+    Ok(match present("payee", payee)? {
+        disbursement_proposed::Payee::Loan(loan) => c::Payee::Loan(parse("loan", &loan)?),
+        disbursement_proposed::Payee::Grant(grant) => c::Payee::Grant {
+            fund: parse("grant.fund", &grant.fund)?,
+            account: parse("grant.account", &grant.account)?,
+            reference: parse("grant.reference", &grant.reference)?,
+        },
+    })
+}
+
 fn paid(message: Option<pb::Paid>) -> Read<Paid> {
     Ok(match present("paid.kind", present("paid", message)?.kind)? {
         paid::Kind::Loan(loan) => Paid::Loan(parse("paid.loan", &loan)?),
@@ -368,6 +397,10 @@ fn terms(message: &pb::EventTerms) -> Read<Terms> {
         proposal_validity_days: message
             .proposal_validity_days
             .map(|days| months("terms.proposal_validity_days", days))
+            .transpose()?,
+        disbursement_approval_above: message
+            .disbursement_approval_above
+            .map(|minor| money("terms.disbursement_approval_above", minor))
             .transpose()?,
     };
     terms.check().map_err(|error| invalid("terms", &error))?;

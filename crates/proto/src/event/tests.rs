@@ -68,8 +68,8 @@ proptest! {
 #[test]
 fn an_event_of_no_kind_or_of_an_unknown_one_is_refused() {
     assert_eq!(decode_event(&[]), Err(EventError::UnknownKind));
-    // Field 15, a message of no bytes: a kind that does not exist yet.
-    assert_eq!(decode_event(&[0x7a, 0x00]), Err(EventError::NotCanonical));
+    // Field 100, a message of no bytes: a kind that does not exist yet.
+    assert_eq!(decode_event(&[0xa2, 0x06, 0x00]), Err(EventError::NotCanonical));
     assert!(matches!(decode_event(&[0xff]), Err(EventError::Decode(_))));
 }
 
@@ -124,6 +124,7 @@ fn readiness_items_are_written_ascending_and_once() {
         ceiling: 1,
         required_readiness: items.to_vec(),
         proposal_validity_days: None,
+        disbursement_approval_above: None,
         loan: None,
     };
     let decoded = |items: &[i32]| {

@@ -1,15 +1,15 @@
 //! From an event of the domain to its message.
 
-use bergulir_domain::Event;
 use bergulir_domain::command as c;
 use bergulir_domain::event::{DisbursementReturned, Paid, Undoes};
 use bergulir_domain::moment::Timestamp;
 use bergulir_domain::terms::{LoanTerms, Purpose, Terms};
+use bergulir_domain::{Event, Money};
 
 use crate::enums::{WireEnum, fund_kind};
 use crate::moment::date_to_days;
 use crate::pb::event::Kind;
-use crate::pb::{self, paid, undoes};
+use crate::pb::{self, disbursement_proposed, paid, undoes};
 use crate::shared::{bank_account, bank_reference, evidence};
 
 pub(super) fn kind(event: &Event) -> Kind {
@@ -144,6 +144,19 @@ pub(super) fn kind(event: &Event) -> Kind {
             bank_reference: Some(bank_reference(&e.bank_reference)),
             value_date: date_to_days(e.value_date),
         }),
+        Event::DisbursementProposed(e) => Kind::DisbursementProposed(pb::DisbursementProposed {
+            payee: Some(payee(&e.command.payee)),
+            amount: e.command.amount.minor(),
+            asked_expires_at: e.command.expires_at.map(Timestamp::as_micros),
+            expires_at: e.expires_at.as_micros(),
+        }),
+        Event::DisbursementApproved(e) => Kind::DisbursementApproved(pb::DisbursementApproved {
+            proposal: e.command.proposal.get(),
+            bank_reference: Some(bank_reference(&e.command.bank_reference)),
+            value_date: date_to_days(e.command.value_date),
+            paid: Some(paid(&e.paid)),
+            amount: e.amount.minor(),
+        }),
         Event::DisbursementReturned(e) => Kind::DisbursementReturned(disbursement_returned(e)),
         Event::Repaid(e) => Kind::Repaid(pb::Repaid {
             loan: e.command.loan.to_string(),
@@ -202,6 +215,19 @@ fn disbursement_returned(e: &DisbursementReturned) -> pb::DisbursementReturned {
         value_date: date_to_days(e.command.value_date),
         paid: Some(paid(&e.paid)),
         amount: e.amount.minor(),
+    }
+}
+
+fn payee(payee: &c::Payee) -> disbursement_proposed::Payee {
+    match payee {
+        c::Payee::Loan(loan) => disbursement_proposed::Payee::Loan(loan.to_string()),
+        c::Payee::Grant { fund, account, reference } => {
+            disbursement_proposed::Payee::Grant(pb::EventProposedGrant {
+                fund: fund.to_string(),
+                account: account.to_string(),
+                reference: reference.to_string(),
+            })
+        }
     }
 }
 
@@ -265,6 +291,7 @@ fn terms(terms: &Terms) -> pb::EventTerms {
             Purpose::Loan(loan) => Some(loan_terms(loan)),
             Purpose::Grant => None,
         },
+        disbursement_approval_above: terms.disbursement_approval_above.map(Money::minor),
     }
 }
 

@@ -11,8 +11,8 @@ use bergulir_domain::text::VerifierKey;
 
 use super::fields::{Fields, Read};
 use super::terms::terms;
-use crate::pb;
 use crate::pb::command::Kind;
+use crate::pb::{self, propose_disbursement};
 
 pub(super) fn command(f: &mut Fields, ledger: LedgerId, kind: Option<Kind>) -> Read<Command> {
     let Some(kind) = kind else {
@@ -86,6 +86,12 @@ pub(super) fn command(f: &mut Fields, ledger: LedgerId, kind: Option<Kind>) -> R
         Kind::DisburseGrant(m) => {
             Command::DisburseGrant(f.within("disburse_grant", |f| disburse_grant(f, &m))?)
         }
+        Kind::ProposeDisbursement(m) => Command::ProposeDisbursement(
+            f.within("propose_disbursement", |f| propose_disbursement(f, &m))?,
+        ),
+        Kind::ApproveDisbursement(m) => Command::ApproveDisbursement(
+            f.within("approve_disbursement", |f| approve_disbursement(f, &m))?,
+        ),
         Kind::ReturnDisbursement(m) => Command::ReturnDisbursement(
             f.within("return_disbursement", |f| return_disbursement(f, &m))?,
         ),
@@ -330,6 +336,41 @@ fn disburse_grant(f: &mut Fields, m: &pb::DisburseGrant) -> Read<c::DisburseGran
         account: account?,
         amount: amount?,
         reference: reference?,
+        bank_reference: bank_reference?,
+        value_date: value_date?,
+    })
+}
+
+fn propose_disbursement(
+    f: &mut Fields,
+    m: &pb::ProposeDisbursement,
+) -> Read<c::ProposeDisbursement> {
+    let payee = payee(f, m.payee.as_ref());
+    let amount = f.amount("amount", m.amount.as_ref());
+    let expires_at = f.timestamp("expires_at", m.expires_at.as_ref());
+    Ok(c::ProposeDisbursement { payee: payee?, amount: amount?, expires_at: expires_at? })
+}
+
+fn payee(f: &mut Fields, payee: Option<&propose_disbursement::Payee>) -> Read<c::Payee> {
+    match f.present("payee", payee)? {
+        propose_disbursement::Payee::Loan(loan) => f.parse("loan", loan).map(c::Payee::Loan),
+        propose_disbursement::Payee::Grant(m) => f.within("grant", |f| {
+            let (fund, account) = (f.parse("fund", &m.fund), f.parse("account", &m.account));
+            let reference = f.parse("reference", &m.reference);
+            Ok(c::Payee::Grant { fund: fund?, account: account?, reference: reference? })
+        }),
+    }
+}
+
+fn approve_disbursement(
+    f: &mut Fields,
+    m: &pb::ApproveDisbursement,
+) -> Read<c::ApproveDisbursement> {
+    let proposal = f.position("proposal", m.proposal);
+    let bank_reference = bank_reference(f, m.bank_reference.as_ref());
+    let value_date = f.date("value_date", m.value_date.as_ref());
+    Ok(c::ApproveDisbursement {
+        proposal: proposal?,
         bank_reference: bank_reference?,
         value_date: value_date?,
     })

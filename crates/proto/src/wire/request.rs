@@ -223,6 +223,8 @@ commands! {
     WithdrawLoan WithdrawLoanRequest WithdrawLoanResponse withdraw_loan Loan loan;
     Disburse DisburseRequest DisburseResponse disburse Loan loan;
     DisburseGrant DisburseGrantRequest DisburseGrantResponse disburse_grant Account account;
+    ProposeDisbursement ProposeDisbursementRequest ProposeDisbursementResponse propose_disbursement Proposal proposal;
+    ApproveDisbursement ApproveDisbursementRequest ApproveDisbursementResponse approve_disbursement Account account;
     ReturnDisbursement ReturnDisbursementRequest ReturnDisbursementResponse return_disbursement Account account;
     Repay RepayRequest RepayResponse repay Loan loan;
     ProposeReversal ProposeReversalRequest ProposeReversalResponse propose_reversal Proposal proposal;

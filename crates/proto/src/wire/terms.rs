@@ -21,11 +21,14 @@ pub(super) fn terms(f: &mut Fields, m: Option<&pb::Terms>) -> Read<Terms> {
             None => Ok(None),
             Some(days) => f.u16("proposal_validity_days", days).map(Some),
         };
+        let approval_above =
+            f.part("disbursement_approval_above", m.disbursement_approval_above.as_ref());
         let terms = Terms {
             purpose: purpose?,
             ceiling: ceiling?,
             required_readiness: required_readiness?,
             proposal_validity_days: validity?,
+            disbursement_approval_above: approval_above?,
         };
         terms.check().map_err(|error| {
             let (field, said) = (wrong_term(error), error.to_string());

@@ -34,6 +34,7 @@ fn open_fund() -> pb::OpenFund {
             ceiling: Some(idr(3_000_000_000, 0)),
             required_readiness: vec![1, 5],
             proposal_validity_days: None,
+            disbursement_approval_above: None,
             loan: Some(pb::LoanTerms {
                 rate_percent: "5".to_owned(),
                 method: pb::InterestMethod::Flat as i32,

@@ -8,8 +8,8 @@ use bergulir_domain::{Amount, Date, Money, Timestamp};
 use crate::enums::{WireEnum, fund_kind};
 use crate::moment::{date_to_wire, timestamp_to_wire};
 use crate::money::money_to_wire;
-use crate::pb;
 use crate::pb::command::Kind;
+use crate::pb::{self, propose_disbursement};
 use crate::shared::{bank_account, bank_reference, evidence};
 
 /// The only currency that there is; a second one will have to come in as an argument.
@@ -132,6 +132,16 @@ pub(super) fn kind(command: &Command) -> Option<Kind> {
             bank_reference: Some(bank_reference(&c.bank_reference)),
             value_date: date(c.value_date),
         }),
+        Command::ProposeDisbursement(c) => Kind::ProposeDisbursement(pb::ProposeDisbursement {
+            payee: Some(payee(&c.payee)),
+            amount: amount(c.amount),
+            expires_at: timestamp(c.expires_at),
+        }),
+        Command::ApproveDisbursement(c) => Kind::ApproveDisbursement(pb::ApproveDisbursement {
+            proposal: c.proposal.get(),
+            bank_reference: Some(bank_reference(&c.bank_reference)),
+            value_date: date(c.value_date),
+        }),
         Command::ReturnDisbursement(c) => Kind::ReturnDisbursement(pb::ReturnDisbursement {
             disbursement: c.disbursement.get(),
             bank_reference: Some(bank_reference(&c.bank_reference)),
@@ -179,6 +189,19 @@ fn propose_loan(c: &c::ProposeLoan) -> pb::ProposeLoan {
     }
 }
 
+fn payee(payee: &c::Payee) -> propose_disbursement::Payee {
+    match payee {
+        c::Payee::Loan(loan) => propose_disbursement::Payee::Loan(loan.to_string()),
+        c::Payee::Grant { fund, account, reference } => {
+            propose_disbursement::Payee::Grant(pb::ProposedGrant {
+                fund: fund.to_string(),
+                account: account.to_string(),
+                reference: reference.to_string(),
+            })
+        }
+    }
+}
+
 #[expect(clippy::unnecessary_wraps, reason = "a message field is an Option")]
 fn amount(amount: Amount) -> Option<pb::Money> {
     Some(money_to_wire(amount.minor(), CURRENCY))
@@ -208,6 +231,9 @@ pub fn terms_to_wire(terms: &Terms, currency: Currency) -> pb::Terms {
             Purpose::Loan(loan) => Some(loan_terms_to_wire(loan)),
             Purpose::Grant => None,
         },
+        disbursement_approval_above: terms
+            .disbursement_approval_above
+            .map(|above| money_to_wire(above.minor(), currency)),
     }
 }
 

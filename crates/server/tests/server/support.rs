@@ -239,7 +239,7 @@ pub(crate) fn open_ledger(ledger: &str) -> Kind {
         region: "36.03".to_owned(),
         currency_code: "IDR".to_owned(),
         utc_offset_minutes: Some(420),
-        rules_version: 1,
+        rules_version: 2,
     })
 }
 

@@ -3,12 +3,20 @@
 use super::{
     Account, Cooperative, Fund, Loan, LoanIs, Model, Parts, Pending, Posting, Status, Subject, What,
 };
-use bergulir_domain::command::{BankReference, Command};
+use bergulir_domain::command::{BankReference, Command, Payee};
 use bergulir_domain::terms::Purpose;
 use bergulir_domain::{
     AccountId, Amount, Date, FundId, LoanId, Money, Position, PrincipalId, Timestamp,
 };
 use std::collections::BTreeMap;
+
+/// What a disbursement pays.
+pub(super) fn paid(payee: &Payee) -> What {
+    match payee {
+        Payee::Loan(loan) => What::Tranche(*loan),
+        Payee::Grant { fund, account, .. } => What::Grant((*fund, *account)),
+    }
+}
 
 impl Model {
     fn post(&mut self, what: What, amount: Amount, bank: &BankReference, date: Date) {
@@ -25,6 +33,11 @@ impl Model {
     fn propose(&mut self, maker: PrincipalId, expires: Option<Timestamp>, subject: Subject) {
         let fund = match subject {
             Subject::Loan(loan) => self.loans[&loan].account.0,
+            Subject::Payment { what, .. } => match what {
+                What::Tranche(loan) => self.loans[&loan].account.0,
+                What::Grant((fund, _)) => fund,
+                _ => unreachable!("only these are proposed"),
+            },
             Subject::Withdrawal { allocation: at, .. } | Subject::Reversal { of: at } => {
                 self.fund_of(self.posting(at).unwrap())
             }
@@ -52,7 +65,8 @@ impl Model {
     /// The command was accepted: it happened.
     pub(crate) fn apply(&mut self, by: PrincipalId, command: &Command) {
         match command {
-            Command::OpenLedger(_) | Command::AdoptRules(_) => {}
+            Command::OpenLedger(c) => self.rules = c.rules_version,
+            Command::AdoptRules(c) => self.rules = c.version,
             Command::RotateKey(c) => self.keys.push((self.size, c.verifier_key.to_string())),
             Command::ContinueLedger(c) => {
                 self.origins.push(c.origin.as_str().to_owned());
@@ -131,6 +145,16 @@ impl Model {
             Command::DisburseGrant(c) => {
                 let what = What::Grant((c.fund, c.account));
                 self.post(what, c.amount, &c.bank_reference, c.value_date);
+            }
+            Command::ProposeDisbursement(c) => {
+                let (what, amount) = (paid(&c.payee), c.amount.minor());
+                self.propose(by, c.expires_at, Subject::Payment { what, amount });
+            }
+            Command::ApproveDisbursement(c) => {
+                if let Subject::Payment { what, amount } = self.decide_on(c.proposal) {
+                    let amount = Amount::from_minor(amount).unwrap();
+                    self.post(what, amount, &c.bank_reference, c.value_date);
+                }
             }
             Command::ReturnDisbursement(c) => {
                 let of = c.disbursement.get();

@@ -1,6 +1,7 @@
 //! Which rules a command breaks, all of them: what may not be is mostly found by doing it to a copy
 //! and looking whether what must hold still holds.
 
+use super::happens::paid;
 use super::{LoanIs, Model, Pending, Posting, Status, Subject, Verdict, What, Why};
 use bergulir_domain::command::{BankReference, Command, OpenAccount};
 use bergulir_domain::cooperative::Office;
@@ -18,6 +19,16 @@ fn all<const N: usize>(verdicts: [Verdict; N]) -> Verdict {
     verdicts.into_iter().flatten().collect()
 }
 
+/// What only version 2 of the rules knows.
+fn is_new(command: &Command) -> bool {
+    match command {
+        Command::OpenFund(c) => c.terms.disbursement_approval_above.is_some(),
+        Command::ChangeTerms(c) => c.terms.disbursement_approval_above.is_some(),
+        Command::ProposeDisbursement(_) | Command::ApproveDisbursement(_) => true,
+        _ => false,
+    }
+}
+
 impl Model {
     fn origin(&self) -> &str {
         self.origins.last().map_or("ledger.example.go.id/tangerang", String::as_str)
@@ -30,7 +41,9 @@ impl Model {
             return Verdict::from([Why::System]);
         }
         match command {
-            Command::OpenLedger(_) | Command::AdoptRules(_) => Verdict::from([Why::Ledger]),
+            Command::OpenLedger(_) => Verdict::from([Why::Ledger]),
+            Command::AdoptRules(c) => unless(c.version == 2 && self.rules == 1, Why::Ledger),
+            _ if self.rules == 1 && is_new(command) => Verdict::from([Why::Rules]),
             Command::RotateKey(c) => {
                 let new = self.keys.iter().all(|(_, key)| key != c.verifier_key.as_str());
                 let ours = c.verifier_key.as_str().starts_with(&format!("{}+", self.origin()));
@@ -143,6 +156,7 @@ impl Model {
                 all([
                     self.has_status(account.0, account.1, &[Status::Open]),
                     self.moves_cash(account.0, &c.bank_reference, c.value_date),
+                    self.one_may_pay(account.0, c.amount.minor()),
                     self.breaks(by, command),
                 ])
             }),
@@ -156,9 +170,24 @@ impl Model {
                     verdict,
                     unless(gives, Why::FundKind),
                     self.moves_cash(c.fund, &c.bank_reference, c.value_date),
+                    self.one_may_pay(c.fund, c.amount.minor()),
                     self.breaks(by, command),
                 ])
             }
+            Command::ProposeDisbursement(c) => {
+                self.may_be_paid(paid(&c.payee), |_| self.proposal(by, c.expires_at, command))
+            }
+            Command::ApproveDisbursement(c) => self.decides(by, c.proposal, |subject| {
+                let Subject::Payment { what, .. } = subject else {
+                    return Verdict::from([Why::NotPending]);
+                };
+                self.may_be_paid(what, |fund| {
+                    all([
+                        self.moves_cash(fund, &c.bank_reference, c.value_date),
+                        self.breaks_from(&self.without(c.proposal), by, command),
+                    ])
+                })
+            }),
             Command::ReturnDisbursement(c) => {
                 let paid = |p: &&Posting| matches!(p.what, What::Tranche(_) | What::Grant(_));
                 let Some(paid) = self.posting(c.disbursement.get()).filter(paid) else {
@@ -222,6 +251,30 @@ impl Model {
                 }
                 _ => Verdict::from([Why::NotPending]),
             },
+        }
+    }
+
+    /// The terms leave it to one person to pay so much today.
+    fn one_may_pay(&self, fund: FundId, amount: i64) -> Verdict {
+        let above = self.terms(fund).disbursement_approval_above;
+        unless(above.is_none_or(|above| amount <= above.minor()), Why::SecondPerson)
+    }
+
+    /// Whoever is to be paid is there and may be.
+    fn may_be_paid(&self, what: What, verdict: impl FnOnce(FundId) -> Verdict) -> Verdict {
+        match what {
+            What::Tranche(loan) => self.with_approved(loan, |(fund, account)| {
+                all([self.has_status(fund, account, &[Status::Open]), verdict(fund)])
+            }),
+            What::Grant((fund, account)) => {
+                let status = self.has_status(fund, account, &[Status::Open]);
+                if status.contains(&Why::NotFound) {
+                    return status;
+                }
+                let gives = matches!(self.terms(fund).purpose, Purpose::Grant);
+                all([status, unless(gives, Why::FundKind), verdict(fund)])
+            }
+            _ => unreachable!("only these are proposed"),
         }
     }
 

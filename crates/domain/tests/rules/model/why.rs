@@ -6,6 +6,7 @@ use bergulir_domain::Rejection;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Why {
     Ledger,
+    Rules,
     Key,
     Origin,
     System,
@@ -22,6 +23,7 @@ pub(crate) enum Why {
     SamePerson,
     NotMaker,
     Expiry,
+    SecondPerson,
     LoanNotApproved,
     Ceiling,
     Funds,
@@ -44,6 +46,8 @@ impl Why {
             | Rejection::RulesNotNewer { .. }
             | Rejection::UnknownRulesVersion { .. }
             | Rejection::SealOutOfOrder { .. } => Why::Ledger,
+            Rejection::RulesTooOld { .. } => Why::Rules,
+            Rejection::NeedsSecondPerson { .. } => Why::SecondPerson,
             Rejection::KeyNotOfOrigin { .. } | Rejection::KeyNamedBefore { .. } => Why::Key,
             Rejection::OriginNotCurrent { .. } | Rejection::OriginUsedBefore { .. } => Why::Origin,
             Rejection::ReservedPrincipal | Rejection::SystemOnly => Why::System,

@@ -3,10 +3,10 @@
 
 use super::Pair;
 use crate::commands::{
-    OPENING, ORIGIN, allocate, appoint, approve_reversal, approve_withdrawal, bring_back, confirm,
-    continue_as, day, id, loan_terms, open_account, open_fund, open_ledger, propose_loan,
-    propose_reversal, refuse_loan, refuse_proposal, register, rotate_key, rp, seal, terms, text,
-    verifier_key, withdraw_loan, withdraw_proposal,
+    OPENING, ORIGIN, allocate, appoint, approve_disbursement, approve_reversal, approve_withdrawal,
+    bring_back, confirm, continue_as, day, id, loan_terms, open_account, open_fund, open_ledger,
+    propose_loan, propose_reversal, refuse_loan, refuse_proposal, register, rotate_key, rp, seal,
+    terms, text, verifier_key, withdraw_loan, withdraw_proposal,
 };
 use bergulir_domain::command::{self as c, BankAccount, BankReference, Command};
 use bergulir_domain::cooperative::{Office, ReadinessItem, ReadinessSet};
@@ -39,6 +39,8 @@ pub(super) enum Ask {
     WithdrawLoan,
     Return,
     Grant,
+    ProposePayment,
+    ApprovePayment,
     ProposeReversal,
     ApproveReversal,
     RefuseProposal,
@@ -90,6 +92,8 @@ pub(super) fn steps() -> impl Strategy<Value = Vec<Step>> {
         2 => Just(Ask::WithdrawLoan),
         12 => Just(Ask::Return),
         6 => Just(Ask::Grant),
+        12 => Just(Ask::ProposePayment),
+        12 => Just(Ask::ApprovePayment),
         24 => Just(Ask::ProposeReversal),
         20 => Just(Ask::ApproveReversal),
         2 => Just(Ask::RefuseProposal),
@@ -108,7 +112,7 @@ pub(super) fn steps() -> impl Strategy<Value = Vec<Step>> {
         4 => Just(Ask::Close),
         1 => Just(Ask::Seal),
         1 => Just(Ask::RotateKey),
-        1 => Just(Ask::Continue),
+        2 => Just(Ask::Continue),
         1 => Just(Ask::AdoptRules),
         1 => Just(Ask::OpenLedger),
     ];
@@ -186,6 +190,21 @@ impl Pair {
                 bank_reference,
                 value_date,
             }),
+            Ask::ProposePayment => Command::ProposeDisbursement(c::ProposeDisbursement {
+                payee: if b % 3 == 0 {
+                    let fund = id(if a % 8 == 7 { "f0" } else { "f1" });
+                    c::Payee::Grant { fund, account, reference: text("SK 1") }
+                } else {
+                    c::Payee::Loan(loan)
+                },
+                amount,
+                expires_at,
+            }),
+            Ask::ApprovePayment => Command::ApproveDisbursement(c::ApproveDisbursement {
+                bank_reference,
+                value_date,
+                ..approve_disbursement(proposal)
+            }),
             Ask::ProposeReversal => Command::ProposeReversal(c::ProposeReversal {
                 expires_at,
                 ..propose_reversal(record)
@@ -227,6 +246,9 @@ impl Pair {
                     },
                     required_readiness: ReadinessSet::EMPTY,
                     proposal_validity_days: Some(1 + u16::from(d % 5)),
+                    disbursement_approval_above: [None, None, Some(0), Some(5_000)]
+                        [usize::from(c / 64)]
+                    .map(|minor| Money::from_minor(minor).unwrap()),
                 },
                 reference: text("Perbup"),
             }),
@@ -297,7 +319,7 @@ impl Pair {
                     ..continue_as(from, &origin, 0)
                 })
             }
-            Ask::AdoptRules => Command::AdoptRules(c::AdoptRules { version: 1 }),
+            Ask::AdoptRules => Command::AdoptRules(c::AdoptRules { version: 1 + u32::from(a % 2) }),
             Ask::OpenLedger => Command::OpenLedger(open_ledger()),
         }
     }
@@ -353,7 +375,10 @@ impl Pair {
     /// Mostly a record that moved money in the way that is asked for, and that stands.
     fn record(&self, ask: Ask, a: u8, b: u8) -> Position {
         let fits = |event: &Event| match ask {
-            Ask::Return => matches!(event, Event::Disbursed(_) | Event::GrantDisbursed(_)),
+            Ask::Return => matches!(
+                event,
+                Event::Disbursed(_) | Event::GrantDisbursed(_) | Event::DisbursementApproved(_)
+            ),
             Ask::ProposeWithdrawal => matches!(event, Event::FundAllocated(_)),
             _ => event.bank_reference().is_some(),
         };
@@ -368,6 +393,7 @@ impl Pair {
     fn proposal(&self, ask: Ask, a: u8, b: u8) -> Position {
         let fits = |subject: &Subject| match ask {
             Ask::ApproveReversal => matches!(subject, Subject::Reversal { .. }),
+            Ask::ApprovePayment => matches!(subject, Subject::Disbursement { .. }),
             Ask::ApproveWithdrawal => matches!(subject, Subject::AllocationWithdrawal { .. }),
             _ => !matches!(subject, Subject::Loan(_)),
         };
@@ -392,6 +418,7 @@ impl Pair {
                 proposal,
                 ..
             })
+            | Command::ApproveDisbursement(c::ApproveDisbursement { proposal, .. })
             | Command::RefuseProposal(c::RefuseProposal { proposal, .. })
             | Command::WithdrawProposal(c::WithdrawProposal { proposal, .. }) => Some(*proposal),
             _ => None,

@@ -1,0 +1,110 @@
+//! `bergulir disbursement`: money goes out when a second person has approved it.
+
+use bergulir_domain::text::Reference;
+use bergulir_domain::{AccountId, Amount, FundId, LoanId};
+use bergulir_proto::pb;
+use clap::{Args, Subcommand};
+
+use crate::client::{Client, ClientArgs, WriteArgs, post};
+use crate::failure::Failure;
+use crate::papers::{BookingArgs, ExpiryArgs, amount};
+use crate::parse;
+
+/// Pay out by two people: one proposes, another approves once the bank has paid
+///
+/// `proposal refuse` and `proposal withdraw` end what is not to be paid.
+#[derive(Debug, Args)]
+pub(crate) struct DisbursementArgs {
+    #[command(flatten)]
+    client: ClientArgs,
+    #[command(subcommand)]
+    command: DisbursementCommand,
+}
+
+#[derive(Debug, Subcommand)]
+enum DisbursementCommand {
+    /// Propose a tranche of an approved loan (usulan pencairan)
+    ///
+    /// Example:
+    ///   bergulir disbursement propose loan-1 --amount 100000000
+    #[command(verbatim_doc_comment)]
+    Propose {
+        #[command(flatten)]
+        write: WriteArgs,
+        /// The loan
+        #[arg(value_parser = parse::checked::<LoanId>)]
+        loan: String,
+        /// How much of it
+        #[arg(long, value_parser = parse::amount)]
+        amount: Amount,
+        #[command(flatten)]
+        expiry: ExpiryArgs,
+    },
+    /// Propose a grant (usulan hibah)
+    ProposeGrant {
+        #[command(flatten)]
+        write: WriteArgs,
+        /// The account that receives
+        #[arg(value_parser = parse::checked::<AccountId>)]
+        account: String,
+        /// The fund that gives
+        #[arg(long, value_parser = parse::checked::<FundId>)]
+        fund: String,
+        /// How much
+        #[arg(long, value_parser = parse::amount)]
+        amount: Amount,
+        /// The decree or agreement
+        #[arg(long, value_parser = parse::checked::<Reference>)]
+        reference: String,
+        #[command(flatten)]
+        expiry: ExpiryArgs,
+    },
+    /// Approve a proposed tranche or grant that the bank paid; by another person than its maker
+    Approve {
+        #[command(flatten)]
+        write: WriteArgs,
+        /// The position of the record of the proposal
+        #[arg(value_parser = parse::whole)]
+        proposal: u64,
+        #[command(flatten)]
+        booking: BookingArgs,
+    },
+}
+
+pub(crate) async fn run(args: DisbursementArgs, json: bool) -> Result<(), Failure> {
+    use pb::propose_disbursement::Payee;
+    let client = Client::connect(&args.client, json).await?;
+    let (write, payee, paid, expiry) = match args.command {
+        DisbursementCommand::Propose { write, loan, amount, expiry } => {
+            (write, Payee::Loan(loan), amount, expiry)
+        }
+        DisbursementCommand::ProposeGrant { write, account, fund, amount, reference, expiry } => {
+            let grant = pb::ProposedGrant { fund, account, reference };
+            (write, Payee::Grant(grant), amount, expiry)
+        }
+        DisbursementCommand::Approve { write, proposal, booking } => {
+            let command = pb::ApproveDisbursement {
+                proposal,
+                bank_reference: Some(booking.reference()),
+                value_date: Some(booking.value_date()),
+            };
+            return post!(
+                client,
+                write,
+                approve_disbursement,
+                ApproveDisbursementRequest { approve_disbursement: command }
+            );
+        }
+    };
+    let command = pb::ProposeDisbursement {
+        payee: Some(payee),
+        amount: Some(amount(paid)),
+        expires_at: expiry.instant(),
+    };
+    post!(
+        client,
+        write,
+        propose_disbursement,
+        ProposeDisbursementRequest { propose_disbursement: command }
+    )
+}

@@ -1,0 +1,94 @@
+//! Events of rules version 2, byte by byte, computed from docs/format.md by another program.
+
+use bergulir_domain::event::{DisbursementApproved, Paid, Proposed};
+use bergulir_domain::terms::{Purpose, Terms};
+use bergulir_domain::text::Text;
+use bergulir_domain::{Amount, Date, Event, Money, Position, Timestamp, command as c};
+
+use crate::moment::date_from_days;
+use crate::{decode_event, encode_event};
+
+fn is_written_as(event: &Event, hexadecimal: &str) {
+    let mut bytes = Vec::new();
+    encode_event(event, &mut bytes);
+    let digits = (0..hexadecimal.len()).step_by(2).map(|at| &hexadecimal[at..at + 2]);
+    let stated: Vec<u8> = digits.map(|two| u8::from_str_radix(two, 16).unwrap()).collect();
+    assert_eq!(bytes, stated);
+    assert_eq!(decode_event(&bytes).as_ref(), Ok(event));
+}
+
+fn text<const MAX: usize>(text: &str) -> Text<MAX> {
+    Text::new(text).unwrap()
+}
+
+fn amount(minor: i64) -> Amount {
+    Amount::from_minor(minor).unwrap()
+}
+
+fn date(days: i32) -> Date {
+    date_from_days(days).unwrap()
+}
+
+const AT: Timestamp = Timestamp::from_micros(1_781_000_000_000_000);
+
+fn bank_reference() -> c::BankReference {
+    c::BankReference { bank: text("BJB"), reference: text("TRF-9"), line: Some(1) }
+}
+
+#[test]
+fn a_disbursement_that_waits() {
+    let proposed =
+        |command| Event::DisbursementProposed(Box::new(Proposed { command, expires_at: AT }));
+    let payee = c::Payee::Loan("l1".parse().unwrap());
+    let tranche =
+        c::ProposeDisbursement { payee, amount: amount(7_000_000_000), expires_at: Some(AT) };
+    is_written_as(
+        &proposed(tranche),
+        "fa011c0a026c3118808cee891a2080a0e182f6f994032880a0e182f6f99403",
+    );
+    let payee = c::Payee::Grant {
+        fund: "hibah".parse().unwrap(),
+        account: "a1".parse().unwrap(),
+        reference: text("SK 9"),
+    };
+    let grant = c::ProposeDisbursement { payee, amount: amount(100), expires_at: None };
+    is_written_as(
+        &proposed(grant),
+        "fa011e12110a056869626168120261311a04534b203918642880a0e182f6f99403",
+    );
+}
+
+#[test]
+fn a_disbursement_that_was_approved() {
+    let command = c::ApproveDisbursement {
+        proposal: Position::new(42),
+        bank_reference: bank_reference(),
+        value_date: date(20_622),
+    };
+    let (paid, amount) = (Paid::Loan("l1".parse().unwrap()), amount(7_000_000_000));
+    is_written_as(
+        &Event::DisbursementApproved(DisbursementApproved { command, paid, amount }),
+        "7a22082a120e0a03424a4212055452462d391801189cc20222040a026c3128808cee891a",
+    );
+}
+
+#[test]
+fn terms_that_ask_for_a_second_person() {
+    let terms = Terms {
+        purpose: Purpose::Grant,
+        ceiling: amount(100),
+        required_readiness: [].into_iter().collect(),
+        proposal_validity_days: None,
+        disbursement_approval_above: Some(Money::from_minor(0).unwrap()),
+    };
+    let opened = c::OpenFund {
+        fund: "hibah".parse().unwrap(),
+        name: text("Hibah"),
+        opening_date: date(20_455),
+        terms,
+    };
+    is_written_as(
+        &Event::FundOpened(Box::new(opened)),
+        "92011a0a0568696261681205486962616818cebf022206080210643000",
+    );
+}

@@ -1,0 +1,132 @@
+//! What takes two people, on the command line of the real binary, up to the auditor.
+
+use std::process::Output;
+
+use serde_json::Value;
+
+use crate::second_verifier::{python, second};
+use crate::support::{Server, bergulir, last_json, run};
+
+/// A served ledger, and officers at their desks.
+struct Office {
+    folder: tempfile::TempDir,
+    server: Server,
+}
+
+impl Office {
+    fn open() -> Office {
+        let folder = tempfile::tempdir().unwrap();
+        let server = Server::start(&folder.path().join("data"));
+        Office { folder, server }
+    }
+
+    /// What somebody types, words apart by blanks.
+    fn types(&self, who: &str, line: &str) -> Output {
+        bergulir(line.split(' ').chain(["--json"]))
+            .env("BERGULIR_ADDRESS", &self.server.address)
+            .env("BERGULIR_LEDGER", "kab")
+            .env("BERGULIR_PRINCIPAL", who)
+            .output()
+            .unwrap()
+    }
+
+    /// It is accepted; the position of its record.
+    #[track_caller]
+    fn does(&self, who: &str, line: &str) -> String {
+        let output = self.types(who, line);
+        assert!(output.status.success(), "{line}: {}", String::from_utf8_lossy(&output.stderr));
+        last_json(&output)["receipt"]["position"].as_str().unwrap().to_owned()
+    }
+
+    /// It is refused; the reason.
+    #[track_caller]
+    fn is_refused(&self, who: &str, line: &str) -> String {
+        let output = self.types(who, line);
+        assert!(!output.status.success(), "{line}");
+        let said: Value = serde_json::from_slice(&output.stderr).unwrap();
+        said["error"]["reason"].as_str().unwrap_or_else(|| panic!("{said}")).to_owned()
+    }
+
+    #[track_caller]
+    fn sees(&self, line: &str) -> Value {
+        let output = self.types("auditor", line);
+        assert!(output.status.success(), "{line}: {}", String::from_utf8_lossy(&output.stderr));
+        last_json(&output)
+    }
+
+    /// A fund, a cooperative with an account, and an approved loan of Rp100,000,000.
+    fn with_loan(self, terms: &str) -> Office {
+        let open = "fund open dana --name Dana --opening-date 2025-01-02 --ceiling 3000000000 \
+                    --rate 5 --method flat --tenor-months 36 --grace-months 3";
+        for (who, line) in [
+            ("ani", "ledger open --origin ledger.example.go.id/kab"),
+            ("ani", &format!("{open}{terms}")),
+            (
+                "ani",
+                "fund allocate dana --amount 5800000000 --source apbd --reference DPA --bank BJB \
+                 --bank-reference ALLOC-1 --value-date 2025-01-02",
+            ),
+            ("ani", "coop register c1 --village 36.03.01.2003 --kind kdmp --name Cangkudu"),
+            ("ani", "coop appoint c1 --office chair --officer ketua"),
+            ("ani", "coop appoint c1 --office treasurer --officer bendahara"),
+            (
+                "ani",
+                "account open a1 --fund dana --coop c1 --bank BJB --bank-account 001 \
+                 --holder Cangkudu",
+            ),
+            (
+                "ani",
+                "loan propose l1 --fund dana --account a1 --amount 100000000 --contract SPK-1 \
+                 --chair ketua --treasurer bendahara",
+            ),
+            ("budi", "loan approve l1"),
+        ] {
+            self.does(who, line);
+        }
+        self
+    }
+
+    /// Stops in order, and both verifiers find the log valid.
+    fn passes_the_audit(self) {
+        let data = self.folder.path().join("data");
+        let bundle = self.folder.path().join("bundle");
+        assert!(self.server.stop().success());
+        let [data, path] = [&data, &bundle].map(|path| path.to_str().unwrap());
+        for line in
+            [vec!["audit", "verify", data], vec!["audit", "export", "--data", data, "--out", path]]
+        {
+            let output = run(line.iter().copied());
+            assert!(output.status.success(), "{line:?}: {output:?}");
+        }
+        if python() {
+            let (code, said) = second(&bundle, &[]);
+            assert_eq!(code, Some(0), "{said}");
+        }
+    }
+}
+
+#[test]
+fn a_disbursement_that_the_terms_leave_to_two_people() {
+    let office = Office::open().with_loan(" --disbursement-approval-above 50000000");
+    let paid = "--bank BJB --bank-reference TRF-1 --value-date 2025-02-03";
+    let alone = format!("disburse l1 --amount 60000000 {paid}");
+    assert_eq!(office.is_refused("ani", &alone), "NEEDS_SECOND_PERSON");
+    let proposal = office.does("ani", "disbursement propose l1 --amount 60000000");
+    let waiting = &office.sees("proposal list")["proposals"][0];
+    assert_eq!(waiting["position"], proposal.as_str());
+    assert_eq!(waiting["disbursement"]["loan"], "ledgers/kab/funds/dana/accounts/a1/loans/l1");
+    let approve = format!("disbursement approve {proposal} {paid}");
+    assert_eq!(office.is_refused("ani", &approve), "SAME_PERSON");
+    office.does("budi", &approve);
+    assert_eq!(office.is_refused("budi", &approve), "PROPOSAL_NOT_PENDING");
+    let loan = office.sees("loan show l1");
+    assert_eq!(loan["loan"]["balances"]["disbursed"]["units"], "60000000");
+    // The rest is refused by the second person, and may be proposed anew.
+    let rest = office.does("ani", "disbursement propose l1 --amount 40000000");
+    let refuse = format!("proposal refuse {rest} --reason later");
+    assert_eq!(office.is_refused("ani", &refuse), "SAME_PERSON");
+    office.does("budi", &refuse);
+    let again = office.does("ani", "disbursement propose l1 --amount 40000000");
+    office.does("ani", &format!("proposal withdraw {again} --reason typo"));
+    office.passes_the_audit();
+}
