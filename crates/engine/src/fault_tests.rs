@@ -84,7 +84,14 @@ fn register(n: u32) -> Request {
 
 fn shared(folder: &std::path::Path, clock: Arc<dyn Clock>) -> Shared {
     let keyring = Arc::new(Keyring::open(folder.join("keys")).unwrap());
-    Shared { clock, options: LedgerOptions::default(), keyring, witnesses: None, runtime: None }
+    Shared {
+        clock,
+        options: LedgerOptions::default(),
+        keyring,
+        witnesses: None,
+        runtime: None,
+        request_ids: Arc::new(|| *uuid::Uuid::new_v4().as_bytes()),
+    }
 }
 
 fn start(folder: &std::path::Path) -> (Arc<Faulty>, Arc<Ledger>) {
@@ -124,7 +131,7 @@ fn start(folder: &std::path::Path) -> (Arc<Faulty>, Arc<Ledger>) {
     faulty.inner.append(Head::EMPTY, &group).unwrap();
     let log: Arc<dyn EventLog> = Arc::<Faulty>::clone(&faulty);
     let id = "pilot".parse().unwrap();
-    let opened = open::open(folder, id, &log, &[], &|_, _| {}).unwrap();
+    let opened = open::open(folder, id, &log, &[], open::options, &|_, _| {}).unwrap();
     let ledger = Ledger::start(id, folder, opened, shared(folder, clock));
     (faulty, Arc::new(ledger))
 }
@@ -259,7 +266,7 @@ fn start_with(folder: &std::path::Path, clock: Arc<dyn Clock>) -> (Arc<Faulty>, 
     let (faulty, _) = start(&folder.join("first"));
     let log: Arc<dyn EventLog> = Arc::<Faulty>::clone(&faulty);
     let (id, folder) = ("pilot".parse().unwrap(), folder.join("second"));
-    let opened = open::open(&folder, id, &log, &[], &|_, _| {}).unwrap();
+    let opened = open::open(&folder, id, &log, &[], open::options, &|_, _| {}).unwrap();
     let ledger = Ledger::start(id, &folder, opened, shared(&folder, clock));
     (faulty, Arc::new(ledger))
 }

@@ -2,8 +2,11 @@
 //! closes when the ledger stops or one of its threads fails.
 
 use crate::health::Health;
-use crate::submission::{Answer, Caller, Refusal, Submission, Terms, Work};
+use crate::submission::{Answer, Caller, Refusal, Request, RequestId, Submission, Terms, Work};
 use crate::writer::Message;
+use bergulir_chain::Authentication;
+use bergulir_domain::command::Seal;
+use bergulir_domain::{Command, PrincipalId, Timestamp};
 use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -12,6 +15,9 @@ use tokio::sync::oneshot;
 
 /// So many commands may wait, in however many pieces of work: what the queue takes of memory.
 pub(crate) const MAX_QUEUED_COMMANDS: usize = 100_000;
+/// How often work that waits for room in the queue looks for it. A full queue is 100 ms of work or
+/// more.
+pub(crate) const ROOM_PAUSE: Duration = Duration::from_millis(1);
 /// When a caller that was pushed back should try again.
 const RETRY_AFTER: Duration = Duration::from_millis(50);
 
@@ -21,7 +27,11 @@ pub(crate) struct Inbox {
     receiver: Receiver<Message>,
     commands: Arc<AtomicUsize>,
     health: Arc<Health>,
+    request_ids: RequestIds,
 }
+
+/// Gives request ids that nobody has used and nobody can guess.
+pub(crate) type RequestIds = Arc<dyn Fn() -> RequestId + Send + Sync>;
 
 /// Why a piece of work is not in the queue.
 #[derive(Debug)]
@@ -47,13 +57,18 @@ impl Drop for Room {
 
 impl Inbox {
     /// An inbox for so many pieces of work, and its other end.
-    pub(crate) fn new(capacity: usize, health: &Arc<Health>) -> (Arc<Inbox>, Receiver<Message>) {
+    pub(crate) fn new(
+        capacity: usize,
+        health: &Arc<Health>,
+        request_ids: RequestIds,
+    ) -> (Arc<Inbox>, Receiver<Message>) {
         let (sender, receiver) = bounded(capacity);
         let inbox = Inbox {
             sender: Mutex::new(Some(sender)),
             receiver: receiver.clone(),
             commands: Arc::default(),
             health: Arc::clone(health),
+            request_ids,
         };
         (Arc::new(inbox), receiver)
     }
@@ -101,7 +116,29 @@ impl Inbox {
         }
     }
 
-    /// The way in for what may wait for room; `None` once it is closed.
+    /// Asks the writer to record a seal, in the server's own name.
+    pub(crate) fn record_seal(&self, seal: Seal) -> Result<oneshot::Receiver<Answer>, Refusal> {
+        let principal = PrincipalId::new(PrincipalId::SYSTEM).expect("it is within the alphabet");
+        let caller = Caller { principal, authentication: Authentication::System };
+        let request = Request { request_id: (self.request_ids)(), command: Command::Seal(seal) };
+        self.submit(caller, Work::Single(request), Terms::PLAIN)
+    }
+
+    /// Queues a fence, once there is room; false if the ledger takes no work.
+    pub(crate) async fn fence(&self, instant: Timestamp, reply: oneshot::Sender<()>) -> bool {
+        let Some(sender) = self.sender() else { return false };
+        let mut message = Message::Fence { instant, reply };
+        loop {
+            match sender.try_send(message) {
+                Ok(()) => return true,
+                Err(TrySendError::Full(back)) => message = back,
+                Err(TrySendError::Disconnected(_)) => return false,
+            }
+            tokio::time::sleep(ROOM_PAUSE).await;
+        }
+    }
+
+    /// The way to the writer; `None` once it is closed.
     pub(crate) fn sender(&self) -> Option<Sender<Message>> {
         self.sender.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }

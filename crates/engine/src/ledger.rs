@@ -7,30 +7,28 @@ use crate::checkpointer::{self, Checkpointer};
 use crate::checkpoints::{Checkpoints, SignedCheckpoint};
 use crate::clock::{Clock, Stamper};
 use crate::health::{Health, Status};
-use crate::inbox::{Inbox, NotQueued};
+use crate::inbox::{Inbox, NotQueued, ROOM_PAUSE, RequestIds};
 use crate::keyring::Keyring;
 use crate::open::Opened;
 use crate::persister::Persister;
 use crate::projector::{self, Projector};
 use crate::proofs::ProofRefusal;
 use crate::recent::Recent;
-use crate::scrub;
-use crate::submission::{Answer, Caller, Refusal, Request, Terms, Work};
+use crate::submission::{Answer, Caller, Refusal, Terms, Work};
+use crate::threads::{ThreadStart, Threads, Workers};
 use crate::witnesses::{Submitter, WitnessStatus, Witnesses};
 use crate::writer::{Bundle, Writer};
-use bergulir_chain::{Authentication, LogSize};
+use bergulir_chain::LogSize;
 use bergulir_domain::command::Seal;
 use bergulir_domain::ledger::Origin;
-use bergulir_domain::{Command, LedgerId, PrincipalId, Timestamp};
+use bergulir_domain::{LedgerId, Timestamp};
 use bergulir_proto::replay::Replica;
 use bergulir_store::index::{Index, IndexBatch};
 use bergulir_store::{EventLog, Head};
 use crossbeam_channel::{Sender, bounded, unbounded};
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
-use std::thread::JoinHandle;
 use std::time::Duration;
 use tokio::runtime::Handle;
 use tokio::sync::{oneshot, watch};
@@ -52,16 +50,8 @@ impl Default for LedgerOptions {
     }
 }
 
-/// How often the index is asked whether it has work, should nobody tell: a run that was still read
-/// may be removed now.
-const INDEX_PAUSE: Duration = Duration::from_millis(200);
-
 /// How often a stop looks whether the projections have caught up.
 const PROJECTION_PAUSE: Duration = Duration::from_millis(1);
-
-/// How often work that waits for room in the queue looks for it. A full queue is 100 ms of work or
-/// more.
-const ROOM_PAUSE: Duration = Duration::from_millis(1);
 
 /// Work that is in the queue of a ledger. If it is dropped before the work is decided, nothing of
 /// it is recorded.
@@ -84,18 +74,12 @@ pub struct Ledger {
     pub(crate) checkpoints: Arc<Checkpoints>,
     anchors: Arc<[Anchor]>,
     witnesses: Option<Arc<Witnesses>>,
-    checkpointer: Mutex<Option<Signing>>,
+    /// The way to ask for a checkpoint.
+    signing: Mutex<Option<Sender<checkpointer::Request>>>,
     stopping: Arc<AtomicBool>,
-    threads: Mutex<Vec<JoinHandle<()>>>,
+    threads: Mutex<Threads>,
     options: LedgerOptions,
     replayed: u64,
-}
-
-/// The thread that signs, the way to ask it, and the thread that passes on what it signed.
-struct Signing {
-    requests: Sender<checkpointer::Request>,
-    thread: JoinHandle<()>,
-    submitter: Option<JoinHandle<()>>,
 }
 
 /// What a ledger has from its node.
@@ -105,12 +89,33 @@ pub(crate) struct Shared {
     pub(crate) keyring: Arc<Keyring>,
     pub(crate) witnesses: Option<Arc<Witnesses>>,
     pub(crate) runtime: Option<Handle>,
+    /// Fresh request ids, for what the server asks of itself.
+    pub(crate) request_ids: RequestIds,
 }
 
 impl Ledger {
-    /// Starts the threads of a ledger.
+    /// A ledger whose threads run.
     pub(crate) fn start(id: LedgerId, folder: &Path, opened: Opened, shared: Shared) -> Ledger {
-        let Shared { clock, options, keyring, witnesses, runtime } = shared;
+        let (ledger, workers) = Ledger::assemble(id, folder, opened, shared);
+        let start = ThreadStart {
+            log: &ledger.log,
+            index: &ledger.index,
+            health: &ledger.health,
+            inbox: &ledger.inbox,
+            stopping: &ledger.stopping,
+        };
+        *held(&ledger.threads) = workers.start(&start);
+        ledger
+    }
+
+    /// A ledger, and the parts of it that do its work, for threads to run.
+    pub(crate) fn assemble(
+        id: LedgerId,
+        folder: &Path,
+        opened: Opened,
+        shared: Shared,
+    ) -> (Ledger, Workers) {
+        let Shared { clock, options, keyring, witnesses, runtime, request_ids } = shared;
         let Opened { log, index, replica, trusted, anchors, known } = opened;
         let health = Arc::new(Health::new(folder.to_owned()));
         if let Some(why) = known.trouble {
@@ -136,9 +141,7 @@ impl Ledger {
             thread: Arc::default(),
         };
         let published = Arc::new(RwLock::new(replica));
-        let (inbox, messages) = Inbox::new(options.queue, &health);
-        let (full_sender, full) = bounded::<Bundle>(1);
-        let (idle_sender, idle) = bounded::<Bundle>(1);
+        let (inbox, messages) = Inbox::new(options.queue, &health, request_ids);
         // Bounded by the writer, which waits while too many records are not in the index.
         let (projector, projector_messages) = unbounded();
         let head = watch::Sender::new(durable);
@@ -151,6 +154,7 @@ impl Ledger {
             health: Arc::clone(&health),
             answers: Answers::new(runtime.as_ref()),
             writer: Arc::clone(&writer.thread),
+            lost: None,
         };
         let seal_inbox = Arc::clone(&inbox);
         let sealed = Arc::new(NewestSeal::default());
@@ -160,7 +164,7 @@ impl Ledger {
             projected,
             health: Arc::clone(&health),
             seal_every: options.seal_every,
-            record_seal: Box::new(move |seal| submit_seal(&seal_inbox, seal).ok()),
+            record_seal: Box::new(move |seal| seal_inbox.record_seal(seal).ok()),
             since_seal,
             pending: Vec::new(),
             newest_seal: Arc::clone(&sealed),
@@ -187,30 +191,16 @@ impl Ledger {
             warned: false,
             attempts: 0,
         };
-        let stopping = Arc::new(AtomicBool::new(false));
-        let keeping = (Arc::clone(&index), Arc::clone(&health), Arc::clone(&stopping));
-        let scrub = (Arc::clone(&log), Arc::clone(&health), Arc::clone(&stopping));
-        let guarded = Guarded { health: Arc::clone(&health), inbox: Arc::clone(&inbox) };
-        let threads = vec![
-            guarded.spawn("writer", move || writer.run(&messages, &full_sender, &idle)),
-            guarded.spawn("persister", move || persister.run(&full, &idle_sender)),
-            guarded.spawn("projector", move || follower.run(&projector_messages)),
-            guarded.spawn("index", move || {
-                let (index, health, stopping) = keeping;
-                keep_index(&index, &health, &stopping);
-            }),
-            guarded.spawn("scrub", move || {
-                let (log, health, stopping) = scrub;
-                scrub::run(log.as_ref(), &trusted, &health, &stopping);
-            }),
-        ];
         let (requests, asked) = unbounded();
-        let thread = guarded.spawn("checkpointer", move || signer.run(&asked));
-        let submitter = submitter.map(|submitter| {
-            guarded.spawn("witnesses", move || submitter.run(&news_of_checkpoints))
-        });
-        let checkpointer = Mutex::new(Some(Signing { requests, thread, submitter }));
-        Ledger {
+        let workers = Workers {
+            writer: (writer, messages),
+            persister,
+            projector: (follower, projector_messages),
+            trusted,
+            checkpointer: (signer, asked),
+            submitter: submitter.map(|submitter| (submitter, news_of_checkpoints)),
+        };
+        let ledger = Ledger {
             id,
             log,
             index,
@@ -225,12 +215,13 @@ impl Ledger {
             checkpoints,
             anchors,
             witnesses,
-            checkpointer,
-            stopping,
-            threads: Mutex::new(threads),
+            signing: Mutex::new(Some(requests)),
+            stopping: Arc::default(),
+            threads: Mutex::default(),
             options,
             replayed,
-        }
+        };
+        (ledger, workers)
     }
 
     /// The ledger's name on its node.
@@ -307,7 +298,7 @@ impl Ledger {
     pub async fn seal(&self) -> Option<Answer> {
         self.projected_through(self.head().size).await.ok()?;
         let seal = self.ask_for_seal()?.await.ok()??;
-        match submit_seal(&self.inbox, seal) {
+        match self.inbox.record_seal(seal) {
             Ok(answer) => Some(answer.await.unwrap_or_else(|_| self.gone())),
             Err(refusal) => Some(Answer::Refused { item: None, refusal }),
         }
@@ -339,7 +330,7 @@ impl Ledger {
     pub(crate) async fn sign(&self, covering: LogSize) -> checkpointer::Signed {
         let (reply, signed) = oneshot::channel();
         let request = checkpointer::Request { covering, reply };
-        let asked = held(&self.checkpointer).as_ref().map(|signing| signing.requests.send(request));
+        let asked = held(&self.signing).as_ref().map(|signing| signing.send(request));
         match asked {
             Some(Ok(())) => signed.await.unwrap_or(Err(ProofRefusal::Stopping)),
             Some(Err(_)) | None => Err(ProofRefusal::Stopping),
@@ -359,7 +350,7 @@ impl Ledger {
             && self.wait_for_projections()
             && let Some(asked) = self.ask_for_seal()
             && let Ok(Some(seal)) = asked.blocking_recv()
-            && let Ok(answer) = submit_seal(&self.inbox, seal)
+            && let Ok(answer) = self.inbox.record_seal(seal)
         {
             // Sealed or not: the stop goes on.
             let _ = answer.blocking_recv();
@@ -389,22 +380,20 @@ impl Ledger {
         self.inbox.close();
         self.index.wake();
         held(&self.projector).take();
-        for thread in held(&self.threads).drain(..) {
-            if thread.join().is_err() {
-                tracing::error!(ledger = %self.id, "a thread of the ledger panicked");
-            }
+        let Threads { work, checkpointer, submitter } = std::mem::take(&mut *held(&self.threads));
+        let mut panicked = false;
+        for thread in work {
+            panicked |= thread.join().is_err();
         }
         // Last, since it signs what the others left behind.
-        if let Some(Signing { requests, thread, submitter }) = held(&self.checkpointer).take() {
-            drop(requests);
-            let mut panicked = thread.join().is_err();
-            if let Some(witnesses) = &self.witnesses {
-                witnesses.stop.begin();
-            }
-            panicked |= submitter.is_some_and(|thread| thread.join().is_err());
-            if panicked {
-                tracing::error!(ledger = %self.id, "a thread that signs panicked");
-            }
+        held(&self.signing).take();
+        panicked |= checkpointer.is_some_and(|thread| thread.join().is_err());
+        if let Some(witnesses) = &self.witnesses {
+            witnesses.stop.begin();
+        }
+        panicked |= submitter.is_some_and(|thread| thread.join().is_err());
+        if panicked {
+            tracing::error!(ledger = %self.id, "a thread of the ledger panicked");
         }
     }
 }
@@ -416,51 +405,6 @@ impl Drop for Ledger {
     }
 }
 
-fn submit_seal(inbox: &Inbox, seal: Seal) -> Result<oneshot::Receiver<Answer>, Refusal> {
-    let principal = PrincipalId::new(PrincipalId::SYSTEM).expect("it is within the alphabet");
-    let caller = Caller { principal, authentication: Authentication::System };
-    let request_id = *uuid::Uuid::new_v4().as_bytes();
-    let request = Request { request_id, command: Command::Seal(seal) };
-    inbox.submit(caller, Work::Single(request), Terms::PLAIN)
-}
-
-/// Writes the index out, keeps its snapshots and merges its runs: nobody who adds waits for that.
-fn keep_index(index: &Index, health: &Health, stopping: &AtomicBool) {
-    while !stopping.load(Ordering::Relaxed) {
-        match index.work_once() {
-            Ok(true) => {}
-            Ok(false) => index.wait_for_work(INDEX_PAUSE),
-            Err(error) => {
-                health.index_failed(&error);
-                return;
-            }
-        }
-    }
-}
-
 pub(crate) fn held<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// Starts the threads of a ledger. One that panics takes the ledger's writes with it, and tells:
-/// nobody waits for an answer that will not come.
-struct Guarded {
-    health: Arc<Health>,
-    inbox: Arc<Inbox>,
-}
-
-impl Guarded {
-    fn spawn(&self, name: &'static str, run: impl FnOnce() + Send + 'static) -> JoinHandle<()> {
-        let (health, inbox) = (Arc::clone(&self.health), Arc::clone(&self.inbox));
-        let guarded = move || {
-            if catch_unwind(AssertUnwindSafe(run)).is_err() {
-                health.fail(format!("the {name} failed: restart the server"));
-                inbox.abandon();
-            }
-        };
-        std::thread::Builder::new()
-            .name(name.to_owned())
-            .spawn(guarded)
-            .expect("the system can start a thread")
-    }
 }

@@ -34,6 +34,7 @@ mod retry;
 mod scrub;
 mod stop;
 mod submission;
+mod threads;
 mod trail;
 mod tree;
 mod witness;

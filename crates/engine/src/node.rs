@@ -467,7 +467,8 @@ impl Opening<'_> {
         let log: Arc<dyn EventLog> = Arc::new(log);
         let policy = self.options.policy.as_ref();
         let witnesses = policy.and_then(|policy| Witnesses::of(policy, self.witnesses));
-        let mut opened = open::open(folder, id, &log, &self.options.anchors, progress)?;
+        let anchors = &self.options.anchors;
+        let mut opened = open::open(folder, id, &log, anchors, open::options, progress)?;
         // Whom the policy trusts by now is asked, not whom it trusted then.
         let policy = policy.filter(|policy| policy.wants_witnesses());
         let stands =
@@ -502,6 +503,7 @@ impl Opening<'_> {
             keyring: Arc::clone(self.keyring),
             witnesses,
             runtime: self.options.runtime.clone(),
+            request_ids: Arc::new(|| *uuid::Uuid::new_v4().as_bytes()),
         };
         Ledger::start(id, &folder, opened, shared)
     }

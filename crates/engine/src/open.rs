@@ -160,13 +160,14 @@ pub(crate) fn open_log(folder: &Path) -> Result<(FileLog, Recovery), OpenError> 
 }
 
 /// Opens a ledger whose log has at least one record, and compares it with the checkpoints that are
-/// known in its folder and in these anchors. `progress` is told how many records of how many are
-/// replayed.
+/// known in its folder and in these anchors. `options` says how the index of the ledger is opened whose
+/// first record has that hash; `progress` is told how many records of how many are replayed.
 pub(crate) fn open(
     folder: &Path,
     id: LedgerId,
     log: &Arc<dyn EventLog>,
     anchors: &[PathBuf],
+    options: fn(Hash) -> IndexOptions,
     progress: &dyn Fn(u64, u64),
 ) -> Result<Opened, OpenError> {
     let condemned = folder.join(CONDEMNED_INDEX);
@@ -176,13 +177,13 @@ pub(crate) fn open(
         let io = |source| OpenError::Io { path: condemned.clone(), source };
         std::fs::remove_file(&condemned).map_err(io)?;
     }
-    match open_with_index(folder, id, log, anchors, progress) {
+    match open_with_index(folder, id, log, anchors, options, progress) {
         // What can be rebuilt is not worth an operator's morning; and before the log is called
         // broken, the index must not have misled the decisions.
         Err(error @ (OpenError::Index(_) | OpenError::Replay(_))) => {
             tracing::warn!(error = %describe(&error), "the index is made anew");
             Index::discard(&folder.join(INDEX_FOLDER))?;
-            open_with_index(folder, id, log, anchors, progress)
+            open_with_index(folder, id, log, anchors, options, progress)
         }
         other => other,
     }
@@ -193,6 +194,7 @@ fn open_with_index(
     id: LedgerId,
     log: &Arc<dyn EventLog>,
     anchors: &[PathBuf],
+    options: fn(Hash) -> IndexOptions,
     progress: &dyn Fn(u64, u64),
 ) -> Result<Opened, OpenError> {
     let identity = hash_before(log.as_ref(), LogSize::new(1))?;

@@ -20,41 +20,16 @@ pub(crate) struct Persister {
     pub(crate) answers: Answers,
     /// The writer, which may wait for the persister to be free.
     pub(crate) writer: Arc<OnceLock<Thread>>,
+    /// Why a group could not be appended: nothing that was decided on top of it can be answered.
+    pub(crate) lost: Option<String>,
 }
 
 impl Persister {
     /// Runs until the writer is gone.
-    pub(crate) fn run(self, full: &Receiver<Bundle>, idle: &Sender<Bundle>) {
-        // After one failure nothing that was decided on top of it can be answered.
-        let mut lost: Option<String> = None;
+    pub(crate) fn run(mut self, full: &Receiver<Bundle>, idle: &Sender<Bundle>) {
         for mut bundle in full {
-            if lost.is_none()
-                && !bundle.group.is_empty()
-                && let Err(error) = self.log.append(bundle.group.base(), &bundle.group)
-            {
-                let mut why = error.to_string();
-                if let Some(source) = std::error::Error::source(&error) {
-                    why = format!("{why}: {source}");
-                }
-                self.health.fail(format!("{why}; restart the server to open the ledger again"));
-                lost = Some(why);
-            }
-            match &lost {
-                None => {
-                    if !bundle.group.is_empty() {
-                        self.head.send_replace(bundle.group.head());
-                    }
-                    // First to the projections, which then are mostly there when callers, on their
-                    // answer, look at the state.
-                    if let Some(sealed) = bundle.sealed.take() {
-                        self.project(sealed);
-                    }
-                    self.answers.tell(&mut bundle.waiters);
-                }
-                Some(why) => bundle.waiters.drain(..).for_each(|waiter| tell_lost(waiter, why)),
-            }
-            bundle.sealed = None;
-            bundle.decided = 0;
+            self.append(&bundle);
+            self.answer(&mut bundle);
             if idle.send(bundle).is_err() {
                 return;
             }
@@ -62,6 +37,41 @@ impl Persister {
                 writer.unpark();
             }
         }
+    }
+
+    /// Makes a group durable, unless one before it was not.
+    pub(crate) fn append(&mut self, bundle: &Bundle) {
+        if self.lost.is_none()
+            && !bundle.group.is_empty()
+            && let Err(error) = self.log.append(bundle.group.base(), &bundle.group)
+        {
+            let mut why = error.to_string();
+            if let Some(source) = std::error::Error::source(&error) {
+                why = format!("{why}: {source}");
+            }
+            self.health.fail(format!("{why}; restart the server to open the ledger again"));
+            self.lost = Some(why);
+        }
+    }
+
+    /// Publishes a group that was appended, tells all who wait for it, and empties the bundle.
+    pub(crate) fn answer(&self, bundle: &mut Bundle) {
+        match &self.lost {
+            None => {
+                if !bundle.group.is_empty() {
+                    self.head.send_replace(bundle.group.head());
+                }
+                // First to the projections, which then are mostly there when callers, on their
+                // answer, look at the state.
+                if let Some(sealed) = bundle.sealed.take() {
+                    self.project(sealed);
+                }
+                self.answers.tell(&mut bundle.waiters);
+            }
+            Some(why) => bundle.waiters.drain(..).for_each(|waiter| tell_lost(waiter, why)),
+        }
+        bundle.sealed = None;
+        bundle.decided = 0;
     }
 
     fn project(&self, sealed: SealedGroup) {

@@ -62,14 +62,7 @@ impl Projector {
     /// Runs until the persister and every handle are gone.
     pub(crate) fn run(mut self, messages: &Receiver<Message>) {
         for message in messages {
-            let result = match message {
-                Message::Published(sealed) => self.follow(&sealed),
-                // Whoever asked may have gone away.
-                Message::Seal(reply) => self.compute_seal().map(|seal| {
-                    let _ = reply.send(seal);
-                }),
-            };
-            if let Err(error) = result {
+            if let Err(error) = self.take(message) {
                 self.health.index_failed(&error);
                 return;
             }
@@ -77,6 +70,17 @@ impl Projector {
         if let Err(error) = self.index.flush() {
             // The next start replays what is missing from the log.
             tracing::warn!(error = %describe(&error), "the index could not be written out");
+        }
+    }
+
+    /// Does what one message asks for. After an error nothing more can be taken.
+    pub(crate) fn take(&mut self, message: Message) -> Result<(), IndexError> {
+        match message {
+            Message::Published(sealed) => self.follow(&sealed),
+            // Whoever asked may have gone away.
+            Message::Seal(reply) => self.compute_seal().map(|seal| {
+                let _ = reply.send(seal);
+            }),
         }
     }
 

@@ -4,7 +4,6 @@ use crate::health::Status;
 use crate::ledger::Ledger;
 use crate::projector::describe;
 use crate::trail::{Owner, Running};
-use crate::writer::Message;
 use bergulir_chain::{LogSize, Position, Record};
 use bergulir_domain::{State, Timestamp};
 use bergulir_store::index::{Direction, IndexStats, Line};
@@ -155,16 +154,15 @@ impl Ledger {
     /// were decided before are durable.
     async fn fence(&self, instant: Timestamp) -> Result<(), ReadRefusal> {
         let (reply, done) = oneshot::channel();
-        let sender = self.inbox.sender().ok_or(ReadRefusal::NotFinal)?;
-        let send = move || sender.send(Message::Fence { instant, reply }).is_ok();
-        let sent = tokio::task::spawn_blocking(send).await.is_ok_and(|sent| sent);
+        if !self.inbox.fence(instant, reply).await {
+            return Err(ReadRefusal::NotFinal);
+        }
         let mut status = self.health.watch();
         let failed = status.wait_for(|status| matches!(status, Status::ReadOnly { .. }));
         tokio::select! {
             biased;
-            done = done, if sent => done.map_err(|_| ReadRefusal::NotFinal),
+            done = done => done.map_err(|_| ReadRefusal::NotFinal),
             _ = failed => Err(ReadRefusal::NotFinal),
-            else => Err(ReadRefusal::NotFinal),
         }
     }
 

@@ -117,14 +117,10 @@ impl Writer {
         let mut few = true;
         while open || !self.bundle.waiters.is_empty() {
             if !self.bundle.waiters.is_empty()
-                && let Some(mut next) = spare.take()
+                && let Some(next) = spare.take()
+                && persister.send(self.close(next)).is_err()
             {
-                next.group.begin(self.bundle.group.head());
-                let mut full = std::mem::replace(&mut self.bundle, next);
-                full.sealed = (!full.group.is_empty()).then(|| self.recent.close());
-                if persister.send(full).is_err() {
-                    return;
-                }
+                return;
             }
             if open && self.must_wait_for_the_index() {
                 match idle.recv_timeout(INDEX_PAUSE) {
@@ -172,9 +168,17 @@ impl Writer {
         }
     }
 
+    /// Ends the group that grows, and gives it; from here on the next one grows.
+    pub(crate) fn close(&mut self, mut next: Bundle) -> Bundle {
+        next.group.begin(self.bundle.group.head());
+        let mut full = std::mem::replace(&mut self.bundle, next);
+        full.sealed = (!full.group.is_empty()).then(|| self.recent.close());
+        full
+    }
+
     /// Takes what waits as one group, one time for all of it; only enough of it, if the persister
     /// is free. Says whether it was little each.
-    fn drain(
+    pub(crate) fn drain(
         &mut self,
         first: Message,
         inbox: &Receiver<Message>,

@@ -4,7 +4,7 @@
 mod steps;
 
 use crate::commands::{
-    allocate, appoint, approve_loan, grant_terms, id, open_account, open_fund, open_ledger,
+    self, allocate, appoint, approve_loan, grant_terms, id, open_account, open_fund, open_ledger,
     propose_loan, register, rp, terms,
 };
 use crate::given::{Ledger, encoded, every_field};

@@ -2,7 +2,7 @@
 //! most commands could be accepted and many get in each other's way.
 
 use super::Pair;
-use crate::commands::{
+use super::commands::{
     OPENING, ORIGIN, allocate, appoint, approve_disbursement, approve_reversal, approve_withdrawal,
     bring_back, confirm, continue_as, day, id, loan_terms, open_account, open_fund, open_ledger,
     propose_loan, propose_reversal, refuse_loan, refuse_proposal, register, rotate_key, rp, seal,
