@@ -55,6 +55,10 @@ impl NewestSeal {
         }
     }
 
+    pub(crate) fn clear(&self) {
+        held(&self.sealed).take();
+    }
+
     /// The tree of the newest seal, made again from its snapshot if need be; `None` if there is no
     /// snapshot. Takes a while: not for an async task.
     fn get_or_make(&self, log: &dyn EventLog, index: &Index) -> Option<Arc<SealedBalances>> {
@@ -87,8 +91,7 @@ impl Ledger {
             self.seal_now(needed).await?;
             sealed = self.sealed.get();
         }
-        let stopping = ProofRefusal::Stopping;
-        let sealed = sealed.ok_or(stopping)?;
+        let sealed = sealed.ok_or_else(|| self.nothing_is_signed())?;
         let seal = self.prove_seal(&sealed).await?;
         let tree = &sealed.tree;
         Ok(BalanceProof::new(key, tree.head().size, tree.prove(&key), seal))
@@ -104,15 +107,14 @@ impl Ledger {
             return Some(sealed);
         }
         let sealed = Arc::clone(&self.sealed);
-        let (log, index) = (Arc::clone(&self.log), Arc::clone(&self.index));
+        let (log, index) = (Arc::clone(&self.log), self.index.get()?);
         let make = move || sealed.get_or_make(log.as_ref(), &index);
         tokio::task::spawn_blocking(make).await.ok()?
     }
 
     /// Records a seal. It is as well if somebody else does at the same time.
     async fn seal_now(&self, needed: LogSize) -> Result<(), ProofRefusal> {
-        let answer = self.seal().await.ok_or(ProofRefusal::Stopping)?;
-        let refusal = match answer {
+        let refusal = match self.seal().await {
             Answer::Items(items) => items.into_iter().find_map(Result::err),
             Answer::Refused { refusal, .. } => Some(refusal),
         };

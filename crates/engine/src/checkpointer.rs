@@ -104,7 +104,11 @@ impl Checkpointer {
             behind.for_each(|anchor| anchor.write(&newest.note));
         }
         match refusal {
-            None => self.warned = false,
+            None => {
+                if std::mem::take(&mut self.warned) {
+                    tracing::info!(ledger = %self.ledger, "checkpoints are signed again");
+                }
+            }
             // The ledger's status tells.
             Some(ProofRefusal::ReadOnly { .. }) => {}
             Some(refusal) if !self.warned => {

@@ -31,6 +31,7 @@ use bergulir_store::{
 };
 use std::fs;
 use std::io;
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
 pub use error::ContinuationError;
@@ -193,7 +194,10 @@ fn make(
     let index_folder = places.staged.join(INDEX_FOLDER);
     let index = Index::open(&index_folder, &options(log.head().hash))?.index;
     let mut replica = Replica::default();
-    let told = |done, all| progress(ContinuationStage::Replay, done, all);
+    let told = |done, all| {
+        progress(ContinuationStage::Replay, done, all);
+        ControlFlow::Continue(())
+    };
     replay(&log, &index, &mut replica, &told).map_err(ContinuationError::Replay)?;
     let opened = replica.state().opened();
     let Some(opened) = opened.filter(|opened| opened.ledger == asked.ledger) else {

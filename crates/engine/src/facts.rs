@@ -2,6 +2,7 @@
 
 use crate::asked;
 use crate::health::Health;
+use crate::projector::describe;
 use crate::recent::{Recent, Reference};
 use crate::submission::RequestId;
 use bergulir_chain::{Hash, Record};
@@ -46,8 +47,9 @@ pub(crate) struct Known {
 
 impl Facts<'_> {
     fn log_failed(&self, error: &ReadError) -> LookupFailed {
+        tracing::error!(error = %describe(error), "a look-up in the log failed");
         if let Some(health) = self.health {
-            health.fail(format!("CHAIN_BROKEN {error}; restore the log from a backup"));
+            health.log_failed(error);
         }
         LookupFailed
     }

@@ -25,6 +25,7 @@ use bergulir_proto::encode_event;
 use bergulir_store::{
     AppendError, EventLog, Group, Head, MemoryLog, ReadError, ReadLimit, Records,
 };
+use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
@@ -67,11 +68,11 @@ impl EventLog for Faulty {
     }
 }
 
-fn caller() -> Caller {
+pub(super) fn caller() -> Caller {
     Caller { principal: PrincipalId::new("maker").unwrap(), authentication: Authentication::Stated }
 }
 
-fn register(n: u32) -> Request {
+pub(super) fn register(n: u32) -> Request {
     let command = Command::RegisterCooperative(RegisterCooperative {
         cooperative: format!("c{n}").parse().unwrap(),
         village: format!("36.03.01.2{n:03}").parse().unwrap(),
@@ -91,6 +92,7 @@ fn shared(folder: &std::path::Path, clock: Arc<dyn Clock>) -> Shared {
         witnesses: None,
         runtime: None,
         request_ids: Arc::new(|| *uuid::Uuid::new_v4().as_bytes()),
+        alarms: None,
     }
 }
 
@@ -131,16 +133,18 @@ fn start(folder: &std::path::Path) -> (Arc<Faulty>, Arc<Ledger>) {
     faulty.inner.append(Head::EMPTY, &group).unwrap();
     let log: Arc<dyn EventLog> = Arc::<Faulty>::clone(&faulty);
     let id = "pilot".parse().unwrap();
-    let opened = open::open(folder, id, &log, &[], open::options, &|_, _| {}).unwrap();
+    let opened =
+        open::open(folder, id, &log, &[], open::options, &|_, _| ControlFlow::Continue(()))
+            .unwrap();
     let ledger = Ledger::start(id, folder, opened, shared(folder, clock));
     (faulty, Arc::new(ledger))
 }
 
-async fn submit(ledger: &Ledger, request: Request) -> Answer {
+pub(super) async fn submit(ledger: &Ledger, request: Request) -> Answer {
     ledger.submit(caller(), Work::Single(request), Terms::PLAIN).await
 }
 
-fn refusal(answer: Answer) -> Refusal {
+pub(super) fn refusal(answer: Answer) -> Refusal {
     match answer {
         Answer::Refused { refusal, .. } => refusal,
         Answer::Items(items) => panic!("was answered: {items:?}"),
@@ -238,7 +242,7 @@ async fn the_scrub_makes_a_ledger_read_only_whose_older_records_do_not_chain() {
     }
     let whole = Trusted { hash: log.head().hash, tree };
 
-    let health = Health::new(folder.path().to_owned());
+    let health = Health::new(folder.path().to_owned(), None);
     crate::scrub::run(log.as_ref(), &whole, &health, &stop);
     assert_eq!(health.failure(), None);
 
@@ -247,14 +251,14 @@ async fn the_scrub_makes_a_ledger_read_only_whose_older_records_do_not_chain() {
     assert!(health.failure().unwrap().contains("CHAIN_BROKEN at position 19"));
 
     // Or it hides them behind a forged tree, and a later record restores the chain.
-    let health = Health::new(folder.path().to_owned());
+    let health = Health::new(folder.path().to_owned(), None);
     let mut peaks = whole.tree.subtrees().to_vec();
     peaks[0] = Hash::ZERO;
     let tree = Tree::resume(Prefixes::RFC_6962, whole.size(), peaks).unwrap();
     crate::scrub::run(log.as_ref(), &Trusted { tree, ..whole.clone() }, &health, &stop);
     assert!(health.failure().unwrap().contains("CHAIN_BROKEN at position 19"));
 
-    let health = Health::new(folder.path().to_owned());
+    let health = Health::new(folder.path().to_owned(), None);
     log.damaged.store(7, Ordering::SeqCst);
     crate::scrub::run(log.as_ref(), &whole, &health, &stop);
     let why = health.failure().unwrap();
@@ -266,7 +270,9 @@ fn start_with(folder: &std::path::Path, clock: Arc<dyn Clock>) -> (Arc<Faulty>, 
     let (faulty, _) = start(&folder.join("first"));
     let log: Arc<dyn EventLog> = Arc::<Faulty>::clone(&faulty);
     let (id, folder) = ("pilot".parse().unwrap(), folder.join("second"));
-    let opened = open::open(&folder, id, &log, &[], open::options, &|_, _| {}).unwrap();
+    let opened =
+        open::open(&folder, id, &log, &[], open::options, &|_, _| ControlFlow::Continue(()))
+            .unwrap();
     let ledger = Ledger::start(id, &folder, opened, shared(&folder, clock));
     (faulty, Arc::new(ledger))
 }

@@ -2,10 +2,12 @@
 
 use crate::open::CONDEMNED_INDEX;
 use crate::projector::describe;
+use crate::reopening::Alarm;
 use crate::tree::TreeError;
 use bergulir_store::ReadError;
 use bergulir_store::index::IndexError;
 use std::path::PathBuf;
+use std::sync::{Mutex, PoisonError};
 use tokio::sync::watch;
 
 /// Whether a ledger takes writes.
@@ -13,27 +15,44 @@ use tokio::sync::watch;
 pub enum Status {
     /// It does.
     Serving,
-    /// It takes none until it is opened again; reads go on.
+    /// It takes none until it is opened again, which the node does by itself where that can help;
+    /// reads go on.
     ReadOnly {
         /// Why, and what to do.
         why: String,
     },
 }
 
-/// The status of one ledger, shared by its threads. It only ever gets worse.
+/// How bad it is. It only ever gets worse.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Trouble {
+    None,
+    /// To open the ledger again cures it, once what it rests on works.
+    Passes,
+    /// An operator has to see to it.
+    Stays,
+    /// The ledger was opened again, and this is what it was before.
+    Replaced,
+}
+
+/// The status of one opening of a ledger, shared by its threads.
 #[derive(Debug)]
 pub(crate) struct Health {
+    trouble: Mutex<Trouble>,
     status: watch::Sender<Status>,
     folder: PathBuf,
+    /// Who opens the ledger again.
+    alarm: Option<Alarm>,
 }
 
 impl Health {
     /// Of the ledger in this folder.
-    pub(crate) fn new(folder: PathBuf) -> Health {
-        Health { status: watch::Sender::new(Status::Serving), folder }
+    pub(crate) fn new(folder: PathBuf, alarm: Option<Alarm>) -> Health {
+        let status = watch::Sender::new(Status::Serving);
+        Health { trouble: Mutex::new(Trouble::None), status, folder, alarm }
     }
 
-    /// The index failed. If it is damaged, the next start makes it anew from the log.
+    /// The index failed. If it is damaged, the next opening makes it anew from the log.
     pub(crate) fn index_failed(&self, error: &IndexError) {
         if error.calls_for_rebuild() {
             let marker = self.folder.join(CONDEMNED_INDEX);
@@ -41,8 +60,7 @@ impl Health {
                 tracing::error!(%error, marker = %marker.display(), "could not be written");
             }
         }
-        let why = describe(error);
-        self.fail(format!("{why}; restart the server: the index is made anew from the log"));
+        self.fail_for_now(&describe(error));
     }
 
     /// The log cannot be read. If it is damaged, nothing may be acknowledged on top of it.
@@ -62,14 +80,39 @@ impl Health {
 
     /// Makes the ledger read-only, and says so in the log, once.
     pub(crate) fn fail(&self, why: String) {
-        self.status.send_if_modified(|status| {
-            if matches!(status, Status::ReadOnly { .. }) {
-                return false;
-            }
-            tracing::error!(why, "the ledger is read-only now");
-            *status = Status::ReadOnly { why };
-            true
-        });
+        self.worsen(Trouble::Stays, why);
+    }
+
+    /// The same, for what is cured by opening the ledger again: whoever does that is told.
+    pub(crate) fn fail_for_now(&self, what: &str) {
+        let why = format!(
+            "{what}; the server opens the ledger again by itself as soon as that can be done: see \
+             to the disk and its space"
+        );
+        if self.worsen(Trouble::Passes, why)
+            && let Some(alarm) = &self.alarm
+        {
+            alarm.sound();
+        }
+    }
+
+    /// The ledger was opened again: nobody gets anything of this opening any more.
+    pub(crate) fn replace(&self) {
+        self.worsen(Trouble::Replaced, "the ledger was opened again: call again".to_owned());
+    }
+
+    /// Whether it got worse.
+    fn worsen(&self, trouble: Trouble, why: String) -> bool {
+        let mut now = self.trouble();
+        if *now >= trouble {
+            return false;
+        }
+        *now = trouble;
+        if trouble != Trouble::Replaced {
+            tracing::error!(folder = %self.folder.display(), why, "the ledger is read-only now");
+        }
+        self.status.send_replace(Status::ReadOnly { why });
+        true
     }
 
     /// Why the ledger takes no writes; `None` if it does.
@@ -80,7 +123,21 @@ impl Health {
         }
     }
 
+    /// Whether the ledger takes no writes for a reason that to open it again cures.
+    pub(crate) fn can_be_cured(&self) -> bool {
+        *self.trouble() == Trouble::Passes
+    }
+
+    /// Whether the ledger was opened again.
+    pub(crate) fn is_replaced(&self) -> bool {
+        *self.trouble() == Trouble::Replaced
+    }
+
     pub(crate) fn watch(&self) -> watch::Receiver<Status> {
         self.status.subscribe()
+    }
+
+    fn trouble(&self) -> std::sync::MutexGuard<'_, Trouble> {
+        self.trouble.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -143,7 +143,11 @@ impl Inbox {
         self.sender.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    fn closed(&self) -> Refusal {
+    /// Why it takes nothing, once it is closed.
+    pub(crate) fn closed(&self) -> Refusal {
+        if self.health.is_replaced() {
+            return Refusal::Reopening;
+        }
         self.health.failure().map_or(Refusal::ShuttingDown, |why| Refusal::ReadOnly { why })
     }
 

@@ -126,12 +126,21 @@ fn fits(source: &str, known: TreeHead, log: &Log<'_>) -> Result<Result<(), Strin
 }
 
 /// The log has fewer records than somebody knows of.
-fn too_short(source: &str, known: LogSize, size: LogSize) -> String {
+pub(crate) fn too_short(source: &str, known: LogSize, size: LogSize) -> String {
     format!(
         "{ROLLED_BACK}: {source} knows of {known} records of this ledger, and its log has {size}: \
          the newest ones are gone, as after the restore of an old copy. Restore the newest copy of \
          the log; if there is none, stop the server and go on as a new ledger: `bergulir ledger \
          continue`"
+    )
+}
+
+/// The log has another record than one that was acknowledged: the last of so many.
+pub(crate) fn other_record(size: LogSize) -> String {
+    format!(
+        "{ROLLED_BACK}: the record before position {size} is another one than this server has \
+         acknowledged. Restore the newest copy of the log; if there is none, stop the server and go on \
+         as a new ledger: `bergulir ledger continue`"
     )
 }
 

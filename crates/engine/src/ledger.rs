@@ -14,6 +14,8 @@ use crate::persister::Persister;
 use crate::projector::{self, Projector};
 use crate::proofs::ProofRefusal;
 use crate::recent::Recent;
+use crate::reopening::Alarms;
+use crate::shared_index::SharedIndex;
 use crate::submission::{Answer, Caller, Refusal, Terms, Work};
 use crate::threads::{ThreadStart, Threads, Workers};
 use crate::witnesses::{Submitter, WitnessStatus, Witnesses};
@@ -23,7 +25,7 @@ use bergulir_domain::command::Seal;
 use bergulir_domain::ledger::Origin;
 use bergulir_domain::{LedgerId, Timestamp};
 use bergulir_proto::replay::Replica;
-use bergulir_store::index::{Index, IndexBatch};
+use bergulir_store::index::IndexBatch;
 use bergulir_store::{EventLog, Head};
 use crossbeam_channel::{Sender, bounded, unbounded};
 use std::path::Path;
@@ -58,13 +60,17 @@ const PROJECTION_PAUSE: Duration = Duration::from_millis(1);
 #[derive(Debug)]
 pub struct Queued(oneshot::Receiver<Answer>);
 
-/// One open ledger.
+/// One opening of a ledger. If it fails in a way that passes, the node ends it and opens the ledger
+/// again: whoever still holds this one goes on reading until the new one is in its place, and is told
+/// then to call again.
 pub struct Ledger {
     id: LedgerId,
     pub(crate) log: Arc<dyn EventLog>,
-    pub(crate) index: Arc<Index>,
+    pub(crate) index: SharedIndex,
     pub(crate) published: Arc<RwLock<Replica>>,
     head: watch::Receiver<Head>,
+    /// Those who follow the head wait as long as it is there.
+    head_sender: Mutex<Option<watch::Sender<Head>>>,
     pub(crate) projected: watch::Receiver<LogSize>,
     pub(crate) health: Arc<Health>,
     pub(crate) clock: Arc<dyn Clock>,
@@ -91,15 +97,17 @@ pub(crate) struct Shared {
     pub(crate) runtime: Option<Handle>,
     /// Fresh request ids, for what the server asks of itself.
     pub(crate) request_ids: RequestIds,
+    pub(crate) alarms: Option<Alarms>,
 }
 
 impl Ledger {
     /// A ledger whose threads run.
     pub(crate) fn start(id: LedgerId, folder: &Path, opened: Opened, shared: Shared) -> Ledger {
+        let index = Arc::clone(&opened.index);
         let (ledger, workers) = Ledger::assemble(id, folder, opened, shared);
         let start = ThreadStart {
             log: &ledger.log,
-            index: &ledger.index,
+            index: &index,
             health: &ledger.health,
             inbox: &ledger.inbox,
             stopping: &ledger.stopping,
@@ -115,9 +123,9 @@ impl Ledger {
         opened: Opened,
         shared: Shared,
     ) -> (Ledger, Workers) {
-        let Shared { clock, options, keyring, witnesses, runtime, request_ids } = shared;
+        let Shared { clock, options, keyring, witnesses, runtime, request_ids, alarms } = shared;
         let Opened { log, index, replica, trusted, anchors, known } = opened;
-        let health = Arc::new(Health::new(folder.to_owned()));
+        let health = Arc::new(Health::new(folder.to_owned(), alarms.map(|alarms| alarms.of(id))));
         if let Some(why) = known.trouble {
             health.fail(why);
         }
@@ -149,7 +157,7 @@ impl Ledger {
         let (head_watch, projected_watch) = (head.subscribe(), projected.subscribe());
         let persister = Persister {
             log: Arc::clone(&log),
-            head,
+            head: head.clone(),
             projector: projector.clone(),
             health: Arc::clone(&health),
             answers: Answers::new(runtime.as_ref()),
@@ -167,6 +175,7 @@ impl Ledger {
             record_seal: Box::new(move |seal| seal_inbox.record_seal(seal).ok()),
             since_seal,
             pending: Vec::new(),
+            index_lost: false,
             newest_seal: Arc::clone(&sealed),
             batch: IndexBatch::default(),
         };
@@ -177,6 +186,7 @@ impl Ledger {
             index: Arc::clone(&index),
             checkpoints: Arc::clone(&checkpoints),
             health: Arc::clone(&health),
+            warned: AtomicBool::new(false),
         });
         let signer = Checkpointer {
             ledger: id,
@@ -203,9 +213,10 @@ impl Ledger {
         let ledger = Ledger {
             id,
             log,
-            index,
+            index: SharedIndex::new(index),
             published,
             head: head_watch,
+            head_sender: Mutex::new(Some(head)),
             projected: projected_watch,
             health,
             clock,
@@ -294,14 +305,21 @@ impl Ledger {
         queued.0.await.unwrap_or_else(|_| self.gone())
     }
 
-    /// Records a seal through the published head; `None` if the ledger stops.
-    pub async fn seal(&self) -> Option<Answer> {
-        self.projected_through(self.head().size).await.ok()?;
-        let seal = self.ask_for_seal()?.await.ok()??;
-        match self.inbox.record_seal(seal) {
-            Ok(answer) => Some(answer.await.unwrap_or_else(|_| self.gone())),
-            Err(refusal) => Some(Answer::Refused { item: None, refusal }),
+    /// Records a seal through the published head.
+    pub async fn seal(&self) -> Answer {
+        let refused = |refusal| Answer::Refused { item: None, refusal };
+        match self.compute_seal().await {
+            Some(seal) => match self.inbox.record_seal(seal) {
+                Ok(answer) => answer.await.unwrap_or_else(|_| self.gone()),
+                Err(refusal) => refused(refusal),
+            },
+            None => refused(self.inbox.closed()),
         }
+    }
+
+    async fn compute_seal(&self) -> Option<Seal> {
+        self.projected_through(self.head().size).await.ok()?;
+        self.ask_for_seal()?.await.ok()?
     }
 
     fn ask_for_seal(&self) -> Option<oneshot::Receiver<Option<Seal>>> {
@@ -332,8 +350,17 @@ impl Ledger {
         let request = checkpointer::Request { covering, reply };
         let asked = held(&self.signing).as_ref().map(|signing| signing.send(request));
         match asked {
-            Some(Ok(())) => signed.await.unwrap_or(Err(ProofRefusal::Stopping)),
-            Some(Err(_)) | None => Err(ProofRefusal::Stopping),
+            Some(Ok(())) => signed.await.unwrap_or_else(|_| Err(self.nothing_is_signed())),
+            Some(Err(_)) | None => Err(self.nothing_is_signed()),
+        }
+    }
+
+    /// Why nobody signs.
+    pub(crate) fn nothing_is_signed(&self) -> ProofRefusal {
+        match self.health.failure() {
+            _ if self.health.is_replaced() => ProofRefusal::Reopening,
+            Some(why) => ProofRefusal::ReadOnly { why },
+            None => ProofRefusal::Stopping,
         }
     }
 
@@ -355,7 +382,24 @@ impl Ledger {
             // Sealed or not: the stop goes on.
             let _ = answer.blocking_recv();
         }
-        self.join();
+        self.halt();
+    }
+
+    /// Closes the index, so that it can be opened again: after a [`halt`](Self::halt), when nobody
+    /// reads in it any more, or `give_up` says so. Other reads go on.
+    pub(crate) fn close_index(&self, give_up: &dyn Fn() -> bool) -> bool {
+        self.index.close(give_up)
+    }
+
+    /// Another opening is in its place: whoever holds this one is told, and its memory is given back.
+    pub(crate) fn replace(&self) {
+        self.health.replace();
+        held(&self.head_sender).take();
+        self.sealed.clear();
+        let mut published = self.published.write().unwrap_or_else(PoisonError::into_inner);
+        let state = std::mem::take(&mut *published);
+        drop(published);
+        drop(state);
     }
 
     /// Waits until all that is durable is projected; false if that will not be.
@@ -371,14 +415,24 @@ impl Ledger {
 
     /// How many records the next start would have to replay.
     fn unsealed(&self) -> u64 {
-        let newest = self.index.snapshots().last().map_or(0, |size| size.get());
+        let Some(index) = self.index.get() else { return 0 };
+        let newest = index.snapshots().last().map_or(0, |size| size.get());
         self.head().size.get() - newest
     }
 
-    fn join(&self) {
+    /// Whether it takes no writes for a reason that to open it again cures.
+    pub(crate) fn can_be_cured(&self) -> bool {
+        self.health.can_be_cured()
+    }
+
+    /// Ends the threads: what waits is finished, or refused if the ledger failed. Nothing is taken
+    /// after; reads go on. Blocks.
+    pub(crate) fn halt(&self) {
         self.stopping.store(true, Ordering::Relaxed);
         self.inbox.close();
-        self.index.wake();
+        if let Some(index) = self.index.get() {
+            index.wake();
+        }
         held(&self.projector).take();
         let Threads { work, checkpointer, submitter } = std::mem::take(&mut *held(&self.threads));
         let mut panicked = false;
@@ -401,7 +455,7 @@ impl Ledger {
 impl Drop for Ledger {
     /// What was decided is written before the data directory can be given to another process.
     fn drop(&mut self) {
-        self.join();
+        self.halt();
     }
 }
 

@@ -1,18 +1,18 @@
 //! All ledgers of one data directory, which belongs to one process at a time.
 
 use crate::anchor::{self, AnchorError};
-use crate::checkpoints::SignedCheckpoint;
 use crate::clock::Clock;
 use crate::continuation::CONTINUING_FOLDER;
-use crate::continued;
 use crate::keyring::{KEYS_FOLDER, KeyError, Keyring};
-use crate::ledger::{Ledger, LedgerOptions, Shared};
-use crate::open::{self, OpenError, Opened};
+use crate::ledger::{Ledger, LedgerOptions};
+use crate::ledgers::{Basis, Ledgers};
+use crate::open::{self, OpenError};
+use crate::reopening::{self, Pauses, Reopener};
 use crate::submission::{
     Accepted, Answer, Balances, Caller, Named, Receipt, Refusal, Request, Terms, Work,
 };
-use crate::witness::{Client, UnusableWitness};
-use crate::witnesses::{self, START_LIMIT, Witnesses};
+use crate::witness::UnusableWitness;
+use crate::witnesses;
 use bergulir_chain::note::VerifierKey;
 use bergulir_chain::policy::Policy;
 use bergulir_chain::{Hash, Position, Record};
@@ -21,13 +21,14 @@ use bergulir_domain::decide::{LookupFailed, Lookups};
 use bergulir_domain::ledger::Origin;
 use bergulir_domain::{Command, Context, Event, LedgerId, State, Touched, decide};
 use bergulir_proto::event::encode_event;
+use bergulir_store::file_log::Disk;
 use bergulir_store::{DataLock, EventLog, Group, LockError, create_folder_durably};
-use std::collections::BTreeMap;
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Instant;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use thiserror::Error;
 use tokio::runtime::Handle;
+use tokio::sync::watch;
 
 /// The folder of the ledgers in a data directory.
 pub const LEDGERS_FOLDER: &str = "ledgers";
@@ -62,7 +63,7 @@ pub enum NodeError {
 pub enum Slot {
     /// It is open.
     Open(Arc<Ledger>),
-    /// It could not be opened.
+    /// It could not be opened. If the disk failed, that is tried again.
     Broken(Arc<OpenError>),
 }
 
@@ -91,12 +92,10 @@ impl From<LedgerOptions> for NodeOptions {
 
 /// All ledgers of one data directory.
 pub struct Node {
-    folder: PathBuf,
-    ledgers: Mutex<BTreeMap<LedgerId, Slot>>,
-    clock: Arc<dyn Clock>,
-    options: NodeOptions,
-    keyring: Arc<Keyring>,
-    witnesses: Vec<Arc<Client>>,
+    /// Stopped before the ledgers are.
+    reopener: Reopener,
+    ledgers: Arc<Ledgers>,
+    creating: Mutex<()>,
     _lock: DataLock,
 }
 
@@ -105,6 +104,8 @@ impl Node {
     /// be opened does not keep the others from being served. `progress` is told the ledger, and how
     /// many of how many records are replayed. When all are replayed, witnesses are asked what they
     /// know, all about all ledgers at once, for a few seconds at most.
+    ///
+    /// From then on a ledger whose disk failed is opened again as soon as it works.
     ///
     /// # Errors
     /// If the directory is in use or cannot be read, or a key, an anchor or the address of a witness
@@ -115,7 +116,17 @@ impl Node {
         options: impl Into<NodeOptions>,
         progress: &dyn Fn(LedgerId, u64, u64),
     ) -> Result<Node, NodeError> {
-        let options = options.into();
+        let basis = Basis { medium: Arc::new(Disk), clock, pauses: Pauses::USUAL };
+        Node::open_on(basis, folder, options.into(), progress)
+    }
+
+    /// [`open`](Self::open), on whatever that rests on.
+    pub(crate) fn open_on(
+        basis: Basis,
+        folder: &Path,
+        options: NodeOptions,
+        progress: &dyn Fn(LedgerId, u64, u64),
+    ) -> Result<Node, NodeError> {
         let lock = DataLock::acquire(folder)?;
         for anchor in &options.anchors {
             anchor::check(anchor, folder)?;
@@ -124,8 +135,6 @@ impl Node {
         let keyring = Arc::new(Keyring::open(keys)?);
         let clients = options.policy.as_ref().map(witnesses::clients).transpose()?;
         let clients = clients.unwrap_or_default();
-        let opening =
-            Opening { clock: &clock, options: &options, keyring: &keyring, witnesses: &clients };
         let ledgers_folder = folder.join(LEDGERS_FOLDER);
         let io = |source| NodeError::Io { path: ledgers_folder.clone(), source };
         create_folder_durably(&ledgers_folder).map_err(io)?;
@@ -134,52 +143,49 @@ impl Node {
                 "`bergulir ledger continue` was cut short: run it again, with no server running"
             );
         }
-        let mut found = Vec::new();
+        let mut ids = Vec::new();
         for dir in std::fs::read_dir(&ledgers_folder).map_err(io)? {
             let name = dir.map_err(io)?.file_name();
-            let Some(id) = name.to_str().and_then(|name| LedgerId::new(name).ok()) else {
+            if let Some(id) = name.to_str().and_then(|name| LedgerId::new(name).ok()) {
+                ids.push(id);
+            } else {
                 tracing::warn!(?name, "not the folder of a ledger: left alone");
-                continue;
-            };
-            let told = |done, all| progress(id, done, all);
-            found.push((id, opening.read(&ledgers_folder.join(id.as_str()), id, &told)));
-        }
-        retire(&mut found);
-        opening.ask_witnesses(&mut found);
-        let mut ledgers = BTreeMap::new();
-        for (id, read) in found {
-            match read {
-                Ok(Some(read)) => {
-                    let ledger = opening.start(id, read);
-                    ledgers.insert(id, Slot::Open(Arc::new(ledger)));
-                }
-                // Its creation was cut short before anything was acknowledged.
-                Ok(None) => {}
-                Err(error) => {
-                    tracing::error!(ledger = %id, %error, "the ledger cannot be opened");
-                    ledgers.insert(id, Slot::Broken(Arc::new(error)));
-                }
             }
         }
-        Ok(Node {
-            folder: folder.to_owned(),
-            ledgers: Mutex::new(ledgers),
-            clock,
-            options,
-            keyring,
-            witnesses: clients,
-            _lock: lock,
-        })
+        let (alarms, calls) = reopening::alarms();
+        let folder = ledgers_folder.clone();
+        let ledgers = Ledgers::new(folder, basis, options, keyring, clients, alarms);
+        let read = |id| {
+            let told = |done, all| {
+                progress(id, done, all);
+                ControlFlow::Continue(())
+            };
+            (id, ledgers.read(id, None, &told))
+        };
+        let mut found: Vec<_> = ids.into_iter().map(read).collect();
+        ledgers.retire(&mut found);
+        ledgers.ask_witnesses(&mut found);
+        for (id, read) in found {
+            ledgers.put(id, read);
+        }
+        let ledgers = Arc::new(ledgers);
+        let reopener = Reopener::start(Arc::clone(&ledgers), calls);
+        Ok(Node { reopener, ledgers, creating: Mutex::default(), _lock: lock })
     }
 
     /// A ledger by its name.
     pub fn ledger(&self, id: LedgerId) -> Option<Slot> {
-        self.held().get(&id).cloned()
+        self.ledgers.get(id)
     }
 
     /// Every ledger, by name.
     pub fn ledgers(&self) -> Vec<(LedgerId, Slot)> {
-        self.held().iter().map(|(id, slot)| (*id, slot.clone())).collect()
+        self.ledgers.all()
+    }
+
+    /// Tells whenever a ledger is put in its place: a new one, or one that was opened again.
+    pub fn watch(&self) -> watch::Receiver<()> {
+        self.ledgers.watch()
     }
 
     /// The key for a new ledger with this origin: the one of that name in the key folder, or a new
@@ -188,7 +194,7 @@ impl Node {
     /// # Errors
     /// If there are several of that name, or the folder cannot be read or written.
     pub fn verifier_key(&self, origin: &Origin, id: LedgerId) -> Result<VerifierKey, KeyError> {
-        self.keyring.verifier_key(origin, id)
+        self.ledgers.keyring.verifier_key(origin, id)
     }
 
     /// Opens a new ledger: its first record is `OpenLedger`. If the ledger is there already, the
@@ -218,17 +224,17 @@ impl Node {
         request: &Request,
         terms: Terms,
     ) -> Created {
-        // Held to the end: two callers who create the same ledger come one after the other.
-        let mut ledgers = self.held();
-        match ledgers.get(&id) {
-            Some(Slot::Open(ledger)) => return Created::There(Arc::clone(ledger)),
+        // Held to the end: two callers who create ledgers come one after the other.
+        let _creating = self.creating();
+        match self.ledgers.get(id) {
+            Some(Slot::Open(ledger)) => return Created::There(ledger),
             Some(Slot::Broken(error)) => {
                 return Created::Answer(refused(Refusal::ReadOnly { why: error.to_string() }));
             }
             None => {}
         }
         if let Command::OpenLedger(open) = &request.command
-            && let Some(ledger) = with_origin(&ledgers, &open.origin)
+            && let Some(ledger) = self.ledgers.with_origin(&open.origin)
         {
             return Created::Answer(refused(Refusal::OriginTaken { ledger }));
         }
@@ -238,14 +244,14 @@ impl Node {
         };
         let Some(accepted) = accepted else {
             // Its first record is there: a creation whose outcome was unknown. It answers itself.
-            return match self.open_into(&mut ledgers, id) {
+            return match self.open_created(id) {
                 Ok(Some(ledger)) => Created::There(ledger),
                 Ok(None) => Created::Answer(refused(Refusal::ShuttingDown)),
                 Err(why) => Created::Answer(refused(Refusal::OutcomeUnknown { why })),
             };
         };
         if accepted.receipt.is_some()
-            && let Err(why) = self.open_into(&mut ledgers, id)
+            && let Err(why) = self.open_created(id)
         {
             return Created::Answer(refused(Refusal::OutcomeUnknown { why }));
         }
@@ -253,32 +259,15 @@ impl Node {
     }
 
     /// Opens a ledger that is on the disk; gives why not, in words, if it is broken.
-    fn open_into(
-        &self,
-        ledgers: &mut BTreeMap<LedgerId, Slot>,
-        id: LedgerId,
-    ) -> Result<Option<Arc<Ledger>>, String> {
-        let folder = self.folder.join(LEDGERS_FOLDER).join(id.as_str());
-        let opening = Opening {
-            clock: &self.clock,
-            options: &self.options,
-            keyring: &self.keyring,
-            witnesses: &self.witnesses,
-        };
+    fn open_created(&self, id: LedgerId) -> Result<Option<Arc<Ledger>>, String> {
         // Witnesses are not asked before it starts: all others would wait for them, and they are
         // soon asked anyway.
-        match opening.read(&folder, id, &|_, _| {}) {
-            Ok(Some(read)) => {
-                let ledger = Arc::new(opening.start(id, read));
-                ledgers.insert(id, Slot::Open(Arc::clone(&ledger)));
-                Ok(Some(ledger))
-            }
-            Ok(None) => Ok(None),
-            Err(error) => {
-                let why = error.to_string();
-                ledgers.insert(id, Slot::Broken(Arc::new(error)));
-                Err(why)
-            }
+        let read = self.ledgers.read(id, None, &|_, _| ControlFlow::Continue(()));
+        self.ledgers.put(id, read);
+        match self.ledgers.get(id) {
+            Some(Slot::Open(ledger)) => Ok(Some(ledger)),
+            Some(Slot::Broken(error)) => Err(error.to_string()),
+            None => Ok(None),
         }
     }
 
@@ -294,13 +283,13 @@ impl Node {
         if let Some(expected) = terms.expected_position.filter(|expected| *expected != empty) {
             return Err(Refusal::HeadMoved { expected, size: empty });
         }
-        let time = self.clock.now();
+        let time = self.ledgers.basis.clock.now();
         let context = Context { time, principal: caller.principal, lookups: &Nothing };
         let event = decide(&State::default(), &request.command, &context)?;
         if let Command::OpenLedger(open) = &request.command
             && let Some(key) = &open.verifier_key
         {
-            self.keyring.require(key)?;
+            self.ledgers.keyring.require(key)?;
         }
         let accepted = |receipt| Accepted {
             receipt,
@@ -314,12 +303,13 @@ impl Node {
         let failed = |error: &dyn std::error::Error| Refusal::OutcomeUnknown {
             why: crate::projector::describe(error),
         };
-        let folder = self.folder.join(LEDGERS_FOLDER).join(id.as_str());
+        let folder = self.ledgers.folder.join(id.as_str());
         // The ledger's own folder must survive a power cut as surely as what is in it.
         create_folder_durably(&folder).map_err(|error| failed(&error))?;
-        let (log, _) = open::open_log(&folder).map_err(|error| failed(&error))?;
+        let (log, _) =
+            open::open_log(&self.ledgers.basis.medium, &folder).map_err(|error| failed(&error))?;
         // Folders that were there before may stem from a creation that was cut short in between.
-        for folder in [&folder, &self.folder.join(LEDGERS_FOLDER)] {
+        for folder in [&folder, &self.ledgers.folder] {
             let synced = std::fs::File::open(folder).and_then(|folder| folder.sync_all());
             synced.map_err(|error| failed(&error))?;
         }
@@ -352,8 +342,10 @@ impl Node {
         }))))
     }
 
-    /// Stops every ledger: what waits is finished, nothing is taken after.
+    /// Stops every ledger: what waits is finished, nothing is taken after. None is opened again.
     pub fn stop(&self) {
+        self.reopener.stop();
+        let _creating = self.creating();
         std::thread::scope(|scope| {
             for (_, slot) in self.ledgers() {
                 if let Slot::Open(ledger) = slot {
@@ -363,49 +355,9 @@ impl Node {
         });
     }
 
-    fn held(&self) -> std::sync::MutexGuard<'_, BTreeMap<LedgerId, Slot>> {
-        self.ledgers.lock().unwrap_or_else(PoisonError::into_inner)
+    fn creating(&self) -> MutexGuard<'_, ()> {
+        self.creating.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// Of two ledgers of which one goes on from the other, the other one takes no writes, also if its mark
-/// was lost, as after a restore of its folder alone.
-fn retire(found: &mut [(LedgerId, Result<Option<Read>, OpenError>)]) {
-    let mut successors = BTreeMap::new();
-    for (id, read) in found.iter() {
-        let Ok(Some(Read { opened, .. })) = read else { continue };
-        let state = opened.replica.state();
-        let Some(origin) = state.opened().map(|opened| &opened.origin) else { continue };
-        for past in past_origins(state) {
-            successors.insert(past, (*id, origin.clone()));
-        }
-    }
-    for (id, read) in found {
-        let Ok(Some(Read { opened, .. })) = read else { continue };
-        let origin = opened.replica.state().opened().map(|opened| opened.origin.as_str());
-        if let Some((successor, origin)) = origin.and_then(|origin| successors.get(origin))
-            && successor != id
-        {
-            opened.known.trouble.get_or_insert(continued::goes_on(*successor, origin, None));
-        }
-    }
-}
-
-/// The origins that a ledger had before, under which something can have been signed.
-fn past_origins(state: &State) -> impl Iterator<Item = String> {
-    let origin = state.opened().map(|opened| opened.origin.as_str());
-    let names = state.keys().filter_map(|(_, key)| Some(key.as_str().split_once('+')?.0));
-    names.filter(move |name| Some(*name) != origin).map(str::to_owned)
-}
-
-/// The ledger that has this origin, or had it.
-fn with_origin(ledgers: &BTreeMap<LedgerId, Slot>, origin: &Origin) -> Option<LedgerId> {
-    let has = |slot: &Slot| match slot {
-        Slot::Open(ledger) => ledger.had_origin(origin),
-        // Nobody can tell; its key is not used either.
-        Slot::Broken(_) => false,
-    };
-    ledgers.iter().find(|(_, slot)| has(slot)).map(|(id, _)| *id)
 }
 
 enum Created {
@@ -415,98 +367,6 @@ enum Created {
 
 fn refused(refusal: Refusal) -> Answer {
     Answer::Refused { item: None, refusal }
-}
-
-/// What every ledger of a node is opened with.
-struct Opening<'a> {
-    clock: &'a Arc<dyn Clock>,
-    options: &'a NodeOptions,
-    keyring: &'a Arc<Keyring>,
-    witnesses: &'a [Arc<Client>],
-}
-
-/// A ledger that was read and does not run yet.
-struct Read {
-    folder: PathBuf,
-    opened: Opened,
-    witnesses: Option<Arc<Witnesses>>,
-}
-
-impl Opening<'_> {
-    /// Reads a ledger; `None` if its log has no record yet.
-    fn read(
-        &self,
-        folder: &Path,
-        id: LedgerId,
-        progress: &dyn Fn(u64, u64),
-    ) -> Result<Option<Read>, OpenError> {
-        // Whatever can be read of a ledger that goes on as another one, it takes no writes.
-        let retired = continued::retired(folder);
-        let read = self.read_log(folder, id, progress);
-        let Some(why) = retired else { return read };
-        match read {
-            Ok(Some(mut read)) => {
-                read.opened.known.trouble = Some(why);
-                Ok(Some(read))
-            }
-            Ok(None) => Ok(None),
-            Err(error) => Err(OpenError::Continued { why, source: Box::new(error) }),
-        }
-    }
-
-    fn read_log(
-        &self,
-        folder: &Path,
-        id: LedgerId,
-        progress: &dyn Fn(u64, u64),
-    ) -> Result<Option<Read>, OpenError> {
-        let (log, _) = open::open_log(folder)?;
-        if log.head().size.get() == 0 {
-            return open::check_never_opened(folder).map(|()| None);
-        }
-        let log: Arc<dyn EventLog> = Arc::new(log);
-        let policy = self.options.policy.as_ref();
-        let witnesses = policy.and_then(|policy| Witnesses::of(policy, self.witnesses));
-        let anchors = &self.options.anchors;
-        let mut opened = open::open(folder, id, &log, anchors, open::options, progress)?;
-        // Whom the policy trusts by now is asked, not whom it trusted then.
-        let policy = policy.filter(|policy| policy.wants_witnesses());
-        let stands =
-            |signed: &SignedCheckpoint| policy.is_some_and(|it| it.witnessed(&signed.note).is_ok());
-        opened.known.witnessed = opened.known.witnessed.filter(stands);
-        Ok(Some(Read { folder: folder.to_owned(), opened, witnesses }))
-    }
-
-    /// Asks all witnesses what they know of all ledgers. One that is silent delays the start once.
-    fn ask_witnesses(&self, found: &mut [(LedgerId, Result<Option<Read>, OpenError>)]) {
-        let until = Instant::now() + START_LIMIT;
-        std::thread::scope(|scope| {
-            for (_, read) in found {
-                scope.spawn(move || {
-                    let Ok(Some(Read { folder, opened, witnesses: Some(witnesses) })) = read else {
-                        return;
-                    };
-                    let asked = open::ask(witnesses, opened, self.keyring, folder, until);
-                    if let Err(error) = asked {
-                        *read = Err(error);
-                    }
-                });
-            }
-        });
-    }
-
-    fn start(&self, id: LedgerId, read: Read) -> Ledger {
-        let Read { folder, opened, witnesses } = read;
-        let shared = Shared {
-            clock: Arc::clone(self.clock),
-            options: self.options.ledger,
-            keyring: Arc::clone(self.keyring),
-            witnesses,
-            runtime: self.options.runtime.clone(),
-            request_ids: Arc::new(|| *uuid::Uuid::new_v4().as_bytes()),
-        };
-        Ledger::start(id, &folder, opened, shared)
-    }
 }
 
 /// Position 0 has nothing to look up, nor has the record that continues a ledger.

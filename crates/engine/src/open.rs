@@ -15,8 +15,10 @@ use bergulir_chain::{Hash, LogSize, Position, Record};
 use bergulir_domain::{Event, LedgerId};
 use bergulir_proto::event::decode_event;
 use bergulir_proto::replay::{ReplayError, Replica, digest};
+use bergulir_store::file_log::Medium;
 use bergulir_store::index::{Index, IndexError, IndexOptions};
 use bergulir_store::{EventLog, FileLog, FileLogOptions, ReadError, ReadLimit, Recovery};
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
@@ -88,7 +90,22 @@ pub enum OpenError {
         /// The name in the log.
         found: LedgerId,
     },
-    /// A folder cannot be made or read.
+    /// The server stopped before it was open, or failed while it opened it.
+    #[error("the opening of the ledger was broken off")]
+    BrokenOff,
+    /// The disk does not take what is needed to go on.
+    #[error("the disk takes no writes: {source}")]
+    NoRoom {
+        /// What the operating system said.
+        source: std::io::Error,
+    },
+    /// The log of a ledger that was open holds nothing any more.
+    #[error("the log of ledger {folder} is empty, and was not: restore it from a backup")]
+    Emptied {
+        /// The name of the folder.
+        folder: LedgerId,
+    },
+    /// A file or a folder cannot be made, read or written.
     #[error("could not use {}: {source}", path.display())]
     Io {
         /// The folder.
@@ -122,13 +139,37 @@ impl OpenError {
                 | ReplayError::OtherEvent { position } => position.get(),
             }),
             OpenError::RecordsMissing { log, .. } => Some(log.get()),
-            OpenError::LogMissing { .. } => Some(0),
+            OpenError::LogMissing { .. } | OpenError::Emptied { .. } => Some(0),
             OpenError::Continued { source, .. } => source.position(),
             OpenError::Log(_)
             | OpenError::Read(_)
             | OpenError::Index(_)
             | OpenError::OtherLedger { .. }
+            | OpenError::BrokenOff
+            | OpenError::NoRoom { .. }
             | OpenError::Io { .. } => None,
+        }
+    }
+
+    /// Whether it may be otherwise at the next attempt, without anybody having put the ledger in
+    /// order: the disk failed, or had no room.
+    pub(crate) fn passes(&self) -> bool {
+        // A file that ends too early stays as it is.
+        let passes = |source: &std::io::Error| source.kind() != std::io::ErrorKind::UnexpectedEof;
+        match self {
+            OpenError::Log(bergulir_store::OpenError::Io { source, .. })
+            | OpenError::Read(ReadError::Io { source, .. })
+            | OpenError::Io { source, .. } => passes(source),
+            // Made anew at each attempt, if it is damaged.
+            OpenError::Index(_) | OpenError::BrokenOff | OpenError::NoRoom { .. } => true,
+            OpenError::Continued { source, .. } => source.passes(),
+            OpenError::Log(_)
+            | OpenError::Read(_)
+            | OpenError::Replay(_)
+            | OpenError::RecordsMissing { .. }
+            | OpenError::LogMissing { .. }
+            | OpenError::Emptied { .. }
+            | OpenError::OtherLedger { .. } => false,
         }
     }
 }
@@ -147,8 +188,12 @@ pub(crate) struct Opened {
 }
 
 /// Opens the log of a ledger and says what that took.
-pub(crate) fn open_log(folder: &Path) -> Result<(FileLog, Recovery), OpenError> {
-    let (log, recovery) = FileLog::open(&folder.join(LOG_FOLDER), FileLogOptions::default())?;
+pub(crate) fn open_log(
+    medium: &Arc<dyn Medium>,
+    folder: &Path,
+) -> Result<(FileLog, Recovery), OpenError> {
+    let (medium, options) = (Arc::clone(medium), FileLogOptions::default());
+    let (log, recovery) = FileLog::open_on(medium, &folder.join(LOG_FOLDER), options)?;
     if let Some(cut) = &recovery.cut {
         tracing::warn!(
             position = cut.position.get(),
@@ -161,14 +206,15 @@ pub(crate) fn open_log(folder: &Path) -> Result<(FileLog, Recovery), OpenError> 
 
 /// Opens a ledger whose log has at least one record, and compares it with the checkpoints that are
 /// known in its folder and in these anchors. `options` says how the index of the ledger is opened whose
-/// first record has that hash; `progress` is told how many records of how many are replayed.
+/// first record has that hash; `progress` is told how many records of how many are replayed, and can
+/// break it off.
 pub(crate) fn open(
     folder: &Path,
     id: LedgerId,
     log: &Arc<dyn EventLog>,
     anchors: &[PathBuf],
     options: fn(Hash) -> IndexOptions,
-    progress: &dyn Fn(u64, u64),
+    progress: &dyn Fn(u64, u64) -> ControlFlow<()>,
 ) -> Result<Opened, OpenError> {
     let condemned = folder.join(CONDEMNED_INDEX);
     if condemned.exists() {
@@ -178,6 +224,8 @@ pub(crate) fn open(
         std::fs::remove_file(&condemned).map_err(io)?;
     }
     match open_with_index(folder, id, log, anchors, options, progress) {
+        // It would not be made anew either.
+        Err(OpenError::Index(error)) if error.is_for_want_of_room() => Err(error.into()),
         // What can be rebuilt is not worth an operator's morning; and before the log is called
         // broken, the index must not have misled the decisions.
         Err(error @ (OpenError::Index(_) | OpenError::Replay(_))) => {
@@ -195,7 +243,7 @@ fn open_with_index(
     log: &Arc<dyn EventLog>,
     anchors: &[PathBuf],
     options: fn(Hash) -> IndexOptions,
-    progress: &dyn Fn(u64, u64),
+    progress: &dyn Fn(u64, u64) -> ControlFlow<()>,
 ) -> Result<Opened, OpenError> {
     let identity = hash_before(log.as_ref(), LogSize::new(1))?;
     let opened = Index::open(&folder.join(INDEX_FOLDER), &options(identity))?;
@@ -270,7 +318,7 @@ pub(crate) fn ask(
         Err(error) => {
             if let TreeError::Index(error) = &error {
                 // The next start makes it anew.
-                Health::new(folder.to_owned()).index_failed(error);
+                Health::new(folder.to_owned(), None).index_failed(error);
             }
             Err(error.into())
         }
@@ -307,8 +355,23 @@ pub(crate) fn check_never_opened(folder: &Path) -> Result<(), OpenError> {
     Ok(())
 }
 
+/// An error with what was behind it, as far as it does not say so itself.
+pub(crate) fn with_sources(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(error) = source {
+        let more = error.to_string();
+        if !text.contains(&more) {
+            text.push_str(": ");
+            text.push_str(&more);
+        }
+        source = error.source();
+    }
+    text
+}
+
 /// The hash of the last of the first `size` records; zero for none.
-fn hash_before(log: &dyn EventLog, size: LogSize) -> Result<Hash, ReadError> {
+pub(crate) fn hash_before(log: &dyn EventLog, size: LogSize) -> Result<Hash, ReadError> {
     let Some(last) = size.last() else { return Ok(Hash::ZERO) };
     let records = log.read(last, ReadLimit::ONE)?;
     let last = records.iter().next();

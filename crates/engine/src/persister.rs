@@ -49,7 +49,7 @@ impl Persister {
             if let Some(source) = std::error::Error::source(&error) {
                 why = format!("{why}: {source}");
             }
-            self.health.fail(format!("{why}; restart the server to open the ledger again"));
+            self.health.fail_for_now(&why);
             self.lost = Some(why);
         }
     }
@@ -76,7 +76,7 @@ impl Persister {
 
     fn project(&self, sealed: SealedGroup) {
         if self.projector.send(projector::Message::Published(sealed)).is_err() {
-            self.health.fail("the projections stopped: restart the server".to_owned());
+            self.health.fail_for_now("the projections stopped");
         }
     }
 }

@@ -43,6 +43,9 @@ pub(crate) struct Projector {
     pub(crate) since_seal: u64,
     /// The seals that were computed, until their records come by.
     pub(crate) pending: Vec<Pending>,
+    /// The index failed: what is published is followed without it, so that reads see it until the
+    /// ledger is opened again.
+    pub(crate) index_lost: bool,
     /// Where the balance tree of the newest seal is kept.
     pub(crate) newest_seal: Arc<NewestSeal>,
     /// What goes into the index next; kept for its memory.
@@ -52,7 +55,8 @@ pub(crate) struct Projector {
 /// A seal on its way into the log.
 pub(crate) struct Pending {
     seal: Seal,
-    snapshot: SnapshotDraft,
+    /// `None` if it could not be written.
+    snapshot: Option<SnapshotDraft>,
     tree: Arc<BalanceTree>,
     /// Kept as long as the seal is wanted: what nobody waits for, the writer leaves.
     answer: Option<oneshot::Receiver<Answer>>,
@@ -64,23 +68,48 @@ impl Projector {
         for message in messages {
             if let Err(error) = self.take(message) {
                 self.health.index_failed(&error);
-                return;
             }
         }
-        if let Err(error) = self.index.flush() {
+        if !self.index_lost
+            && let Err(error) = self.index.flush()
+        {
             // The next start replays what is missing from the log.
             tracing::warn!(error = %describe(&error), "the index could not be written out");
         }
     }
 
-    /// Does what one message asks for. After an error nothing more can be taken.
+    /// Does what one message asks for. After an error the index is left alone, and the published state
+    /// goes on without it.
     pub(crate) fn take(&mut self, message: Message) -> Result<(), IndexError> {
         match message {
-            Message::Published(sealed) => self.follow(&sealed),
-            // Whoever asked may have gone away.
-            Message::Seal(reply) => self.compute_seal().map(|seal| {
-                let _ = reply.send(seal);
+            Message::Published(sealed) if self.index_lost => {
+                self.follow_alone(&sealed);
+                Ok(())
+            }
+            Message::Published(sealed) => self.follow(&sealed).inspect_err(|_| {
+                self.index_lost = true;
+                self.follow_alone(&sealed);
             }),
+            Message::Seal(reply) => {
+                let seal = if self.index_lost { None } else { self.compute_seal() };
+                // Whoever asked may have gone away.
+                let _ = reply.send(seal);
+                Ok(())
+            }
+        }
+    }
+
+    /// Follows without the index, from where the published state stands.
+    fn follow_alone(&self, sealed: &[Sealed]) {
+        for step in steps(sealed) {
+            let mut replica = self.published.write().unwrap_or_else(PoisonError::into_inner);
+            for one in step {
+                if one.header.position.get() >= replica.size().get() {
+                    let Sealed { hash, header, event, touched, .. } = one;
+                    let record = chain_record(one, replica.head_hash());
+                    replica.follow(&record, *hash, header, event, Some(*touched));
+                }
+            }
         }
     }
 
@@ -92,18 +121,22 @@ impl Projector {
         for step in steps(sealed) {
             let mut replica = self.published.write().unwrap_or_else(PoisonError::into_inner);
             batch.begin(replica.size());
+            // Whatever becomes of the index, readers see whole steps.
+            let mut added = Ok(());
             for ahead in step.chunks(LOOK_AHEAD) {
                 replica.look_ahead_at(ahead.iter().map(|one| one.touched));
                 for one in ahead {
                     let record = chain_record(one, replica.head_hash());
                     let Sealed { hash, header, event, touched, .. } = one;
                     let followed = replica.follow(&record, *hash, header, event, Some(*touched));
-                    add(&mut batch, one)?;
-                    add_lapsed(&mut batch, &replica, &followed.lapsed, *touched)?;
+                    added = added.and_then(|()| add(&mut batch, one)).and_then(|()| {
+                        add_lapsed(&mut batch, &replica, &followed.lapsed, *touched)
+                    });
                     add_tiles(&mut batch, &followed.grown);
                 }
             }
             drop(replica);
+            added?;
             self.index.apply(&batch)?;
             self.projected.send_replace(batch.to());
         }
@@ -119,7 +152,7 @@ impl Projector {
             // One that the full queue does not take comes again after a while, not at once: it is
             // dear to compute.
             self.since_seal = self.seal_every - self.seal_every / 8;
-            if let Some(seal) = self.compute_seal()?
+            if let Some(seal) = self.compute_seal()
                 && let Some(mut pending) = self.pending.pop()
                 && let Some(answer) = (self.record_seal)(seal)
             {
@@ -131,19 +164,18 @@ impl Projector {
         Ok(())
     }
 
-    fn compute_seal(&mut self) -> Result<Option<Seal>, IndexError> {
+    fn compute_seal(&mut self) -> Option<Seal> {
         let replica = self.published.read().unwrap_or_else(PoisonError::into_inner);
-        let Some(through) = replica.size().last() else {
-            return Ok(None);
-        };
-        let mut snapshot = self.index.begin_snapshot()?;
-        let mut written = Ok(());
+        let through = replica.size().last()?;
+        let mut snapshot = self.index.begin_snapshot();
         let digest = replica.snapshot_in_pieces(|piece| {
-            if written.is_ok() {
-                written = snapshot.write(piece);
+            if let Ok(draft) = &mut snapshot
+                && let Err(error) = draft.write(piece)
+            {
+                snapshot = Err(error);
             }
         });
-        written?;
+        let snapshot = snapshot.map_err(|error| no_snapshot(&error)).ok();
         let tree = Arc::new(BalanceTree::of(&replica));
         drop(replica);
         let seal = Seal {
@@ -154,7 +186,7 @@ impl Projector {
         self.pending.push(Pending { seal: seal.clone(), snapshot, tree, answer: None });
         let surplus = self.pending.len().saturating_sub(MAX_PENDING_SEALS);
         self.pending.drain(..surplus);
-        Ok(Some(seal))
+        Some(seal)
     }
 
     /// If a record is a seal, balances can be proved from it. First of all, so that whoever sees
@@ -171,15 +203,27 @@ impl Projector {
     /// The seal is in the log: its snapshot can be trusted, and is kept beside the index.
     fn keep_snapshot(&mut self, seal: &Seal, sealed_at: u64) -> Result<(), IndexError> {
         let found = self.pending.iter().position(|pending| pending.seal == *seal);
-        let snapshot = found.map(|found| self.pending.swap_remove(found).snapshot);
+        let snapshot = found.and_then(|found| self.pending.swap_remove(found).snapshot);
         // A seal is refused once a later one is recorded.
         self.pending.retain(|pending| pending.seal.through > seal.through);
         let Some(mut snapshot) = snapshot else {
             return Ok(());
         };
-        snapshot.write(&sealed_at.to_le_bytes())?;
-        self.index.keep_snapshot(LogSize::new(seal.through.get() + 1), snapshot)
+        let size = LogSize::new(seal.through.get() + 1);
+        if let Err(error) = snapshot.write(&sealed_at.to_le_bytes()) {
+            no_snapshot(&error);
+            return Ok(());
+        }
+        self.index.keep_snapshot(size, snapshot)
     }
+}
+
+/// A snapshot only shortens the next start: without one, that one replays more.
+fn no_snapshot(error: &IndexError) {
+    tracing::warn!(
+        error = %describe(error),
+        "no snapshot could be kept of a seal: see to the disk; the next one is tried with the next seal"
+    );
 }
 
 /// Cuts records into steps of about [`STEP`], each of which ends where a batch ends: readers must

@@ -10,7 +10,7 @@ use bergulir_chain::merkle::{Prefixes, inclusion_root};
 use bergulir_chain::tiles::{Bundle, Tile};
 use bergulir_chain::{Hash, LogSize, Position, body};
 use bergulir_store::ReadError;
-use bergulir_store::index::IndexError;
+use bergulir_store::index::{Index, IndexError};
 use std::sync::Arc;
 use thiserror::Error;
 
@@ -69,17 +69,24 @@ pub enum ProofRefusal {
     #[error(transparent)]
     Log(#[from] ReadError),
     /// The projections cannot be read.
-    #[error("the projections cannot be read ({why}): restart the server")]
+    #[error(
+        "the projections cannot be read ({why}): the server opens the ledger again by itself, ask \
+         again later"
+    )]
     Projections {
         /// What failed.
         why: String,
     },
+    /// The ledger is being opened again, or was since the caller got hold of it.
+    #[error("the ledger is being opened again: ask again in a moment")]
+    Reopening,
 }
 
 impl From<ReadRefusal> for ProofRefusal {
     fn from(refusal: ReadRefusal) -> ProofRefusal {
         match refusal {
             ReadRefusal::Log(error) => ProofRefusal::Log(error),
+            ReadRefusal::Reopening => ProofRefusal::Reopening,
             other => ProofRefusal::Projections { why: other.to_string() },
         }
     }
@@ -146,8 +153,8 @@ impl Ledger {
         if !size.holds(position) {
             return Err(ProofRefusal::NotInTree { position, size });
         }
-        self.indexed(size)?;
-        let found = self.tree().inclusion(size.get(), position);
+        let index = self.indexed_to(size)?;
+        let found = self.tree(&index).inclusion(size.get(), position);
         let (record, path) = found.map_err(|error| self.failed(error))?;
         let record_hash = bergulir_chain::record::hash(&record);
         let root = self.root_by(record_hash, &path, position, size)?;
@@ -186,8 +193,8 @@ impl Ledger {
         if from > to {
             return Err(ProofRefusal::Shrinks { from, to });
         }
-        self.indexed(to)?;
-        self.tree().consistency(from.get(), to.get()).map_err(|error| self.failed(error))
+        let index = self.indexed_to(to)?;
+        self.tree(&index).consistency(from.get(), to.get()).map_err(|error| self.failed(error))
     }
 
     /// A tile of the log; `None` if the log is too small to have it.
@@ -195,7 +202,8 @@ impl Ledger {
     /// # Errors
     /// If the log or the index fails.
     pub fn tile(&self, tile: Tile) -> Result<Option<Vec<u8>>, ProofRefusal> {
-        match self.tree().tile(tile) {
+        let index = self.indexed()?;
+        match self.tree(&index).tile(tile) {
             Ok(bytes) => Ok(Some(bytes)),
             Err(TreeError::Index(IndexError::NoTile { .. })) => Ok(None),
             Err(error) => Err(self.failed(error)),
@@ -209,12 +217,13 @@ impl Ledger {
     /// If the log cannot be read.
     pub fn bundle(&self, bundle: Bundle) -> Result<Option<Vec<u8>>, ProofRefusal> {
         // Records that are not indexed yet are in no tile either.
-        if !bundle.tile().is_in(self.index.applied().get()) {
+        let index = self.indexed()?;
+        if !bundle.tile().is_in(index.applied().get()) {
             return Ok(None);
         }
         let mut bytes = Vec::new();
         let first = Position::new(bundle.first());
-        let read = self.tree().each_record(first, bundle.width.into(), |_, record| {
+        let read = self.tree(&index).each_record(first, bundle.width.into(), |_, record| {
             body::push_encoded(&mut bytes, record);
         });
         read.map_err(|error| self.failed(error.into()))?;
@@ -226,13 +235,14 @@ impl Ledger {
         if asked > size { Err(ProofRefusal::NotReached { asked, size }) } else { Ok(()) }
     }
 
-    fn indexed(&self, asked: LogSize) -> Result<(), ProofRefusal> {
-        let size = self.index.applied();
-        if asked > size { Err(ProofRefusal::NotReached { asked, size }) } else { Ok(()) }
+    fn indexed_to(&self, asked: LogSize) -> Result<Arc<Index>, ProofRefusal> {
+        let index = self.indexed()?;
+        let size = index.applied();
+        if asked > size { Err(ProofRefusal::NotReached { asked, size }) } else { Ok(index) }
     }
 
-    fn tree(&self) -> Tree<'_> {
-        Tree { log: self.log.as_ref(), index: &self.index }
+    fn tree<'a>(&'a self, index: &'a Index) -> Tree<'a> {
+        Tree { log: self.log.as_ref(), index }
     }
 
     /// The log or the index failed. If nothing can be made good of that while the server runs, the

@@ -6,9 +6,9 @@ use crate::projector::describe;
 use crate::trail::{Owner, Running};
 use bergulir_chain::{LogSize, Position, Record};
 use bergulir_domain::{State, Timestamp};
-use bergulir_store::index::{Direction, IndexStats, Line};
+use bergulir_store::index::{Direction, Index, IndexStats, Line};
 use bergulir_store::{ReadError, ReadLimit, Records};
-use std::sync::PoisonError;
+use std::sync::{Arc, PoisonError};
 use thiserror::Error;
 use tokio::sync::oneshot;
 
@@ -52,11 +52,17 @@ pub enum ReadRefusal {
     #[error(transparent)]
     Log(#[from] ReadError),
     /// The projections cannot be read.
-    #[error("the projections cannot be read ({why}): restart the server")]
+    #[error(
+        "the projections cannot be read ({why}): the server opens the ledger again by itself, ask \
+         again later"
+    )]
     Projections {
         /// What failed.
         why: String,
     },
+    /// The ledger is being opened again, or was since the caller got hold of it.
+    #[error("the ledger is being opened again: ask again in a moment")]
+    Reopening,
 }
 
 /// What a read was answered from.
@@ -69,7 +75,7 @@ pub struct AsOf {
 impl Ledger {
     /// What the index holds and takes.
     pub fn index_stats(&self) -> Result<IndexStats, ReadRefusal> {
-        self.index.stats().map_err(|error| projections(&error))
+        self.indexed()?.stats().map_err(|error| projections(&error))
     }
 
     /// Reads the published state once it reflects the record at `min_position`, or, without one,
@@ -87,14 +93,16 @@ impl Ledger {
             return Err(ReadRefusal::NotReached { position, size });
         }
         let needed = min_position.map_or(size, Position::size_through);
-        self.projected_through(needed).await?;
+        self.state_through(needed).await?;
         let now = self.clock.now();
         let replica = self.published.read().unwrap_or_else(PoisonError::into_inner);
+        self.check_not_replaced()?;
         if !replica.state().has_lapsed(now) {
             return Ok(look(replica.state(), AsOf { size: replica.size() }));
         }
         drop(replica);
         let mut replica = self.published.write().unwrap_or_else(PoisonError::into_inner);
+        self.check_not_replaced()?;
         let as_of = AsOf { size: replica.size() };
         Ok(replica.look_at(now, |state| look(state, as_of)))
     }
@@ -109,7 +117,30 @@ impl Ledger {
     pub(crate) async fn projected_through(&self, size: LogSize) -> Result<(), ReadRefusal> {
         let mut projected = self.projected.clone();
         let reached = projected.wait_for(|projected| *projected >= size).await;
-        reached.map(|_| ()).map_err(|_| ReadRefusal::Projections { why: "they stopped".to_owned() })
+        reached.map(|_| ()).map_err(|_| {
+            let stopped = ReadRefusal::Projections { why: "they stopped".to_owned() };
+            self.check_not_replaced().err().unwrap_or(stopped)
+        })
+    }
+
+    /// Waits until the published state has so many records. It has all that are durable also if the
+    /// index failed.
+    async fn state_through(&self, size: LogSize) -> Result<(), ReadRefusal> {
+        let projected = self.projected_through(size).await;
+        projected.or_else(|refused| {
+            let replica = self.published.read().unwrap_or_else(PoisonError::into_inner);
+            if replica.size() >= size { Ok(()) } else { Err(refused) }
+        })
+    }
+
+    /// Who holds an opening of a ledger that another one has taken the place of gets nothing of it.
+    fn check_not_replaced(&self) -> Result<(), ReadRefusal> {
+        if self.health.is_replaced() { Err(ReadRefusal::Reopening) } else { Ok(()) }
+    }
+
+    /// The index, for one read.
+    pub(crate) fn indexed(&self) -> Result<Arc<Index>, ReadRefusal> {
+        self.index.get().ok_or(ReadRefusal::Reopening)
     }
 
     /// Records from a position on, as many as the limit allows; empty at the end of the log.
@@ -117,6 +148,7 @@ impl Ledger {
     /// # Errors
     /// If the position is past the end, or the log is damaged.
     pub fn records(&self, from: Position, limit: ReadLimit) -> Result<Records, ReadRefusal> {
+        self.check_not_replaced()?;
         let records = self.log.read(from, limit);
         Ok(records.inspect_err(|error| self.health.log_failed(error))?)
     }
@@ -223,7 +255,8 @@ impl Ledger {
             return Err(ReadRefusal::NotReached { position: at, size });
         }
         self.projected_through(at.size_through()).await?;
-        let found = self.index.trail_at(owner.key(), at).map_err(|error| projections(&error))?;
+        let found =
+            self.indexed()?.trail_at(owner.key(), at).map_err(|error| projections(&error))?;
         found.map(|(position, line)| running(position, &line)).transpose()
     }
 
@@ -261,10 +294,9 @@ impl Ledger {
         direction: Direction,
         found: &mut Vec<(Position, Running)>,
     ) -> Result<(), ReadRefusal> {
-        let mut left = limit;
+        let (mut left, index) = (limit, self.indexed()?);
         while left > 0 {
-            let lines = self
-                .index
+            let lines = index
                 .trail(owner.key(), positions.clone(), left, direction)
                 .map_err(|error| projections(&error))?;
             let Some((last, _)) = lines.last() else { break };

@@ -2,7 +2,7 @@
 //! the index gets what it lacks. Three threads: one reads and checks ahead, one decides, one feeds
 //! the index.
 
-use crate::facts::{Fingerprint, failed, read_record, reference, uses};
+use crate::facts::{Fingerprint, read_record, reference, uses};
 use crate::keys::Keys;
 use crate::open::OpenError;
 use crate::projector::{Added, add_lapsed, add_tiles};
@@ -17,6 +17,8 @@ use bergulir_proto::replay::{Checked, ReplayError, Replayed, Replica, check};
 use bergulir_store::index::{Index, IndexBatch, IndexError};
 use bergulir_store::{EventLog, ReadLimit, Records};
 use crossbeam_channel::{Receiver, Sender, bounded};
+use std::cell::RefCell;
+use std::ops::ControlFlow;
 use std::thread;
 
 /// So many steps of about a megabyte the reader may be ahead, and the index behind.
@@ -27,12 +29,13 @@ const AHEAD: usize = 2;
 const MOST_AT_HAND: u64 = 1 << 21;
 
 /// Replays the log from where the replica stands to its head, and feeds the index what it lacks, all
-/// of which is written out then. `progress` is told how many records of how many are replayed.
+/// of which is written out then. `progress` is told how many records of how many are replayed, and
+/// can break it off.
 pub(crate) fn replay(
     log: &dyn EventLog,
     index: &Index,
     replica: &mut Replica,
-    progress: &dyn Fn(u64, u64),
+    progress: &dyn Fn(u64, u64) -> ControlFlow<()>,
 ) -> Result<(), OpenError> {
     let head = log.head().size;
     let cursor = ChainCursor::resume(replica.size().next_position(), replica.head_hash());
@@ -49,6 +52,7 @@ pub(crate) fn replay(
             replica,
             indexed: index.applied().get(),
             references: Keys::new(first),
+            failed: RefCell::default(),
         };
         let mut decided = Ok(());
         for step in from_reader {
@@ -59,7 +63,10 @@ pub(crate) fn replay(
                     if batches.send(batch).is_err() {
                         break;
                     }
-                    progress(replaying.replica.size().get(), head.get());
+                    if progress(replaying.replica.size().get(), head.get()).is_break() {
+                        decided = Err(OpenError::BrokenOff);
+                        break;
+                    }
                 }
                 Err(error) => {
                     decided = Err(error);
@@ -143,6 +150,8 @@ struct Replaying<'a> {
     indexed: u64,
     /// Where the bank references were used that the index may not have, or is not asked about.
     references: Keys,
+    /// What a look-up failed of: the record that needed it is not to blame.
+    failed: RefCell<Option<OpenError>>,
 }
 
 impl Replaying<'_> {
@@ -185,15 +194,17 @@ impl Replaying<'_> {
         &mut self,
         checked: Checked<'r>,
         reference: Option<Named>,
-    ) -> Result<Replayed<'r>, ReplayError> {
+    ) -> Result<Replayed<'r>, OpenError> {
         let past = Past {
             log: self.log,
             index: self.index,
             references: &self.references,
             reference,
             size: self.replica.size().get(),
+            failed: &self.failed,
         };
-        self.replica.decide(checked, &past)
+        let replayed = self.replica.decide(checked, &past);
+        replayed.map_err(|error| self.failed.take().unwrap_or(OpenError::Replay(error)))
     }
 
     /// The bank references of records, and whether the index may have used each before.
@@ -257,6 +268,14 @@ struct Past<'a> {
     /// Of the record that is being decided.
     reference: Option<Named>,
     size: u64,
+    failed: &'a RefCell<Option<OpenError>>,
+}
+
+impl Past<'_> {
+    fn failed(&self, error: impl Into<OpenError>) -> LookupFailed {
+        *self.failed.borrow_mut() = Some(error.into());
+        LookupFailed
+    }
 }
 
 impl Lookups for Past<'_> {
@@ -270,7 +289,8 @@ impl Lookups for Past<'_> {
         };
         let mut positions: Vec<u64> = self.references.positions(forms.key).collect();
         if !is_new {
-            let found = self.index.bank_reference(&forms.fingerprint).map_err(failed)?;
+            let found = self.index.bank_reference(&forms.fingerprint);
+            let found = found.map_err(|error| self.failed(error))?;
             positions.extend(found.into_iter().map(Position::get));
         }
         positions.retain(|position| *position < self.size);
@@ -291,6 +311,7 @@ impl Lookups for Past<'_> {
         if position.get() >= self.size {
             return Ok(None);
         }
-        Ok(read_record(self.log, position.get(), failed)?.map(|known| known.event))
+        Ok(read_record(self.log, position.get(), |error| self.failed(error))?
+            .map(|known| known.event))
     }
 }

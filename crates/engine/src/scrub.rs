@@ -2,14 +2,24 @@
 //! their chain and tree checked, so that damage far back is found while a backup still exists.
 
 use crate::health::Health;
+use crate::projector::describe;
 use bergulir_chain::merkle::{Prefixes, Tree};
 use bergulir_chain::{ChainCursor, Hash, Position};
-use bergulir_store::{EventLog, ReadLimit};
+use bergulir_store::{EventLog, ReadError, ReadLimit, Records};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// The pause after each step of about 1 MiB, which leaves the disk to the writer.
 const PAUSE: Duration = Duration::from_millis(2);
+
+/// What the disk does not give is asked for again so often: that may pass.
+const RETRIES: u32 = 6;
+
+/// The pause before the first of them; each is twice as long as the one before.
+const FIRST_WAIT: Duration = Duration::from_secs(1);
+
+/// How often it looks meanwhile whether the ledger stops.
+const STOP_PAUSE: Duration = Duration::from_millis(50);
 
 /// What a snapshot says of the records that it stands for.
 #[derive(Debug, Clone)]
@@ -52,7 +62,7 @@ fn check(log: &dyn EventLog, size: u64, stop: &AtomicBool) -> Result<Option<Trus
         if stop.load(Ordering::Relaxed) {
             return Ok(None);
         }
-        let records = log.read(cursor.next(), ReadLimit::STEP).map_err(|e| e.to_string())?;
+        let Some(records) = read(log, cursor.next(), stop)? else { return Ok(None) };
         for (position, bytes) in &records {
             if position.get() >= size {
                 break;
@@ -63,4 +73,25 @@ fn check(log: &dyn EventLog, size: u64, stop: &AtomicBool) -> Result<Option<Trus
         std::thread::sleep(PAUSE);
     }
     Ok(Some(Trusted { hash: cursor.previous(), tree }))
+}
+
+/// A step of the log from a position on; `None` if stopped before.
+fn read(log: &dyn EventLog, from: Position, stop: &AtomicBool) -> Result<Option<Records>, String> {
+    let mut waits = (0..RETRIES).map(|retry| FIRST_WAIT * 2_u32.pow(retry));
+    loop {
+        let error = match log.read(from, ReadLimit::STEP) {
+            Ok(records) => return Ok(Some(records)),
+            Err(error) => error,
+        };
+        let passes = matches!(error, ReadError::Io { .. });
+        let Some(wait) = waits.next().filter(|_| passes) else { return Err(describe(&error)) };
+        tracing::warn!(error = %describe(&error), "an older record could not be read: tried again");
+        let until = Instant::now() + wait;
+        while Instant::now() < until {
+            if stop.load(Ordering::Relaxed) {
+                return Ok(None);
+            }
+            std::thread::sleep(STOP_PAUSE);
+        }
+    }
 }

@@ -173,6 +173,9 @@ pub enum Refusal {
         /// Why, and what to do.
         why: String,
     },
+    /// The ledger was opened again since the caller got hold of it.
+    #[error("the ledger was opened again meanwhile; nothing was recorded: call again")]
+    Reopening,
     /// Another ledger of the node has the origin of the one that was to be opened.
     #[error(
         "the ledger {ledger} has this origin: two of one origin would sign as one log, so choose \

@@ -92,7 +92,7 @@ impl ThreadStart<'_> {
         let (health, inbox) = (Arc::clone(self.health), Arc::clone(self.inbox));
         let guarded = move || {
             if catch_unwind(AssertUnwindSafe(run)).is_err() {
-                health.fail(format!("the {name} failed: restart the server"));
+                health.fail_for_now(&format!("the {name} failed"));
                 inbox.abandon();
             }
         };

@@ -19,6 +19,7 @@ use bergulir_chain::witness::AddCheckpoint;
 use bergulir_store::EventLog;
 use bergulir_store::index::Index;
 use crossbeam_channel::{Receiver, RecvTimeoutError};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -275,6 +276,8 @@ pub(crate) struct Submitter {
     pub(crate) index: Arc<Index>,
     pub(crate) checkpoints: Arc<Checkpoints>,
     pub(crate) health: Arc<Health>,
+    /// Whether it was told that a witnessed checkpoint cannot be written.
+    pub(crate) warned: AtomicBool,
 }
 
 impl Submitter {
@@ -361,11 +364,15 @@ impl Submitter {
         let signed = Arc::new(so_far.clone());
         self.checkpoints.cosigned(&signed);
         let policy = &self.witnesses.policy;
-        if policy.wants_witnesses()
-            && policy.witnessed(&signed.note).is_ok()
-            && let Err(error) = self.checkpoints.put_witnessed(signed)
-        {
-            tracing::error!(%error, "a witnessed checkpoint could not be written");
+        if policy.wants_witnesses() && policy.witnessed(&signed.note).is_ok() {
+            match self.checkpoints.put_witnessed(signed) {
+                Ok(()) => self.warned.store(false, Ordering::Relaxed),
+                Err(error) if !self.warned.swap(true, Ordering::Relaxed) => {
+                    tracing::error!(%error, "witnessed checkpoints cannot be written");
+                }
+                // The next one is tried.
+                Err(_) => {}
+            }
         }
         None
     }

@@ -415,7 +415,7 @@ impl Writer {
             Err(GroupError::Record(_)) => return Err(Refusal::TooLong),
             Err(GroupError::Chain(error)) => {
                 let why = format!("the writer lost its place in the chain: {error}");
-                self.health.fail(why.clone());
+                self.health.fail_for_now(&why);
                 return Err(Refusal::ReadOnly { why });
             }
         };

@@ -4,9 +4,10 @@
 //! ledgers of which none takes commands: one ledger in trouble must not take the others away.
 
 use bergulir_domain::LedgerId;
-use bergulir_engine::{Slot, Status};
+use bergulir_engine::{Node, Slot, Status};
 use bergulir_proto::name::ledger_name;
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::watch;
 use tonic_health::ServingStatus;
@@ -37,28 +38,45 @@ impl Health {
         reporter.set_service_status(name, ServingStatus::Serving).await;
     }
 
-    /// Follows a ledger from now on; a second time does nothing.
-    pub(crate) async fn follow(&self, id: LedgerId, slot: &Slot) {
-        let ledger = match slot {
-            Slot::Open(ledger) => ledger,
-            Slot::Broken(_) => return self.tell(id, false).await,
+    /// Follows a ledger from now on, whichever opening of it is in place; a second time does nothing.
+    pub(crate) async fn follow(&self, node: &Arc<Node>, id: LedgerId) {
+        match self.held().entry(id) {
+            Entry::Occupied(_) => return,
+            Entry::Vacant(place) => place.insert(false),
         };
-        {
-            let mut ledgers = self.held();
-            if ledgers.contains_key(&id) {
-                return;
-            }
-            ledgers.insert(id, true);
-        }
-        // Only the status is held, so that the ledger can go away.
-        let mut status = ledger.status();
-        let health = self.clone();
-        let serving = *status.borrow_and_update() == Status::Serving;
-        self.tell(id, serving).await;
+        let (health, mut placed) = (self.clone(), node.watch());
+        // Only as long as the node is there.
+        let node = Arc::downgrade(node);
+        let current = move || {
+            let slot = node.upgrade()?.ledger(id)?;
+            Some(match slot {
+                Slot::Open(ledger) => Some(ledger.status()),
+                Slot::Broken(_) => None,
+            })
+        };
+        let mut status = current().flatten();
+        self.tell(id, serving(status.as_mut())).await;
         tokio::spawn(async move {
-            while status.changed().await.is_ok() {
-                let serving = *status.borrow_and_update() == Status::Serving;
-                health.tell(id, serving).await;
+            loop {
+                let changed = async {
+                    match &mut status {
+                        Some(status) => status.changed().await.is_ok(),
+                        None => false,
+                    }
+                };
+                tokio::select! {
+                    true = changed => {}
+                    placed = placed.changed() => match (placed, current()) {
+                        (Ok(()), Some(now)) => status = now,
+                        // The node or the ledger is gone.
+                        (Err(_), _) | (_, None) => {
+                            health.tell(id, false).await;
+                            health.held().remove(&id);
+                            return;
+                        }
+                    },
+                }
+                health.tell(id, serving(status.as_mut())).await;
             }
         });
     }
@@ -91,4 +109,9 @@ impl Health {
     fn held(&self) -> std::sync::MutexGuard<'_, BTreeMap<LedgerId, bool>> {
         self.ledgers.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Whether a ledger takes commands; one without a status is not open.
+fn serving(status: Option<&mut watch::Receiver<Status>>) -> bool {
+    status.is_some_and(|status| *status.borrow_and_update() == Status::Serving)
 }

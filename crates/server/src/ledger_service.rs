@@ -177,8 +177,8 @@ impl Services {
             }
             let answer = self.node.create(id, caller, request, terms).await;
             let slot = self.node.ledger(id);
-            if let Some(slot) = &slot {
-                self.health.follow(id, slot).await;
+            if slot.is_some() {
+                self.health.follow(&self.node, id).await;
             }
             match slot {
                 Some(Slot::Open(ledger)) => (Some(ledger), answer),

@@ -12,6 +12,12 @@ use uuid::Uuid;
 /// When a caller should try again that came while the server stops.
 const RETRY_AFTER_STOP: Duration = Duration::from_secs(1);
 
+/// When a caller should try again that came while a ledger is opened again.
+const RETRY_AFTER_REOPENING: Duration = Duration::from_millis(500);
+
+/// The reason if a ledger is being opened again, or was while the call was under way.
+const REOPENING: &str = "LEDGER_REOPENING";
+
 /// A refused command as facts, for a status or for an item of a batch. `id` is its request id, if
 /// it came with one.
 pub(crate) fn of_command(refusal: &Refusal, id: Option<Uuid>) -> Described {
@@ -27,6 +33,7 @@ pub(crate) fn of_command(refusal: &Refusal, id: Option<Uuid>) -> Described {
         Refusal::DeadlineExceeded => say(Code::DeadlineExceeded, "DEADLINE_EXCEEDED"),
         Refusal::ReadOnly { .. } => say(Code::Unavailable, "LEDGER_READ_ONLY"),
         Refusal::ShuttingDown => say(Code::Unavailable, "SHUTTING_DOWN"),
+        Refusal::Reopening => say(Code::Unavailable, REOPENING),
         Refusal::OutcomeUnknown { .. } => say(Code::Unavailable, "OUTCOME_UNKNOWN"),
         Refusal::TooLong => say(Code::InvalidArgument, "RECORD_TOO_LONG"),
         Refusal::OriginTaken { .. } => say(Code::AlreadyExists, "ORIGIN_TAKEN"),
@@ -88,6 +95,7 @@ fn status(refusal: &Refusal, described: &Described) -> Status {
     match refusal {
         Refusal::QueueFull { retry_after } => described.status_with_retry(*retry_after),
         Refusal::ShuttingDown => described.status_with_retry(RETRY_AFTER_STOP),
+        Refusal::Reopening => described.status_with_retry(RETRY_AFTER_REOPENING),
         Refusal::Rule(_)
         | Refusal::RequestIdConflict { .. }
         | Refusal::RequestIdRepeated
@@ -129,6 +137,7 @@ pub(crate) fn read_status(refusal: &ReadRefusal) -> Status {
                 .with("position", position)
         }
         ReadRefusal::Projections { .. } => say(Code::Unavailable, "PROJECTIONS_FAILED"),
+        ReadRefusal::Reopening => return reopening(),
     }
     .status()
 }
@@ -185,6 +194,13 @@ pub(crate) fn no_key(ledger: LedgerId, error: &KeyError) -> Status {
 /// The ledger has no such fund, account, ...
 pub(crate) fn not_found(resource: Resource) -> Status {
     describe(&Rejection::NotFound(resource)).status()
+}
+
+/// The ledger is being opened again, or was since the caller got hold of it.
+pub(crate) fn reopening() -> Status {
+    let message = "the ledger is being opened again: call again in a moment, a stream from the next \
+                   position on";
+    Described::new(Code::Unavailable, REOPENING, message).status_with_retry(RETRY_AFTER_REOPENING)
 }
 
 /// The server stops.

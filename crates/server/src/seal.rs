@@ -10,10 +10,7 @@ use tonic::Status;
 
 /// Records a seal through the head, and says what it says.
 pub(crate) async fn create(ledger: &Ledger) -> Result<pb::CreateSealResponse, Status> {
-    let Some(answer) = ledger.seal().await else {
-        return Err(refusal::command_status(&Refusal::ShuttingDown, None));
-    };
-    let accepted = match answer {
+    let accepted = match ledger.seal().await {
         Answer::Items(items) => items.into_iter().next(),
         Answer::Refused { refusal, .. } => Some(Err(refusal)),
     };

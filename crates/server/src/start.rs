@@ -117,8 +117,8 @@ pub async fn start(
 
     let (stop, stopping) = watch::channel(false);
     let health = Health::new(stopping.clone());
-    for (id, slot) in node.ledgers() {
-        health.follow(id, &slot).await;
+    for (id, _) in node.ledgers() {
+        health.follow(&node, id).await;
     }
     for name in [LEDGER, QUERY, LOG] {
         health.add_service(name).await;

@@ -2,7 +2,7 @@
 
 use crate::identity;
 use crate::records::{event_of, parse as parse_record};
-use crate::refusal::{command_status, not_found, read_status, stopping};
+use crate::refusal::{command_status, not_found, read_status, reopening, stopping};
 use crate::services::{Services, parse, parse_ledger};
 use bergulir_chain::checkpoint::Checkpoint;
 use bergulir_chain::merkle::Member;
@@ -212,6 +212,7 @@ fn proof_status(refusal: ProofRefusal) -> Status {
         ProofRefusal::NotStored { .. } => say(Code::Unavailable, "CHECKPOINT_NOT_STORED").status(),
         ProofRefusal::NotSealed(refusal) => command_status(&refusal, None),
         ProofRefusal::Stopping => stopping(),
+        ProofRefusal::Reopening => reopening(),
         ProofRefusal::Log(error) => read_status(&ReadRefusal::Log(error)),
         ProofRefusal::Projections { .. } => say(Code::Unavailable, "PROJECTIONS_FAILED").status(),
     }

@@ -8,7 +8,7 @@ use super::filter::Filter;
 use super::read::{chunk, deadline_passed, still_wanted};
 use crate::limits::{PROGRESS_EVERY, PROGRESS_RECORDS};
 use crate::records::parse;
-use crate::refusal::stopping;
+use crate::refusal::{reopening, stopping};
 use crate::services::{Services, parse_ledger};
 use bergulir_chain::record;
 use bergulir_engine::{Head, Ledger};
@@ -138,8 +138,9 @@ impl Subscription {
             _ = self.progress.tick(), if self.rest_of_batch == 0 => Ok(Reached::Time),
             reached = self.head.wait_for(|head| head.size.get() > next) => match reached {
                 Ok(head) => Ok(Reached::Records(head.size.get())),
-                // The ledger is gone: the server stops.
-                Err(_) => Err(stopping()),
+                Err(_) if *self.services.stopping.borrow() => Err(stopping()),
+                // Another opening of the ledger has taken its place.
+                Err(_) => Err(reopening()),
             },
             _ = stop.wait_for(|stop| *stop) => Err(stopping()),
             () = passed => Err(deadline_passed()),

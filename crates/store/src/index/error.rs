@@ -7,6 +7,11 @@ use bergulir_chain::tiles::Tile;
 use bergulir_chain::{LogSize, Position};
 use thiserror::Error;
 
+/// The system, or this process, has no room for another open file: without a kind in `std`, and the
+/// same number on every Unix.
+const ENFILE: i32 = 23;
+const EMFILE: i32 = 24;
+
 /// Why the index could not do what was asked.
 ///
 /// Nothing of this touches the record of money: an index that fails is made again from the log.
@@ -107,8 +112,24 @@ pub enum IndexError {
 impl IndexError {
     /// True if the index is to be thrown away and rebuilt from the log: close it, call
     /// [`Index::discard`](super::Index::discard), open it anew and replay.
-    pub const fn calls_for_rebuild(&self) -> bool {
-        matches!(self, Self::Sled { .. } | Self::Damaged { .. })
+    pub fn calls_for_rebuild(&self) -> bool {
+        matches!(self, Self::Sled { .. } | Self::Damaged { .. }) && !self.is_for_want_of_room()
+    }
+
+    /// True if the system had no room: on the disk, or for another open file. What is stored is as
+    /// it was, and to throw it away would make no room that lasts.
+    pub fn is_for_want_of_room(&self) -> bool {
+        match self {
+            Self::Io { source, .. } | Self::Sled { source: sled::Error::Io(source), .. } => {
+                matches!(
+                    source.kind(),
+                    io::ErrorKind::StorageFull
+                        | io::ErrorKind::QuotaExceeded
+                        | io::ErrorKind::OutOfMemory
+                ) || matches!(source.raw_os_error(), Some(ENFILE | EMFILE))
+            }
+            _ => false,
+        }
     }
 
     pub(super) fn damaged(what: impl Into<String>) -> Self {

@@ -48,7 +48,8 @@ impl Index {
     /// Opens the index in this folder. One that is missing, of another format or ledger, damaged,
     /// or that sled will not open is removed and made fresh.
     ///
-    /// Fails only if a fresh one cannot be made either, or if the index is already open.
+    /// Fails only if a fresh one cannot be made either, if the index is already open, or for want of
+    /// room.
     pub fn open(folder: &Path, options: &IndexOptions) -> Result<Opened, IndexError> {
         let lock = lock(folder)?;
         let sled_folder = folder.join(FOLDER);
@@ -59,6 +60,7 @@ impl Index {
                     return Ok(Opened { index, fresh_because: None });
                 }
                 Err(error @ IndexError::InUse { .. }) => return Err(error),
+                Err(error) if error.is_for_want_of_room() => return Err(error),
                 Err(error) => {
                     let reason = reason(&error);
                     warn!(folder = %folder.display(), %reason, "the index is made anew");

@@ -272,8 +272,11 @@ impl Index {
             return Ok(false);
         };
         self.write_out_through(size)?;
-        draft.finish(size)?;
-        held(&self.snapshots).keep(size, &mut draft)?;
+        let kept = draft.finish(size).and_then(|()| held(&self.snapshots).keep(size, &mut draft));
+        if let Err(error) = kept {
+            // It only shortens a start, and what failed it is no harm to anything else.
+            warn!(%size, error = describe(&error), "a snapshot could not be kept: see to the disk");
+        }
         Ok(true)
     }
 
@@ -327,5 +330,12 @@ fn failed(doing: &'static str, path: &Path) -> impl FnOnce(io::Error) -> IndexEr
             IndexError::damaged(format!("{} ends too early", path.display()))
         }
         _ => IndexError::Io { doing, path, source },
+    }
+}
+
+fn describe(error: &IndexError) -> String {
+    match std::error::Error::source(error) {
+        Some(source) => format!("{error}: {source}"),
+        None => error.to_string(),
     }
 }
