@@ -12,6 +12,8 @@ from .events import (
 
 PROPOSED_LOAN, REGISTERED = 7, 3
 PAID, PROPOSED_PAYMENT = 15, 31  # a disbursement approved, and proposed
+PROPOSED_BANK_ACCOUNT, CHANGED_BANK_ACCOUNT = 32, 33
+PROPOSALS = (PROPOSED_REVERSAL, PROPOSED_PAYMENT, PROPOSED_BANK_ACCOUNT)
 OF_COOPERATIVE = (REGISTERED, 4, 5)  # an officer, readiness: the cooperative is field 1
 OF_ACCOUNT = (9, 22, 23, 24)  # a grant, suspended, resumed, closed: fund and account are 1 and 2
 OF_LOAN = (1, 2, 8, 25, 26)  # disbursed, repaid, approved, refused, withdrawn: the loan is field 1
@@ -46,13 +48,15 @@ class Own:
         own = self.is_own(kind, event)
         if own and kind == PROPOSED_LOAN:
             self.loans.add(event.text(3))
-        if own and kind in (PROPOSED_REVERSAL, PROPOSED_PAYMENT):
+        if own and kind in PROPOSALS:
             self.proposals.add(position)
         return ACCOUNT if own else None
 
     def is_own(self, kind, event):
         """Whether the event is of one of the cooperative's accounts."""
-        if kind in (OPENED_ACCOUNT, PROPOSED_LOAN, *OF_ACCOUNT):
+        if kind == CHANGED_BANK_ACCOUNT:
+            return (event.text(2), event.text(3)) in self.accounts
+        if kind in (OPENED_ACCOUNT, PROPOSED_LOAN, PROPOSED_BANK_ACCOUNT, *OF_ACCOUNT):
             return (event.text(1), event.text(2)) in self.accounts
         if kind in OF_LOAN:
             return event.text(1) in self.loans

@@ -16,7 +16,11 @@ use crate::support::{last_json, run};
 
 /// Bundles of one ledger under rules version 1, of each kind.
 pub(crate) fn golden(kind: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("crates/audit/tests/golden/rules-1").join(kind)
+    golden_of("rules-1", kind)
+}
+
+fn golden_of(rules: &str, kind: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("crates/audit/tests/golden").join(rules).join(kind)
 }
 
 /// Whether Python is here; says so if it is not.
@@ -79,6 +83,9 @@ fn both_find_a_bundle_of_each_kind_valid() {
         return;
     }
     for kind in ["log", "range", "cooperative"] {
+        let newer = golden_of("rules-2", kind);
+        let (code, said) = second(&newer, &[]);
+        assert_eq!((code, first(&newer)), (Some(0), Some(0)), "rules 2, {kind}: {said}");
         let (code, said) = second(&golden(kind), &[]);
         assert_eq!((code, first(&golden(kind))), (Some(0), Some(0)), "{kind}: {said}");
         assert_eq!((&said["size"], &said["kind"]), (&66.into(), &kind.into()));

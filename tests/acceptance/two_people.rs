@@ -130,3 +130,31 @@ fn a_disbursement_that_the_terms_leave_to_two_people() {
     office.does("ani", &format!("proposal withdraw {again} --reason typo"));
     office.passes_the_audit();
 }
+
+#[test]
+fn a_bank_account_that_is_changed_by_two_people() {
+    let office = Office::open().with_loan("");
+    let digest = "ab".repeat(32);
+    let papers = format!("--reason closed --evidence letter/7 --evidence-digest {digest}");
+    let change = |holder: &str| {
+        format!(
+            "account propose-bank-account a1 --fund dana --bank BRI --bank-account 0777 \
+             --holder {holder} {papers}"
+        )
+    };
+    assert_eq!(office.is_refused("ani", &change("Cisoka")), "HOLDER_NAME_MISMATCH");
+    let proposal = office.does("ani", &change("Cangkudu"));
+    let waiting = &office.sees("proposal list")["proposals"][0];
+    assert_eq!(waiting["bankAccountChange"]["bankAccount"]["number"], "0777");
+    assert_eq!(office.is_refused("ani", &change("Cangkudu")), "BANK_ACCOUNT_CHANGE_PENDING");
+    let approve = format!("account approve-bank-account {proposal}");
+    assert_eq!(office.is_refused("ani", &approve), "SAME_PERSON");
+    // What is on its way goes first.
+    let payment = office.does("ani", "disbursement propose l1 --amount 1000");
+    assert_eq!(office.is_refused("budi", &approve), "DISBURSEMENT_PENDING");
+    office.does("ani", &format!("proposal withdraw {payment} --reason wait"));
+    office.does("budi", &approve);
+    let account = office.sees("account show a1 --fund dana");
+    assert_eq!(account["account"]["bankAccount"]["bank"], "BRI");
+    office.passes_the_audit();
+}

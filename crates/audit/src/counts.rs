@@ -5,8 +5,14 @@ use std::collections::BTreeMap;
 use bergulir_domain::Event;
 
 /// Counts by kind; one array, because it is counted up for every record.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy)]
 pub(crate) struct Counts([u64; NAMES.len()]);
+
+impl Default for Counts {
+    fn default() -> Counts {
+        Counts([0; NAMES.len()])
+    }
+}
 
 macro_rules! kinds {
     ($($name:ident)*) => {
@@ -28,7 +34,7 @@ kinds! {
     AccountSuspended AccountResumed AccountClosed LoanProposed LoanApproved LoanRefused
     LoanWithdrawn Disbursed GrantDisbursed DisbursementReturned Repaid ReversalProposed Reversed
     ProposalRefused ProposalWithdrawn Sealed KeyRotated LedgerContinued
-    DisbursementProposed DisbursementApproved
+    DisbursementProposed DisbursementApproved BankAccountChangeProposed BankAccountChanged
 }
 
 impl Counts {

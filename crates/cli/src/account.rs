@@ -8,9 +8,10 @@ use clap::{Args, Subcommand};
 use crate::choices::AccountState;
 use crate::client::{Client, ClientArgs, FreshArgs, PageArgs, WriteArgs, ask, list, post};
 use crate::failure::Failure;
+use crate::papers::{EvidenceArgs, ExpiryArgs};
 use crate::parse;
 
-/// Open accounts, suspend, resume and close them
+/// Open accounts, suspend, resume and close them, and change their bank accounts
 #[derive(Debug, Args)]
 pub(crate) struct AccountArgs {
     #[command(flatten)]
@@ -55,6 +56,47 @@ enum AccountCommand {
     Resume(ReasonedArgs),
     /// Close an account for good; only at zero
     Close(ReasonedArgs),
+    /// Propose to tie an open account to another bank account (usulan ganti rekening bank)
+    ///
+    /// Example:
+    ///   bergulir account propose-bank-account acct-1 --fund dana-2026 --bank BJB \
+    ///     --bank-account 0087654321 --holder "Koperasi Desa Merah Putih Cangkudu" \
+    ///     --reason "old account closed" --evidence letters/7 --evidence-digest HEX
+    #[command(verbatim_doc_comment)]
+    ProposeBankAccount {
+        #[command(flatten)]
+        write: WriteArgs,
+        /// The account
+        #[arg(value_parser = parse::checked::<AccountId>)]
+        account: String,
+        /// The fund
+        #[arg(long, value_parser = parse::checked::<FundId>)]
+        fund: String,
+        /// The bank's code or short name
+        #[arg(long, value_parser = parse::checked::<BankCode>)]
+        bank: String,
+        /// The number of the bank account from then on; leading zeros count
+        #[arg(long, value_name = "NUMBER", value_parser = parse::checked::<Number>)]
+        bank_account: String,
+        /// The holder's name at the bank: exactly the registered name
+        #[arg(long, value_parser = parse::checked::<Name>)]
+        holder: String,
+        /// Why
+        #[arg(long, value_parser = parse::checked::<Reason>)]
+        reason: String,
+        #[command(flatten)]
+        evidence: EvidenceArgs,
+        #[command(flatten)]
+        expiry: ExpiryArgs,
+    },
+    /// Approve a proposed bank account; by another person than its maker
+    ApproveBankAccount {
+        #[command(flatten)]
+        write: WriteArgs,
+        /// The position of the record of the proposal
+        #[arg(value_parser = parse::whole)]
+        proposal: u64,
+    },
     /// Show one account
     Show {
         #[command(flatten)]
@@ -132,6 +174,42 @@ pub(crate) async fn run(args: AccountArgs, json: bool) -> Result<(), Failure> {
             let command =
                 pb::CloseAccount { fund: args.fund, account: args.account, reason: args.reason };
             post!(client, args.write, close_account, CloseAccountRequest { close_account: command })
+        }
+        AccountCommand::ProposeBankAccount {
+            write,
+            account,
+            fund,
+            bank,
+            bank_account,
+            holder,
+            reason,
+            evidence,
+            expiry,
+        } => {
+            let command = pb::ProposeBankAccountChange {
+                fund,
+                account,
+                bank_account: Some(pb::BankAccount { bank, number: bank_account }),
+                holder,
+                reason,
+                evidence: evidence.evidence(),
+                expires_at: expiry.instant(),
+            };
+            post!(
+                client,
+                write,
+                propose_bank_account_change,
+                ProposeBankAccountChangeRequest { propose_bank_account_change: command }
+            )
+        }
+        AccountCommand::ApproveBankAccount { write, proposal } => {
+            let command = pb::ApproveBankAccountChange { proposal };
+            post!(
+                client,
+                write,
+                approve_bank_account_change,
+                ApproveBankAccountChangeRequest { approve_bank_account_change: command }
+            )
         }
         AccountCommand::Show { fresh, account, fund } => {
             let request = pb::GetAccountRequest {

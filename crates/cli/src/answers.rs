@@ -37,6 +37,8 @@ receipts! {
     SuspendAccountResponse { account: account },
     ResumeAccountResponse { account: account },
     CloseAccountResponse { account: account },
+    ProposeBankAccountChangeResponse { proposal: proposal },
+    ApproveBankAccountChangeResponse { account: account },
     ProposeLoanResponse { loan: loan },
     ApproveLoanResponse { loan: loan },
     RefuseLoanResponse { loan: loan },
@@ -320,6 +322,8 @@ mod tests {
         check::<pb::SuspendAccountResponse>();
         check::<pb::ResumeAccountResponse>();
         check::<pb::CloseAccountResponse>();
+        check::<pb::ProposeBankAccountChangeResponse>();
+        check::<pb::ApproveBankAccountChangeResponse>();
         check::<pb::ProposeLoanResponse>();
         check::<pb::ApproveLoanResponse>();
         check::<pb::RefuseLoanResponse>();

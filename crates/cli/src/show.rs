@@ -287,6 +287,11 @@ pub(crate) fn proposed(proposal: &pb::Proposal) -> String {
             withdrawal.allocation,
             money(withdrawal.amount.as_ref())
         ),
+        Some(pb::proposal::Kind::BankAccountChange(change)) => {
+            let bank = change.bank_account.clone().unwrap_or_default();
+            let account = &change.account;
+            format!("Rekening bank / Bank account {account}: {} {}", bank.bank, bank.number)
+        }
         Some(pb::proposal::Kind::Disbursement(disbursement)) => {
             let grant = disbursement.loan.is_empty();
             let payee = if grant { &disbursement.account } else { &disbursement.loan };

@@ -56,6 +56,10 @@ pub(crate) fn event(event: Option<&pb::Event>) -> &'static str {
         Kind::AccountSuspended(_) => "Rekening dibekukan / Account suspended",
         Kind::AccountResumed(_) => "Rekening diaktifkan / Account resumed",
         Kind::AccountClosed(_) => "Rekening ditutup / Account closed",
+        Kind::BankAccountChangeProposed(_) => {
+            "Ganti rekening bank diusulkan / Bank account change proposed"
+        }
+        Kind::BankAccountChanged(_) => "Rekening bank diganti / Bank account changed",
         Kind::LoanRefused(_) => "Pinjaman ditolak / Loan refused",
         Kind::LoanWithdrawn(_) => "Pinjaman ditarik / Loan withdrawn",
         Kind::ProposalRefused(_) => "Usulan ditolak / Proposal refused",

@@ -29,6 +29,8 @@ pub enum Command {
     SuspendAccount(SuspendAccount),
     ResumeAccount(ResumeAccount),
     CloseAccount(CloseAccount),
+    ProposeBankAccountChange(ProposeBankAccountChange),
+    ApproveBankAccountChange(ApproveBankAccountChange),
     ProposeLoan(ProposeLoan),
     ApproveLoan(ApproveLoan),
     RefuseLoan(RefuseLoan),
@@ -85,6 +87,8 @@ impl Command {
             | Command::RefuseLoan(_)
             | Command::WithdrawLoan(_)
             | Command::ProposeDisbursement(_)
+            | Command::ProposeBankAccountChange(_)
+            | Command::ApproveBankAccountChange(_)
             | Command::ProposeReversal(_)
             | Command::ApproveReversal(_)
             | Command::RefuseProposal(_)
@@ -98,7 +102,10 @@ impl Command {
         match self {
             Command::OpenFund(OpenFund { terms, .. })
             | Command::ChangeTerms(ChangeTerms { terms, .. }) => terms.rules_needed(),
-            Command::ProposeDisbursement(_) | Command::ApproveDisbursement(_) => 2,
+            Command::ProposeDisbursement(_)
+            | Command::ApproveDisbursement(_)
+            | Command::ProposeBankAccountChange(_)
+            | Command::ApproveBankAccountChange(_) => 2,
             _ => 1,
         }
     }
@@ -355,6 +362,32 @@ pub struct CloseAccount {
     pub account: AccountId,
     /// Why.
     pub reason: Reason,
+}
+
+/// Proposes to tie an open account to another bank account.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ProposeBankAccountChange {
+    /// The fund.
+    pub fund: FundId,
+    /// The account.
+    pub account: AccountId,
+    /// The bank account from then on.
+    pub bank_account: BankAccount,
+    /// The holder's name at the bank: the cooperative's registered name.
+    pub holder: Name,
+    /// Why.
+    pub reason: Reason,
+    /// The cooperative's request and the bank's confirmation.
+    pub evidence: Evidence,
+    /// When the proposal lapses. Absent: after the validity that the terms state.
+    pub expires_at: Option<Timestamp>,
+}
+
+/// Approves a proposed change of a bank account; by another principal than its maker.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ApproveBankAccountChange {
+    /// The record of the proposal.
+    pub proposal: Position,
 }
 
 /// Proposes a loan to an open account.

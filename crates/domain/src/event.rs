@@ -39,6 +39,8 @@ pub enum Event {
     AccountSuspended(c::SuspendAccount),
     AccountResumed(c::ResumeAccount),
     AccountClosed(c::CloseAccount),
+    BankAccountChangeProposed(Box<Proposed<c::ProposeBankAccountChange>>),
+    BankAccountChanged(Box<BankAccountChanged>),
     LoanProposed(Box<Proposed<c::ProposeLoan>>),
     LoanApproved(LoanApproved),
     LoanRefused(c::RefuseLoan),
@@ -81,6 +83,19 @@ pub enum Paid {
     Loan(LoanId),
     /// A grant to an account.
     Grant(FundId, AccountId),
+}
+
+/// An account is tied to another bank account from here on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BankAccountChanged {
+    /// What was asked.
+    pub command: c::ApproveBankAccountChange,
+    /// The fund.
+    pub fund: FundId,
+    /// The account.
+    pub account: AccountId,
+    /// The bank account from here on.
+    pub bank_account: c::BankAccount,
 }
 
 /// A proposed disbursement was paid.
@@ -199,6 +214,10 @@ impl Event {
             Event::AccountSuspended(e) => Command::SuspendAccount(e.clone()),
             Event::AccountResumed(e) => Command::ResumeAccount(e.clone()),
             Event::AccountClosed(e) => Command::CloseAccount(e.clone()),
+            Event::BankAccountChangeProposed(e) => {
+                Command::ProposeBankAccountChange(e.command.clone())
+            }
+            Event::BankAccountChanged(e) => Command::ApproveBankAccountChange(e.command.clone()),
             Event::LoanProposed(e) => Command::ProposeLoan(e.command.clone()),
             Event::LoanApproved(e) => Command::ApproveLoan(e.command.clone()),
             Event::LoanRefused(e) => Command::RefuseLoan(e.clone()),
@@ -255,6 +274,8 @@ impl Event {
             | Event::LoanRefused(_)
             | Event::LoanWithdrawn(_)
             | Event::DisbursementProposed(_)
+            | Event::BankAccountChangeProposed(_)
+            | Event::BankAccountChanged(_)
             | Event::ReversalProposed(_)
             | Event::Reversed(_)
             | Event::ProposalRefused(_)

@@ -131,6 +131,19 @@ fn apply(state: &mut State, header: &Header, event: &Event, known: Option<Touche
         Event::AccountClosed(e) => {
             state.account_mut(e.fund, e.account).status = AccountStatus::Closed;
         }
+        Event::BankAccountChangeProposed(e) => {
+            let c = &e.command;
+            let account = state.account_index(c.fund, c.account);
+            let reservation = Reservation::of(state.accounts.get(account).fund, 0);
+            let bank_account = c.bank_account.clone();
+            let subject = Subject::BankAccountChange { account, bank_account };
+            state.propose(header, e.expires_at, subject, reservation);
+        }
+        Event::BankAccountChanged(e) => {
+            state.release(e.command.proposal);
+            let account = state.account_index(e.fund, e.account);
+            state.change_bank_account(at, account, e.bank_account.clone());
+        }
         Event::LoanProposed(e) => {
             let c = &e.command;
             let fund = state.funds.find(&c.fund).expect(DECIDED);
@@ -293,7 +306,7 @@ impl State {
             id: e.account,
             fund,
             cooperative,
-            bank_account: e.bank_account.clone(),
+            first_bank_account: e.bank_account.clone(),
             status: AccountStatus::Open,
             balances: AccountBalances::default(),
             grants: Tranches::default(),

@@ -14,7 +14,10 @@ pub fn journal(state: &State, event: &Event) -> Option<(FundIndex, JournalEntry)
             Subject::AllocationWithdrawal { fund, amount, .. } => {
                 Some((fund, -allocation(amount.minor())))
             }
-            Subject::Loan(_) | Subject::Reversal { .. } | Subject::Disbursement { .. } => None,
+            Subject::Loan(_)
+            | Subject::Reversal { .. }
+            | Subject::Disbursement { .. }
+            | Subject::BankAccountChange { .. } => None,
         },
         Event::Disbursed(e) => Some((fund_of(state, Paid::Loan(e.loan))?, disbursement(e))),
         Event::GrantDisbursed(e) => Some((state.funds.find(&e.fund)?, grant(e.amount.minor()))),
@@ -32,7 +35,8 @@ pub fn journal(state: &State, event: &Event) -> Option<(FundIndex, JournalEntry)
             Subject::Reversal { undoes, .. } => reversal(state, undoes),
             Subject::Loan(_)
             | Subject::AllocationWithdrawal { .. }
-            | Subject::Disbursement { .. } => None,
+            | Subject::Disbursement { .. }
+            | Subject::BankAccountChange { .. } => None,
         },
         Event::LedgerOpened(_)
         | Event::RulesAdopted(_)
@@ -53,6 +57,8 @@ pub fn journal(state: &State, event: &Event) -> Option<(FundIndex, JournalEntry)
         | Event::LoanRefused(_)
         | Event::LoanWithdrawn(_)
         | Event::DisbursementProposed(_)
+        | Event::BankAccountChangeProposed(_)
+        | Event::BankAccountChanged(_)
         | Event::ReversalProposed(_)
         | Event::ProposalRefused(_)
         | Event::ProposalWithdrawn(_)

@@ -233,6 +233,23 @@ pub enum Rejection {
     HolderNameMismatch { registered: Box<Name> },
     #[error("the bank account belongs to cooperative {cooperative}")]
     BankAccountTaken { cooperative: CooperativeId },
+    #[error(
+        "the bank account is reserved for cooperative {cooperative} by record {proposal}, which \
+         waits for a second person"
+    )]
+    BankAccountReserved { cooperative: CooperativeId, proposal: Position },
+    #[error("account {account} has that bank account already")]
+    BankAccountUnchanged { account: AccountId },
+    #[error(
+        "a change of the bank account of {account} is pending already: record {proposal}; have it \
+         decided or take it back first"
+    )]
+    BankAccountChangePending { account: AccountId, proposal: Position },
+    #[error(
+        "a disbursement to account {account} is pending, record {proposal}: have it decided or take \
+         it back first, so that it goes where both saw that it goes"
+    )]
+    DisbursementPending { account: AccountId, proposal: Position },
     #[error("the cooperative has account {account} in fund {fund} already")]
     CooperativeHasAccount { fund: FundId, account: AccountId },
     #[error("account {account} is {status}, not open")]

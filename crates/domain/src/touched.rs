@@ -99,6 +99,7 @@ impl Touched {
             }
             Some(Subject::Reversal { undoes, .. }) => Touched::undoes(state, *undoes),
             Some(Subject::Disbursement { paid, .. }) => Touched::paid(state, *paid),
+            Some(Subject::BankAccountChange { account, .. }) => Touched::account(state, *account),
             None => Touched::default(),
         }
     }
@@ -127,6 +128,10 @@ impl Touched {
             Event::AccountSuspended(e) => Touched::account_named(state, e.fund, e.account),
             Event::AccountResumed(e) => Touched::account_named(state, e.fund, e.account),
             Event::AccountClosed(e) => Touched::account_named(state, e.fund, e.account),
+            Event::BankAccountChangeProposed(e) => {
+                Touched::account_named(state, e.command.fund, e.command.account)
+            }
+            Event::BankAccountChanged(e) => Touched::account_named(state, e.fund, e.account),
             Event::LoanProposed(e) => Touched::loan_named(state, e.command.loan),
             Event::LoanApproved(e) => Touched::loan_named(state, e.command.loan),
             Event::LoanRefused(e) => Touched::loan_named(state, e.loan),

@@ -4,8 +4,8 @@ use bergulir_chain::note::{KeyName, SignerKey};
 use bergulir_domain::command::{self as c, Command};
 use bergulir_domain::cooperative::{CooperativeKind, Office, ReadinessItem, ReadinessSet};
 use bergulir_domain::event::{
-    DisbursementApproved, DisbursementReturned, LoanApproved, Paid, Proposed, Repaid,
-    ReversalProposed, Undoes,
+    BankAccountChanged, DisbursementApproved, DisbursementReturned, LoanApproved, Paid, Proposed,
+    Repaid, ReversalProposed, Undoes,
 };
 use bergulir_domain::id::Id;
 use bergulir_domain::ledger::Origin;
@@ -261,6 +261,21 @@ fn getting_ready() -> BoxedStrategy<Command> {
             holder,
         },
     );
+    let ids = (id(), id(), text(), text(), text());
+    let propose = (ids, text(), evidence(), option::of(timestamp())).prop_map(
+        |((fund, account, bank, number, holder), reason, evidence, expires_at)| {
+            c::ProposeBankAccountChange {
+                fund,
+                account,
+                bank_account: c::BankAccount { bank, number },
+                holder,
+                reason,
+                evidence,
+                expires_at,
+            }
+        },
+    );
+    let approve = position().prop_map(|proposal| c::ApproveBankAccountChange { proposal });
     let status =
         (id(), id(), text(), 0..3).prop_map(|(fund, account, reason, which)| match which {
             0 => Command::SuspendAccount(c::SuspendAccount { fund, account, reason }),
@@ -272,6 +287,8 @@ fn getting_ready() -> BoxedStrategy<Command> {
         appoint.prop_map(Command::AppointOfficer).boxed(),
         confirm.prop_map(Command::ConfirmReadiness).boxed(),
         open.prop_map(Command::OpenAccount).boxed(),
+        propose.prop_map(Command::ProposeBankAccountChange).boxed(),
+        approve.prop_map(Command::ApproveBankAccountChange).boxed(),
         status.boxed(),
     ]
     .boxed()
@@ -425,12 +442,12 @@ fn continuing() -> BoxedStrategy<Command> {
 
 /// Every command that a caller may send.
 pub(crate) fn command() -> BoxedStrategy<Command> {
-    prop_oneof![8 => setting_up(), 7 => getting_ready(), 9 => lending(), 5 => correcting()].boxed()
+    prop_oneof![8 => setting_up(), 9 => getting_ready(), 9 => lending(), 5 => correcting()].boxed()
 }
 
 /// Every event.
 pub(crate) fn event() -> BoxedStrategy<Event> {
-    let commands = prop_oneof![28 => command(), 1 => seal(), 1 => continuing()];
+    let commands = prop_oneof![30 => command(), 1 => seal(), 1 => continuing()];
     (commands, timestamp(), loan_terms(), paid(), amount(), undoes(), any::<bool>())
         .prop_map(|(command, expires_at, terms, paid, amount, undoes, flag)| match command {
             Command::OpenLedger(c) => Event::LedgerOpened(Box::new(c)),
@@ -451,6 +468,20 @@ pub(crate) fn event() -> BoxedStrategy<Event> {
             Command::SuspendAccount(c) => Event::AccountSuspended(c),
             Command::ResumeAccount(c) => Event::AccountResumed(c),
             Command::CloseAccount(c) => Event::AccountClosed(c),
+            Command::ProposeBankAccountChange(command) => {
+                Event::BankAccountChangeProposed(Box::new(Proposed { command, expires_at }))
+            }
+            Command::ApproveBankAccountChange(command) => {
+                Event::BankAccountChanged(Box::new(BankAccountChanged {
+                    command,
+                    fund: Id::new("dana").unwrap(),
+                    account: Id::new("a1").unwrap(),
+                    bank_account: c::BankAccount {
+                        bank: Text::new("BJB").unwrap(),
+                        number: Text::new("001").unwrap(),
+                    },
+                }))
+            }
             Command::ProposeLoan(command) => {
                 Event::LoanProposed(Box::new(Proposed { command, expires_at }))
             }

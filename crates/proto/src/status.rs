@@ -288,6 +288,24 @@ pub fn describe(rejection: &Rejection) -> Described {
         R::BankAccountTaken { cooperative } => {
             say(AlreadyExists, "BANK_ACCOUNT_TAKEN").with("cooperative", cooperative)
         }
+        R::BankAccountReserved { cooperative, proposal } => {
+            say(AlreadyExists, "BANK_ACCOUNT_RESERVED")
+                .with("cooperative", cooperative)
+                .with("proposal", proposal)
+        }
+        R::BankAccountUnchanged { account } => {
+            say(FailedPrecondition, "BANK_ACCOUNT_UNCHANGED").with("account", account)
+        }
+        R::BankAccountChangePending { account, proposal } => {
+            say(FailedPrecondition, "BANK_ACCOUNT_CHANGE_PENDING")
+                .with("account", account)
+                .with("proposal", proposal)
+        }
+        R::DisbursementPending { account, proposal } => {
+            say(FailedPrecondition, "DISBURSEMENT_PENDING")
+                .with("account", account)
+                .with("proposal", proposal)
+        }
         R::CooperativeHasAccount { fund, account } => say(AlreadyExists, "COOPERATIVE_HAS_ACCOUNT")
             .with("fund", fund)
             .with("account", account),

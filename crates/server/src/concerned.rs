@@ -66,6 +66,8 @@ pub(crate) fn there_already(command: &Command, touched: Touched) -> Touched {
         | Command::SuspendAccount(_)
         | Command::ResumeAccount(_)
         | Command::CloseAccount(_)
+        | Command::ProposeBankAccountChange(_)
+        | Command::ApproveBankAccountChange(_)
         | Command::ApproveLoan(_)
         | Command::RefuseLoan(_)
         | Command::WithdrawLoan(_)

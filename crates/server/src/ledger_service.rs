@@ -102,6 +102,8 @@ commands! {
     suspend_account: SuspendAccountRequest => SuspendAccountResponse,
     resume_account: ResumeAccountRequest => ResumeAccountResponse,
     close_account: CloseAccountRequest => CloseAccountResponse,
+    propose_bank_account_change: ProposeBankAccountChangeRequest => ProposeBankAccountChangeResponse,
+    approve_bank_account_change: ApproveBankAccountChangeRequest => ApproveBankAccountChangeResponse,
     propose_loan: ProposeLoanRequest => ProposeLoanResponse,
     approve_loan: ApproveLoanRequest => ApproveLoanResponse,
     refuse_loan: RefuseLoanRequest => RefuseLoanResponse,

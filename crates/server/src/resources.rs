@@ -158,7 +158,7 @@ impl<'a> View<'a> {
             name: name.to_string(),
             cooperative: self.cooperative_name(account.cooperative).to_string(),
             state: account.status.to_wire(),
-            bank_account: Some(bank_account(&account.bank_account)),
+            bank_account: Some(bank_account(self.state.bank_account(index))),
             balances: Some(account_balances(name, &account.balances)),
         }
     }
@@ -191,8 +191,14 @@ impl<'a> View<'a> {
 
     /// What waits for a second person; `None` for a loan, which is a resource of its own.
     pub(crate) fn proposal(&self, at: Position, proposal: &Proposal) -> Option<pb::Proposal> {
-        let kind = match proposal.subject {
+        let kind = match &proposal.subject {
             Subject::Loan(_) => return None,
+            Subject::BankAccountChange { account, bank_account: number } => {
+                pb::proposal::Kind::BankAccountChange(pb::PendingBankAccountChange {
+                    account: self.account_name(*account).to_string(),
+                    bank_account: Some(bank_account(number)),
+                })
+            }
             Subject::AllocationWithdrawal { allocation, amount, .. } => {
                 pb::proposal::Kind::Withdrawal(pb::PendingWithdrawal {
                     allocation: allocation.get(),
@@ -200,7 +206,7 @@ impl<'a> View<'a> {
                 })
             }
             Subject::Disbursement { paid, amount } => {
-                pb::proposal::Kind::Disbursement(self.pending_disbursement(paid, amount)?)
+                pb::proposal::Kind::Disbursement(self.pending_disbursement(*paid, *amount)?)
             }
             Subject::Reversal { reverses, .. } => {
                 pb::proposal::Kind::Reversal(pb::PendingReversal { reverses: reverses.get() })

@@ -73,6 +73,11 @@ impl Own {
             Event::AccountSuspended(e) => self.account(e.fund, e.account),
             Event::AccountResumed(e) => self.account(e.fund, e.account),
             Event::AccountClosed(e) => self.account(e.fund, e.account),
+            Event::BankAccountChangeProposed(e) => {
+                let concern = self.account(e.command.fund, e.command.account);
+                self.proposed(position, concern)
+            }
+            Event::BankAccountChanged(e) => self.account(e.fund, e.account),
             Event::GrantDisbursed(e) => self.account(e.fund, e.account),
             Event::LoanProposed(e) => {
                 let concern = self.account(e.command.fund, e.command.account);

@@ -25,9 +25,14 @@ use crate::commands::{
 use crate::files::{Log, SMALL};
 use crate::ledger::{Ledger, chained};
 use crate::programme::{cooperative, small};
+use crate::rules_2;
 
-/// Under the rules of version 1.
-const RULES_1: &str = "rules-1";
+/// Each version of the rules, a ledger in which everything happened that can under it, and where the
+/// seal is that its range begins at.
+fn versions() -> [(&'static str, Ledger, u64); 2] {
+    let (newer, seal) = rules_2::every_kind();
+    [("rules-1", every_kind(), 18), ("rules-2", newer, seal)]
+}
 
 /// The bundles of each: every record, those since the first seal, one cooperative's view.
 const KINDS: [&str; 3] = ["log", "range", "cooperative"];
@@ -85,29 +90,37 @@ fn report(path: &Path) -> LedgerReport {
 }
 
 #[test]
-fn what_was_written_under_rules_1_verifies_for_ever() {
-    for kind in KINDS {
-        let report = report(&golden(RULES_1).join(kind));
-        assert_eq!(report.finding, Finding::Valid, "{kind}");
-        let expected = golden(RULES_1).join(format!("{kind}.expected"));
-        assert_eq!(figures(&report), fs::read_to_string(expected).unwrap(), "{kind}");
+fn what_was_written_under_each_version_verifies_for_ever() {
+    for (version, ..) in versions() {
+        for kind in KINDS {
+            let report = report(&golden(version).join(kind));
+            assert_eq!(report.finding, Finding::Valid, "{version} {kind}");
+            let expected = golden(version).join(format!("{kind}.expected"));
+            assert_eq!(figures(&report), fs::read_to_string(expected).unwrap(), "{version} {kind}");
+        }
     }
 }
 
-/// The program still writes them to the letter: version 2 of the rules changes nothing in version 1.
+/// The program still writes them to the letter: a newer version of the rules changes nothing in an
+/// older one.
 #[test]
-fn what_is_written_under_rules_1_is_what_was() {
-    let folder = tempfile::tempdir().unwrap();
-    write_rules_1(folder.path());
+fn what_is_written_under_each_version_is_what_was() {
+    for (version, ledger, seal) in versions() {
+        let folder = tempfile::tempdir().unwrap();
+        write(&ledger, seal, folder.path());
+        compare(folder.path(), &golden(version));
+    }
+}
+
+fn compare(written: &Path, kept: &Path) {
     let names = |folder: &Path| -> BTreeSet<PathBuf> {
         let named = |file: PathBuf| file.strip_prefix(folder).unwrap().to_owned();
         files(folder).into_iter().map(named).collect()
     };
-    let (written, kept) = (names(folder.path()), names(&golden(RULES_1)));
-    assert!(!kept.is_empty());
-    assert_eq!(written, kept);
-    for name in kept {
-        let [written, kept] = [folder.path(), &golden(RULES_1)].map(|at| fs::read(at.join(&name)));
+    assert!(!names(kept).is_empty());
+    assert_eq!(names(written), names(kept));
+    for name in names(kept) {
+        let [written, kept] = [written, kept].map(|at| fs::read(at.join(&name)));
         assert!(written.unwrap() == kept.unwrap(), "{} is another", name.display());
     }
 }
@@ -118,9 +131,8 @@ fn files(folder: &Path) -> Vec<PathBuf> {
     found.flat_map(|path| if path.is_dir() { files(&path) } else { vec![path] }).collect()
 }
 
-/// Writes the bundles of rules version 1 and their figures into a folder.
-fn write_rules_1(into: &Path) {
-    let ledger = every_kind();
+/// Writes the bundles of a ledger and their figures into a folder.
+fn write(ledger: &Ledger, seal: u64, into: &Path) {
     let folder = tempfile::tempdir().unwrap();
     let source = folder.path();
     Log::of(&ledger.drafts, SMALL).write(&source.join("log"));
@@ -135,10 +147,10 @@ fn write_rules_1(into: &Path) {
     };
     let note = checkpoint.sign(&second_key()).unwrap();
     fs::write(source.join("checkpoint"), note.to_string()).unwrap();
-    let first_seal = bergulir_chain::Position::new(18);
+    let seal = bergulir_chain::Position::new(seal);
     let parts = [
         Part::Log,
-        Part::Range { through: Some(first_seal) },
+        Part::Range { through: Some(seal) },
         Part::Cooperative { cooperative: id("c2") },
     ];
     for (kind, part) in KINDS.into_iter().zip(parts) {
@@ -157,7 +169,7 @@ fn second_key() -> SignerKey {
 }
 
 /// A ledger in which everything happened that can under rules version 1, but the adoption of others.
-fn every_kind() -> Ledger {
+pub(crate) fn every_kind() -> Ledger {
     let mut ledger = small();
     let by = |ledger: &mut Ledger, who: &str, command: Command| ledger.submit(who, &command);
     let key = text(&second_key().verifier().to_string());

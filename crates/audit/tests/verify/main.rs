@@ -17,6 +17,7 @@ mod endings;
 mod forgery;
 mod golden;
 mod places;
+mod rules_2;
 mod seals;
 mod valid;
 

@@ -1,11 +1,11 @@
 //! Accounts: the prerequisite of every disbursement.
 
 use super::Now;
+use super::bank_account::may_have;
 use crate::command::{CloseAccount, OpenAccount, ResumeAccount, SuspendAccount};
 use crate::event::Event;
 use crate::rejection::{AccountStatus, Rejection, Resource};
 use crate::state::{Account, State};
-use alloc::boxed::Box;
 
 pub(super) fn open(state: &State, command: &OpenAccount, now: &Now) -> Result<Event, Rejection> {
     let (fund_index, fund) = state.find_fund(command.fund)?;
@@ -24,18 +24,8 @@ pub(super) fn open(state: &State, command: &OpenAccount, now: &Now) -> Result<Ev
     if !missing.is_empty() {
         return Err(Rejection::NotReady { missing });
     }
-    if command.holder != cooperative.name {
-        let registered = Box::new(cooperative.name.clone());
-        return Err(Rejection::HolderNameMismatch { registered });
-    }
-    let of_it = state.accounts.find_first(&command.bank_account);
-    match of_it.map(|account| state.accounts.get(account).cooperative) {
-        Some(other) if other != owner => {
-            let cooperative = state.cooperatives.get(other).id;
-            Err(Rejection::BankAccountTaken { cooperative })
-        }
-        Some(_) | None => Ok(Event::AccountOpened(command.clone())),
-    }
+    may_have(state, owner, &command.bank_account, &command.holder)?;
+    Ok(Event::AccountOpened(command.clone()))
 }
 
 pub(super) fn suspend(state: &State, command: &SuspendAccount) -> Result<Event, Rejection> {

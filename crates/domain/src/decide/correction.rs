@@ -10,7 +10,7 @@ use crate::journal;
 use crate::moment::Position;
 use crate::money::Amount;
 use crate::rejection::{Purse, Rejection, Resource};
-use crate::state::{AccountIndex, FundIndex, Proposal, Reservation, State, Subject};
+use crate::state::{AccountIndex, Claim, FundIndex, Proposal, Reservation, State, Subject};
 use alloc::boxed::Box;
 
 pub(super) fn propose(
@@ -23,7 +23,7 @@ pub(super) fn propose(
     if let Some(undone) = state.undone(position) {
         return Err(Rejection::AlreadyUndone { position, by: undone.by() });
     }
-    if let Some(proposal) = state.reversing.get(&position) {
+    if let Some(proposal) = state.claimed.get(&Claim::Record(position)) {
         return Err(Rejection::ReversalPending { position, proposal: *proposal });
     }
     let reservation = may_undo(&Room::new(state), state, position, undoes, now)?;
@@ -75,7 +75,8 @@ fn not_a_loan(state: &State, position: Position) -> Result<&Proposal, Rejection>
         Subject::Loan(_) => Err(Rejection::ProposalNotPending { proposal: position }),
         Subject::AllocationWithdrawal { .. }
         | Subject::Reversal { .. }
-        | Subject::Disbursement { .. } => Ok(proposal),
+        | Subject::Disbursement { .. }
+        | Subject::BankAccountChange { .. } => Ok(proposal),
     }
 }
 

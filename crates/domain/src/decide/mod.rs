@@ -2,6 +2,7 @@
 //! auditor who decides it again from the bytes.
 
 mod account;
+mod bank_account;
 mod cooperative;
 mod correction;
 mod disbursement;
@@ -108,6 +109,8 @@ fn decide_open(state: &State, command: &Command, context: &Context) -> Result<Ev
         Command::SuspendAccount(command) => account::suspend(state, command),
         Command::ResumeAccount(command) => account::resume(state, command),
         Command::CloseAccount(command) => account::close(state, command),
+        Command::ProposeBankAccountChange(command) => bank_account::propose(state, command, &now),
+        Command::ApproveBankAccountChange(command) => bank_account::approve(state, command, &now),
         Command::ProposeLoan(command) => loan::propose(state, command, &now),
         Command::ApproveLoan(command) => loan::approve(state, command, &now),
         Command::RefuseLoan(command) => loan::refuse(state, command, &now),

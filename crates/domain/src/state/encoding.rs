@@ -72,6 +72,7 @@ impl State {
         more(out);
         if version >= 2 {
             self.approvals_asked().put(out);
+            self.bank_accounts.put(out);
             more(out);
         }
     }
@@ -107,6 +108,7 @@ impl State {
         }
         if version >= 2 {
             state.ask_approvals(Canonical::take(from)?)?;
+            state.bank_accounts = Canonical::take(from)?;
         } else if state.proposals.iter().any(|(_, proposal)| is_of_version_2(&proposal.subject)) {
             return Err(DecodeError::Invalid("subject under version 1"));
         }
@@ -155,6 +157,9 @@ impl State {
                 within(&self.accounts, *account)?;
             }
         }
+        for (_, (account, _)) in self.bank_accounts.iter() {
+            within(&self.accounts, *account)?;
+        }
         for (_, proposal) in self.proposals.iter() {
             let reservation = &proposal.reservation;
             within(&self.funds, reservation.fund)?;
@@ -164,6 +169,7 @@ impl State {
                 Subject::Loan(loan) => within(&self.loans, loan)?,
                 Subject::AllocationWithdrawal { fund, .. } => within(&self.funds, fund)?,
                 Subject::Reversal { .. } | Subject::Disbursement { .. } => {}
+                Subject::BankAccountChange { account, .. } => within(&self.accounts, account)?,
             }
         }
         Ok(())
@@ -172,9 +178,17 @@ impl State {
     fn derive(&mut self) {
         for (at, proposal) in self.proposals.iter() {
             self.expiries.insert((proposal.expires_at, *at), ());
-            if let Subject::Reversal { reverses, .. } = proposal.subject {
-                self.reversing.insert(reverses, *at);
+            if let Some(claim) = proposal.subject.claim() {
+                self.claimed.insert(claim, *at);
             }
+            if let Subject::BankAccountChange { bank_account, .. } = &proposal.subject {
+                self.reserved_bank_accounts.insert((bank_account.clone(), *at), ());
+            }
+        }
+        for (at, (account, bank_account)) in self.bank_accounts.iter() {
+            self.bank_account_changes.insert(*account, *at);
+            let cooperative = self.accounts.get(*account).cooperative;
+            self.bank_account_owners.insert(bank_account.clone(), cooperative);
         }
     }
 }
@@ -183,7 +197,7 @@ impl State {
 fn is_of_version_2(subject: &Subject) -> bool {
     match subject {
         Subject::Loan(_) | Subject::AllocationWithdrawal { .. } | Subject::Reversal { .. } => false,
-        Subject::Disbursement { .. } => true,
+        Subject::Disbursement { .. } | Subject::BankAccountChange { .. } => true,
     }
 }
 
@@ -245,7 +259,7 @@ canonical_structs! {
     }
     Cooperative { id, village, kind, name, number, chair, treasurer, confirmed, accounts }
     BankAccount { bank, number }
-    Account { id, fund, cooperative, bank_account, status, balances, grants }
+    Account { id, fund, cooperative, first_bank_account, status, balances, grants }
     AccountBalances {
         pending, committed, disbursed, principal_repaid, interest_paid, late_fees_paid, granted,
     }
@@ -301,6 +315,7 @@ canonical_enums! {
         2 => AllocationWithdrawal { fund, allocation, amount },
         3 => Reversal { reverses, undoes },
         4 => Disbursement { paid, amount },
+        5 => BankAccountChange { account, bank_account },
     }
     Undoes {
         1 => Allocation { fund, amount },

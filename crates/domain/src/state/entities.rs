@@ -191,8 +191,9 @@ pub struct Account {
     pub id: AccountId,
     /// Whose it is.
     pub cooperative: CooperativeIndex,
-    /// The bank account that it is tied to.
-    pub bank_account: BankAccount,
+    /// The bank account that it was opened with. What it is tied to now,
+    /// [`State::bank_account`](super::State::bank_account) says.
+    pub first_bank_account: BankAccount,
     /// The grants that were paid to it and stand.
     pub grants: Tranches,
 }
@@ -204,7 +205,7 @@ impl Row for Account {
         (self.fund, self.id)
     }
     fn distinctive(&self) -> Option<&BankAccount> {
-        Some(&self.bank_account)
+        Some(&self.first_bank_account)
     }
 }
 
@@ -421,6 +422,13 @@ pub enum Subject {
         /// What it did.
         undoes: Undoes,
     },
+    /// Tie an account to another bank account.
+    BankAccountChange {
+        /// The account.
+        account: AccountIndex,
+        /// The bank account from then on.
+        bank_account: BankAccount,
+    },
     /// Pay out a tranche or a grant.
     Disbursement {
         /// What for.
@@ -428,6 +436,28 @@ pub enum Subject {
         /// How much.
         amount: Amount,
     },
+}
+
+/// Something of which at most one pending proposal is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Claim {
+    /// A record that is to be undone.
+    Record(Position),
+    /// The bank account of an account.
+    BankAccountOf(AccountIndex),
+}
+
+impl Subject {
+    /// What no other proposal may be about while this one is pending.
+    pub(super) const fn claim(&self) -> Option<Claim> {
+        match self {
+            Subject::Reversal { reverses, .. } => Some(Claim::Record(*reverses)),
+            Subject::BankAccountChange { account, .. } => Some(Claim::BankAccountOf(*account)),
+            Subject::Loan(_)
+            | Subject::AllocationWithdrawal { .. }
+            | Subject::Disbursement { .. } => None,
+        }
+    }
 }
 
 /// What a pending proposal keeps free, so that nothing else can use it first.

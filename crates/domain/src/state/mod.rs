@@ -2,6 +2,7 @@
 //! grows with their number (request ids and bank references are looked up, not kept here).
 
 mod ahead;
+mod bank_accounts;
 mod entities;
 mod names;
 mod recorded;
@@ -18,7 +19,8 @@ pub use names::SharedName;
 pub use recorded::{Index, Register, Row, Table};
 pub use tranches::{Tranche, Tranches};
 
-use crate::command::OpenLedger;
+use crate::command::{BankAccount, OpenLedger};
+pub(crate) use entities::Claim;
 use names::Names;
 use recorded::Recorded;
 
@@ -51,9 +53,15 @@ pub struct State {
     pub(crate) proposals: Register<Position, Proposal>,
     /// The record that was undone → what undid it.
     pub(crate) undone: Register<Position, Undone>,
+    /// The bank accounts that accounts were changed to, by the record that did it.
+    bank_accounts: Register<Position, (AccountIndex, BankAccount)>,
     // Derived from the above, and so not part of its encoding:
     pub(crate) expiries: Register<(Timestamp, Position), ()>,
-    pub(crate) reversing: Register<Position, Position>,
+    /// The one proposal that is pending about something, of those that exclude each other.
+    pub(crate) claimed: Register<Claim, Position>,
+    bank_account_changes: Register<AccountIndex, Position>,
+    bank_account_owners: Register<BankAccount, CooperativeIndex>,
+    reserved_bank_accounts: Register<(BankAccount, Position), ()>,
     /// The names in all rows.
     names: Names,
     head_before: Option<Head>,
@@ -216,7 +224,11 @@ impl State {
         act(&mut self.proposals);
         act(&mut self.undone);
         act(&mut self.expiries);
-        act(&mut self.reversing);
+        act(&mut self.claimed);
+        act(&mut self.bank_accounts);
+        act(&mut self.bank_account_changes);
+        act(&mut self.bank_account_owners);
+        act(&mut self.reserved_bank_accounts);
     }
 }
 
@@ -259,8 +271,11 @@ impl State {
     pub(crate) fn reserve(&mut self, at: Position, proposal: Proposal) {
         self.apply_reservation(&proposal.reservation, 1);
         self.expiries.insert((proposal.expires_at, at), ());
-        if let Subject::Reversal { reverses, .. } = proposal.subject {
-            self.reversing.insert(reverses, at);
+        if let Some(claim) = proposal.subject.claim() {
+            self.claimed.insert(claim, at);
+        }
+        if let Subject::BankAccountChange { bank_account, .. } = &proposal.subject {
+            self.reserved_bank_accounts.insert((bank_account.clone(), at), ());
         }
         self.proposals.insert(at, proposal);
     }
@@ -269,8 +284,11 @@ impl State {
     pub(crate) fn release(&mut self, at: Position) -> Proposal {
         let proposal = self.proposals.remove(&at).expect("decide and expiry name pending ones");
         self.expiries.remove(&(proposal.expires_at, at));
-        if let Subject::Reversal { reverses, .. } = proposal.subject {
-            self.reversing.remove(&reverses);
+        if let Some(claim) = proposal.subject.claim() {
+            self.claimed.remove(&claim);
+        }
+        if let Subject::BankAccountChange { bank_account, .. } = &proposal.subject {
+            self.reserved_bank_accounts.remove(&(bank_account.clone(), at));
         }
         self.apply_reservation(&proposal.reservation, -1);
         proposal

@@ -210,6 +210,10 @@ impl<K: Ord + Clone, V: Clone> Register<K, V> {
     pub fn first(&self) -> Option<(&K, &V)> {
         self.map.first_key_value()
     }
+    /// The first key from that one on, and its value.
+    pub(super) fn at_or_after(&self, key: &K) -> Option<(&K, &V)> {
+        self.map.range(key..).next()
+    }
     /// How many keys there are.
     pub fn len(&self) -> usize {
         self.map.len()

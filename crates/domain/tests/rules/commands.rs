@@ -229,6 +229,26 @@ pub(crate) fn close(account: &str) -> c::CloseAccount {
     c::CloseAccount { fund: id("pilot"), account: id(account), reason: text("merged") }
 }
 
+pub(crate) fn bank_account(number: &str) -> BankAccount {
+    BankAccount { bank: text("BPD"), number: text(number) }
+}
+
+pub(crate) fn propose_bank_account(account: &str, to: &str) -> c::ProposeBankAccountChange {
+    c::ProposeBankAccountChange {
+        fund: id("pilot"),
+        account: id(account),
+        bank_account: bank_account(to),
+        holder: open_account(account).holder,
+        reason: text("old one closed"),
+        evidence: evidence(),
+        expires_at: None,
+    }
+}
+
+pub(crate) fn approve_bank_account(proposal: Position) -> c::ApproveBankAccountChange {
+    c::ApproveBankAccountChange { proposal }
+}
+
 pub(crate) fn propose_loan(loan: &str, principal: Amount) -> c::ProposeLoan {
     let number = number(loan);
     c::ProposeLoan {

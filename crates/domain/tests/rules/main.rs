@@ -10,6 +10,7 @@ mod given;
 mod invariants;
 mod programme;
 
+mod bank_accounts;
 mod batches;
 mod ceilings;
 mod cooperatives;

@@ -134,8 +134,10 @@ impl Pair {
             let from = sums.capital + sums.interest + sums.late_fees;
             assert_eq!(sums.cash + sums.receivable + sums.grants, from, "conserved");
         }
-        for (_, account) in state.accounts().iter() {
+        for (index, account) in state.accounts().iter() {
             let fund = state.funds().get(account.fund).id;
+            let of_model = self.model.bank_account(fund, account.id);
+            assert_eq!(state.bank_account(index), of_model, "account {}", account.id);
             let b = &account.balances;
             let of_ledger = [b.outstanding(), b.committed, b.pending, b.granted];
             assert_eq!(of_ledger, self.model.account_sums((fund, account.id)));

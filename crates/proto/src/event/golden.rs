@@ -1,6 +1,6 @@
 //! Events of rules version 2, byte by byte, computed from docs/format.md by another program.
 
-use bergulir_domain::event::{DisbursementApproved, Paid, Proposed};
+use bergulir_domain::event::{BankAccountChanged, DisbursementApproved, Paid, Proposed};
 use bergulir_domain::terms::{Purpose, Terms};
 use bergulir_domain::text::Text;
 use bergulir_domain::{Amount, Date, Event, Money, Position, Timestamp, command as c};
@@ -90,5 +90,34 @@ fn terms_that_ask_for_a_second_person() {
     is_written_as(
         &Event::FundOpened(Box::new(opened)),
         "92011a0a0568696261681205486962616818cebf022206080210643000",
+    );
+}
+
+#[test]
+fn a_bank_account_that_is_changed() {
+    let bank_account = c::BankAccount { bank: text("BRI"), number: text("0777") };
+    let command = c::ProposeBankAccountChange {
+        fund: "dana".parse().unwrap(),
+        account: "a1".parse().unwrap(),
+        bank_account: bank_account.clone(),
+        holder: text("Kop"),
+        reason: text("pindah"),
+        evidence: c::Evidence { reference: text("SK"), salted_digest: [9; 32] },
+        expires_at: None,
+    };
+    is_written_as(
+        &Event::BankAccountChangeProposed(Box::new(Proposed { command, expires_at: AT })),
+        "8202550a0464616e61120261311a0b0a0342524912043037373722034b6f702a0670696e64616832260a02534b\
+         122009090909090909090909090909090909090909090909090909090909090909094080a0e182f6f99403",
+    );
+    let changed = BankAccountChanged {
+        command: c::ApproveBankAccountChange { proposal: Position::new(42) },
+        fund: "dana".parse().unwrap(),
+        account: "a1".parse().unwrap(),
+        bank_account,
+    };
+    is_written_as(
+        &Event::BankAccountChanged(Box::new(changed)),
+        "8a0219082a120464616e611a026131220b0a03425249120430373737",
     );
 }

@@ -6,8 +6,8 @@ use core::str::FromStr;
 use bergulir_domain::command as c;
 use bergulir_domain::cooperative::ReadinessSet;
 use bergulir_domain::event::{
-    DisbursementApproved, DisbursementReturned, LoanApproved, Paid, Proposed, Repaid,
-    ReversalProposed, Undoes,
+    BankAccountChanged, DisbursementApproved, DisbursementReturned, LoanApproved, Paid, Proposed,
+    Repaid, ReversalProposed, Undoes,
 };
 use bergulir_domain::ledger::Origin;
 use bergulir_domain::moment::{Position, Timestamp, UtcOffset};
@@ -124,6 +124,26 @@ pub(super) fn event(kind: Kind) -> Read<Event> {
             account: parse("account", &m.account)?,
             reason: parse("reason", &m.reason)?,
         }),
+        Kind::BankAccountChangeProposed(m) => {
+            Event::BankAccountChangeProposed(Box::new(Proposed {
+                command: c::ProposeBankAccountChange {
+                    fund: parse("fund", &m.fund)?,
+                    account: parse("account", &m.account)?,
+                    bank_account: bank_account(m.bank_account)?,
+                    holder: parse("holder", &m.holder)?,
+                    reason: parse("reason", &m.reason)?,
+                    evidence: evidence(&present("evidence", m.evidence)?)?,
+                    expires_at: m.asked_expires_at.map(Timestamp::from_micros),
+                },
+                expires_at: Timestamp::from_micros(m.expires_at),
+            }))
+        }
+        Kind::BankAccountChanged(m) => Event::BankAccountChanged(Box::new(BankAccountChanged {
+            command: c::ApproveBankAccountChange { proposal: Position::new(m.proposal) },
+            fund: parse("fund", &m.fund)?,
+            account: parse("account", &m.account)?,
+            bank_account: bank_account(m.bank_account)?,
+        })),
         Kind::LoanProposed(m) => Event::LoanProposed(Box::new(Proposed {
             command: c::ProposeLoan {
                 fund: parse("fund", &m.fund)?,

@@ -104,6 +104,25 @@ pub(super) fn kind(event: &Event) -> Kind {
             account: e.account.to_string(),
             reason: e.reason.to_string(),
         }),
+        Event::BankAccountChangeProposed(e) => {
+            let command = &e.command;
+            Kind::BankAccountChangeProposed(pb::BankAccountChangeProposed {
+                fund: command.fund.to_string(),
+                account: command.account.to_string(),
+                bank_account: Some(bank_account(&command.bank_account)),
+                holder: command.holder.to_string(),
+                reason: command.reason.to_string(),
+                evidence: Some(evidence(&command.evidence)),
+                asked_expires_at: command.expires_at.map(Timestamp::as_micros),
+                expires_at: e.expires_at.as_micros(),
+            })
+        }
+        Event::BankAccountChanged(e) => Kind::BankAccountChanged(pb::BankAccountChanged {
+            proposal: e.command.proposal.get(),
+            fund: e.fund.to_string(),
+            account: e.account.to_string(),
+            bank_account: Some(bank_account(&e.bank_account)),
+        }),
         Event::LoanProposed(e) => {
             let command = &e.command;
             Kind::LoanProposed(pb::LoanProposed {

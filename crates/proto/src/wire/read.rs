@@ -68,6 +68,16 @@ pub(super) fn command(f: &mut Fields, ledger: LedgerId, kind: Option<Kind>) -> R
             let reason = f.parse("reason", &m.reason);
             Ok(c::CloseAccount { fund: fund?, account: account?, reason: reason? })
         })?),
+        Kind::ProposeBankAccountChange(m) => Command::ProposeBankAccountChange(
+            f.within("propose_bank_account_change", |f| propose_bank_account_change(f, &m))?,
+        ),
+        Kind::ApproveBankAccountChange(m) => {
+            Command::ApproveBankAccountChange(c::ApproveBankAccountChange {
+                proposal: f.within("approve_bank_account_change", |f| {
+                    f.position("proposal", m.proposal)
+                })?,
+            })
+        }
         Kind::ProposeLoan(m) => {
             Command::ProposeLoan(f.within("propose_loan", |f| propose_loan(f, &m))?)
         }
@@ -259,9 +269,7 @@ fn confirm(f: &mut Fields, m: &pb::ConfirmReadiness) -> Read<c::ConfirmReadiness
     let cooperative = f.parse("cooperative", &m.cooperative);
     let item = f.choice("item", m.item);
     let number = f.optional("number", m.number.as_deref());
-    let evidence = f
-        .present("evidence", m.evidence.as_ref())
-        .and_then(|m| f.within("evidence", |f| evidence(f, m)));
+    let evidence = required_evidence(f, m.evidence.as_ref());
     Ok(c::ConfirmReadiness {
         cooperative: cooperative?,
         item: item?,
@@ -274,12 +282,7 @@ fn open_account(f: &mut Fields, m: &pb::OpenAccount) -> Read<c::OpenAccount> {
     let fund = f.parse("fund", &m.fund);
     let account = f.parse("account", &m.account);
     let cooperative = f.parse("cooperative", &m.cooperative);
-    let bank_account = f.present("bank_account", m.bank_account.as_ref()).and_then(|m| {
-        f.within("bank_account", |f| {
-            let (bank, number) = (f.parse("bank", &m.bank), f.parse("number", &m.number));
-            Ok(c::BankAccount { bank: bank?, number: number? })
-        })
-    });
+    let bank_account = bank_account(f, m.bank_account.as_ref());
     let holder = f.parse("holder", &m.holder);
     Ok(c::OpenAccount {
         fund: fund?,
@@ -287,6 +290,26 @@ fn open_account(f: &mut Fields, m: &pb::OpenAccount) -> Read<c::OpenAccount> {
         cooperative: cooperative?,
         bank_account: bank_account?,
         holder: holder?,
+    })
+}
+
+fn propose_bank_account_change(
+    f: &mut Fields,
+    m: &pb::ProposeBankAccountChange,
+) -> Read<c::ProposeBankAccountChange> {
+    let (fund, account) = (f.parse("fund", &m.fund), f.parse("account", &m.account));
+    let bank_account = bank_account(f, m.bank_account.as_ref());
+    let (holder, reason) = (f.parse("holder", &m.holder), f.parse("reason", &m.reason));
+    let evidence = required_evidence(f, m.evidence.as_ref());
+    let expires_at = f.timestamp("expires_at", m.expires_at.as_ref());
+    Ok(c::ProposeBankAccountChange {
+        fund: fund?,
+        account: account?,
+        bank_account: bank_account?,
+        holder: holder?,
+        reason: reason?,
+        evidence: evidence?,
+        expires_at: expires_at?,
     })
 }
 
@@ -432,6 +455,19 @@ fn evidence(f: &mut Fields, m: &pb::Evidence) -> Read<c::Evidence> {
     let reference = f.parse("reference", &m.reference);
     let salted_digest = f.digest("salted_digest", &m.salted_digest);
     Ok(c::Evidence { reference: reference?, salted_digest: salted_digest? })
+}
+
+fn bank_account(f: &mut Fields, m: Option<&pb::BankAccount>) -> Read<c::BankAccount> {
+    let m = f.present("bank_account", m)?;
+    f.within("bank_account", |f| {
+        let (bank, number) = (f.parse("bank", &m.bank), f.parse("number", &m.number));
+        Ok(c::BankAccount { bank: bank?, number: number? })
+    })
+}
+
+fn required_evidence(f: &mut Fields, m: Option<&pb::Evidence>) -> Read<c::Evidence> {
+    let m = f.present("evidence", m)?;
+    f.within("evidence", |f| evidence(f, m))
 }
 
 fn optional_evidence(f: &mut Fields, m: Option<&pb::Evidence>) -> Read<Option<c::Evidence>> {

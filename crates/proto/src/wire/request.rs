@@ -217,6 +217,8 @@ commands! {
     SuspendAccount SuspendAccountRequest SuspendAccountResponse suspend_account Account account;
     ResumeAccount ResumeAccountRequest ResumeAccountResponse resume_account Account account;
     CloseAccount CloseAccountRequest CloseAccountResponse close_account Account account;
+    ProposeBankAccountChange ProposeBankAccountChangeRequest ProposeBankAccountChangeResponse propose_bank_account_change Proposal proposal;
+    ApproveBankAccountChange ApproveBankAccountChangeRequest ApproveBankAccountChangeResponse approve_bank_account_change Account account;
     ProposeLoan ProposeLoanRequest ProposeLoanResponse propose_loan Loan loan;
     ApproveLoan ApproveLoanRequest ApproveLoanResponse approve_loan Loan loan;
     RefuseLoan RefuseLoanRequest RefuseLoanResponse refuse_loan Loan loan;

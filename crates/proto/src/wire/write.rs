@@ -108,6 +108,22 @@ pub(super) fn kind(command: &Command) -> Option<Kind> {
             account: c.account.to_string(),
             reason: c.reason.to_string(),
         }),
+        Command::ProposeBankAccountChange(c) => {
+            Kind::ProposeBankAccountChange(pb::ProposeBankAccountChange {
+                fund: c.fund.to_string(),
+                account: c.account.to_string(),
+                bank_account: Some(bank_account(&c.bank_account)),
+                holder: c.holder.to_string(),
+                reason: c.reason.to_string(),
+                evidence: Some(evidence(&c.evidence)),
+                expires_at: timestamp(c.expires_at),
+            })
+        }
+        Command::ApproveBankAccountChange(c) => {
+            Kind::ApproveBankAccountChange(pb::ApproveBankAccountChange {
+                proposal: c.proposal.get(),
+            })
+        }
         Command::ProposeLoan(c) => Kind::ProposeLoan(propose_loan(c)),
         Command::ApproveLoan(c) => Kind::ApproveLoan(pb::ApproveLoan { loan: c.loan.to_string() }),
         Command::RefuseLoan(c) => Kind::RefuseLoan(pb::RefuseLoan {

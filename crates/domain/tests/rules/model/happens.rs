@@ -38,6 +38,7 @@ impl Model {
                 What::Grant((fund, _)) => fund,
                 _ => unreachable!("only these are proposed"),
             },
+            Subject::Bank { account: (fund, _), .. } => fund,
             Subject::Withdrawal { allocation: at, .. } | Subject::Reversal { of: at } => {
                 self.fund_of(self.posting(at).unwrap())
             }
@@ -102,7 +103,7 @@ impl Model {
             Command::OpenAccount(c) => {
                 let account = Account {
                     cooperative: c.cooperative,
-                    bank: c.bank_account.clone(),
+                    banks: vec![c.bank_account.clone()],
                     status: Status::Open,
                 };
                 self.accounts.insert((c.fund, c.account), account);
@@ -110,6 +111,17 @@ impl Model {
             Command::SuspendAccount(c) => self.set(c.fund, c.account, Status::Suspended),
             Command::ResumeAccount(c) => self.set(c.fund, c.account, Status::Open),
             Command::CloseAccount(c) => self.set(c.fund, c.account, Status::Closed),
+            Command::ProposeBankAccountChange(c) => {
+                let (account, asked) = ((c.fund, c.account), self.asked.len());
+                self.asked.push(c.bank_account.clone());
+                self.propose(by, c.expires_at, Subject::Bank { account, asked });
+            }
+            Command::ApproveBankAccountChange(c) => {
+                if let Subject::Bank { account, asked } = self.decide_on(c.proposal) {
+                    let bank = self.asked[asked].clone();
+                    self.accounts.get_mut(&account).unwrap().banks.push(bank);
+                }
+            }
             Command::AllocateFund(c) => {
                 let what = What::Allocation(c.fund);
                 self.post(what, c.amount, &c.bank_reference, c.value_date);

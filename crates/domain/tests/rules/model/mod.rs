@@ -31,6 +31,8 @@ pub(crate) struct Model {
     pub(crate) loans: BTreeMap<LoanId, Loan>,
     pub(crate) postings: Vec<Posting>,
     pub(crate) pending: Vec<Pending>,
+    /// The bank accounts that were proposed.
+    asked: Vec<BankAccount>,
 }
 
 #[derive(Clone)]
@@ -51,7 +53,8 @@ struct Cooperative {
 #[derive(Clone)]
 pub(crate) struct Account {
     cooperative: CooperativeId,
-    bank: BankAccount,
+    /// All that it had, the one in force last.
+    banks: Vec<BankAccount>,
     status: Status,
 }
 
@@ -115,9 +118,22 @@ pub(crate) struct Pending {
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Subject {
     Loan(LoanId),
-    Withdrawal { allocation: u64, amount: i64 },
-    Reversal { of: u64 },
-    Payment { what: What, amount: i64 },
+    Withdrawal {
+        allocation: u64,
+        amount: i64,
+    },
+    Reversal {
+        of: u64,
+    },
+    Payment {
+        what: What,
+        amount: i64,
+    },
+    /// The bank account at that place among those asked for.
+    Bank {
+        account: (FundId, AccountId),
+        asked: usize,
+    },
 }
 
 /// What a pending proposal would use.
@@ -209,6 +225,10 @@ impl Model {
             What::Withdrawal { allocation } => self.fund_of(self.posting(allocation).unwrap()),
             _ => self.account_of(posting).unwrap().0,
         }
+    }
+
+    pub(crate) fn bank_account(&self, fund: FundId, account: AccountId) -> &BankAccount {
+        self.accounts[&(fund, account)].banks.last().unwrap()
     }
 
     /// Tranches that stand, and principal, interest and late fees that came in.
@@ -343,6 +363,7 @@ impl Model {
                 };
             }
             Subject::Payment { .. } => unreachable!("only these are proposed"),
+            Subject::Bank { .. } => return Uses::default(),
             Subject::Reversal { of } => self.posting(of).unwrap(),
         };
         let (fund, amount) = (self.fund_of(of), of.amount);

@@ -3,7 +3,7 @@
 
 use super::happens::paid;
 use super::{LoanIs, Model, Pending, Posting, Status, Subject, Verdict, What, Why};
-use bergulir_domain::command::{BankReference, Command, OpenAccount};
+use bergulir_domain::command::{BankAccount, BankReference, Command, OpenAccount};
 use bergulir_domain::cooperative::Office;
 use bergulir_domain::terms::Purpose;
 use bergulir_domain::{
@@ -24,7 +24,10 @@ fn is_new(command: &Command) -> bool {
     match command {
         Command::OpenFund(c) => c.terms.disbursement_approval_above.is_some(),
         Command::ChangeTerms(c) => c.terms.disbursement_approval_above.is_some(),
-        Command::ProposeDisbursement(_) | Command::ApproveDisbursement(_) => true,
+        Command::ProposeDisbursement(_)
+        | Command::ApproveDisbursement(_)
+        | Command::ProposeBankAccountChange(_)
+        | Command::ApproveBankAccountChange(_) => true,
         _ => false,
     }
 }
@@ -127,6 +130,42 @@ impl Model {
                 let nothing = outstanding == 0 && committed == 0 && pending == 0;
                 unless(nothing, Why::AccountNotEmpty)
             }
+            Command::ProposeBankAccountChange(c) => {
+                let status = self.has_status(c.fund, c.account, &[Status::Open]);
+                let Some(account) = self.accounts.get(&(c.fund, c.account)) else {
+                    return status;
+                };
+                let of = (c.fund, c.account);
+                let mut pending = self.pending.iter();
+                let second = pending
+                    .any(|p| matches!(p.subject, Subject::Bank { account, .. } if account == of));
+                let same = account.banks.last() == Some(&c.bank_account);
+                let held = c.holder == self.cooperatives[&account.cooperative].name;
+                let free = !self.is_anothers(&c.bank_account, account.cooperative);
+                all([
+                    status,
+                    unless(!second && !same, Why::BankChange),
+                    unless(held && free, Why::AccountOpening),
+                    self.proposal(by, c.expires_at, command),
+                ])
+            }
+            Command::ApproveBankAccountChange(c) => self.decides(by, c.proposal, |subject| {
+                let Subject::Bank { account, .. } = subject else {
+                    return Verdict::from([Why::NotPending]);
+                };
+                let mut pending = self.pending.iter().map(|p| p.subject);
+                let on_its_way = pending.any(|subject| match subject {
+                    Subject::Payment { what: What::Tranche(loan), .. } => {
+                        self.loans[&loan].account == account
+                    }
+                    Subject::Payment { what: What::Grant(of), .. } => of == account,
+                    _ => false,
+                });
+                all([
+                    self.has_status(account.0, account.1, &[Status::Open]),
+                    unless(!on_its_way, Why::BankChange),
+                ])
+            }),
             Command::ProposeLoan(c) => {
                 let account = (c.fund, c.account);
                 if self.loans.contains_key(&c.loan) {
@@ -283,14 +322,23 @@ impl Model {
         let mut required = self.terms(c.fund).required_readiness.iter();
         let ready = required.all(|item| cooperative.confirmed.contains_key(&item));
         let mut accounts = self.accounts.iter();
-        let shared = self
-            .accounts
-            .values()
-            .any(|a| a.bank == c.bank_account && a.cooperative != c.cooperative);
+        let shared = self.is_anothers(&c.bank_account, c.cooperative);
         let second = accounts.any(|((fund, _), a)| {
             *fund == c.fund && a.cooperative == c.cooperative && a.status != Status::Closed
         });
         ready && c.holder == cooperative.name && !shared && !second
+    }
+
+    /// Another cooperative has or had it, or waits for it.
+    fn is_anothers(&self, bank: &BankAccount, own: CooperativeId) -> bool {
+        let had = self.accounts.values().filter(|a| a.banks.contains(bank));
+        let waits = self.pending.iter().filter_map(|p| match p.subject {
+            Subject::Bank { account, asked } if self.asked[asked] == *bank => {
+                Some(&self.accounts[&account])
+            }
+            _ => None,
+        });
+        had.chain(waits).any(|a| a.cooperative != own)
     }
 
     fn with_fund(&self, fund: FundId, verdict: impl FnOnce() -> Verdict) -> Verdict {

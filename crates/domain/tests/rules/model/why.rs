@@ -17,6 +17,7 @@ pub(crate) enum Why {
     Registration,
     Officers,
     AccountOpening,
+    BankChange,
     AccountStatus,
     AccountNotEmpty,
     NotPending,
@@ -66,7 +67,11 @@ impl Why {
             Rejection::NotReady { .. }
             | Rejection::HolderNameMismatch { .. }
             | Rejection::BankAccountTaken { .. }
+            | Rejection::BankAccountReserved { .. }
             | Rejection::CooperativeHasAccount { .. } => Why::AccountOpening,
+            Rejection::BankAccountUnchanged { .. }
+            | Rejection::BankAccountChangePending { .. }
+            | Rejection::DisbursementPending { .. } => Why::BankChange,
             Rejection::AccountNotOpen { .. } | Rejection::AccountNotSuspended { .. } => {
                 Why::AccountStatus
             }

@@ -3,10 +3,11 @@
 
 use super::Pair;
 use super::commands::{
-    OPENING, ORIGIN, allocate, appoint, approve_disbursement, approve_reversal, approve_withdrawal,
-    bring_back, confirm, continue_as, day, id, loan_terms, open_account, open_fund, open_ledger,
-    propose_loan, propose_reversal, refuse_loan, refuse_proposal, register, rotate_key, rp, seal,
-    terms, text, verifier_key, withdraw_loan, withdraw_proposal,
+    OPENING, ORIGIN, allocate, appoint, approve_bank_account, approve_disbursement,
+    approve_reversal, approve_withdrawal, bring_back, confirm, continue_as, day, id, loan_terms,
+    open_account, open_fund, open_ledger, propose_bank_account, propose_loan, propose_reversal,
+    refuse_loan, refuse_proposal, register, rotate_key, rp, seal, terms, text, verifier_key,
+    withdraw_loan, withdraw_proposal,
 };
 use bergulir_domain::command::{self as c, BankAccount, BankReference, Command};
 use bergulir_domain::cooperative::{Office, ReadinessItem, ReadinessSet};
@@ -54,6 +55,8 @@ pub(super) enum Ask {
     Appoint,
     Confirm,
     OpenAccount,
+    ProposeBank,
+    ApproveBank,
     Suspend,
     Resume,
     Close,
@@ -107,6 +110,8 @@ pub(super) fn steps() -> impl Strategy<Value = Vec<Step>> {
         2 => Just(Ask::Appoint),
         2 => Just(Ask::Confirm),
         6 => Just(Ask::OpenAccount),
+        8 => Just(Ask::ProposeBank),
+        6 => Just(Ask::ApproveBank),
         1 => Just(Ask::Suspend),
         4 => Just(Ask::Resume),
         4 => Just(Ask::Close),
@@ -289,6 +294,13 @@ impl Pair {
                     ..open_account(&format!("a{}", a % 5))
                 })
             }
+            Ask::ProposeBank => Command::ProposeBankAccountChange(c::ProposeBankAccountChange {
+                fund,
+                expires_at,
+                holder: open_account(if c < 240 { account.as_str() } else { "a9" }).holder,
+                ..propose_bank_account(account.as_str(), &format!("0{}", a % 8))
+            }),
+            Ask::ApproveBank => Command::ApproveBankAccountChange(approve_bank_account(proposal)),
             Ask::Suspend => Command::SuspendAccount(c::SuspendAccount {
                 fund,
                 account,
@@ -393,6 +405,7 @@ impl Pair {
     fn proposal(&self, ask: Ask, a: u8, b: u8) -> Position {
         let fits = |subject: &Subject| match ask {
             Ask::ApproveReversal => matches!(subject, Subject::Reversal { .. }),
+            Ask::ApproveBank => matches!(subject, Subject::BankAccountChange { .. }),
             Ask::ApprovePayment => matches!(subject, Subject::Disbursement { .. }),
             Ask::ApproveWithdrawal => matches!(subject, Subject::AllocationWithdrawal { .. }),
             _ => !matches!(subject, Subject::Loan(_)),
@@ -419,6 +432,7 @@ impl Pair {
                 ..
             })
             | Command::ApproveDisbursement(c::ApproveDisbursement { proposal, .. })
+            | Command::ApproveBankAccountChange(c::ApproveBankAccountChange { proposal })
             | Command::RefuseProposal(c::RefuseProposal { proposal, .. })
             | Command::WithdrawProposal(c::WithdrawProposal { proposal, .. }) => Some(*proposal),
             _ => None,
