@@ -19,5 +19,6 @@ mod readme;
 mod second_verifier;
 mod starting;
 mod support;
+mod telemetry;
 mod two_people;
 mod witness;

@@ -128,6 +128,10 @@ fn setting_json(setting: &Setting, loaded: &Loaded) -> Value {
             let number = texts.next().and_then(|text| text.parse::<u64>().ok());
             number.map_or(Value::Null, Value::from)
         }
+        Shape::Share | Shape::Switch => {
+            let value = texts.next().and_then(|text| text.parse().ok());
+            value.unwrap_or(Value::Null)
+        }
     };
     let from = origin_json(&loaded.origin(setting.name));
     json!({"name": setting.name, "value": value, "from": from})

@@ -8,7 +8,9 @@ use std::sync::PoisonError;
 use bergulir_engine::NodeOptions;
 use bergulir_server::ServerOptions;
 use bergulir_server::config::{Config, Loaded};
+use bergulir_server::telemetry::{self, Otlp};
 use clap::Args;
+use sd_notify::NotifyState;
 use tracing_subscriber::EnvFilter;
 
 use crate::config::{self, SettingArgs};
@@ -36,11 +38,13 @@ pub(crate) struct ServeArgs {
 
 /// What a server runs with.
 fn options(config: Config) -> Result<ServerOptions, Failure> {
-    let Config { data, listen, http, keys, anchors, policy, ledger } = config;
+    let Config { data, listen, http, keys, anchors, policy, metrics, metrics_exposed, .. } = config;
+    let (ledger, traced) = (config.ledger, config.otlp.is_some());
     let data = data.ok_or_else(|| Failure::Usage("a server needs --data".to_owned()))?;
     let policy = policy.as_deref().map(witness::policy).transpose()?;
     let node = NodeOptions { ledger, keys, anchors, policy, ..NodeOptions::default() };
-    Ok(ServerOptions { node, http, ..ServerOptions::new(data, listen) })
+    let options = ServerOptions::new(data, listen);
+    Ok(ServerOptions { node, http, metrics, metrics_exposed, traced, ..options })
 }
 
 pub(crate) fn run(args: &ServeArgs) -> Result<(), Failure> {
@@ -56,7 +60,17 @@ pub(crate) fn run(args: &ServeArgs) -> Result<(), Failure> {
 }
 
 async fn serve(loaded: Loaded) -> Result<(), Failure> {
-    log_to_stderr("info,sled=warn");
+    let Config { log_format, otlp_ratio: ratio, .. } = loaded.config;
+    let otlp = loaded.config.otlp.clone().map(|endpoint| Otlp { endpoint, ratio });
+    let traces = telemetry::start(log_format, "info,sled=warn", otlp.as_ref());
+    let traces = traces.map_err(Failure::could_not)?;
+    let served = serve_traced(loaded).await;
+    // It waits for a collector, for a few seconds.
+    let _ = tokio::task::spawn_blocking(move || traces.stop()).await;
+    served
+}
+
+async fn serve_traced(loaded: Loaded) -> Result<(), Failure> {
     for warning in &loaded.warnings {
         tracing::warn!("{warning}");
     }
@@ -81,8 +95,23 @@ async fn serve(loaded: Loaded) -> Result<(), Failure> {
     if let Some(http) = running.http_address() {
         output::line(format_args!("serving logs on http://{http}/"))?;
     }
+    if let Some(metrics) = running.metrics_address() {
+        output::line(format_args!("serving metrics on http://{metrics}/metrics"))?;
+    }
     output::line(format_args!("listening on {}", running.address()))?;
+    tell_systemd(NotifyState::Ready);
+    let stop = async {
+        stop.await;
+        tell_systemd(NotifyState::Stopping);
+    };
     running.serve_until(stop).await.map_err(Failure::could_not)
+}
+
+/// Tells systemd, if it started this process and wants to know.
+fn tell_systemd(state: NotifyState<'_>) {
+    if let Err(error) = sd_notify::notify(&[state]) {
+        tracing::warn!(%error, "systemd could not be told");
+    }
 }
 
 /// Sends what is traced to the standard error; `RUST_LOG` overrides the default filter.

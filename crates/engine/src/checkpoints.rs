@@ -1,12 +1,14 @@
 //! The newest checkpoints of a ledger: in memory for those who ask, and in its folder.
 
+use crate::ledger::held;
 use bergulir_chain::Position;
 use bergulir_chain::checkpoint::Checkpoint;
 use bergulir_chain::note::{KeyName, Note, VerifierKey};
 use bergulir_domain::State;
 use bergulir_store::replace_file_durably;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::time::SystemTime;
 use tokio::sync::watch;
 
 /// The newest signed checkpoint, in the folder of its ledger.
@@ -30,6 +32,7 @@ pub(crate) struct Checkpoints {
     folder: PathBuf,
     newest: watch::Sender<Option<Arc<SignedCheckpoint>>>,
     witnessed: RwLock<Option<Arc<SignedCheckpoint>>>,
+    signed_at: Mutex<Option<SystemTime>>,
 }
 
 impl Checkpoints {
@@ -39,7 +42,11 @@ impl Checkpoints {
         newest: Option<SignedCheckpoint>,
         witnessed: Option<SignedCheckpoint>,
     ) -> Checkpoints {
+        // What was signed before this start: its file says when, as well as anything does.
+        let file = std::fs::metadata(folder.join(CHECKPOINT_FILE));
+        let signed_at = file.and_then(|file| file.modified()).ok().filter(|_| newest.is_some());
         Checkpoints {
+            signed_at: Mutex::new(signed_at),
             folder: folder.to_owned(),
             newest: watch::Sender::new(newest.map(Arc::new)),
             witnessed: RwLock::new(witnessed.map(Arc::new)),
@@ -48,6 +55,10 @@ impl Checkpoints {
 
     pub(crate) fn newest(&self) -> Option<Arc<SignedCheckpoint>> {
         self.newest.borrow().clone()
+    }
+
+    pub(crate) fn signed_at(&self) -> Option<SystemTime> {
+        *held(&self.signed_at)
     }
 
     pub(crate) fn watch(&self) -> watch::Receiver<Option<Arc<SignedCheckpoint>>> {
@@ -63,6 +74,7 @@ impl Checkpoints {
         let bytes = signed.note.to_string();
         replace_file_durably(&self.folder.join(CHECKPOINT_FILE), bytes.as_bytes())?;
         let signed = Arc::new(signed);
+        *held(&self.signed_at) = Some(SystemTime::now());
         self.newest.send_replace(Some(Arc::clone(&signed)));
         Ok(signed)
     }

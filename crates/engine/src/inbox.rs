@@ -2,6 +2,7 @@
 //! closes when the ledger stops or one of its threads fails.
 
 use crate::health::Health;
+use crate::meter::Waiting;
 use crate::submission::{Answer, Caller, Refusal, Request, RequestId, Submission, Terms, Work};
 use crate::writer::Message;
 use bergulir_chain::Authentication;
@@ -136,6 +137,11 @@ impl Inbox {
             }
             tokio::time::sleep(ROOM_PAUSE).await;
         }
+    }
+
+    /// What waits.
+    pub(crate) fn waiting(&self) -> Waiting {
+        Waiting { work: self.receiver.len(), commands: self.commands.load(Ordering::Relaxed) }
     }
 
     /// The way to the writer; `None` once it is closed.

@@ -9,6 +9,7 @@ use crate::clock::{Clock, Stamper};
 use crate::health::{Health, Status};
 use crate::inbox::{Inbox, NotQueued, ROOM_PAUSE, RequestIds};
 use crate::keyring::Keyring;
+use crate::meter::{Meter, Waiting};
 use crate::open::Opened;
 use crate::persister::Persister;
 use crate::projector::{self, Projector};
@@ -31,7 +32,7 @@ use crossbeam_channel::{Sender, bounded, unbounded};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 use tokio::runtime::Handle;
 use tokio::sync::{oneshot, watch};
 
@@ -85,6 +86,7 @@ pub struct Ledger {
     stopping: Arc<AtomicBool>,
     threads: Mutex<Threads>,
     options: LedgerOptions,
+    meter: Arc<Meter>,
     replayed: u64,
 }
 
@@ -155,7 +157,9 @@ impl Ledger {
         let head = watch::Sender::new(durable);
         let projected = watch::Sender::new(durable.size);
         let (head_watch, projected_watch) = (head.subscribe(), projected.subscribe());
+        let meter = Arc::<Meter>::default();
         let persister = Persister {
+            meter: Arc::clone(&meter),
             log: Arc::clone(&log),
             head: head.clone(),
             projector: projector.clone(),
@@ -230,6 +234,7 @@ impl Ledger {
             stopping: Arc::default(),
             threads: Mutex::default(),
             options,
+            meter,
             replayed,
         };
         (ledger, workers)
@@ -332,6 +337,21 @@ impl Ledger {
     /// Follows the newest checkpoint.
     pub fn watch_checkpoint(&self) -> watch::Receiver<Option<Arc<SignedCheckpoint>>> {
         self.checkpoints.watch()
+    }
+
+    /// When the newest checkpoint was signed, by the clock of the machine; `None` if there is none.
+    pub fn checkpointed_at(&self) -> Option<SystemTime> {
+        self.checkpoints.signed_at()
+    }
+
+    /// What it counts of its own work.
+    pub fn meter(&self) -> &Meter {
+        &self.meter
+    }
+
+    /// What waits for its writer.
+    pub fn waiting(&self) -> Waiting {
+        self.inbox.waiting()
     }
 
     /// What became of the newest checkpoint at each anchor.

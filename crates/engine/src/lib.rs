@@ -23,6 +23,7 @@ mod keys;
 mod known;
 mod ledger;
 mod ledgers;
+pub mod meter;
 mod node;
 mod open;
 mod persister;

@@ -173,6 +173,16 @@ impl Node {
         Ok(Node { reopener, ledgers, creating: Mutex::default(), _lock: lock })
     }
 
+    /// The folder of its ledgers.
+    pub fn folder(&self) -> &Path {
+        &self.ledgers.folder
+    }
+
+    /// How its ledgers run.
+    pub fn ledger_options(&self) -> LedgerOptions {
+        self.ledgers.options.ledger
+    }
+
     /// A ledger by its name.
     pub fn ledger(&self, id: LedgerId) -> Option<Slot> {
         self.ledgers.get(id)

@@ -3,13 +3,15 @@
 
 use crate::answers::{Answers, tell_lost};
 use crate::health::Health;
+use crate::meter::Meter;
 use crate::projector;
 use crate::recent::SealedGroup;
 use crate::writer::Bundle;
-use bergulir_store::{EventLog, Head};
+use bergulir_store::{AppendError, EventLog, Group, Head};
 use crossbeam_channel::{Receiver, Sender};
 use std::sync::{Arc, OnceLock};
 use std::thread::Thread;
+use std::time::Instant;
 use tokio::sync::watch;
 
 pub(crate) struct Persister {
@@ -18,6 +20,7 @@ pub(crate) struct Persister {
     pub(crate) projector: Sender<projector::Message>,
     pub(crate) health: Arc<Health>,
     pub(crate) answers: Answers,
+    pub(crate) meter: Arc<Meter>,
     /// The writer, which may wait for the persister to be free.
     pub(crate) writer: Arc<OnceLock<Thread>>,
     /// Why a group could not be appended: nothing that was decided on top of it can be answered.
@@ -43,7 +46,7 @@ impl Persister {
     pub(crate) fn append(&mut self, bundle: &Bundle) {
         if self.lost.is_none()
             && !bundle.group.is_empty()
-            && let Err(error) = self.log.append(bundle.group.base(), &bundle.group)
+            && let Err(error) = self.append_group(&bundle.group)
         {
             let mut why = error.to_string();
             if let Some(source) = std::error::Error::source(&error) {
@@ -72,6 +75,15 @@ impl Persister {
         }
         bundle.sealed = None;
         bundle.decided = 0;
+    }
+
+    fn append_group(&self, group: &Group) -> Result<Head, AppendError> {
+        let began = Instant::now();
+        let appended = self.log.append(group.base(), group);
+        self.meter.append_micros.record_micros(began.elapsed());
+        let records = group.head().size.get() - group.base().size.get();
+        self.meter.group_records.record(records);
+        appended
     }
 
     fn project(&self, sealed: SealedGroup) {

@@ -3,6 +3,7 @@
 
 use crate::refusal;
 use crate::services::{CURRENCY, Services};
+use crate::telemetry::Refusals;
 use bergulir_domain::LedgerId;
 use bergulir_engine::{Accepted, Answer, Balances, Caller, Named, Receipt, Refusal, Terms, Work};
 use bergulir_proto::Described;
@@ -79,6 +80,7 @@ impl Asked {
         ledger: LedgerId,
         answer: Answer,
         log_size: u64,
+        refused: &Refusals,
     ) -> Result<Vec<BatchAnswer>, NotDone> {
         let decided = match answer {
             Answer::Items(items) => items,
@@ -97,9 +99,11 @@ impl Asked {
             let mut wrong = form.wrong.into_iter().peekable();
             for place in 0..items {
                 if let Some((_, invalid)) = wrong.next_if(|(at, _)| *at == place) {
-                    answer.error(invalid.command_error());
+                    let error = invalid.command_error();
+                    refused.count(&error.reason);
+                    answer.error(error);
                 } else if let Some((decided, id)) = decided.next() {
-                    put(&mut answer, ledger, decided, (place, id));
+                    put(&mut answer, ledger, decided, (place, id), refused);
                 }
             }
             answer.finish(log_size)
@@ -140,7 +144,8 @@ impl Services {
             Some(work) => ledger.submit(caller, work, terms).await,
             None => Answer::Items(Vec::new()),
         };
-        let answers = asked.answers(batch.ledger, answer, ledger.head().size.get())?;
+        let (size, refused) = (ledger.head().size.get(), &self.measured.refused);
+        let answers = asked.answers(batch.ledger, answer, size, refused)?;
         Ok(answers.into_iter().next().unwrap_or_default())
     }
 }
@@ -166,10 +171,12 @@ fn put(
     ledger: LedgerId,
     decided: &Result<Accepted, Refusal>,
     (place, id): (usize, RequestId),
+    refused: &Refusals,
 ) {
     match decided {
         Err(refusal) => {
             let described = refusal::of_command(refusal, Some(Uuid::from_bytes(id)));
+            refused.count(described.reason);
             answer.error(described.of_item(place).command_error());
         }
         Ok(Accepted { receipt: None, .. }) => answer.validated(),

@@ -5,20 +5,24 @@ use crate::connections::Lanes;
 use crate::deadline::{self, Deadline};
 use crate::identity::PRINCIPAL_KEY;
 use crate::limits::MAX_MESSAGE_BYTES;
+use crate::telemetry::{self, Measured};
 use bergulir_proto::Described;
 use bergulir_proto::pb::ledger_service_server::SERVICE_NAME as LEDGER;
 use hyper::body::Incoming;
 use hyper::service::Service;
 use std::convert::Infallible;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use tokio::time::Sleep;
 use tonic::body::Body;
-use tonic::codegen::http::{HeaderMap, Request, Response};
+use tonic::codegen::http::{Request, Response};
 use tonic::service::Routes;
 use tonic::{Code, Status};
+use tonic_types::StatusExt as _;
 use tracing::{Span, field};
+use tracing_opentelemetry::OpenTelemetrySpanExt as _;
 
 /// The services, with what happens around every call.
 #[derive(Clone)]
@@ -27,11 +31,19 @@ pub(crate) struct Calls<L> {
     /// command.
     ledger: L,
     others: Routes,
+    measured: Arc<Measured>,
+    /// Whether calls are parts of traces.
+    traced: bool,
 }
 
 impl<L> Calls<L> {
-    pub(crate) fn new(ledger: L, others: Routes) -> Calls<L> {
-        Calls { ledger, others }
+    pub(crate) fn new(
+        ledger: L,
+        others: Routes,
+        measured: Arc<Measured>,
+        traced: bool,
+    ) -> Calls<L> {
+        Calls { ledger, others, measured, traced }
     }
 }
 
@@ -57,14 +69,15 @@ where
             request.extensions_mut().insert(deadline);
             ends = Some(Box::pin(tokio::time::sleep(timeout)));
         }
-        let span = span(&request);
+        let counted = Counted::began(&self.measured, request.uri().path());
+        let span = if self.traced { traced_span(&request) } else { span(&request) };
         let answer = span.in_scope(|| match ledger_method(&request) {
             Some(_) => Answer::Ledger(tower::Service::call(&mut self.ledger.clone(), request)),
             None => {
                 Answer::Other(Box::new(tower::Service::call(&mut self.others.clone(), request)))
             }
         });
-        Call { answer, arrived, ends, span }
+        Call { answer, arrived, ends, span, counted }
     }
 }
 
@@ -89,6 +102,36 @@ pub(crate) struct Call<L> {
     /// When its caller has given up.
     ends: Option<Pin<Box<Sleep>>>,
     span: Span,
+    counted: Counted,
+}
+
+/// A call that is counted as under way until it is dropped.
+struct Counted {
+    measured: Arc<Measured>,
+    place: usize,
+}
+
+impl Counted {
+    fn began(measured: &Arc<Measured>, path: &str) -> Counted {
+        let place = measured.calls.place(path);
+        measured.calls.method(place).began();
+        Counted { measured: Arc::clone(measured), place }
+    }
+
+    fn answered(&self, status: Option<&Status>, took: Duration) {
+        let code = status.map_or(Code::Ok, Status::code);
+        self.measured.calls.method(self.place).answered(code, took);
+        if let Some(status) = status.filter(|status| status.code() != Code::Ok) {
+            let reason = status.get_details_error_info().map(|info| info.reason);
+            self.measured.refused.count(reason.as_deref().unwrap_or("PROTOCOL"));
+        }
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.measured.calls.method(self.place).ended();
+    }
 }
 
 impl<L> Future for Call<L>
@@ -115,7 +158,9 @@ where
         if let Some(status) = status.as_ref().and_then(of_the_protocol) {
             response = status.into_http();
         }
-        tell(response.headers(), call.arrived);
+        let status = Status::from_header_map(response.headers());
+        call.counted.answered(status.as_ref(), call.arrived.elapsed());
+        tell(status.as_ref(), call.arrived, &call.span);
         Poll::Ready(Ok(response))
     }
 }
@@ -131,15 +176,34 @@ fn span<A>(request: &Request<A>) -> Span {
     )
 }
 
+/// The same as part of the caller's trace, under the names that OpenTelemetry has for it.
+fn traced_span<A>(request: &Request<A>) -> Span {
+    let principal = request.headers().get(PRINCIPAL_KEY);
+    let span = tracing::debug_span!(
+        "call",
+        otel.name = request.uri().path().trim_start_matches('/'),
+        otel.kind = "server",
+        otel.status_code = field::Empty,
+        rpc.system = "grpc",
+        rpc.grpc.status_code = field::Empty,
+        principal = principal.and_then(|principal| principal.to_str().ok()),
+        ledger = field::Empty,
+    );
+    // Fails only if the span goes nowhere.
+    let _ = span.set_parent(telemetry::parent(request.headers()));
+    span
+}
+
 /// Says how a call ended, or for a stream how it began. Trouble of the server is a warning; what a
 /// caller did wrong is the caller's own to log.
-fn tell(headers: &HeaderMap, arrived: Instant) {
-    let status = Status::from_header_map(headers);
-    let code = status.as_ref().map_or(Code::Ok, Status::code);
+fn tell(status: Option<&Status>, arrived: Instant, span: &Span) {
+    let code = status.map_or(Code::Ok, Status::code);
+    span.record("rpc.grpc.status_code", code as i32);
     let micros = || u64::try_from(arrived.elapsed().as_micros()).unwrap_or(u64::MAX);
     match code {
         Code::Internal | Code::DataLoss | Code::Unavailable | Code::Unknown => {
-            let why = status.as_ref().map_or("", Status::message);
+            let why = status.map_or("", Status::message);
+            span.record("otel.status_code", "ERROR");
             tracing::warn!(outcome = ?code, micros = micros(), why, "call failed");
         }
         _ => tracing::debug!(outcome = ?code, micros = micros(), "call"),
@@ -176,7 +240,6 @@ mod tests {
     use hyper_util::client::legacy::Client;
     use hyper_util::rt::TokioExecutor;
     use std::future::pending;
-    use std::time::Duration;
     use tokio::net::TcpListener;
 
     #[tokio::test]
@@ -184,8 +247,8 @@ mod tests {
         let waiting = axum::Router::new().fallback(pending::<()>);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}/some.Service/Method", listener.local_addr().unwrap());
-        let calls = Calls::new(Routes::default(), Routes::from(waiting));
-        let serving = tokio::spawn(connections::serve(listener, calls, pending()));
+        let calls = Calls::new(Routes::default(), Routes::from(waiting), Arc::default(), false);
+        let serving = tokio::spawn(connections::serve(listener, calls, Arc::default(), pending()));
         let client: Client<_, Body> =
             Client::builder(TokioExecutor::new()).http2_only(true).build_http();
         let request = Request::post(url).header("grpc-timeout", "50m").body(Body::empty());

@@ -27,13 +27,14 @@ pub use given::Given;
 pub use layers::{Layers, Loaded, Origin, Problem, load};
 pub use settings::{Names, SETTINGS, Setting, Shape};
 
-use crate::start::check_address;
+use crate::start::{check_address, check_metrics_address};
+use crate::telemetry::LogFormat;
 use bergulir_engine::LedgerOptions;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
 /// Everything that can be set.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Config {
     /// The data directory; a server cannot do without.
     pub data: Option<PathBuf>,
@@ -47,6 +48,16 @@ pub struct Config {
     pub anchors: Vec<PathBuf>,
     /// The file that names the witnesses.
     pub policy: Option<PathBuf>,
+    /// Where metrics and health are served over HTTP; `None`: nowhere.
+    pub metrics: Option<SocketAddr>,
+    /// Whether that may be an address that other machines can reach.
+    pub metrics_exposed: bool,
+    /// How log lines are written.
+    pub log_format: LogFormat,
+    /// The collector that gets spans; `None`: nobody.
+    pub otlp: Option<String>,
+    /// The share of calls without a trace that get one, 0 to 1.
+    pub otlp_ratio: f64,
     /// How each ledger runs.
     pub ledger: LedgerOptions,
 }
@@ -64,6 +75,11 @@ impl Default for Config {
             keys: None,
             anchors: Vec::new(),
             policy: None,
+            metrics: None,
+            metrics_exposed: false,
+            log_format: LogFormat::default(),
+            otlp: None,
+            otlp_ratio: 1.0,
             ledger: LedgerOptions::default(),
         }
     }
@@ -84,8 +100,22 @@ impl Config {
                 problems.push((name, refused.to_string()));
             }
         }
-        if self.http == Some(self.listen) && self.listen.port() != 0 {
-            problems.push(("http", format!("{} is where gRPC listens already", self.listen)));
+        let exposed = self.metrics_exposed;
+        let metrics = self.metrics.map(|address| check_metrics_address(address, exposed));
+        if let Some(Err(refused)) = metrics {
+            problems.push(("metrics", refused.to_string()));
+        }
+        let taken = |address: Option<SocketAddr>, by: Option<SocketAddr>| {
+            address.is_some_and(|address| address.port() != 0) && address == by
+        };
+        for (name, address, by, what) in [
+            ("http", self.http, Some(self.listen), "gRPC is"),
+            ("metrics", self.metrics, Some(self.listen), "gRPC is"),
+            ("metrics", self.metrics, self.http, "the static logs are"),
+        ] {
+            if taken(address, by) {
+                problems.push((name, format!("that is where {what} served already")));
+            }
         }
         problems
     }

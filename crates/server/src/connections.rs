@@ -13,6 +13,7 @@ use std::convert::Infallible;
 use std::future::poll_fn;
 use std::panic::AssertUnwindSafe;
 use std::pin::{Pin, pin};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Poll;
 use tokio::net::{TcpListener, TcpStream};
@@ -22,8 +23,13 @@ use tonic::body::Body;
 use tonic::codegen::http::{Request, Response};
 
 /// Serves until `stop` is ready; then takes no more calls, and waits for those that are in flight.
-pub(crate) async fn serve<S>(listener: TcpListener, service: S, stop: impl Future<Output = ()>)
-where
+/// `open` counts them.
+pub(crate) async fn serve<S>(
+    listener: TcpListener,
+    service: S,
+    open: Arc<AtomicUsize>,
+    stop: impl Future<Output = ()>,
+) where
     S: Service<Request<Incoming>, Response = Response<Body>, Error = Infallible>,
     S: Lanes + Clone + Send + 'static,
     S::Future: Send + 'static,
@@ -34,12 +40,16 @@ where
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
-            Some(_) = connections.join_next() => continue,
+            Some(_) = connections.join_next() => {
+                open.store(connections.len(), Ordering::Relaxed);
+                continue;
+            }
             () = &mut stop => break,
         };
         match accepted {
             Ok((stream, _)) => {
                 connections.spawn(connection(stream, service.clone(), stopped.clone()));
+                open.store(connections.len(), Ordering::Relaxed);
             }
             Err(error) => {
                 tracing::warn!(%error, "a connection could not be taken");
@@ -50,7 +60,9 @@ where
     // Who connects now is refused at once, and not left waiting.
     drop(listener);
     stopping.send_replace(true);
-    while connections.join_next().await.is_some() {}
+    while connections.join_next().await.is_some() {
+        open.store(connections.len(), Ordering::Relaxed);
+    }
 }
 
 /// Serves one connection. Its task also has its short calls: one that is answered then wakes no
@@ -201,7 +213,7 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let origin = format!("http://{}", listener.local_addr().unwrap());
         let (stop, stopped) = oneshot::channel();
-        let serving = tokio::spawn(serve(listener, Where, async {
+        let serving = tokio::spawn(serve(listener, Where, Arc::default(), async {
             let _ = stopped.await;
         }));
         let caller = Client::builder(TokioExecutor::new()).http2_only(true).build_http();

@@ -32,6 +32,13 @@ impl Health {
         HealthService::from_health_reporter(self.reporter.clone())
     }
 
+    /// Whether the server as a whole says that it serves.
+    pub(crate) fn is_ready(&self) -> bool {
+        let ledgers = self.held();
+        let any = ledgers.is_empty() || ledgers.values().any(|serving| *serving);
+        any && !*self.stopping.borrow()
+    }
+
     /// Says that a service of that name is there.
     pub(crate) async fn add_service(&self, name: &str) {
         let reporter = &self.reporter;

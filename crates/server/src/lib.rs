@@ -26,6 +26,7 @@ mod services;
 mod start;
 mod static_log;
 mod stream;
+pub mod telemetry;
 
 pub use identity::PRINCIPAL_KEY;
 pub use start::{Running, ServeError, ServerOptions, StartError, start};

@@ -4,6 +4,7 @@ use crate::health::Health;
 use crate::limits::{MAX_COMMAND_STREAMS, MAX_STREAMS};
 use crate::refusal;
 use crate::resources::View;
+use crate::telemetry::Measured;
 use bergulir_chain::Position;
 use bergulir_domain::LedgerId;
 use bergulir_domain::money::Currency;
@@ -27,6 +28,7 @@ pub(crate) struct Services {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) health: Health,
     pub(crate) stopping: watch::Receiver<bool>,
+    pub(crate) measured: Arc<Measured>,
     streams: Arc<Semaphore>,
     command_streams: Arc<Semaphore>,
 }
@@ -37,10 +39,11 @@ impl Services {
         clock: Arc<dyn Clock>,
         health: Health,
         stopping: watch::Receiver<bool>,
+        measured: Arc<Measured>,
     ) -> Services {
         let streams = Arc::new(Semaphore::new(MAX_STREAMS));
         let command_streams = Arc::new(Semaphore::new(MAX_COMMAND_STREAMS));
-        Services { node, clock, health, stopping, streams, command_streams }
+        Services { node, clock, health, stopping, measured, streams, command_streams }
     }
 
     /// A ledger that is open.
@@ -68,6 +71,19 @@ impl Services {
             })
             .await;
         seen.map_err(|refused| refusal::read_status(&refused))?
+    }
+
+    /// How many streams of records and of commands are open.
+    pub(crate) fn open_streams(&self) -> [usize; 2] {
+        [
+            MAX_STREAMS - self.streams.available_permits(),
+            MAX_COMMAND_STREAMS - self.command_streams.available_permits(),
+        ]
+    }
+
+    /// How many pieces of work may wait for the writer of a ledger.
+    pub(crate) fn queue_limit(&self) -> usize {
+        self.node.ledger_options().queue
     }
 
     /// Room for one more stream of records.

@@ -6,6 +6,7 @@ use crate::health::Health;
 use crate::limits::{MAX_MESSAGE_BYTES, STOP_GRACE};
 use crate::services::Services;
 use crate::static_log::{self, StaticLogs};
+use crate::telemetry::{self, Measured, Scrape};
 use bergulir_chain::policy::Policy;
 use bergulir_domain::LedgerId;
 use bergulir_engine::clock::{Clock, SystemClock};
@@ -21,6 +22,7 @@ use thiserror::Error;
 use tokio::net::TcpListener;
 use tokio::runtime::Handle;
 use tokio::sync::watch;
+use tokio::task::JoinSet;
 use tonic::service::Routes;
 use tonic_health::pb::health_server::HealthServer;
 
@@ -35,12 +37,27 @@ pub struct ServerOptions {
     pub node: NodeOptions,
     /// Where to serve the logs as static files over HTTP: a loopback address. `None`: nowhere.
     pub http: Option<SocketAddr>,
+    /// Where to serve metrics and health over HTTP. `None`: nowhere.
+    pub metrics: Option<SocketAddr>,
+    /// Whether that may be an address that other machines can reach.
+    pub metrics_exposed: bool,
+    /// Whether calls are parts of traces: [`telemetry::start`](crate::telemetry::start) was given a
+    /// collector.
+    pub traced: bool,
 }
 
 impl ServerOptions {
     /// The defaults for everything but where.
     pub fn new(data: impl Into<PathBuf>, listen: SocketAddr) -> ServerOptions {
-        ServerOptions { data: data.into(), listen, node: NodeOptions::default(), http: None }
+        ServerOptions {
+            data: data.into(),
+            listen,
+            node: NodeOptions::default(),
+            http: None,
+            metrics: None,
+            metrics_exposed: false,
+            traced: false,
+        }
     }
 }
 
@@ -53,6 +70,16 @@ pub enum StartError {
          control yet: listen on a loopback address such as 127.0.0.1:7447"
     )]
     NotLoopback {
+        /// The address that was asked for.
+        address: SocketAddr,
+    },
+    /// Metrics would be open to other machines, and nobody said that they may be.
+    #[error(
+        "{address} can be reached from other machines, and whoever reaches it sees the names of the \
+         ledgers and how much they do: listen on a loopback address, or say metrics_exposed = true \
+         (--metrics-exposed) where only those who watch can reach it"
+    )]
+    MetricsExposed {
         /// The address that was asked for.
         address: SocketAddr,
     },
@@ -88,6 +115,11 @@ pub struct Running {
     http: Option<(TcpListener, SocketAddr, StaticLogs)>,
     services: Services,
     stop: watch::Sender<bool>,
+    measured: Arc<Measured>,
+    traced: bool,
+    /// Serves metrics, until it is dropped.
+    watched: JoinSet<()>,
+    metrics: Option<SocketAddr>,
 }
 
 /// Binds the addresses and opens every ledger. `progress` is told the ledger, and how many of how
@@ -99,7 +131,18 @@ pub async fn start(
     options: ServerOptions,
     progress: impl Fn(LedgerId, u64, u64) + Send + 'static,
 ) -> Result<Running, StartError> {
-    let ServerOptions { data, listen, node, http } = options;
+    let ServerOptions { data, listen, node, http, metrics, metrics_exposed, traced } = options;
+    let scrape = Scrape::default();
+    let mut watched = JoinSet::new();
+    let metrics = match metrics {
+        Some(address) => {
+            check_metrics_address(address, metrics_exposed)?;
+            let (listener, address) = listen_on(address).await?;
+            watched.spawn(telemetry::serve(listener, scrape.clone()));
+            Some(address)
+        }
+        None => None,
+    };
     let (listener, address) = bind(listen).await?;
     let http = match http {
         Some(http) => Some(bind(http).await?),
@@ -126,8 +169,11 @@ pub async fn start(
     let http = http.map(|(listener, address)| {
         (listener, address, StaticLogs::new(Arc::clone(&node), witnessed_only))
     });
-    let services = Services::new(node, clock, health, stopping);
-    Ok(Running { listener, address, http, services, stop })
+    let measured = Arc::clone(&scrape.measured);
+    let services = Services::new(node, clock, health, stopping, Arc::clone(&measured));
+    // Set once, here.
+    let _ = scrape.services.set(services.clone());
+    Ok(Running { listener, address, http, services, stop, measured, traced, watched, metrics })
 }
 
 /// Whether an address may be listened on.
@@ -138,9 +184,21 @@ pub(crate) fn check_address(address: SocketAddr) -> Result<(), StartError> {
     Err(StartError::NotLoopback { address })
 }
 
+/// Whether metrics may be served at an address.
+pub(crate) fn check_metrics_address(address: SocketAddr, exposed: bool) -> Result<(), StartError> {
+    if exposed || address.ip().to_canonical().is_loopback() {
+        return Ok(());
+    }
+    Err(StartError::MetricsExposed { address })
+}
+
 /// Listens on a loopback address, and says which one it got.
 async fn bind(address: SocketAddr) -> Result<(TcpListener, SocketAddr), StartError> {
     check_address(address)?;
+    listen_on(address).await
+}
+
+async fn listen_on(address: SocketAddr) -> Result<(TcpListener, SocketAddr), StartError> {
     let failed = |source| StartError::Listen { address, source };
     let listener = TcpListener::bind(address).await.map_err(failed)?;
     let bound = listener.local_addr().map_err(failed)?;
@@ -158,6 +216,11 @@ impl Running {
         self.http.as_ref().map(|(_, address, _)| *address)
     }
 
+    /// Where metrics and health are served over HTTP, if they are.
+    pub fn metrics_address(&self) -> Option<SocketAddr> {
+        self.metrics
+    }
+
     /// Serves until `shutdown` is ready. Then no more calls are taken, subscriptions end, calls in
     /// flight finish (for a grace period, should somebody not read its answer), and the ledgers
     /// stop.
@@ -168,7 +231,7 @@ impl Running {
         self,
         shutdown: impl Future<Output = ()> + Send,
     ) -> Result<(), ServeError> {
-        let Running { listener, http, services, stop, .. } = self;
+        let Running { listener, http, services, stop, measured, traced, watched, .. } = self;
         let node = Arc::clone(&services.node);
         let mut stopping = services.stopping.clone();
         let services_stopping = stopping.clone();
@@ -178,7 +241,9 @@ impl Running {
             stop.send_replace(true);
             health.stop().await;
         };
-        let serving = connections::serve(listener, calls(services), signal);
+        let connections = Arc::clone(&measured.connections);
+        let serving =
+            connections::serve(listener, calls(services, measured, traced), connections, signal);
         let http_stopping = services_stopping.clone();
         let files = async {
             if let Some((listener, _, logs)) = http {
@@ -196,12 +261,18 @@ impl Running {
             () = grace => tracing::warn!("some connections did not end in time and are cut off"),
         }
         tokio::task::spawn_blocking(move || node.stop()).await?;
+        // Until here it can be seen that the server stops.
+        drop(watched);
         Ok(())
     }
 }
 
 /// The services behind one another, with what happens around every call.
-fn calls(services: Services) -> Calls<LedgerServiceServer<Services>> {
+fn calls(
+    services: Services,
+    measured: Arc<Measured>,
+    traced: bool,
+) -> Calls<LedgerServiceServer<Services>> {
     let reflection = || {
         tonic_reflection::server::Builder::configure()
             .register_encoded_file_descriptor_set(FILE_DESCRIPTOR_SET)
@@ -218,5 +289,5 @@ fn calls(services: Services) -> Calls<LedgerServiceServer<Services>> {
             LogServiceServer::new(services.clone()).max_decoding_message_size(MAX_MESSAGE_BYTES),
         );
     let ledger = LedgerServiceServer::new(services).max_decoding_message_size(MAX_MESSAGE_BYTES);
-    Calls::new(ledger, routes.prepare())
+    Calls::new(ledger, routes.prepare(), measured, traced)
 }

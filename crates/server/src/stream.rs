@@ -10,6 +10,7 @@ use crate::deadline::within;
 use crate::limits::{MAX_STREAM_IN_FLIGHT, STREAM_JOINED_COMMANDS, STREAM_STOP_PAUSE};
 use crate::refusal::{self, stopping};
 use crate::services::{CURRENCY, Services, parse_ledger};
+use crate::telemetry::{Measured, Refusals};
 use bergulir_engine::{Answer, Caller, Ledger, Queued, Refusal, Terms};
 use bergulir_proto::pb;
 use bergulir_proto::wire::{Batch, BatchAnswer, BatchBytes, BatchError, BatchMode, InvalidFields};
@@ -43,7 +44,10 @@ pub(crate) fn answers(
     };
     // One piece after the other is queued; those that are in the queue wait side by side.
     let pieces = stream::unfold(Some(reading), |reading| async { reading?.piece().await });
-    let answers = pieces.map(Piece::answers).buffered(MAX_STREAM_IN_FLIGHT);
+    let measured = Arc::clone(&services.measured);
+    let answers = pieces
+        .map(move |piece| piece.answers(Arc::clone(&measured)))
+        .buffered(MAX_STREAM_IN_FLIGHT);
     Ok(answers.flat_map(stream::iter).boxed())
 }
 
@@ -211,10 +215,14 @@ struct Asking {
 }
 
 impl Piece {
-    async fn answers(self) -> Vec<Response> {
+    async fn answers(self, measured: Arc<Measured>) -> Vec<Response> {
         match self {
-            Piece::Asking(asking) => asking.answers().await,
-            Piece::Wrong(invalid) => vec![Ok(refused(invalid.command_error()))],
+            Piece::Asking(asking) => asking.answers(&measured.refused).await,
+            Piece::Wrong(invalid) => {
+                let error = invalid.command_error();
+                measured.refused.count(&error.reason);
+                vec![Ok(refused(error))]
+            }
             Piece::End(status) => vec![Err(status)],
         }
     }
@@ -222,7 +230,7 @@ impl Piece {
 
 impl Asking {
     /// One answer for each message; or the end of the stream.
-    async fn answers(self) -> Vec<Response> {
+    async fn answers(self, refusals: &Refusals) -> Vec<Response> {
         let Asking { ledger, asked, queued, number, deadline } = self;
         let answered = async {
             match queued {
@@ -235,17 +243,18 @@ impl Asking {
             Ok(answer) => answer,
             Err(late) => return vec![Err(numbered(&late, number))],
         };
-        match asked.answers(ledger.id(), answer, ledger.head().size.get()) {
+        match asked.answers(ledger.id(), answer, ledger.head().size.get(), refusals) {
             Ok(answers) => answers.into_iter().map(Ok).collect(),
-            Err(not_done) => vec![message_refused(not_done, number)],
+            Err(not_done) => vec![message_refused(not_done, number, refusals)],
         }
     }
 }
 
 /// The answer to a message that was refused as a whole, or the end of the stream, if that is not
 /// because of the message.
-fn message_refused(not_done: NotDone, number: u64) -> Response {
+fn message_refused(not_done: NotDone, number: u64, refusals: &Refusals) -> Response {
     let described = refusal::of_batch(&not_done.refusal, not_done.item);
+    refusals.count(described.reason);
     if of_one_message(described.code) {
         return Ok(refused(described.command_error()));
     }
@@ -289,7 +298,8 @@ mod tests {
 
     #[test]
     fn what_is_not_about_one_message_ends_the_stream_and_says_where() {
-        let done = |refusal| message_refused(NotDone { refusal, item: None }, 7);
+        let done =
+            |refusal| message_refused(NotDone { refusal, item: None }, 7, &Refusals::default());
         for (refusal, reason) in [
             (Refusal::Rule(Rejection::LedgerAlreadyOpen), "LEDGER_ALREADY_OPEN"),
             (Refusal::TooLong, "RECORD_TOO_LONG"),

@@ -61,13 +61,17 @@ fn flag(setting: &Setting) -> Arg {
         Names::File => ValueHint::FilePath,
         Names::Folder | Names::NewFolder => ValueHint::DirPath,
     };
-    Arg::new(setting.name)
+    let arg = Arg::new(setting.name)
         .long(setting.flag)
         .value_name(setting.placeholder)
         .value_parser(value_parser!(OsString))
         .value_hint(hint)
         .action(action)
-        .help(help)
+        .help(help);
+    match setting.shape {
+        Shape::Switch => arg.num_args(0..=1).require_equals(true).default_missing_value("true"),
+        Shape::Text | Shape::Number | Shape::Share | Shape::List => arg,
+    }
 }
 
 impl FromArgMatches for SettingArgs {

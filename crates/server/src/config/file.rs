@@ -129,6 +129,13 @@ fn written(setting: &Setting, value: &DeValue<'_>) -> Result<Vec<OsString>, Stri
             Ok(vec![number.as_str().into()])
         }
         (Shape::Number, _) => Err(takes("a whole number, in decimal and without quotes")),
+        (Shape::Share, DeValue::Float(share)) => Ok(vec![share.as_str().into()]),
+        (Shape::Share, DeValue::Integer(share)) if share.radix() == 10 => {
+            Ok(vec![share.as_str().into()])
+        }
+        (Shape::Share, _) => Err(takes("a number from 0 to 1, without quotes")),
+        (Shape::Switch, DeValue::Boolean(on)) => Ok(vec![on.to_string().into()]),
+        (Shape::Switch, _) => Err(takes("true or false, without quotes")),
         (Shape::List, DeValue::Array(values)) => {
             let one = |value: &Spanned<DeValue<'_>>| value.get_ref().as_str().map(OsString::from);
             let all: Option<Vec<OsString>> = values.iter().map(one).collect();

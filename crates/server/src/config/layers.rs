@@ -154,7 +154,7 @@ fn variable(loaded: &mut Loaded, name: &OsStr, value: &OsStr) {
             return;
         }
         let values = match setting.shape {
-            Shape::Text | Shape::Number => vec![value.to_owned()],
+            Shape::Text | Shape::Number | Shape::Share | Shape::Switch => vec![value.to_owned()],
             Shape::List => {
                 let parts = value.as_bytes().split(|byte| *byte == b',');
                 parts.map(|part| OsStr::from_bytes(part).to_owned()).collect()

@@ -2,6 +2,7 @@
 
 use super::Config;
 use super::given::Given;
+use crate::telemetry::{LogFormat, check_endpoint};
 use std::ffi::{OsStr, OsString};
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -13,6 +14,10 @@ pub enum Shape {
     Text,
     /// A whole number.
     Number,
+    /// A number from 0 to 1.
+    Share,
+    /// `true` or `false`. Its flag needs no value.
+    Switch,
     /// A list of strings. Its flag may be given again, its variable has commas between them; a higher
     /// layer replaces the whole list.
     List,
@@ -165,6 +170,91 @@ pub static SETTINGS: &[Setting] = &[
         absent: "no witnesses",
         read: |config, given| given.path().map(|path| config.policy = Some(path)),
         shown: |config| paths(&config.policy),
+    },
+    Setting {
+        name: "metrics",
+        flag: "metrics",
+        variable: "BERGULIR_METRICS",
+        shape: Shape::Text,
+        names: Names::Nothing,
+        placeholder: "ADDRESS",
+        help: "Where to serve /metrics (Prometheus), /healthz and /readyz over HTTP: a loopback \
+               address unless metrics_exposed is set",
+        absent: "not served",
+        read: |config, given| given.address().map(|address| config.metrics = Some(address)),
+        shown: |config| address(config.metrics),
+    },
+    Setting {
+        name: "metrics_exposed",
+        flag: "metrics-exposed",
+        variable: "BERGULIR_METRICS_EXPOSED",
+        shape: Shape::Switch,
+        names: Names::Nothing,
+        placeholder: "BOOLEAN",
+        help: "Whether other machines may reach the metrics; there is neither encryption nor access \
+               control on them",
+        absent: "",
+        read: |config, given| {
+            given.parsed("`true` or `false`").map(|exposed| config.metrics_exposed = exposed)
+        },
+        shown: |config| text(&config.metrics_exposed),
+    },
+    Setting {
+        name: "log_format",
+        flag: "log-format",
+        variable: "BERGULIR_LOG_FORMAT",
+        shape: Shape::Text,
+        names: Names::Nothing,
+        placeholder: "FORMAT",
+        help: "How lines on the standard error are written: text, or json (one object a line); RUST_LOG \
+               says which",
+        absent: "",
+        read: |config, given| {
+            let name = given.text()?;
+            let format = LogFormat::named(name);
+            config.log_format = format.ok_or_else(|| format!("`{name}` is not text or json"))?;
+            Ok(())
+        },
+        shown: |config| text(&config.log_format.as_str()),
+    },
+    Setting {
+        name: "otlp",
+        flag: "otlp",
+        variable: "BERGULIR_OTLP",
+        shape: Shape::Text,
+        names: Names::Nothing,
+        placeholder: "URL",
+        help: "A collector on this machine, such as http://127.0.0.1:4317, that gets a span of each call \
+               over OTLP (gRPC), as part of the trace that its caller is in",
+        absent: "no spans",
+        read: |config, given| {
+            let endpoint = given.text()?;
+            check_endpoint(endpoint).map_err(|why| format!("`{endpoint}`: {why}"))?;
+            config.otlp = Some(endpoint.to_owned());
+            Ok(())
+        },
+        shown: |config| config.otlp.iter().flat_map(text).collect(),
+    },
+    Setting {
+        name: "otlp_ratio",
+        flag: "otlp-ratio",
+        variable: "BERGULIR_OTLP_RATIO",
+        shape: Shape::Share,
+        names: Names::Nothing,
+        placeholder: "SHARE",
+        help: "The share of calls, 0 to 1, that get a span if their caller is in no trace; who is in one \
+               has decided",
+        absent: "",
+        read: |config, given| {
+            let what = "a number from 0 to 1";
+            let share: f64 = given.parsed(what)?;
+            if !(0.0..=1.0).contains(&share) {
+                return Err(format!("`{share}` is not {what}"));
+            }
+            config.otlp_ratio = share;
+            Ok(())
+        },
+        shown: |config| text(&config.otlp_ratio),
     },
     Setting {
         name: "ledger.queue",

@@ -1,0 +1,129 @@
+//! How many calls there are, and how long they take, by method and code.
+
+use bergulir_engine::meter::{Histogram, MICROS};
+use bergulir_proto::pb::FILE_DESCRIPTOR_SET;
+use prost::Message as _;
+use prost_types::FileDescriptorSet;
+use std::collections::HashMap;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+use tonic::Code;
+
+/// Whatever is called that nobody serves counts as one method, so that callers make no names.
+const UNKNOWN: &str = "unknown";
+/// gRPC has the codes 0 to 16.
+const CODES: usize = 17;
+
+/// Counts calls. The methods are those that are served, and known from the start: to find one takes
+/// neither a lock nor memory.
+#[derive(Debug)]
+pub(crate) struct CallMeter {
+    places: HashMap<String, usize>,
+    methods: Vec<Method>,
+}
+
+/// One method.
+#[derive(Debug)]
+pub(crate) struct Method {
+    /// Its path without the slash before it.
+    pub(crate) name: String,
+    pub(crate) in_flight: AtomicUsize,
+    /// Made when the first call ends with that code.
+    codes: [OnceLock<Histogram>; CODES],
+}
+
+impl Method {
+    fn new(name: String) -> Method {
+        let codes = std::array::from_fn(|_| OnceLock::new());
+        Method { name, in_flight: AtomicUsize::new(0), codes }
+    }
+
+    pub(crate) fn began(&self) {
+        self.in_flight.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// A call ended, answered or given up by its caller.
+    pub(crate) fn ended(&self) {
+        self.in_flight.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// A call was answered, or for a stream of answers: it began.
+    pub(crate) fn answered(&self, code: Code, took: Duration) {
+        if let Some(histogram) = self.codes.get(code as usize) {
+            histogram.get_or_init(|| Histogram::new(MICROS)).record_micros(took);
+        }
+    }
+
+    /// The codes that calls ended with so far.
+    pub(crate) fn codes(&self) -> impl Iterator<Item = (Code, &Histogram)> {
+        let codes = self.codes.iter().zip(0_i32..);
+        codes.filter_map(|(code, number)| Some((Code::from(number), code.get()?)))
+    }
+}
+
+impl Default for CallMeter {
+    fn default() -> CallMeter {
+        let mut names = vec![UNKNOWN.to_owned()];
+        for set in [FILE_DESCRIPTOR_SET, tonic_health::pb::FILE_DESCRIPTOR_SET] {
+            let set = FileDescriptorSet::decode(set);
+            for file in set.expect("the descriptors were made when this was built").file {
+                for service in &file.service {
+                    let prefix = format!("{}.{}", file.package(), service.name());
+                    let methods = service.method.iter();
+                    names.extend(methods.map(|method| format!("{prefix}/{}", method.name())));
+                }
+            }
+        }
+        let places = names.iter().cloned().zip(0..).collect();
+        CallMeter { places, methods: names.into_iter().map(Method::new).collect() }
+    }
+}
+
+impl CallMeter {
+    /// Where the method of a path is counted.
+    pub(crate) fn place(&self, path: &str) -> usize {
+        let name = path.strip_prefix('/').unwrap_or(path);
+        self.places.get(name).copied().unwrap_or(0)
+    }
+
+    /// The method at that place.
+    pub(crate) fn method(&self, place: usize) -> &Method {
+        &self.methods[place]
+    }
+
+    pub(crate) fn methods(&self) -> &[Method] {
+        &self.methods
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_method_that_is_served_is_known_and_nobody_makes_new_ones() {
+        let meter = CallMeter::default();
+        for path in ["/bergulir.v1.LedgerService/Disburse", "/grpc.health.v1.Health/Check"] {
+            assert_eq!(meter.method(meter.place(path)).name, path[1..]);
+        }
+        for path in ["/bergulir.v1.LedgerService/Steal", "", "/", "/unknown", "//"] {
+            assert_eq!(meter.method(meter.place(path)).name, UNKNOWN);
+        }
+    }
+
+    #[test]
+    fn calls_are_counted_by_code() {
+        let meter = CallMeter::default();
+        let method = meter.method(meter.place("/bergulir.v1.LogService/GetHead"));
+        method.began();
+        method.answered(Code::Ok, Duration::from_micros(99));
+        method.answered(Code::Unauthenticated, Duration::from_secs(60));
+        let counted: Vec<(Code, u64)> =
+            method.codes().map(|(code, histogram)| (code, histogram.counted().sum)).collect();
+        assert_eq!(counted, [(Code::Ok, 99), (Code::Unauthenticated, 60_000_000)]);
+        assert_eq!(method.in_flight.load(Ordering::Relaxed), 1);
+        method.ended();
+        assert_eq!(method.in_flight.load(Ordering::Relaxed), 0);
+    }
+}
