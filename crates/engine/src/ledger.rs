@@ -178,6 +178,8 @@ impl Ledger {
             seal_every: options.seal_every,
             record_seal: Box::new(move |seal| seal_inbox.record_seal(seal).ok()),
             since_seal,
+            sealing: None,
+            askers: Vec::new(),
             pending: Vec::new(),
             index_lost: false,
             newest_seal: Arc::clone(&sealed),

@@ -37,6 +37,7 @@ mod reopening_tests;
 mod replay;
 mod retry;
 mod scrub;
+mod sealing;
 mod shared_index;
 mod stop;
 mod submission;

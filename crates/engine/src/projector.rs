@@ -5,6 +5,7 @@ use crate::balance_proofs::{NewestSeal, SealedBalances};
 use crate::facts::Fingerprint;
 use crate::health::Health;
 use crate::recent::{Sealed, SealedGroup};
+use crate::sealing::{self, Sealing, no_snapshot};
 use crate::submission::{Answer, RequestId};
 use crate::trail::{Owner, Running};
 use bergulir_chain::{Hash, LogSize, Position, Record};
@@ -14,7 +15,7 @@ use bergulir_domain::{Event, Touched};
 use bergulir_proto::balances::BalanceTree;
 use bergulir_proto::replay::{Grown, Replica};
 use bergulir_store::index::{Index, IndexBatch, IndexError, SnapshotDraft};
-use crossbeam_channel::Receiver;
+use crossbeam_channel::{Receiver, TryRecvError};
 use std::sync::{Arc, PoisonError, RwLock};
 use tokio::sync::{oneshot, watch};
 
@@ -27,7 +28,8 @@ const MAX_PENDING_SEALS: usize = 2;
 #[derive(Debug)]
 pub(crate) enum Message {
     Published(SealedGroup),
-    /// Compute a seal through the published head; `None` if nothing is there to seal.
+    /// Compute a seal through the published head, or one that came after; `None` if nothing is there
+    /// to seal.
     Seal(oneshot::Sender<Option<Seal>>),
 }
 
@@ -41,6 +43,10 @@ pub(crate) struct Projector {
     /// Asks the writer to record a seal; `None` if the queue did not take it.
     pub(crate) record_seal: Box<dyn Fn(Seal) -> Option<oneshot::Receiver<Answer>> + Send>,
     pub(crate) since_seal: u64,
+    /// The seal that is being computed, and who asked for it; nobody, if it is time for one.
+    pub(crate) sealing: Option<(Sealing, Vec<Asker>)>,
+    /// Who asked for a seal since that was begun.
+    pub(crate) askers: Vec<Asker>,
     /// The seals that were computed, until their records come by.
     pub(crate) pending: Vec<Pending>,
     /// The index failed: what is published is followed without it, so that reads see it until the
@@ -51,6 +57,9 @@ pub(crate) struct Projector {
     /// What goes into the index next; kept for its memory.
     pub(crate) batch: IndexBatch,
 }
+
+/// Who asked for a seal.
+pub(crate) type Asker = oneshot::Sender<Option<Seal>>;
 
 /// A seal on its way into the log.
 pub(crate) struct Pending {
@@ -65,10 +74,21 @@ pub(crate) struct Pending {
 impl Projector {
     /// Runs until the persister and every handle are gone.
     pub(crate) fn run(mut self, messages: &Receiver<Message>) {
-        for message in messages {
-            if let Err(error) = self.take(message) {
+        loop {
+            let message = if self.is_sealing() {
+                messages.try_recv()
+            } else {
+                messages.recv().map_err(|_| TryRecvError::Disconnected)
+            };
+            let taken = match message {
+                Ok(message) => self.take(message),
+                Err(TryRecvError::Empty) => Ok(()),
+                Err(TryRecvError::Disconnected) => break,
+            };
+            if let Err(error) = taken {
                 self.health.index_failed(&error);
             }
+            self.seal_on();
         }
         if !self.index_lost
             && let Err(error) = self.index.flush()
@@ -78,8 +98,9 @@ impl Projector {
         }
     }
 
-    /// Does what one message asks for. After an error the index is left alone, and the published state
-    /// goes on without it.
+    /// Does what one message asks for, a seal aside, which takes some calls of
+    /// [`seal_on`](Self::seal_on). After an error the index is left alone, and the published state goes
+    /// on without it.
     pub(crate) fn take(&mut self, message: Message) -> Result<(), IndexError> {
         match message {
             Message::Published(sealed) if self.index_lost => {
@@ -91,9 +112,7 @@ impl Projector {
                 self.follow_alone(&sealed);
             }),
             Message::Seal(reply) => {
-                let seal = if self.index_lost { None } else { self.compute_seal() };
-                // Whoever asked may have gone away.
-                let _ = reply.send(seal);
+                self.askers.push(reply);
                 Ok(())
             }
         }
@@ -148,45 +167,65 @@ impl Projector {
                 self.keep_snapshot(seal, one.header.position.get())?;
             }
         }
-        if self.since_seal >= self.seal_every {
-            // One that the full queue does not take comes again after a while, not at once: it is
-            // dear to compute.
-            self.since_seal = self.seal_every - self.seal_every / 8;
-            if let Some(seal) = self.compute_seal()
-                && let Some(mut pending) = self.pending.pop()
-                && let Some(answer) = (self.record_seal)(seal)
-            {
-                self.since_seal = 0;
-                pending.answer = Some(answer);
-                self.pending.push(pending);
-            }
-        }
         Ok(())
     }
 
-    fn compute_seal(&mut self) -> Option<Seal> {
-        let replica = self.published.read().unwrap_or_else(PoisonError::into_inner);
-        let through = replica.size().last()?;
-        let mut snapshot = self.index.begin_snapshot();
-        let digest = replica.snapshot_in_pieces(|piece| {
-            if let Ok(draft) = &mut snapshot
-                && let Err(error) = draft.write(piece)
+    /// Whether [`seal_on`](Self::seal_on) has something to do.
+    pub(crate) fn is_sealing(&self) -> bool {
+        self.sealing.is_some() || !self.askers.is_empty() || self.since_seal >= self.seal_every
+    }
+
+    /// Goes on with the seal that is being computed, for a moment; or begins one, if somebody asks for
+    /// it or it is time.
+    pub(crate) fn seal_on(&mut self) {
+        if self.index_lost {
+            return self.give_up_seals();
+        }
+        if let Some((sealing, _)) = &mut self.sealing {
+            if !sealing.go_on(&self.published)
+                && let Some((sealing, askers)) = self.sealing.take()
+                && let Some(sealed) = sealing.finish()
             {
-                snapshot = Err(error);
+                self.sealed(sealed, askers);
             }
+        } else if self.is_sealing() {
+            // One that the full queue does not take comes again after a while, not at once: it is
+            // dear to compute.
+            let soon = self.seal_every.saturating_sub((self.seal_every / 8).max(1));
+            self.since_seal = self.since_seal.min(soon);
+            let askers = std::mem::take(&mut self.askers);
+            match Sealing::begin(&self.published, &self.index) {
+                Some(sealing) => self.sealing = Some((sealing, askers)),
+                None => answer(askers, None),
+            }
+        }
+    }
+
+    /// Snapshots go with the index, and seals with the next opening of the ledger.
+    fn give_up_seals(&mut self) {
+        self.since_seal = 0;
+        let begun = self.sealing.take().map(|(_, askers)| {
+            self.published.write().unwrap_or_else(PoisonError::into_inner).let_go();
+            askers
         });
-        let snapshot = snapshot.map_err(|error| no_snapshot(&error)).ok();
-        let tree = Arc::new(BalanceTree::of(&replica));
-        drop(replica);
-        let seal = Seal {
-            through: bergulir_domain::Position::new(through.get()),
-            balance_root: *tree.root().as_bytes(),
-            state_digest: *digest.as_bytes(),
-        };
-        self.pending.push(Pending { seal: seal.clone(), snapshot, tree, answer: None });
+        answer(begun.into_iter().flatten().chain(self.askers.drain(..)), None);
+    }
+
+    /// A seal is computed: who asked for it has it recorded, or else this does.
+    fn sealed(&mut self, sealed: sealing::Sealed, askers: Vec<Asker>) {
+        let sealing::Sealed { seal, snapshot, tree } = sealed;
+        let mut pending =
+            Pending { seal: seal.clone(), snapshot, tree: Arc::new(tree), answer: None };
+        if askers.is_empty() {
+            let Some(recorded) = (self.record_seal)(seal) else { return };
+            pending.answer = Some(recorded);
+            self.since_seal = 0;
+        } else {
+            answer(askers, Some(&seal));
+        }
+        self.pending.push(pending);
         let surplus = self.pending.len().saturating_sub(MAX_PENDING_SEALS);
         self.pending.drain(..surplus);
-        Some(seal)
     }
 
     /// If a record is a seal, balances can be proved from it. First of all, so that whoever sees
@@ -218,12 +257,11 @@ impl Projector {
     }
 }
 
-/// A snapshot only shortens the next start: without one, that one replays more.
-fn no_snapshot(error: &IndexError) {
-    tracing::warn!(
-        error = %describe(error),
-        "no snapshot could be kept of a seal: see to the disk; the next one is tried with the next seal"
-    );
+/// Whoever asked may have gone away.
+fn answer(askers: impl IntoIterator<Item = Asker>, seal: Option<&Seal>) {
+    for asker in askers {
+        let _ = asker.send(seal.cloned());
+    }
 }
 
 /// Cuts records into steps of about [`STEP`], each of which ends where a batch ends: readers must

@@ -155,16 +155,23 @@ pub enum BalanceAnswer {
 }
 
 impl BalanceTree {
+    /// The tree of no balances.
+    pub(crate) fn empty() -> BalanceTree {
+        BalanceTree { levels: Levels::new(BALANCE_TREE), bytes: Vec::new(), ends: Vec::new() }
+    }
+
+    /// Adds the leaf that stands behind all others.
+    pub(crate) fn push(&mut self, leaf: &[u8]) {
+        self.levels.push(leaf);
+        self.bytes.extend_from_slice(leaf);
+        self.ends.push(self.bytes.len());
+    }
+
     /// The tree of the balances as they are.
     pub fn of(replica: &Replica) -> BalanceTree {
-        let (mut bytes, mut ends) = (Vec::new(), Vec::new());
-        let mut levels = Levels::new(BALANCE_TREE);
-        each_leaf(replica, |leaf| {
-            levels.push(leaf);
-            bytes.extend_from_slice(leaf);
-            ends.push(bytes.len());
-        });
-        BalanceTree { levels, bytes, ends }
+        let mut tree = BalanceTree::empty();
+        each_leaf(replica, |leaf| tree.push(leaf));
+        tree
     }
 
     /// The root: what a seal says.

@@ -1,6 +1,7 @@
 //! From the bytes of records to the state of the ledger: the one path on which the server follows
 //! its log and an auditor checks it.
 
+mod held;
 #[cfg(test)]
 mod tests;
 
@@ -19,6 +20,8 @@ use bergulir_domain::{
 };
 use sha2::{Digest, Sha256};
 use thiserror::Error;
+
+pub use held::Held;
 
 use crate::balances;
 use crate::continuation::{self, ContinuationError};
@@ -407,6 +410,16 @@ impl Replica {
 
     /// Appends the snapshot to `out`; `more` may take out what is in it on the way.
     fn write_snapshot(&self, out: &mut Vec<u8>, more: &mut impl FnMut(&mut Vec<u8>)) {
+        self.put_before_accounts(out);
+        more(out);
+        let accounts = self.state.accounts().iter().map(|(index, _)| self.account_statement(index));
+        put_statements(accounts, out);
+        more(out);
+        self.state.encode_in_pieces(out, more);
+    }
+
+    /// What stands before the statements of accounts.
+    fn put_before_accounts(&self, out: &mut Vec<u8>) {
         out.push(SNAPSHOT_VERSION);
         out.extend_from_slice(self.head_hash().as_bytes());
         put_length(self.tree.subtrees().len(), out);
@@ -416,11 +429,6 @@ impl Replica {
         out.extend_from_slice(&self.recorded_at.as_micros().to_le_bytes());
         let funds = self.state.funds().iter().map(|(index, _)| self.fund_statement(index));
         put_statements(funds, out);
-        more(out);
-        let accounts = self.state.accounts().iter().map(|(index, _)| self.account_statement(index));
-        put_statements(accounts, out);
-        more(out);
-        self.state.encode_in_pieces(out, more);
     }
 
     /// The replica of a snapshot. Trust it only if its [`digest`] is the one of a seal.

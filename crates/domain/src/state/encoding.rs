@@ -59,18 +59,31 @@ impl State {
     /// Appends the same, for whoever need not have all of it at once: `more` is shown the buffer
     /// after each row, and may take out what is in it.
     pub fn encode_in_pieces(&self, out: &mut Vec<u8>, more: &mut impl FnMut(&mut Vec<u8>)) {
-        let version = version_of(&self.head).expect("decide accepts known rules only");
-        out.push(version);
-        self.head.put(out);
-        put_rows(&self.funds, out, more);
+        self.put_before_rows(out, more);
         put_rows(&self.cooperatives, out, more);
         put_rows(&self.accounts, out, more);
         put_rows(&self.loans, out, more);
+        self.put_after_rows(out, more);
+    }
+
+    fn version(&self) -> u8 {
+        version_of(&self.head).expect("decide accepts known rules only")
+    }
+
+    /// What stands before the tables that are large.
+    pub(super) fn put_before_rows(&self, out: &mut Vec<u8>, more: &mut impl FnMut(&mut Vec<u8>)) {
+        out.push(self.version());
+        self.head.put(out);
+        put_rows(&self.funds, out, more);
+    }
+
+    /// What stands behind them.
+    pub(super) fn put_after_rows(&self, out: &mut Vec<u8>, more: &mut impl FnMut(&mut Vec<u8>)) {
         self.proposals.put(out);
         more(out);
         self.undone.put(out);
         more(out);
-        if version >= 2 {
+        if self.version() >= 2 {
             self.approvals_asked().put(out);
             self.bank_accounts.put(out);
             more(out);
@@ -202,7 +215,7 @@ fn is_of_version_2(subject: &Subject) -> bool {
 }
 
 /// What is left of the bytes.
-struct Reader<'a>(&'a [u8]);
+pub(super) struct Reader<'a>(&'a [u8]);
 
 impl<'a> Reader<'a> {
     fn bytes(&mut self, n: usize) -> Result<&'a [u8], DecodeError> {
@@ -213,7 +226,7 @@ impl<'a> Reader<'a> {
 }
 
 /// A value with exactly one encoding.
-trait Canonical: Sized {
+pub(super) trait Canonical: Sized {
     fn put(&self, out: &mut Vec<u8>);
     fn take(from: &mut Reader) -> Result<Self, DecodeError>;
 }
@@ -479,7 +492,7 @@ impl<T: Canonical, const N: usize> Canonical for [T; N] {
     }
 }
 
-fn put_length(length: usize, out: &mut Vec<u8>) {
+pub(super) fn put_length(length: usize, out: &mut Vec<u8>) {
     u32::try_from(length).expect("a state has fewer than 2^32 of anything").put(out);
 }
 

@@ -4,6 +4,7 @@
 mod ahead;
 mod bank_accounts;
 mod entities;
+mod held;
 mod names;
 mod recorded;
 mod tranches;
@@ -15,6 +16,7 @@ pub use entities::{
     Account, AccountBalances, ActiveLoan, Allocation, Confirmations, Cooperative, Fund,
     FundBalances, Loan, LoanBalances, LoanState, Proposal, Reservation, Subject, Undone,
 };
+pub use held::Held;
 pub use names::SharedName;
 pub use recorded::{Index, Register, Row, Table};
 pub use tranches::{Tranche, Tranches};

@@ -84,6 +84,17 @@ pub struct Table<T: Row> {
     by_trait: HashTable<u32>,
     hasher: DefaultHashBuilder,
     mark: Option<TableMark<T>>,
+    held: Option<HeldRows<T>>,
+}
+
+/// The rows that were there when the table was held.
+#[derive(Debug, Clone)]
+struct HeldRows<T> {
+    length: usize,
+    /// So many of them are told.
+    told: usize,
+    /// Of the others each that has changed since, as it was.
+    before: HashMap<usize, T>,
 }
 
 #[derive(Debug, Clone)]
@@ -94,10 +105,10 @@ struct TableMark<T> {
     before: HashMap<usize, T>,
 }
 
-/// Without the hasher, which is another one in each process.
+/// Without the hasher, which is another one in each process, and what is held, which is of the past.
 impl<T: Row<Key: fmt::Debug> + fmt::Debug> fmt::Debug for Table<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Table { rows, by_key, by_trait: _, mark, hasher: _ } = self;
+        let Table { rows, by_key, by_trait: _, mark, held: _, hasher: _ } = self;
         let keys: BTreeMap<u32, _> =
             by_key.iter().map(|n| (*n, rows.get(*n as usize).map(Row::key))).collect();
         f.debug_struct("Table")
@@ -112,7 +123,7 @@ impl<T: Row> Default for Table<T> {
     fn default() -> Self {
         let hasher = DefaultHashBuilder::default();
         let (by_key, by_trait) = Default::default();
-        Table { rows: Vec::new(), by_key, by_trait, hasher, mark: None }
+        Table { rows: Vec::new(), by_key, by_trait, hasher, mark: None, held: None }
     }
 }
 
@@ -155,7 +166,43 @@ impl<T: Row + Clone> Table<T> {
         {
             mark.before.entry(index.at()).or_insert_with(|| row.clone());
         }
+        if let Some(held) = &mut self.held
+            && (held.told..held.length).contains(&index.at())
+        {
+            held.before.entry(index.at()).or_insert_with(|| row.clone());
+        }
         row
+    }
+
+    /// Keeps the rows as they are now, each until it is told.
+    pub(super) fn hold(&mut self) {
+        self.held = Some(HeldRows { length: self.rows.len(), told: 0, before: HashMap::new() });
+    }
+
+    /// How many rows are held, if none of them is told yet.
+    pub(super) fn untold(&self) -> Option<usize> {
+        self.held.as_ref().filter(|held| held.told == 0).map(|held| held.length)
+    }
+
+    /// Shows the next rows that are held, `most` at most; says whether none is left.
+    pub(super) fn tell(&mut self, most: usize, mut show: impl FnMut(Index<T>, &T)) -> bool {
+        let Some(held) = &mut self.held else { return true };
+        let to = held.length.min(held.told + most);
+        for at in held.told..to {
+            let before = held.before.remove(&at);
+            show(Index::new(to_u32(at)), before.as_ref().unwrap_or(&self.rows[at]));
+        }
+        held.told = to;
+        let is_told = to == held.length;
+        if is_told {
+            self.held = None;
+        }
+        is_told
+    }
+
+    /// Holds no rows any more.
+    pub(super) fn let_go(&mut self) {
+        self.held = None;
     }
 
     /// Changes each row in what is not its key, mark or not.
@@ -291,6 +338,7 @@ impl<K: Ord + Clone, V: Clone> Recorded for Register<K, V> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use alloc::vec;
 
     #[derive(Debug, Clone, PartialEq)]
     struct Plot {
@@ -326,5 +374,39 @@ mod tests {
         plots.roll_back();
         assert_eq!((plots.find_first(&7), plots.find_first(&8)), (Some(of_7), None));
         assert_eq!((plots.by_key.len(), plots.by_trait.len()), (3, 1));
+    }
+
+    #[test]
+    fn what_is_held_is_told_as_it_was_and_kept_no_longer() {
+        let mut plots = Table::default();
+        for number in 0..4 {
+            plots.push(Plot { number, owner: Some(number) });
+        }
+        let sell = |plots: &mut Table<Plot>, number, owner| {
+            plots.get_mut(Index::new(number)).owner = owner;
+        };
+        let tell = |plots: &mut Table<Plot>, most| {
+            let mut owners = Vec::new();
+            let is_told = plots.tell(most, |_, plot| owners.push(plot.owner));
+            (owners, is_told)
+        };
+        plots.hold();
+        assert_eq!(plots.untold(), Some(4));
+        sell(&mut plots, 1, None);
+        sell(&mut plots, 1, Some(9));
+        plots.push(Plot { number: 4, owner: None });
+        assert_eq!(tell(&mut plots, 2), (vec![Some(0), Some(1)], false));
+        // What is told is not kept again; what is new was not held.
+        for number in [0, 3, 4] {
+            sell(&mut plots, number, Some(8));
+        }
+        assert_eq!(plots.held.as_ref().map(|held| held.before.len()), Some(1));
+        assert_eq!((tell(&mut plots, 2), plots.untold()), ((vec![Some(2), Some(3)], true), None));
+        assert!(plots.held.is_none());
+
+        plots.hold();
+        sell(&mut plots, 0, None);
+        plots.let_go();
+        assert_eq!(tell(&mut plots, 9), (vec![], true));
     }
 }

@@ -12,7 +12,7 @@ use crate::model::{FundSums, Model, Why};
 use bergulir_domain::command::{self as c, Command};
 use bergulir_domain::cooperative::{Office, ReadinessSet};
 use bergulir_domain::postings::Book;
-use bergulir_domain::state::advance;
+use bergulir_domain::state::{Held, advance};
 use bergulir_domain::terms::Terms;
 use bergulir_domain::{Position, PrincipalId, State, Timestamp};
 use proptest::prelude::*;
@@ -26,6 +26,15 @@ struct Pair {
     ledger: Ledger,
     model: Model,
     fresh: u32,
+    telling: Option<Telling>,
+}
+
+/// A state that is held and told row by row, while commands go on.
+struct Telling {
+    held: Held,
+    told: Vec<u8>,
+    /// What it was when it was held.
+    encoded: Vec<u8>,
 }
 
 impl Pair {
@@ -36,7 +45,7 @@ impl Pair {
         let mut model = Model::default();
         model.apply(id("maker"), &Command::OpenLedger(open));
         let fresh = 0;
-        let mut pair = Pair { ledger, model, fresh };
+        let mut pair = Pair { ledger, model, fresh, telling: None };
         let few = Terms {
             ceiling: rp(200),
             required_readiness: ReadinessSet::EMPTY,
@@ -98,7 +107,26 @@ impl Pair {
             }
         };
         self.compare();
+        self.tell_on();
         answer
+    }
+
+    /// Tells one more row of the state that is held; all of them are as they were.
+    fn tell_on(&mut self) {
+        let state = &mut self.ledger.state;
+        match &mut self.telling {
+            None => {
+                let (encoded, mut told) = (encoded(state), Vec::new());
+                let held = state.hold(&mut told);
+                self.telling = Some(Telling { held, told, encoded });
+            }
+            Some(Telling { held, told, encoded }) => {
+                if !state.tell(held, 1, told, |_, _| ()) {
+                    assert!(told == encoded, "what was held has changed");
+                    self.telling = None;
+                }
+            }
+        }
     }
 
     fn compare(&self) {

@@ -1,12 +1,14 @@
 //! Stopped, started, damaged: everything that was answered is there, and the index heals itself.
 
 use crate::support::*;
-use bergulir_chain::{Authentication, Position, Record};
+use bergulir_chain::{Authentication, ChainCursor, Position, Record};
 use bergulir_domain::Event;
-use bergulir_engine::{LedgerOptions, Node, NodeError, Slot, Terms};
+use bergulir_engine::{Answer, LedgerOptions, Node, NodeError, Slot, Terms};
 use bergulir_proto::event::encode_event;
+use bergulir_proto::replay::{Checked, Replica, check};
 use bergulir_store::index::{Index, IndexOptions};
 use bergulir_store::{EventLog, FileLog, FileLogOptions, Group, ReadLimit};
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -122,6 +124,43 @@ async fn seals_come_at_their_cadence_so_that_a_crash_costs_a_short_replay() {
     let replayed = desk.ledger().replayed_at_open();
     assert!(replayed < 90, "{replayed}");
     everything_is_there(&desk, &known).await;
+}
+
+/// A seal is computed bit by bit, and records come in between.
+#[tokio::test]
+async fn a_seal_says_what_the_ledger_was_at_its_record_whatever_comes_meanwhile() {
+    let folder = tempfile::tempdir().unwrap();
+    let often = LedgerOptions { seal_every: 3, ..never() };
+    let desk = Desk::pilot(folder.path(), often).await;
+    desk.lend("l", 100_000_000).await;
+    let ledger = desk.ledger();
+    for round in 0..25_u64 {
+        let tranche = |n: u64| desk.post("maker", tranche(round * 4 + n));
+        let (a, b, c, d, sealed) =
+            tokio::join!(tranche(0), tranche(1), tranche(2), tranche(3), ledger.seal());
+        assert!([a, b, c, d].iter().all(Result::is_ok));
+        // Or a later one was recorded before.
+        assert!(matches!(sealed, Answer::Items(_) | Answer::Refused { .. }));
+    }
+
+    let (mut replica, mut expected) = (Replica::default(), BTreeMap::new());
+    let mut seals = 0;
+    while replica.size() < ledger.head().size {
+        let from = replica.size().next_position();
+        for (_, bytes) in &ledger.records(from, ReadLimit::STEP).unwrap() {
+            let mut cursor =
+                ChainCursor::resume(replica.size().next_position(), replica.head_hash());
+            let checked = check(&mut cursor, bytes).unwrap();
+            let Checked { record, hash, header, event } = checked;
+            if let Event::Sealed(seal) = &event {
+                assert_eq!(expected.get(&seal.through), Some(seal));
+                seals += 1;
+            }
+            replica.follow(&record, hash, &header, &event, None);
+            expected.extend(replica.seal().map(|seal| (seal.through, seal)));
+        }
+    }
+    assert!(seals > 10, "{seals}");
 }
 
 #[tokio::test]

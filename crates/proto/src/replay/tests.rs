@@ -2,6 +2,7 @@ use bergulir_chain::merkle::{self, HashSource, Levels, Prefixes};
 use bergulir_chain::record;
 
 use super::*;
+use crate::balances::BalanceTree;
 use crate::sample_ledger::SampleLedger;
 
 fn with_a_cooperative() -> SampleLedger {
@@ -86,4 +87,46 @@ fn a_seal_is_of_the_snapshot_though_none_is_made_for_it() {
             }
         }
     }
+}
+
+#[test]
+fn what_is_held_is_told_as_it_was_while_the_ledger_goes_on() {
+    let mut ledger = SampleLedger::with_grants();
+    for rows in 1..4 {
+        let (snapshot, seal) = (ledger.replica.snapshot(), ledger.replica.seal());
+        let leaves: Vec<_> =
+            BalanceTree::of(&ledger.replica).leaves().map(<[u8]>::to_vec).collect();
+        let mut held = ledger.replica.hold();
+        assert_eq!(held.size(), ledger.replica.size());
+        let mut told = Vec::new();
+        held.begin(&mut told);
+        // The rows and the statements of what is told already change too.
+        ledger.register(10 + rows);
+        let cooperative = format!("x{rows}");
+        ledger.open_account("dana", &cooperative, 10 + rows);
+        while ledger.replica.tell(&mut held, rows as usize, &mut told) {
+            ledger.grant("dana", "a2", 1);
+            ledger.grant("dana", "b1", 1);
+            ledger.confirm();
+        }
+        assert!(told == snapshot, "told {rows} rows at a time");
+        held.digest(&told);
+        while held.plant(rows as usize) {}
+        let (told, tree) = held.into_seal().unwrap();
+        assert_eq!(Some(told), seal);
+        assert!(tree.leaves().eq(leaves.iter().map(Vec::as_slice)));
+    }
+}
+
+#[test]
+fn what_was_held_and_is_forgotten_does_not_come_up_later() {
+    let mut ledger = SampleLedger::with_grants();
+    drop(ledger.replica.hold());
+    ledger.grant("dana", "a2", 1);
+    let snapshot = ledger.replica.snapshot();
+    let mut held = ledger.replica.hold();
+    let mut told = Vec::new();
+    held.begin(&mut told);
+    while ledger.replica.tell(&mut held, 100, &mut told) {}
+    assert!(told == snapshot);
 }
