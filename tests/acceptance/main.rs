@@ -13,7 +13,6 @@ mod forged;
 mod index;
 mod kill;
 mod layering;
-mod packaging;
 mod pilot;
 mod proofs;
 mod readme;

@@ -8,6 +8,7 @@ mod batch;
 mod bench;
 mod choices;
 mod client;
+mod clock;
 mod completions;
 mod config;
 mod continuation;
@@ -34,7 +35,6 @@ mod repay;
 mod reversal;
 mod serve;
 mod show;
-mod status;
 mod trail;
 mod witness;
 mod words;
@@ -61,9 +61,9 @@ enum Command {
     Demo(demo::DemoArgs),
     Serve(serve::ServeArgs),
     Config(config::ConfigArgs),
-    Status(status::StatusArgs),
     Audit(audit::AuditArgs),
     Index(index::IndexArgs),
+    Clock(clock::ClockArgs),
     Bench(bench::BenchArgs),
     Key(key::KeyArgs),
     Ledger(ledger::LedgerArgs),
@@ -121,9 +121,9 @@ fn dispatch(cli: Cli) -> Result<(), Failure> {
         Command::Demo(args) => runtime()?.block_on(demo::run(args, json)),
         Command::Serve(args) => serve::run(&args),
         Command::Config(args) => config::run(args, json),
-        Command::Status(args) => runtime()?.block_on(status::run(args, json)),
         Command::Audit(args) => audit::run(args, json),
         Command::Index(args) => index::run(args, json),
+        Command::Clock(args) => clock::run(args, json),
         Command::Bench(args) => one_thread()?.block_on(bench::run(args, json)),
         Command::Completions(args) => completions::run(&args),
         Command::Key(args) => key::run(args, json),

@@ -4,6 +4,7 @@ use std::future::Future;
 use std::io::IsTerminal as _;
 use std::sync::Mutex;
 use std::sync::PoisonError;
+use std::time::Duration;
 
 use bergulir_engine::NodeOptions;
 use bergulir_server::ServerOptions;
@@ -42,7 +43,9 @@ fn options(config: Config) -> Result<ServerOptions, Failure> {
     let (ledger, traced) = (config.ledger, config.otlp.is_some());
     let data = data.ok_or_else(|| Failure::Usage("a server needs --data".to_owned()))?;
     let policy = policy.as_deref().map(witness::policy).transpose()?;
-    let node = NodeOptions { ledger, keys, anchors, policy, ..NodeOptions::default() };
+    let longest_rest = Duration::from_secs(config.longest_rest_days * 86_400);
+    let node =
+        NodeOptions { ledger, keys, anchors, policy, longest_rest, ..NodeOptions::default() };
     let options = ServerOptions::new(data, listen);
     Ok(ServerOptions { node, http, metrics, metrics_exposed, traced, ..options })
 }

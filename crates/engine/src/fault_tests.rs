@@ -1,7 +1,7 @@
 //! A log that fails: nothing is acknowledged falsely, and the ledger says what it is.
 
 use crate::checkpoints::SignedCheckpoint;
-use crate::clock::{Clock, SystemClock};
+use crate::clock::{Clock, ClockWatch, LONGEST_REST, SystemClock};
 use crate::health::{Health, Status};
 use crate::keyring::Keyring;
 use crate::ledger::{Ledger, LedgerOptions, Shared};
@@ -86,7 +86,7 @@ pub(super) fn register(n: u32) -> Request {
 fn shared(folder: &std::path::Path, clock: Arc<dyn Clock>) -> Shared {
     let keyring = Arc::new(Keyring::open(folder.join("keys")).unwrap());
     Shared {
-        clock,
+        watch: Arc::new(ClockWatch::new(clock, LONGEST_REST)),
         options: LedgerOptions::default(),
         keyring,
         witnesses: None,

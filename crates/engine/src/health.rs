@@ -1,5 +1,6 @@
 //! Whether a ledger takes writes, and if not, why.
 
+use crate::clock::ClockSuspect;
 use crate::open::CONDEMNED_INDEX;
 use crate::projector::describe;
 use crate::reopening::Alarm;
@@ -15,12 +16,28 @@ use tokio::sync::watch;
 pub enum Status {
     /// It does.
     Serving,
+    /// It takes none as long as the clock is not believed: until that is right again, or an operator
+    /// says that it is.
+    ClockSuspect {
+        /// Why, and what to do.
+        why: String,
+    },
     /// It takes none until it is opened again, which the node does by itself where that can help;
     /// reads go on.
     ReadOnly {
         /// Why, and what to do.
         why: String,
     },
+}
+
+impl Status {
+    /// Why the ledger takes no writes, and what to do; `None` if it does.
+    pub fn why(&self) -> Option<&str> {
+        match self {
+            Status::Serving => None,
+            Status::ClockSuspect { why } | Status::ReadOnly { why } => Some(why),
+        }
+    }
 }
 
 /// How bad it is. It only ever gets worse.
@@ -115,10 +132,33 @@ impl Health {
         true
     }
 
-    /// Why the ledger takes no writes; `None` if it does.
+    /// The clock is believed, or not, for that reason.
+    pub(crate) fn clock(&self, suspect: Option<ClockSuspect>) {
+        self.status.send_if_modified(|status| match (&mut *status, suspect) {
+            (Status::ReadOnly { .. }, _) | (Status::Serving, None) => false,
+            (Status::ClockSuspect { why }, Some(suspect)) => {
+                // The same, some seconds later.
+                *why = suspect.to_string();
+                false
+            }
+            (Status::Serving, Some(suspect)) => {
+                let why = suspect.to_string();
+                tracing::error!(folder = %self.folder.display(), why, "the ledger takes no writes now");
+                *status = Status::ClockSuspect { why };
+                true
+            }
+            (Status::ClockSuspect { .. }, None) => {
+                tracing::info!(folder = %self.folder.display(), "the clock is believed again");
+                *status = Status::Serving;
+                true
+            }
+        });
+    }
+
+    /// Why the ledger takes no writes until it is opened again; `None` if it is sound.
     pub(crate) fn failure(&self) -> Option<String> {
         match &*self.status.borrow() {
-            Status::Serving => None,
+            Status::Serving | Status::ClockSuspect { .. } => None,
             Status::ReadOnly { why } => Some(why.clone()),
         }
     }

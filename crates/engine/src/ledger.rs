@@ -5,7 +5,7 @@ use crate::answers::Answers;
 use crate::balance_proofs::NewestSeal;
 use crate::checkpointer::{self, Checkpointer};
 use crate::checkpoints::{Checkpoints, SignedCheckpoint};
-use crate::clock::{Clock, Stamper};
+use crate::clock::{Clock, ClockWatch, Stamper};
 use crate::health::{Health, Status};
 use crate::inbox::{Inbox, NotQueued, ROOM_PAUSE, RequestIds};
 use crate::keyring::Keyring;
@@ -75,6 +75,7 @@ pub struct Ledger {
     pub(crate) projected: watch::Receiver<LogSize>,
     pub(crate) health: Arc<Health>,
     pub(crate) clock: Arc<dyn Clock>,
+    stamper: Arc<Stamper>,
     pub(crate) inbox: Arc<Inbox>,
     projector: Mutex<Option<Sender<projector::Message>>>,
     pub(crate) sealed: Arc<NewestSeal>,
@@ -92,7 +93,7 @@ pub struct Ledger {
 
 /// What a ledger has from its node.
 pub(crate) struct Shared {
-    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) watch: Arc<ClockWatch>,
     pub(crate) options: LedgerOptions,
     pub(crate) keyring: Arc<Keyring>,
     pub(crate) witnesses: Option<Arc<Witnesses>>,
@@ -125,7 +126,7 @@ impl Ledger {
         opened: Opened,
         shared: Shared,
     ) -> (Ledger, Workers) {
-        let Shared { clock, options, keyring, witnesses, runtime, request_ids, alarms } = shared;
+        let Shared { watch, options, keyring, witnesses, runtime, request_ids, alarms } = shared;
         let Opened { log, index, replica, trusted, anchors, known } = opened;
         let health = Arc::new(Health::new(folder.to_owned(), alarms.map(|alarms| alarms.of(id))));
         if let Some(why) = known.trouble {
@@ -137,11 +138,12 @@ impl Ledger {
         let replayed = durable.size.get() - trusted.size();
         // What was replayed counts too: after a rebuild of the index a snapshot is wanted soon.
         let since_seal = replayed;
+        let clock = Arc::clone(watch.clock());
+        let stamper = Arc::new(Stamper::new(last, watch));
         let writer = Writer {
             state: replica.state().clone(),
             recent: Recent::new(durable.size.get()),
-            stamper: Stamper::new(last, clock.as_ref()),
-            clock: Arc::clone(&clock),
+            stamper: Arc::clone(&stamper),
             index: Arc::clone(&index),
             log: Arc::clone(&log),
             health: Arc::clone(&health),
@@ -226,6 +228,7 @@ impl Ledger {
             projected: projected_watch,
             health,
             clock,
+            stamper,
             inbox,
             projector: Mutex::new(Some(projector)),
             sealed,
@@ -440,6 +443,16 @@ impl Ledger {
         let Some(index) = self.index.get() else { return 0 };
         let newest = index.snapshots().last().map_or(0, |size| size.get());
         self.head().size.get() - newest
+    }
+
+    /// Looks whether the clock is believed, and lets the status tell.
+    pub(crate) fn look_at_clock(&self) {
+        self.health.clock(self.stamper.check().err());
+    }
+
+    /// The newest time that a record of it has or may have.
+    pub(crate) fn last_stamp(&self) -> Timestamp {
+        self.stamper.last()
     }
 
     /// Whether it takes no writes for a reason that to open it again cures.

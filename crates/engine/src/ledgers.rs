@@ -1,7 +1,7 @@
 //! The ledgers of a node by their names, and what each of them is opened with.
 
 use crate::checkpoints::SignedCheckpoint;
-use crate::clock::Clock;
+use crate::clock::{Clock, ClockWatch};
 use crate::continued;
 use crate::keyring::Keyring;
 use crate::known;
@@ -39,6 +39,7 @@ pub(crate) struct Ledgers {
     pub(crate) keyring: Arc<Keyring>,
     pub(crate) witnesses: Vec<Arc<Client>>,
     pub(crate) alarms: Alarms,
+    watch: Arc<ClockWatch>,
     slots: Mutex<BTreeMap<LedgerId, Slot>>,
     changed: watch::Sender<()>,
 }
@@ -64,7 +65,8 @@ impl Ledgers {
         alarms: Alarms,
     ) -> Ledgers {
         let (slots, changed) = (Mutex::default(), watch::Sender::new(()));
-        Ledgers { folder, basis, options, keyring, witnesses, alarms, slots, changed }
+        let watch = Arc::new(ClockWatch::new(Arc::clone(&basis.clock), options.longest_rest));
+        Ledgers { folder, basis, options, keyring, witnesses, alarms, watch, slots, changed }
     }
 
     pub(crate) fn get(&self, id: LedgerId) -> Option<Slot> {
@@ -73,6 +75,11 @@ impl Ledgers {
 
     pub(crate) fn all(&self) -> Vec<(LedgerId, Slot)> {
         self.held().iter().map(|(id, slot)| (*id, slot.clone())).collect()
+    }
+
+    /// The clock, and whether it is believed.
+    pub(crate) fn watch_of_clock(&self) -> &Arc<ClockWatch> {
+        &self.watch
     }
 
     /// Tells of each ledger that is put in its place.
@@ -227,7 +234,7 @@ impl Ledgers {
     fn start(&self, id: LedgerId, read: Read) -> Ledger {
         let Read { folder, opened, witnesses } = read;
         let shared = Shared {
-            clock: Arc::clone(&self.basis.clock),
+            watch: Arc::clone(&self.watch),
             options: self.options.ledger,
             keyring: Arc::clone(&self.keyring),
             witnesses,

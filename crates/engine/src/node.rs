@@ -1,7 +1,8 @@
 //! All ledgers of one data directory, which belongs to one process at a time.
 
 use crate::anchor::{self, AnchorError};
-use crate::clock::Clock;
+use crate::clock::{Clock, LONGEST_REST};
+use crate::clock_keeper::ClockKeeper;
 use crate::continuation::CONTINUING_FOLDER;
 use crate::keyring::{KEYS_FOLDER, KeyError, Keyring};
 use crate::ledger::{Ledger, LedgerOptions};
@@ -26,6 +27,7 @@ use bergulir_store::{DataLock, EventLog, Group, LockError, create_folder_durably
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 use thiserror::Error;
 use tokio::runtime::Handle;
 use tokio::sync::watch;
@@ -68,7 +70,7 @@ pub enum Slot {
 }
 
 /// How a node runs its ledgers.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct NodeOptions {
     /// How each of them runs.
     pub ledger: LedgerOptions,
@@ -82,6 +84,22 @@ pub struct NodeOptions {
     /// The runtime of those who wait for answers: a group of them is told by one of its tasks, which
     /// costs less than to wake each from outside. `None`: from outside.
     pub runtime: Option<Handle>,
+    /// If a node starts with a clock that is further than this beyond the newest record of all its
+    /// ledgers, they take no writes until an operator says that the clock is right.
+    pub longest_rest: Duration,
+}
+
+impl Default for NodeOptions {
+    fn default() -> NodeOptions {
+        NodeOptions {
+            ledger: LedgerOptions::default(),
+            keys: None,
+            anchors: Vec::new(),
+            policy: None,
+            runtime: None,
+            longest_rest: LONGEST_REST,
+        }
+    }
 }
 
 impl From<LedgerOptions> for NodeOptions {
@@ -94,6 +112,7 @@ impl From<LedgerOptions> for NodeOptions {
 pub struct Node {
     /// Stopped before the ledgers are.
     reopener: Reopener,
+    clock: ClockKeeper,
     ledgers: Arc<Ledgers>,
     creating: Mutex<()>,
     _lock: DataLock,
@@ -153,8 +172,8 @@ impl Node {
             }
         }
         let (alarms, calls) = reopening::alarms();
-        let folder = ledgers_folder.clone();
-        let ledgers = Ledgers::new(folder, basis, options, keyring, clients, alarms);
+        let ledgers =
+            Ledgers::new(ledgers_folder.clone(), basis, options, keyring, clients, alarms);
         let read = |id| {
             let told = |done, all| {
                 progress(id, done, all);
@@ -165,12 +184,18 @@ impl Node {
         let mut found: Vec<_> = ids.into_iter().map(read).collect();
         ledgers.retire(&mut found);
         ledgers.ask_witnesses(&mut found);
+        let last = found.iter().filter_map(|(_, read)| {
+            let recorded_at = read.as_ref().ok()?.as_ref()?.opened.replica.recorded_at();
+            Some(bergulir_domain::Timestamp::from_micros(recorded_at.as_micros()))
+        });
+        ledgers.watch_of_clock().begin(last.collect());
         for (id, read) in found {
             ledgers.put(id, read);
         }
         let ledgers = Arc::new(ledgers);
+        let clock = ClockKeeper::start(Arc::clone(&ledgers), folder);
         let reopener = Reopener::start(Arc::clone(&ledgers), calls);
-        Ok(Node { reopener, ledgers, creating: Mutex::default(), _lock: lock })
+        Ok(Node { reopener, clock, ledgers, creating: Mutex::default(), _lock: lock })
     }
 
     /// The folder of its ledgers.
@@ -293,7 +318,8 @@ impl Node {
         if let Some(expected) = terms.expected_position.filter(|expected| *expected != empty) {
             return Err(Refusal::HeadMoved { expected, size: empty });
         }
-        let time = self.ledgers.basis.clock.now();
+        let time = self.ledgers.watch_of_clock().now();
+        let time = time.map_err(|suspect| Refusal::ReadOnly { why: suspect.to_string() })?;
         let context = Context { time, principal: caller.principal, lookups: &Nothing };
         let event = decide(&State::default(), &request.command, &context)?;
         if let Command::OpenLedger(open) = &request.command
@@ -355,6 +381,7 @@ impl Node {
     /// Stops every ledger: what waits is finished, nothing is taken after. None is opened again.
     pub fn stop(&self) {
         self.reopener.stop();
+        self.clock.stop();
         let _creating = self.creating();
         std::thread::scope(|scope| {
             for (_, slot) in self.ledgers() {

@@ -2,6 +2,7 @@
 //! was full or failed, their index is damaged, one of their threads died. It is done as at a start, and
 //! tried again and again. What an operator has to see to is left alone.
 
+use crate::clock_keeper::LOOK_EVERY;
 use crate::ledger::Ledger;
 use crate::ledgers::{Found, Ledgers};
 use crate::node::Slot;
@@ -19,7 +20,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-/// When it is tried to open a ledger again.
+/// When it is tried to open a ledger again, and when the clock is looked at.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Pauses {
     /// So long after it failed; after each attempt that does not help the next one comes twice as late.
@@ -28,6 +29,8 @@ pub(crate) struct Pauses {
     pub(crate) longest: Duration,
     /// A ledger that fails again within this time was not cured: the attempts go on where they were.
     pub(crate) steady_after: Duration,
+    /// How often the clock is looked at.
+    pub(crate) clock: Duration,
 }
 
 impl Pauses {
@@ -35,6 +38,7 @@ impl Pauses {
         first: Duration::from_secs(1),
         longest: Duration::from_secs(30),
         steady_after: Duration::from_secs(60),
+        clock: LOOK_EVERY,
     };
 }
 
@@ -165,7 +169,7 @@ impl Attempts {
     }
 
     fn schedule(&mut self, id: LedgerId, now: Instant) {
-        let Pauses { first, longest, steady_after } = self.ledgers.basis.pauses;
+        let Pauses { first, longest, steady_after, .. } = self.ledgers.basis.pauses;
         let none = Attempt { due: None, pause: first, last: None, told: None };
         let attempt = self.waiting.entry(id).or_insert(none);
         if attempt.due.is_some() {

@@ -168,6 +168,7 @@ impl Place {
             first: Duration::from_millis(20),
             longest: Duration::from_millis(100),
             steady_after: Duration::from_secs(60),
+            clock: Duration::from_millis(10),
         };
         let medium = Arc::new(Flaky(Arc::clone(&faults)));
         let basis = Basis { medium, clock, pauses };
@@ -214,7 +215,7 @@ async fn until(what: impl Fn() -> bool) {
 fn why(ledger: &Ledger) -> String {
     match &*ledger.status().borrow() {
         Status::ReadOnly { why } => why.clone(),
-        Status::Serving => panic!("it takes writes"),
+        status => panic!("{status:?}"),
     }
 }
 

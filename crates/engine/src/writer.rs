@@ -3,7 +3,7 @@
 //! free: while one group is being synced, the next one grows.
 
 use crate::asked::{self, Asked};
-use crate::clock::{Clock, ClockSuspect, Stamper};
+use crate::clock::{ClockSuspect, Stamper};
 use crate::facts::Facts;
 use crate::health::Health;
 use crate::keyring::Keyring;
@@ -88,8 +88,7 @@ impl Bundle {
 pub(crate) struct Writer {
     pub(crate) state: State,
     pub(crate) recent: Recent,
-    pub(crate) stamper: Stamper,
-    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) stamper: Arc<Stamper>,
     pub(crate) index: Arc<Index>,
     pub(crate) log: Arc<dyn EventLog>,
     pub(crate) health: Arc<Health>,
@@ -199,14 +198,16 @@ impl Writer {
             for (message, known) in waiting.drain(..).zip(known) {
                 match message {
                     Message::Work(submission) => {
-                        let now = stamp.map_or_else(|| self.stamper.stamp(self.clock.as_ref()), Ok);
+                        let now = stamp.map_or_else(|| self.stamper.stamp(), Ok);
                         stamp = now.ok();
                         self.take(submission, known, now);
                     }
                     Message::Fence { instant, reply } => {
-                        self.stamper.pass(instant);
-                        stamp = None;
-                        self.bundle.waiters.push(Waiter::Fence(reply));
+                        // Dropped, the reply says that nothing is final now.
+                        if self.stamper.pass(instant).is_ok() {
+                            stamp = None;
+                            self.bundle.waiters.push(Waiter::Fence(reply));
+                        }
                     }
                 }
             }
@@ -256,7 +257,7 @@ impl Writer {
         let now = match stamp {
             Ok(now) => now,
             Err(suspect) => {
-                tracing::error!(%suspect, "no time can be given");
+                self.health.clock(Some(suspect));
                 refuse(reply, Refusal::ReadOnly { why: suspect.to_string() });
                 return;
             }

@@ -30,6 +30,7 @@ pub use settings::{Names, SETTINGS, Setting, Shape};
 use crate::start::{check_address, check_metrics_address};
 use crate::telemetry::LogFormat;
 use bergulir_engine::LedgerOptions;
+use bergulir_engine::clock::LONGEST_REST;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
@@ -58,6 +59,8 @@ pub struct Config {
     pub otlp: Option<String>,
     /// The share of calls without a trace that get one, 0 to 1.
     pub otlp_ratio: f64,
+    /// How many days a node may have recorded nothing before its start.
+    pub longest_rest_days: u64,
     /// How each ledger runs.
     pub ledger: LedgerOptions,
 }
@@ -80,6 +83,7 @@ impl Default for Config {
             log_format: LogFormat::default(),
             otlp: None,
             otlp_ratio: 1.0,
+            longest_rest_days: LONGEST_REST.as_secs() / 86_400,
             ledger: LedgerOptions::default(),
         }
     }

@@ -6,6 +6,7 @@ mod balance_proofs;
 mod batches;
 mod behind;
 mod checkpoints;
+mod clock;
 mod continuation;
 mod crowd;
 mod keys;

@@ -24,16 +24,26 @@ use std::time::Duration;
 /// 2026-03-20T02:00:00Z, nine in the morning in Jakarta.
 pub const NINE: i64 = 1_773_972_000_000_000;
 
-/// A clock that the test sets; the monotonic clock goes with it.
-pub struct TestClock(AtomicI64);
+/// A clock that the test sets; the monotonic clock goes with it, but for steps.
+pub struct TestClock {
+    passed: AtomicI64,
+    stepped: AtomicI64,
+}
 
 impl TestClock {
+    pub fn at(micros: i64) -> TestClock {
+        TestClock { passed: AtomicI64::new(micros), stepped: AtomicI64::new(0) }
+    }
     pub fn pass(&self, by: Duration) {
         let micros = i64::try_from(by.as_micros()).unwrap();
-        self.0.fetch_add(micros, Ordering::SeqCst);
+        self.passed.fetch_add(micros, Ordering::SeqCst);
+    }
+    /// Sets it forward or back.
+    pub fn step(&self, seconds: i64) {
+        self.stepped.fetch_add(seconds * 1_000_000, Ordering::SeqCst);
     }
     pub fn micros(&self) -> i64 {
-        self.0.load(Ordering::SeqCst)
+        self.passed.load(Ordering::SeqCst) + self.stepped.load(Ordering::SeqCst)
     }
 }
 
@@ -42,7 +52,8 @@ impl Clock for TestClock {
         Timestamp::from_micros(self.micros())
     }
     fn monotonic(&self) -> Duration {
-        Duration::from_micros(u64::try_from(self.micros() - NINE / 2).unwrap())
+        let passed = self.passed.load(Ordering::SeqCst);
+        Duration::from_micros(u64::try_from(passed - NINE / 2).unwrap())
     }
 }
 
@@ -224,7 +235,7 @@ impl Desk {
     }
 
     pub fn at_time(folder: &Path, options: impl Into<NodeOptions>, micros: i64) -> Desk {
-        let clock = Arc::new(TestClock(AtomicI64::new(micros)));
+        let clock = Arc::new(TestClock::at(micros));
         let node = Node::open(folder, Arc::clone(&clock) as _, options, &|_, _, _| {}).unwrap();
         let folder = folder.to_owned();
         Desk { folder, node: Arc::new(node), clock, next_id: Mutex::new(1) }

@@ -257,6 +257,19 @@ pub static SETTINGS: &[Setting] = &[
         shown: |config| text(&config.otlp_ratio),
     },
     Setting {
+        name: "longest_rest_days",
+        flag: "longest-rest-days",
+        variable: "BERGULIR_LONGEST_REST_DAYS",
+        shape: Shape::Number,
+        names: Names::Nothing,
+        placeholder: "DAYS",
+        help: "If the newest record of all ledgers is older than this at a start, the clock may be wrong: \
+               writes wait for `bergulir clock accept`",
+        absent: "",
+        read: |config, given| given.number(1..=36_500).map(|n| config.longest_rest_days = n),
+        shown: |config| text(&config.longest_rest_days),
+    },
+    Setting {
         name: "ledger.queue",
         flag: "ledger-queue",
         variable: "BERGULIR_LEDGER_QUEUE",

@@ -22,9 +22,7 @@ pub(super) async fn get_ledger(
 /// Adds to a ledger, as its state shows it, the last record of that state and whether it takes
 /// commands.
 pub(crate) fn add_head(ledger: &Ledger, shown: &mut pb::Ledger) -> Result<(), Status> {
-    if let bergulir_engine::Status::ReadOnly { why } = &*ledger.status().borrow() {
-        shown.read_only_reason = Some(why.clone());
-    }
+    shown.read_only_reason = ledger.status().borrow().why().map(str::to_owned);
     let Some(last) = LogSize::new(shown.log_size).last() else {
         return Ok(());
     };

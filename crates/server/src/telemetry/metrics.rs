@@ -6,7 +6,7 @@ use super::process::{Process, disk};
 use crate::services::Services;
 use bergulir_domain::LedgerId;
 use bergulir_engine::meter::{Counted, Histogram};
-use bergulir_engine::{Ledger, Slot, Status};
+use bergulir_engine::{Ledger, Slot};
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{
     DescriptorEncoder, EncodeCounterValue, EncodeGaugeValue, EncodeLabelSet, NoLabelSet,
@@ -111,16 +111,13 @@ fn ledgers(services: &Services, text: &mut Text<'_>) -> Result<(), Error> {
     let ledgers = services.node.ledgers();
     let read_only = ledgers.iter().map(|(id, slot)| {
         let why = match slot {
-            Slot::Open(ledger) => match &*ledger.status().borrow() {
-                Status::Serving => None,
-                Status::ReadOnly { why } => Some(kind_of(why).to_owned()),
-            },
+            Slot::Open(ledger) => ledger.status().borrow().why().map(|why| kind_of(why).to_owned()),
             Slot::Broken(_) => Some("NOT_OPEN".to_owned()),
         };
         let read_only = u64::from(why.is_some());
         ([("ledger", id.to_string()), ("why", why.unwrap_or_default())], read_only)
     });
-    let help = "1 if the ledger takes no commands until it is opened again, and why";
+    let help = "1 if the ledger takes no commands, and why";
     text.gauges("bergulir_ledger_read_only", help, read_only)?;
 
     let open: Vec<(&LedgerId, &Ledger)> = ledgers
