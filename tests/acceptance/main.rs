@@ -13,6 +13,7 @@ mod forged;
 mod index;
 mod kill;
 mod layering;
+mod packaging;
 mod pilot;
 mod proofs;
 mod readme;

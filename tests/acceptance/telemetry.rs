@@ -26,7 +26,7 @@ use crate::pilot::{allocate, open_fund, open_ledger};
 use crate::support::{HttpAnswer, LEDGER, Server, bergulir, http, run};
 
 /// A server with metrics, and where they are.
-fn watched(data: &Path, more: &[&str]) -> (Server, String) {
+pub fn watched(data: &Path, more: &[&str]) -> (Server, String) {
     let args = ["serve", "--metrics", "127.0.0.1:0", "--data", data.to_str().unwrap()];
     let server = Server::run(args.into_iter().chain(more.iter().copied()));
     let metrics = server.printed.iter().find_map(|line| {
@@ -36,7 +36,7 @@ fn watched(data: &Path, more: &[&str]) -> (Server, String) {
     (server, metrics.unwrap())
 }
 
-fn get(address: &str, path: &str) -> HttpAnswer {
+pub fn get(address: &str, path: &str) -> HttpAnswer {
     http(address, "GET", path, b"")
 }
 
@@ -141,6 +141,45 @@ async fn health(server: &Server, service: &str) -> i32 {
     client.check(request).await.unwrap().into_inner().status
 }
 
+/// What `bergulir status` says: its exit code and its output.
+fn status(server: &Server, more: &[&str]) -> (Option<i32>, String) {
+    let output = run(["status", "--address", &server.address].iter().chain(more).copied());
+    (output.status.code(), String::from_utf8(output.stdout).unwrap())
+}
+
+#[tokio::test]
+async fn the_status_of_ledgers_is_shown_to_people_and_programs() {
+    let folder = tempfile::tempdir().unwrap();
+    let (server, metrics) = watched(folder.path(), &[]);
+    assert_eq!(status(&server, &[]).0, Some(0));
+    let mut client = server.client("maker").await;
+    client.post(&open_ledger()).await;
+    client.post(&open_fund()).await;
+    until(&metrics, "bergulir_checkpoint_records{ledger=\"pilot\"}", 2.0);
+    let (code, line) = status(&server, &["--json"]);
+    let line: serde_json::Value = serde_json::from_str(&line).unwrap();
+    assert_eq!((code, &line["serving"]), (Some(0), &true.into()));
+    let ledger = &line["ledgers"][0];
+    for (key, expected) in [
+        ("ledger", LEDGER.into()),
+        ("takesCommands", true.into()),
+        ("records", 2.into()),
+        ("recordsNotProjected", 0.into()),
+        ("recordsNotSigned", 0.into()),
+        ("recordsNotWitnessed", serde_json::Value::Null),
+        ("readOnlyReason", serde_json::Value::Null),
+    ] {
+        assert_eq!(ledger[key], expected, "{key}: {line}");
+    }
+    let (code, table) = status(&server, &["--ledger", "pilot"]);
+    assert_eq!(code, Some(0));
+    assert!(table.contains("takes commands") && table.contains(LEDGER), "{table}");
+    assert_eq!(status(&server, &["--ledger", "other"]).0, Some(1));
+    let address = server.address.clone();
+    server.kill();
+    assert_eq!(run(["status", "--address", &address]).status.code(), Some(2));
+}
+
 #[tokio::test]
 async fn a_ledger_that_is_read_only_or_cannot_be_opened_is_seen_everywhere() {
     let folder = tempfile::tempdir().unwrap();
@@ -182,6 +221,14 @@ async fn a_ledger_that_is_read_only_or_cannot_be_opened_is_seen_everywhere() {
         assert_eq!(ready.status, 503, "{why}");
         assert!(ready.text().contains("bergulir status"));
         assert_eq!(get(&metrics, "/healthz").status, 200, "{why}");
+        let (code, table) = status(&server, &[]);
+        assert_eq!(code, Some(1), "{why}: {table}");
+        assert!(table.contains("READ-ONLY") && table.contains("pilot is read-only: "), "{table}");
+        let (code, line) = status(&server, &["--json"]);
+        let line: serde_json::Value = serde_json::from_str(&line).unwrap();
+        assert_eq!((code, &line["serving"]), (Some(1), &false.into()));
+        let reason = line["ledgers"][0]["readOnlyReason"].as_str().unwrap();
+        assert!(why == "NOT_OPEN" || reason.starts_with(why), "{reason}");
         server.kill();
         let _ = std::fs::remove_file(&marker);
     }

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 /// Done; for a verification: valid.
 pub(crate) const DONE: u8 = 0;
 /// Refused by a rule, or because the input is wrong, and nothing was recorded; for a verification:
-/// invalid.
+/// invalid; for a look at a configuration or a server: something is wrong.
 pub(crate) const REFUSED: u8 = 1;
 /// The command line is wrong, or it could not be told: no server, no such file, a key or a policy that
 /// cannot be used, a torn last frame.
@@ -18,7 +18,7 @@ pub(crate) const HELP: &str = "\
 Exit codes:
   0  done; for a verification: valid
   1  refused by a rule or because the input is wrong: nothing was recorded; for a verification:
-     invalid
+     invalid; for `config check` and `status`: something is wrong
   2  the command line is wrong, or it could not be told (no server, no such file, a key or policy
      that cannot be used, a torn frame)
   3  the outcome is unknown: send the same command again with the same --request-id

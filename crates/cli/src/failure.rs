@@ -33,8 +33,8 @@ pub(crate) enum Failure {
     /// No answer could be had.
     #[error("{0}")]
     CouldNotTell(String),
-    /// The verification found the ledger invalid; it has been said in full.
-    #[error("the ledger is not valid")]
+    /// What was looked at is not as it should be, as a ledger that is invalid; it has been said in full.
+    #[error("not as it should be")]
     Invalid,
     /// The output could not be written.
     #[error("the output could not be written: {0}")]

@@ -35,6 +35,7 @@ mod repay;
 mod reversal;
 mod serve;
 mod show;
+mod status;
 mod trail;
 mod witness;
 mod words;
@@ -61,6 +62,7 @@ enum Command {
     Demo(demo::DemoArgs),
     Serve(serve::ServeArgs),
     Config(config::ConfigArgs),
+    Status(status::StatusArgs),
     Audit(audit::AuditArgs),
     Index(index::IndexArgs),
     Clock(clock::ClockArgs),
@@ -121,6 +123,7 @@ fn dispatch(cli: Cli) -> Result<(), Failure> {
         Command::Demo(args) => runtime()?.block_on(demo::run(args, json)),
         Command::Serve(args) => serve::run(&args),
         Command::Config(args) => config::run(args, json),
+        Command::Status(args) => runtime()?.block_on(status::run(args, json)),
         Command::Audit(args) => audit::run(args, json),
         Command::Index(args) => index::run(args, json),
         Command::Clock(args) => clock::run(args, json),

@@ -56,8 +56,8 @@ async fn metrics(State(scrape): State<Scrape>) -> Response {
     }
 }
 
-/// Whoever answers lives. What is wrong with a ledger is no reason to end the process: a restart
-/// mends some of it, and must not be made again and again for the rest.
+/// Whoever answers lives. What is wrong with a ledger is no reason to end the process: what a restart
+/// would mend is mended without one.
 async fn healthz() -> Response {
     say(StatusCode::OK, "alive\n")
 }
