@@ -10,6 +10,7 @@ mod continuation_forged;
 mod damage;
 mod demo;
 mod forged;
+mod guarded;
 mod index;
 mod kill;
 mod layering;

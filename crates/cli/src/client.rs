@@ -1,7 +1,8 @@
 //! The connection to a server, and what every command and every question has in common.
 
 use std::future::Future;
-use std::path::Path;
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use bergulir_domain::{LedgerId, PrincipalId, Timestamp};
@@ -11,7 +12,7 @@ use bergulir_proto::pb::query_service_client::QueryServiceClient;
 use bergulir_proto::{name, pb, timestamp_to_wire};
 use clap::Args;
 use tonic::metadata::{Ascii, MetadataValue};
-use tonic::transport::{Channel, Endpoint};
+use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity};
 use tonic::{Request, Response, Status};
 use uuid::Uuid;
 
@@ -61,6 +62,89 @@ pub(crate) struct ClientArgs {
         value_parser = clap::value_parser!(u64).range(1..=3600)
     )]
     timeout: u64,
+    #[command(flatten)]
+    proof: ProofArgs,
+}
+
+/// How the server and the caller prove who they are.
+#[derive(Debug, Clone, Args)]
+struct ProofArgs {
+    /// The certificates of the authorities that may stand for the server [default: the system's]
+    #[arg(
+        long,
+        global = true,
+        help_heading = "Server",
+        env = "BERGULIR_CLIENT_CA",
+        value_name = "FILE"
+    )]
+    tls_ca: Option<PathBuf>,
+    /// Your certificate (PEM), to prove who you are; with --tls-key
+    #[arg(
+        long,
+        global = true,
+        help_heading = "Server",
+        env = "BERGULIR_CLIENT_CERT",
+        value_name = "FILE"
+    )]
+    tls_cert: Option<PathBuf>,
+    /// Its private key (PEM)
+    #[arg(
+        long,
+        global = true,
+        help_heading = "Server",
+        env = "BERGULIR_CLIENT_KEY",
+        value_name = "FILE"
+    )]
+    tls_key: Option<PathBuf>,
+    /// A file with a bearer token, to prove who you are
+    #[arg(
+        long,
+        global = true,
+        help_heading = "Server",
+        env = "BERGULIR_TOKEN_FILE",
+        value_name = "FILE"
+    )]
+    token_file: Option<PathBuf>,
+}
+
+impl ProofArgs {
+    /// How to speak to a server that speaks TLS.
+    fn tls(&self) -> Result<ClientTlsConfig, Failure> {
+        let tls = match &self.tls_ca {
+            Some(path) => ClientTlsConfig::new().ca_certificate(Certificate::from_pem(read(path)?)),
+            None => ClientTlsConfig::new().with_native_roots(),
+        };
+        Ok(match (&self.tls_cert, &self.tls_key) {
+            (None, None) => tls,
+            (Some(certificate), Some(key)) => {
+                tls.identity(Identity::from_pem(read(certificate)?, read(key)?))
+            }
+            _ => {
+                let why = "--tls-cert and --tls-key go together: a certificate and its private key";
+                return Err(Failure::Usage(why.to_owned()));
+            }
+        })
+    }
+
+    /// What is sent to prove who calls, and never shown.
+    fn token(&self) -> Result<Option<MetadataValue<Ascii>>, Failure> {
+        let Some(path) = &self.token_file else { return Ok(None) };
+        let text = read(path)?;
+        let token = std::str::from_utf8(&text).unwrap_or_default().trim();
+        let value: Option<MetadataValue<Ascii>> = format!("Bearer {token}").parse().ok();
+        let Some(mut value) = value.filter(|_| !token.is_empty() && !token.contains(' ')) else {
+            let path = path.display();
+            return Err(Failure::Usage(format!("--token-file: {path} must hold one token alone")));
+        };
+        value.set_sensitive(true);
+        Ok(Some(value))
+    }
+}
+
+fn read(path: &Path) -> Result<Vec<u8>, Failure> {
+    std::fs::read(path).map_err(|error| {
+        Failure::CouldNotTell(format!("could not read {}: {error}", path.display()))
+    })
 }
 
 impl ClientArgs {
@@ -166,6 +250,9 @@ impl MomentArgs {
 pub(crate) struct Client {
     channel: Channel,
     principal: Option<MetadataValue<Ascii>>,
+    token: Option<MetadataValue<Ascii>>,
+    /// Whether the connection proves who calls.
+    certified: bool,
     ledger: Option<String>,
     timeout: Duration,
     pub(crate) json: bool,
@@ -183,6 +270,25 @@ impl Client {
                 ))
             })?
             .connect_timeout(Duration::from_secs(args.timeout));
+        let token = args.proof.token()?;
+        let encrypted = endpoint.uri().scheme_str() == Some("https");
+        let certified = args.proof.tls_cert.is_some();
+        let endpoint = if encrypted {
+            let refused = |error| Failure::Usage(format!("--tls-ca, --tls-cert: {error}"));
+            endpoint.tls_config(args.proof.tls()?).map_err(refused)?
+        } else if certified || args.proof.tls_ca.is_some() {
+            return Err(Failure::Usage(format!(
+                "--address {}: certificates are for https:// addresses",
+                args.address
+            )));
+        } else if token.is_some() && !is_loopback(endpoint.uri().host()) {
+            return Err(Failure::Usage(format!(
+                "--address {}: a token is not sent in the clear to another machine; say https://",
+                args.address
+            )));
+        } else {
+            endpoint
+        };
         let channel = endpoint.connect().await.map_err(|error| {
             Failure::CouldNotTell(format!(
                 "no server answers at {} ({}); start one with `bergulir serve --data DIR`, or say \
@@ -200,6 +306,8 @@ impl Client {
         Ok(Client {
             channel,
             principal,
+            token,
+            certified,
             ledger: args.ledger.clone(),
             timeout: Duration::from_secs(args.timeout),
             json,
@@ -251,14 +359,19 @@ impl Client {
         if let Some(principal) = &self.principal {
             request.metadata_mut().insert(PRINCIPAL_KEY, principal.clone());
         }
+        if let Some(token) = &self.token {
+            request.metadata_mut().insert("authorization", token.clone());
+        }
         request
     }
 
     /// A command as it is sent.
     pub(crate) fn command<T>(&self, message: T) -> Result<Request<T>, Failure> {
-        if self.principal.is_none() {
+        if self.principal.is_none() && self.token.is_none() && !self.certified {
             return Err(Failure::Usage(
-                "who are you? Say --principal ID or set BERGULIR_PRINCIPAL".to_owned(),
+                "who are you? Say --principal ID or set BERGULIR_PRINCIPAL; where the server wants \
+                 to know for sure, --tls-cert or --token-file"
+                    .to_owned(),
             ));
         }
         Ok(self.question(message))
@@ -305,18 +418,22 @@ impl Client {
 fn url(address: &str) -> Result<String, Failure> {
     match address.split_once("://") {
         None => Ok(format!("http://{address}")),
-        Some((scheme, _)) if scheme.eq_ignore_ascii_case("http") => Ok(address.to_owned()),
+        Some((scheme, rest)) if scheme.eq_ignore_ascii_case("http") => Ok(format!("http://{rest}")),
         Some((scheme, rest)) if scheme.eq_ignore_ascii_case("https") => {
-            Err(Failure::Usage(format!(
-                "--address {address}: there is no TLS yet, and nothing is sent in the clear to an \
-                 address that asks for it; a server on this machine is at http://{rest}"
-            )))
+            Ok(format!("https://{rest}"))
         }
         Some((scheme, _)) => Err(Failure::Usage(format!(
             "--address {address}: {scheme}:// is not spoken; it must be an address such as \
              127.0.0.1:7447 or {DEFAULT_ADDRESS}"
         ))),
     }
+}
+
+/// Whether a host is this machine.
+fn is_loopback(host: Option<&str>) -> bool {
+    let host = host.unwrap_or_default().trim_matches(['[', ']']);
+    let address = host.parse::<IpAddr>().map(|address| address.to_canonical().is_loopback());
+    address.unwrap_or(host.eq_ignore_ascii_case("localhost"))
 }
 
 /// What the operating system said at the bottom of an error.
@@ -386,14 +503,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_address_that_asks_for_tls_is_refused() {
+    fn an_address_is_a_url_or_what_a_server_prints() {
         assert_eq!(url("127.0.0.1:7447").unwrap(), "http://127.0.0.1:7447");
         assert_eq!(url("http://[::1]:7447").unwrap(), "http://[::1]:7447");
-        for address in ["https://127.0.0.1:7447", "HTTPS://ledger.example.go.id"] {
-            let refused = url(address).unwrap_err();
-            assert!(refused.to_string().contains("there is no TLS yet"), "{refused}");
-            assert_eq!(refused.exit_code(), crate::exit::COULD_NOT_TELL);
-        }
+        assert_eq!(url("HTTPS://ledger.example.go.id").unwrap(), "https://ledger.example.go.id");
         assert!(url("ftp://x").is_err());
+    }
+
+    #[test]
+    fn only_this_machine_is_loopback() {
+        for host in ["127.0.0.1", "127.8.8.8", "[::1]", "localhost"] {
+            assert!(is_loopback(Some(host)), "{host}");
+        }
+        for host in ["192.0.2.1", "[::2]", "localhost.example", "127.0.0.1.example"] {
+            assert!(!is_loopback(Some(host)), "{host}");
+        }
+        assert!(!is_loopback(None));
     }
 }

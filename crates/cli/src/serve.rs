@@ -39,15 +39,17 @@ pub(crate) struct ServeArgs {
 
 /// What a server runs with.
 fn options(config: Config) -> Result<ServerOptions, Failure> {
+    let auth = config.auth_options().map_err(|error| Failure::Usage(error.to_string()))?;
+    let tls = config.tls.options();
     let Config { data, listen, http, keys, anchors, policy, metrics, metrics_exposed, .. } = config;
-    let (ledger, traced) = (config.ledger, config.otlp.is_some());
+    let (ledger, traced, limits) = (config.ledger, config.otlp.is_some(), config.limits);
     let data = data.ok_or_else(|| Failure::Usage("a server needs --data".to_owned()))?;
     let policy = policy.as_deref().map(witness::policy).transpose()?;
     let longest_rest = Duration::from_secs(config.longest_rest_days * 86_400);
     let node =
         NodeOptions { ledger, keys, anchors, policy, longest_rest, ..NodeOptions::default() };
     let options = ServerOptions::new(data, listen);
-    Ok(ServerOptions { node, http, metrics, metrics_exposed, traced, ..options })
+    Ok(ServerOptions { node, http, metrics, metrics_exposed, traced, tls, auth, limits, ..options })
 }
 
 pub(crate) fn run(args: &ServeArgs) -> Result<(), Failure> {

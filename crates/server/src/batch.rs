@@ -1,16 +1,20 @@
 //! `SubmitBatch`: many commands in one call, all or nothing or each by itself; and what
 //! `SubmitStream` shares with it.
 
+use crate::access::Pass;
 use crate::refusal;
 use crate::services::{CURRENCY, Services};
 use crate::telemetry::Refusals;
+use bergulir_chain::LogSize;
 use bergulir_domain::LedgerId;
 use bergulir_engine::{Accepted, Answer, Balances, Caller, Named, Receipt, Refusal, Terms, Work};
 use bergulir_proto::Described;
+use bergulir_proto::pb::CommandError;
 use bergulir_proto::wire::{
-    Batch, BatchAnswer, BatchBytes, BatchError, BatchMode, BatchReceipt, InvalidFields, Request,
-    RequestId, Results,
+    Batch, BatchAnswer, BatchBytes, BatchError, BatchMode, BatchReceipt, Request, RequestId,
+    Results,
 };
+use std::collections::HashSet;
 use std::time::Instant;
 use tonic::{Code, Status};
 use uuid::Uuid;
@@ -25,12 +29,12 @@ pub(crate) struct Asked {
     batches: Vec<Form>,
 }
 
-/// Which items of a batch have the right form.
+/// Which items of a batch are asked for.
 #[derive(Debug)]
 struct Form {
     requests: usize,
-    /// The others, each with its place.
-    wrong: Vec<(usize, InvalidFields)>,
+    /// The others, each with its place, and why it is not asked for.
+    wrong: Vec<(usize, CommandError)>,
 }
 
 impl Form {
@@ -41,7 +45,8 @@ impl Form {
 
 impl Asked {
     /// One more batch.
-    pub(crate) fn add(&mut self, mut requests: Vec<Request>, wrong: Vec<(usize, InvalidFields)>) {
+    pub(crate) fn add(&mut self, batch: Permitted) {
+        let Permitted { mut requests, wrong, .. } = batch;
         self.ids.extend(requests.iter().map(|request| request.request_id));
         self.batches.push(Form { requests: requests.len(), wrong });
         if self.requests.is_empty() {
@@ -98,8 +103,7 @@ impl Asked {
             let mut answer = Results::with_room(items);
             let mut wrong = form.wrong.into_iter().peekable();
             for place in 0..items {
-                if let Some((_, invalid)) = wrong.next_if(|(at, _)| *at == place) {
-                    let error = invalid.command_error();
+                if let Some((_, error)) = wrong.next_if(|(at, _)| *at == place) {
                     refused.count(&error.reason);
                     answer.error(error);
                 } else if let Some((decided, id)) = decided.next() {
@@ -129,6 +133,7 @@ impl Services {
     /// Has a batch decided, and answers each of its items.
     pub(crate) async fn batch(
         &self,
+        pass: &Pass,
         caller: Caller,
         request: BatchBytes,
         deadline: Option<Instant>,
@@ -136,23 +141,70 @@ impl Services {
         let batch = request.parts().and_then(|parts| Batch::read(parts, CURRENCY));
         let batch = batch.map_err(status)?;
         drop(request);
-        let ledger = self.ledger(batch.ledger)?;
-        let terms = terms(&batch, deadline);
+        let (ledger, scope) = self.ledger(pass, batch.ledger)?;
+        let batch = self.permitted(&scope, &ledger, batch).await?;
+        let batch = batch.map_err(|denied| denied.status())?;
+        let (mode, terms) = (batch.mode, batch.terms(deadline));
         let mut asked = Asked::default();
-        asked.add(batch.requests, batch.wrong);
-        let answer = match asked.work(batch.mode) {
+        asked.add(batch);
+        let answer = match asked.work(mode) {
             Some(work) => ledger.submit(caller, work, terms).await,
             None => Answer::Items(Vec::new()),
         };
         let (size, refused) = (ledger.head().size.get(), &self.measured.refused);
-        let answers = asked.answers(batch.ledger, answer, size, refused)?;
+        let answers = asked.answers(ledger.id(), answer, size, refused)?;
         Ok(answers.into_iter().next().unwrap_or_default())
     }
 }
 
-/// How a batch wants to be done.
-pub(crate) fn terms(batch: &Batch, deadline: Option<Instant>) -> Terms {
-    Terms { validate_only: batch.validate_only, expected_position: batch.expected, deadline }
+/// What of a batch may be asked of the ledger.
+pub(crate) struct Permitted {
+    pub(crate) mode: BatchMode,
+    expected: Option<LogSize>,
+    validate_only: bool,
+    requests: Vec<Request>,
+    /// The others, each with its place, in their order; only in an independent batch.
+    wrong: Vec<(usize, CommandError)>,
+}
+
+impl Permitted {
+    /// Leaves out what is denied, each by its place among the commands that have the right form. An
+    /// atomic batch is denied as a whole, because of the first of them.
+    pub(crate) fn of(
+        batch: Batch,
+        denied: Vec<(usize, Described)>,
+    ) -> Result<Permitted, Described> {
+        let Batch { mode, expected, validate_only, mut requests, wrong, .. } = batch;
+        let mut wrong: Vec<(usize, CommandError)> =
+            wrong.into_iter().map(|(place, invalid)| (place, invalid.command_error())).collect();
+        if !denied.is_empty() {
+            let taken: HashSet<usize> = wrong.iter().map(|(place, _)| *place).collect();
+            let items = requests.len() + wrong.len();
+            let places: Vec<usize> = (0..items).filter(|place| !taken.contains(place)).collect();
+            let mut out = HashSet::with_capacity(denied.len());
+            for (request, described) in denied {
+                let place = places[request];
+                let described = described.of_item(place);
+                if mode == BatchMode::Atomic {
+                    return Err(described);
+                }
+                out.insert(request);
+                wrong.push((place, described.command_error()));
+            }
+            wrong.sort_by_key(|(place, _)| *place);
+            let mut at = 0;
+            requests.retain(|_| {
+                at += 1;
+                !out.contains(&(at - 1))
+            });
+        }
+        Ok(Permitted { mode, expected, validate_only, requests, wrong })
+    }
+
+    /// How it wants to be done.
+    pub(crate) fn terms(&self, deadline: Option<Instant>) -> Terms {
+        Terms { validate_only: self.validate_only, expected_position: self.expected, deadline }
+    }
 }
 
 /// Why a batch is not asked of the ledger at all.

@@ -1,8 +1,10 @@
 //! What happens around every call: when it arrived, how it ended, and errors of the protocol in
 //! the form that all others have.
 
+use crate::access::{Access, Connection, Pass};
 use crate::connections::Lanes;
 use crate::deadline::{self, Deadline};
+use crate::door::Peer;
 use crate::identity::PRINCIPAL_KEY;
 use crate::limits::MAX_MESSAGE_BYTES;
 use crate::telemetry::{self, Measured};
@@ -34,16 +36,40 @@ pub(crate) struct Calls<L> {
     measured: Arc<Measured>,
     /// Whether calls are parts of traces.
     traced: bool,
+    from: From,
+}
+
+/// Of which connections the calls are.
+#[derive(Clone)]
+enum From {
+    /// Of all.
+    All(Arc<Access>),
+    /// Of one.
+    One(Arc<Connection>),
 }
 
 impl<L> Calls<L> {
     pub(crate) fn new(
         ledger: L,
         others: Routes,
+        access: Arc<Access>,
         measured: Arc<Measured>,
         traced: bool,
     ) -> Calls<L> {
-        Calls { ledger, others, measured, traced }
+        Calls { ledger, others, measured, traced, from: From::All(access) }
+    }
+
+    /// Lets a call in, and gives it the pass that it needs.
+    fn admit(&self, request: &mut Request<Incoming>) -> Result<(), Status> {
+        let From::One(connection) = &self.from else { return Ok(()) };
+        if connection.is_open() {
+            return Ok(());
+        }
+        let pass = connection.admit(request.uri().path(), request.headers())?;
+        if let Some(pass) = pass {
+            request.extensions_mut().insert(pass);
+        }
+        Ok(())
     }
 }
 
@@ -70,10 +96,14 @@ where
             ends = Some(Box::pin(tokio::time::sleep(timeout)));
         }
         let counted = Counted::began(&self.measured, request.uri().path());
+        let admitted = self.admit(&mut request);
         let span = if self.traced { traced_span(&request) } else { span(&request) };
-        let answer = span.in_scope(|| match ledger_method(&request) {
-            Some(_) => Answer::Ledger(tower::Service::call(&mut self.ledger.clone(), request)),
-            None => {
+        let answer = span.in_scope(|| match (admitted, ledger_method(&request)) {
+            (Err(denied), _) => Answer::Denied(Some(denied)),
+            (Ok(()), Some(_)) => {
+                Answer::Ledger(tower::Service::call(&mut self.ledger.clone(), request))
+            }
+            (Ok(()), None) => {
                 Answer::Other(Box::new(tower::Service::call(&mut self.others.clone(), request)))
             }
         });
@@ -81,7 +111,21 @@ where
     }
 }
 
-impl<L> Lanes for Calls<L> {
+impl<L: Clone> Lanes for Calls<L> {
+    fn of(&self, peer: Peer) -> Calls<L> {
+        let from = match &self.from {
+            From::All(access) => From::One(Arc::new(Connection::new(Arc::clone(access), peer))),
+            From::One(connection) => From::One(Arc::clone(connection)),
+        };
+        Calls {
+            ledger: self.ledger.clone(),
+            others: self.others.clone(),
+            measured: Arc::clone(&self.measured),
+            traced: self.traced,
+            from,
+        }
+    }
+
     /// Single commands.
     fn is_short(request: &Request<Incoming>) -> bool {
         let long = ["SubmitBatch", "SubmitStream", "CreateSeal", "OpenLedger"];
@@ -93,6 +137,8 @@ impl<L> Lanes for Calls<L> {
 enum Answer<L> {
     Ledger(L),
     Other(Box<<Routes as tower::Service<Request<Incoming>>>::Future>),
+    /// Not let in; taken when it is answered.
+    Denied(Option<Status>),
 }
 
 /// A call that is under way.
@@ -146,6 +192,10 @@ where
         let answer = match &mut call.answer {
             Answer::Ledger(answer) => Pin::new(answer).poll(context),
             Answer::Other(answer) => Pin::new(answer).poll(context),
+            Answer::Denied(status) => {
+                let status = status.take().unwrap_or_else(|| Status::internal("asked twice"));
+                Poll::Ready(Ok(status.into_http()))
+            }
         };
         let mut response = match answer {
             Poll::Ready(answer) => answer?,
@@ -167,18 +217,16 @@ where
 
 /// The ledger is filled in by the service, which reads the request.
 fn span<A>(request: &Request<A>) -> Span {
-    let principal = request.headers().get(PRINCIPAL_KEY);
     tracing::debug_span!(
         "call",
         method = request.uri().path(),
-        principal = principal.and_then(|principal| principal.to_str().ok()),
+        principal = principal(request),
         ledger = field::Empty,
     )
 }
 
 /// The same as part of the caller's trace, under the names that OpenTelemetry has for it.
 fn traced_span<A>(request: &Request<A>) -> Span {
-    let principal = request.headers().get(PRINCIPAL_KEY);
     let span = tracing::debug_span!(
         "call",
         otel.name = request.uri().path().trim_start_matches('/'),
@@ -186,12 +234,18 @@ fn traced_span<A>(request: &Request<A>) -> Span {
         otel.status_code = field::Empty,
         rpc.system = "grpc",
         rpc.grpc.status_code = field::Empty,
-        principal = principal.and_then(|principal| principal.to_str().ok()),
+        principal = principal(request),
         ledger = field::Empty,
     );
     // Fails only if the span goes nowhere.
     let _ = span.set_parent(telemetry::parent(request.headers()));
     span
+}
+
+/// Who calls, as far as it is known, or else who that says it is.
+fn principal<A>(request: &Request<A>) -> Option<&str> {
+    let known = request.extensions().get::<Pass>().and_then(Pass::principal);
+    known.or_else(|| request.headers().get(PRINCIPAL_KEY)?.to_str().ok())
 }
 
 /// Says how a call ended, or for a stream how it began. Trouble of the server is a warning; what a
@@ -236,7 +290,10 @@ pub(crate) fn of_the_protocol(status: &Status) -> Option<Status> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::access::AuthOptions;
     use crate::connections;
+    use crate::door::Door;
+    use crate::limits::Limits;
     use hyper_util::client::legacy::Client;
     use hyper_util::rt::TokioExecutor;
     use std::future::pending;
@@ -247,8 +304,12 @@ mod tests {
         let waiting = axum::Router::new().fallback(pending::<()>);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}/some.Service/Method", listener.local_addr().unwrap());
-        let calls = Calls::new(Routes::default(), Routes::from(waiting), Arc::default(), false);
-        let serving = tokio::spawn(connections::serve(listener, calls, Arc::default(), pending()));
+        let access = Arc::new(Access::new(AuthOptions::default(), None).unwrap());
+        let (none, waiting) = (Routes::default(), Routes::from(waiting));
+        let calls = Calls::new(none, waiting, access, Arc::default(), false);
+        let door = Arc::new(Door::new(None, Limits::default()));
+        let open = Arc::default();
+        let serving = tokio::spawn(connections::serve(listener, door, calls, open, pending()));
         let client: Client<_, Body> =
             Client::builder(TokioExecutor::new()).http2_only(true).build_http();
         let request = Request::post(url).header("grpc-timeout", "50m").body(Body::empty());

@@ -17,17 +17,21 @@
 //! `#[derive(Deserialize)]` and `#[serde(deny_unknown_fields)]`, a field of `Config` with a `Vec` of
 //! it, and a line in [`SECTIONS`], whose `read` is one call of [`tables`].
 
+mod access;
 mod file;
 mod given;
 mod layers;
 mod settings;
 
+pub use access::{Auth, Tls};
 pub use file::{SECTIONS, Section, tables};
 pub use given::Given;
 pub use layers::{Layers, Loaded, Origin, Problem, load};
 pub use settings::{Names, SETTINGS, Setting, Shape};
 
-use crate::start::{check_address, check_metrics_address};
+use crate::access::Grant;
+use crate::limits::Limits;
+use crate::start::{check_loopback, check_metrics_address, check_protection};
 use crate::telemetry::LogFormat;
 use bergulir_engine::LedgerOptions;
 use bergulir_engine::clock::LONGEST_REST;
@@ -63,6 +67,14 @@ pub struct Config {
     pub longest_rest_days: u64,
     /// How each ledger runs.
     pub ledger: LedgerOptions,
+    /// The files of TLS.
+    pub tls: Tls,
+    /// How callers prove who they are with tokens.
+    pub auth: Auth,
+    /// Who may do what; `None`: nothing is said about that.
+    pub grants: Option<Vec<Grant>>,
+    /// How much callers may ask for.
+    pub limits: Limits,
 }
 
 /// Where a server listens if nothing is said.
@@ -85,6 +97,10 @@ impl Default for Config {
             otlp_ratio: 1.0,
             longest_rest_days: LONGEST_REST.as_secs() / 86_400,
             ledger: LedgerOptions::default(),
+            tls: Tls::default(),
+            auth: Auth::default(),
+            grants: None,
+            limits: Limits::default(),
         }
     }
 }
@@ -99,10 +115,13 @@ impl Config {
                        configuration file";
             problems.push(("data", why.to_owned()));
         }
-        for (name, address) in [("listen", Some(self.listen)), ("http", self.http)] {
-            if let Some(Err(refused)) = address.map(check_address) {
-                problems.push((name, refused.to_string()));
-            }
+        problems.extend(self.access_problems());
+        let tls = self.tls.options();
+        if let Err(refused) = check_protection(self.listen, tls.as_ref(), self.auth.is_set()) {
+            problems.push(("listen", refused.to_string()));
+        }
+        if let Some(Err(refused)) = self.http.map(check_loopback) {
+            problems.push(("http", refused.to_string()));
         }
         let exposed = self.metrics_exposed;
         let metrics = self.metrics.map(|address| check_metrics_address(address, exposed));

@@ -1,7 +1,11 @@
-//! The connections of callers: HTTP/2, for gRPC.
+//! The connections of callers: HTTP/2, for gRPC, with TLS or without.
 
+use crate::door::{Arrival, Door, Peer};
 use crate::gathered::gathered;
-use crate::limits::{ACCEPT_PAUSE, KEEPALIVE_EVERY, KEEPALIVE_TIMEOUT, MAX_CALLS_PER_CONNECTION};
+use crate::limits::{
+    ACCEPT_PAUSE, CONNECTION_WINDOW_BYTES, Limits, MAX_CALLS_PER_CONNECTION, MAX_HEADER_BYTES,
+    MAX_RESET_CALLS, MAX_UNREAD_ANSWER_BYTES, STREAM_WINDOW_BYTES,
+};
 use futures::stream::FuturesUnordered;
 use futures::{FutureExt as _, StreamExt as _};
 use hyper::body::Incoming;
@@ -11,30 +15,37 @@ use hyper::service::Service;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use std::convert::Infallible;
 use std::future::poll_fn;
+use std::net::SocketAddr;
 use std::panic::AssertUnwindSafe;
 use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Poll;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tonic::body::Body;
 use tonic::codegen::http::{Request, Response};
 
+/// What a client says first, at least: the preface of HTTP/2 and the head of a frame of settings.
+const GREETING_BYTES: usize = 24 + 9;
+
 /// Serves until `stop` is ready; then takes no more calls, and waits for those that are in flight.
 /// `open` counts them.
 pub(crate) async fn serve<S>(
     listener: TcpListener,
+    door: Arc<Door>,
     service: S,
     open: Arc<AtomicUsize>,
     stop: impl Future<Output = ()>,
 ) where
     S: Service<Request<Incoming>, Response = Response<Body>, Error = Infallible>,
-    S: Lanes + Clone + Send + 'static,
+    S: Lanes + Send + Sync + 'static,
     S::Future: Send + 'static,
 {
     let (stopping, stopped) = watch::channel(false);
+    let service = Arc::new(service);
     let mut connections = JoinSet::new();
     let mut stop = pin!(stop);
     loop {
@@ -47,8 +58,15 @@ pub(crate) async fn serve<S>(
             () = &mut stop => break,
         };
         match accepted {
-            Ok((stream, _)) => {
-                connections.spawn(connection(stream, service.clone(), stopped.clone()));
+            Ok((stream, from)) => {
+                // Who finds no room is sent away at once, and costs nothing more.
+                let Some(room) = door.room(from) else { continue };
+                let (door, service) = (Arc::clone(&door), Arc::clone(&service));
+                let stopped = stopped.clone();
+                connections.spawn(async move {
+                    arrive(stream, from, &door, &*service, stopped).await;
+                    drop(room);
+                });
                 open.store(connections.len(), Ordering::Relaxed);
             }
             Err(error) => {
@@ -65,29 +83,73 @@ pub(crate) async fn serve<S>(
     }
 }
 
-/// Serves one connection. Its task also has its short calls: one that is answered then wakes no
-/// other task, and what many say together is sent together.
-async fn connection<S>(stream: TcpStream, service: S, mut stopped: watch::Receiver<bool>)
-where
+/// Lets a connection in, and serves it.
+async fn arrive<S>(
+    stream: TcpStream,
+    from: SocketAddr,
+    door: &Door,
+    service: &S,
+    mut stopped: watch::Receiver<bool>,
+) where
     S: Service<Request<Incoming>, Response = Response<Body>, Error = Infallible> + Lanes,
     S::Future: Send + 'static,
 {
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "a connection sends late");
     }
-    let (stream, gathered) = gathered(stream);
+    let arrival = tokio::select! {
+        arrival = door.let_in(stream, from) => arrival,
+        _ = stopped.wait_for(|stopped| *stopped) => return,
+    };
+    match arrival {
+        Ok(Arrival::Plain(stream, peer)) => {
+            let (incoming, outgoing) = stream.into_split();
+            connection(incoming, outgoing, door.limits(), service.of(peer), stopped).await;
+        }
+        Ok(Arrival::Encrypted(stream, peer)) => {
+            let (incoming, outgoing) = tokio::io::split(*stream);
+            connection(incoming, outgoing, door.limits(), service.of(peer), stopped).await;
+        }
+        Err(why) => tracing::debug!(%from, %why, "a connection was not let in"),
+    }
+}
+
+/// Serves one connection. Its task also has its short calls: one that is answered then wakes no
+/// other task, and what many say together is sent together.
+async fn connection<R, W, S>(
+    incoming: R,
+    outgoing: W,
+    limits: &Limits,
+    service: S,
+    mut stopped: watch::Receiver<bool>,
+) where
+    R: AsyncRead + Unpin,
+    W: AsyncWrite + Unpin,
+    S: Service<Request<Incoming>, Response = Response<Body>, Error = Infallible> + Lanes,
+    S::Future: Send + 'static,
+{
+    let (stream, gathered) = gathered(incoming, outgoing);
     let begun = Begun::default();
     let mut http = http2::Builder::new(begun.clone());
     http.timer(TokioTimer::new())
         .auto_date_header(false)
         .max_concurrent_streams(MAX_CALLS_PER_CONNECTION)
-        .keep_alive_interval(KEEPALIVE_EVERY)
-        .keep_alive_timeout(KEEPALIVE_TIMEOUT);
+        .max_header_list_size(MAX_HEADER_BYTES)
+        .initial_stream_window_size(STREAM_WINDOW_BYTES)
+        .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
+        .max_send_buf_size(MAX_UNREAD_ANSWER_BYTES)
+        .max_pending_accept_reset_streams(MAX_RESET_CALLS)
+        .max_local_error_reset_streams(MAX_RESET_CALLS)
+        .keep_alive_interval(limits.keepalive_every)
+        .keep_alive_timeout(limits.keepalive_timeout);
     let service = Sorted { service, begun: begun.clone() };
     let mut connection = pin!(http.serve_connection(TokioIo::new(stream), service));
     let mut calls = FuturesUnordered::new();
     let mut stop = pin!(stopped.wait_for(|stopped| *stopped));
     let mut stopping = false;
+    // Once a client has greeted, it is asked again and again whether it is there.
+    let mut greeting = pin!(tokio::time::sleep(limits.handshake_timeout));
+    let mut greeted = false;
     let served = poll_fn(|context| {
         if !stopping && stop.as_mut().poll(context).is_ready() {
             stopping = true;
@@ -104,6 +166,13 @@ where
             tracing::debug!(%error, "a connection broke");
             return Poll::Ready(Ok(()));
         }
+        if !greeted {
+            greeted = gathered.heard() >= GREETING_BYTES;
+            if !greeted && greeting.as_mut().poll(context).is_ready() {
+                tracing::debug!("a connection said nothing in time");
+                return Poll::Ready(Ok(()));
+            }
+        }
         Poll::Pending
     });
     // Whatever ends a connection ends that one only.
@@ -112,8 +181,11 @@ where
     }
 }
 
-/// Knows which calls are short.
-pub(crate) trait Lanes {
+/// A service of many connections, which knows which of its calls are short.
+pub(crate) trait Lanes: Sized {
+    /// The service of one connection.
+    fn of(&self, peer: Peer) -> Self;
+
     /// Whether a call takes little of the processor's time and never blocks, so that the other calls
     /// of its connection can wait for it. Its answer has one message.
     fn is_short(request: &Request<Incoming>) -> bool;
@@ -202,6 +274,9 @@ mod tests {
     }
 
     impl Lanes for Where {
+        fn of(&self, _: Peer) -> Where {
+            Where
+        }
         fn is_short(request: &Request<Incoming>) -> bool {
             request.uri().path().starts_with("/short")
         }
@@ -213,7 +288,8 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let origin = format!("http://{}", listener.local_addr().unwrap());
         let (stop, stopped) = oneshot::channel();
-        let serving = tokio::spawn(serve(listener, Where, Arc::default(), async {
+        let door = Arc::new(Door::new(None, Limits::default()));
+        let serving = tokio::spawn(serve(listener, door, Where, Arc::default(), async {
             let _ = stopped.await;
         }));
         let caller = Client::builder(TokioExecutor::new()).http2_only(true).build_http();

@@ -4,42 +4,50 @@
 
 use std::io;
 use std::pin::Pin;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
-use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 
 /// So much is gathered at the most. With that many bytes waiting for a peer who does not read,
 /// nothing more is taken. What is that long by itself is not gathered.
 const MAX_GATHERED_BYTES: usize = 64 << 10;
 
 /// A stream whose bytes stay here until they are [sent](Gathered::send).
-pub(crate) struct GatheredStream {
-    incoming: OwnedReadHalf,
-    outgoing: Gathered,
+pub(crate) struct GatheredStream<R, W> {
+    incoming: R,
+    outgoing: Gathered<W>,
 }
 
 /// What one stream has gathered.
-#[derive(Clone)]
-pub(crate) struct Gathered(Arc<Mutex<Outgoing>>);
+pub(crate) struct Gathered<W>(Arc<Both<W>>);
 
-struct Outgoing {
-    half: OwnedWriteHalf,
+struct Both<W> {
+    outgoing: Mutex<Outgoing<W>>,
+    /// How many bytes have come in.
+    heard: AtomicUsize,
+}
+
+struct Outgoing<W> {
+    half: W,
     bytes: Vec<u8>,
     /// How many of `bytes` are sent.
     sent: usize,
 }
 
-/// A stream that gathers, and what it gathered.
-pub(crate) fn gathered(stream: TcpStream) -> (GatheredStream, Gathered) {
-    let (incoming, half) = stream.into_split();
-    let outgoing = Outgoing { half, bytes: Vec::new(), sent: 0 };
-    let outgoing = Gathered(Arc::new(Mutex::new(outgoing)));
-    (GatheredStream { incoming, outgoing: outgoing.clone() }, outgoing)
+/// A stream of these two halves that gathers, and what it gathered.
+pub(crate) fn gathered<R, W>(incoming: R, half: W) -> (GatheredStream<R, W>, Gathered<W>) {
+    let outgoing = Mutex::new(Outgoing { half, bytes: Vec::new(), sent: 0 });
+    let both = Arc::new(Both { outgoing, heard: AtomicUsize::new(0) });
+    (GatheredStream { incoming, outgoing: Gathered(Arc::clone(&both)) }, Gathered(both))
 }
 
-impl Gathered {
+impl<W: AsyncWrite + Unpin> Gathered<W> {
+    /// How many bytes have come in.
+    pub(crate) fn heard(&self) -> usize {
+        self.0.heard.load(Ordering::Relaxed)
+    }
+
     /// Sends what is gathered, to be called at the end of each turn of the connection's task. What
     /// there is no room for is sent in a later turn, for which the task is woken.
     ///
@@ -52,14 +60,18 @@ impl Gathered {
         }
     }
 
-    fn held(&self) -> MutexGuard<'_, Outgoing> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    fn held(&self) -> MutexGuard<'_, Outgoing<W>> {
+        self.0.outgoing.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Outgoing {
+impl<W: AsyncWrite + Unpin> Outgoing<W> {
     /// Sends all that is gathered.
     fn send(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.bytes.is_empty() {
+            // What is under encryption may still hold some; on a plain socket this does nothing.
+            return Pin::new(&mut self.half).poll_flush(context);
+        }
         while self.sent < self.bytes.len() {
             let rest = &self.bytes[self.sent..];
             match ready!(Pin::new(&mut self.half).poll_write(context, rest))? {
@@ -69,7 +81,7 @@ impl Outgoing {
         }
         self.bytes.clear();
         self.sent = 0;
-        Poll::Ready(Ok(()))
+        Pin::new(&mut self.half).poll_flush(context)
     }
 
     /// Makes room for so many bytes: sends first if there would be too many.
@@ -81,17 +93,23 @@ impl Outgoing {
     }
 }
 
-impl AsyncRead for GatheredStream {
+impl<R: AsyncRead + Unpin, W: Unpin> AsyncRead for GatheredStream<R, W> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
         into: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.incoming).poll_read(context, into)
+        let before = into.filled().len();
+        let read = Pin::new(&mut self.incoming).poll_read(context, into);
+        let heard = into.filled().len() - before;
+        if heard > 0 {
+            self.outgoing.0.heard.fetch_add(heard, Ordering::Relaxed);
+        }
+        read
     }
 }
 
-impl AsyncWrite for GatheredStream {
+impl<R: Unpin, W: AsyncWrite + Unpin> AsyncWrite for GatheredStream<R, W> {
     fn poll_write(
         self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -139,7 +157,15 @@ mod tests {
     use std::task::Waker;
     use std::time::Duration;
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-    use tokio::net::TcpListener;
+    use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+    use tokio::net::{TcpListener, TcpStream};
+
+    fn gathered_tcp(
+        near: TcpStream,
+    ) -> (GatheredStream<OwnedReadHalf, OwnedWriteHalf>, Gathered<OwnedWriteHalf>) {
+        let (incoming, half) = near.into_split();
+        gathered(incoming, half)
+    }
 
     async fn pair() -> (TcpStream, TcpStream) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -151,7 +177,7 @@ mod tests {
     #[tokio::test]
     async fn what_is_written_is_sent_at_the_end_of_the_turn() {
         let (near, mut far) = pair().await;
-        let (mut stream, gathered) = gathered(near);
+        let (mut stream, gathered) = gathered_tcp(near);
         stream.write_all(b"one, ").await.unwrap();
         stream.flush().await.unwrap();
         stream.write_all(b"two").await.unwrap();
@@ -172,7 +198,7 @@ mod tests {
     #[tokio::test]
     async fn who_does_not_read_is_not_written_to_without_end() {
         let (near, mut far) = pair().await;
-        let (mut stream, gathered) = gathered(near);
+        let (mut stream, gathered) = gathered_tcp(near);
         let piece: Vec<u8> = (0..=u8::MAX).cycle().take(10_000).collect();
         // Pieces of both kinds: those that are gathered, and some that are too long for that.
         let long = piece.repeat(10);

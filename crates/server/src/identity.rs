@@ -1,28 +1,21 @@
-//! Who calls. On plain loopback the caller states its principal, and the record says that it was
-//! not authenticated.
+//! Who a caller says it is. On plain loopback that is all that is known, and the record says that it
+//! was not authenticated.
 
+use crate::access::{Reason, denied};
 use bergulir_chain::Authentication;
 use bergulir_domain::PrincipalId;
 use bergulir_engine::Caller;
-use bergulir_proto::Described;
 use bergulir_proto::wire::InvalidFields;
-use tonic::metadata::MetadataMap;
-use tonic::{Code, Status};
+use tonic::Status;
+use tonic::codegen::http::HeaderMap;
 
 /// The metadata key under which a caller states its principal.
 pub const PRINCIPAL_KEY: &str = "bergulir-principal";
 
-/// Who calls.
-pub(crate) fn caller(metadata: &MetadataMap) -> Result<Caller, Status> {
-    let mut stated = metadata.get_all(PRINCIPAL_KEY).iter();
-    let Some(principal) = stated.next() else {
-        let message = format!(
-            "nobody is said to call: send the metadata {PRINCIPAL_KEY} with the id of who acts, \
-             such as officer-1"
-        );
-        let missing = Described::new(Code::Unauthenticated, "PRINCIPAL_MISSING", message);
-        return Err(missing.with("metadata_key", PRINCIPAL_KEY).status());
-    };
+/// The principal that a caller states, if it does.
+pub(crate) fn stated(headers: &HeaderMap) -> Result<Option<PrincipalId>, Status> {
+    let mut stated = headers.get_all(PRINCIPAL_KEY).iter();
+    let Some(principal) = stated.next() else { return Ok(None) };
     if stated.next().is_some() {
         return Err(InvalidFields::one(PRINCIPAL_KEY, "must be sent once").status());
     }
@@ -31,24 +24,42 @@ pub(crate) fn caller(metadata: &MetadataMap) -> Result<Caller, Status> {
         .map_err(|_| InvalidFields::one(PRINCIPAL_KEY, "must be ASCII").status())?;
     let principal = PrincipalId::new(principal)
         .map_err(|error| InvalidFields::one(PRINCIPAL_KEY, &error).status())?;
-    if principal.as_str() == PrincipalId::SYSTEM {
+    not_the_server(principal).map(Some)
+}
+
+/// The principal, unless it is the server's own.
+pub(crate) fn not_the_server(principal: PrincipalId) -> Result<PrincipalId, Status> {
+    if principal.is_system() {
         let message = "the principal \"system\" is the server's own: call under another id";
-        let reserved = Described::new(Code::PermissionDenied, "RESERVED_PRINCIPAL", message);
-        return Err(reserved.status());
+        return Err(denied(Reason::ReservedPrincipal, message).status());
     }
+    Ok(principal)
+}
+
+/// A caller who states its principal and proves nothing.
+pub(crate) fn caller(headers: &HeaderMap) -> Result<Caller, Status> {
+    let principal = stated(headers)?.ok_or_else(|| {
+        let message = format!(
+            "nobody is said to call: send the metadata {PRINCIPAL_KEY} with the id of who acts, \
+             such as officer-1"
+        );
+        let missing = denied(Reason::PrincipalMissing, message);
+        missing.with("metadata_key", PRINCIPAL_KEY).status()
+    })?;
     Ok(Caller { principal, authentication: Authentication::Stated })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use tonic::Code;
 
     fn stated(principals: &[&'static str]) -> Result<Caller, Code> {
-        let mut metadata = MetadataMap::new();
+        let mut headers = HeaderMap::new();
         for principal in principals {
-            metadata.append(PRINCIPAL_KEY, principal.parse().unwrap());
+            headers.append(PRINCIPAL_KEY, principal.parse().unwrap());
         }
-        caller(&metadata).map_err(|status| status.code())
+        caller(&headers).map_err(|status| status.code())
     }
 
     #[test]

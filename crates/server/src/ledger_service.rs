@@ -1,8 +1,8 @@
 //! `LedgerService`: every method takes the same way, from the request to the receipt.
 
+use crate::access::Pass;
 use crate::concerned::{Concerned, there_already};
 use crate::deadline::{Deadline, within};
-use crate::identity;
 use crate::refusal;
 use crate::resources::View;
 use crate::services::{CURRENCY, Services, parse_ledger};
@@ -55,9 +55,11 @@ macro_rules! commands {
                 &self,
                 request: Request<pb::CreateSealRequest>,
             ) -> Result<Response<pb::CreateSealResponse>, Status> {
-                identity::caller(request.metadata())?;
+                let pass = self.pass(request.extensions())?;
+                pass.caller(request.metadata().as_ref())?;
                 let deadline = Deadline::of(request.extensions());
-                let ledger = self.ledger(parse_ledger("ledger", &request.get_ref().ledger)?)?;
+                let id = parse_ledger("ledger", &request.get_ref().ledger)?;
+                let (ledger, _) = self.ledger(&pass, id)?;
                 within(deadline, seal::create(&ledger)).await?.map(Response::new)
             }
 
@@ -65,9 +67,10 @@ macro_rules! commands {
                 &self,
                 request: Request<BatchBytes>,
             ) -> Result<Response<BatchAnswer>, Status> {
-                let caller = identity::caller(request.metadata())?;
+                let pass = self.pass(request.extensions())?;
+                let caller = pass.caller(request.metadata().as_ref())?;
                 let deadline = Deadline::of(request.extensions());
-                let batch = self.batch(caller, request.into_inner(), deadline);
+                let batch = self.batch(&pass, caller, request.into_inner(), deadline);
                 within(deadline, batch).await?.map(Response::new)
             }
 
@@ -78,9 +81,10 @@ macro_rules! commands {
                 &self,
                 request: Request<Streaming<BatchBytes>>,
             ) -> Result<Response<Self::SubmitStreamStream>, Status> {
-                let caller = identity::caller(request.metadata())?;
-                let deadline = Deadline::of(request.extensions());
-                stream::answers(self, caller, request.into_inner(), deadline).map(Response::new)
+                let pass = self.pass(request.extensions())?;
+                let caller = pass.caller(request.metadata().as_ref())?;
+                let deadline = pass.deadline(Deadline::of(request.extensions()));
+                stream::answers(self, pass, caller, request.into_inner(), deadline).map(Response::new)
             }
         }
     };
@@ -124,12 +128,13 @@ impl Services {
         &self,
         request: Request<R>,
     ) -> Result<Response<R::Response>, Status> {
-        let caller = identity::caller(request.metadata())?;
+        let pass = self.pass(request.extensions())?;
+        let caller = pass.caller(request.metadata().as_ref())?;
         let deadline = Deadline::of(request.extensions());
         let envelope =
             Envelope::read(request.into_inner(), CURRENCY).map_err(|invalid| invalid.status())?;
         let reply = async {
-            let decided = self.decide(caller, envelope, deadline).await?;
+            let decided = self.decide(&pass, caller, envelope, deadline).await?;
             self.answer(decided, R::RESOURCE).await
         };
         let reply = within(deadline, reply).await??;
@@ -142,12 +147,13 @@ impl Services {
         R: CommandRequest,
         R::Response: Message,
     {
-        let caller = identity::caller(request.metadata())?;
+        let pass = self.pass(request.extensions())?;
+        let caller = pass.caller(request.metadata().as_ref())?;
         let deadline = Deadline::of(request.extensions());
         let envelope =
             Envelope::read(request.into_inner(), CURRENCY).map_err(|invalid| invalid.status())?;
         let answer = async {
-            let decided = self.decide(caller, envelope, deadline).await?;
+            let decided = self.decide(&pass, caller, envelope, deadline).await?;
             if let Some(answer) = decided.paid() {
                 return Ok(answer);
             }
@@ -159,11 +165,21 @@ impl Services {
 
     async fn decide(
         &self,
+        pass: &Pass,
         caller: Caller,
         envelope: Envelope,
         deadline: Option<Instant>,
     ) -> Result<Decided, Status> {
         let Envelope { ledger: id, request_id, validate_only, expected, mut command } = envelope;
+        let opens = matches!(command, Command::OpenLedger(_));
+        let ledger = if opens {
+            pass.enter(id)?;
+            None
+        } else {
+            let (ledger, scope) = self.ledger(pass, id)?;
+            self.may_ask(&scope, &ledger, &command).await?;
+            Some(ledger)
+        };
         if let Command::OpenLedger(opening) = &mut command
             && opening.verifier_key.is_none()
         {
@@ -173,7 +189,10 @@ impl Services {
         let request = bergulir_engine::Request { request_id: *request_id.as_bytes(), command };
         let command = validate_only.then(|| request.command.clone());
 
-        let (ledger, answer) = if matches!(request.command, Command::OpenLedger(_)) {
+        let (ledger, answer) = if let Some(ledger) = ledger {
+            let answer = ledger.submit(caller, Work::Single(request), terms).await;
+            (Some(ledger), answer)
+        } else {
             if let Some(Slot::Broken(error)) = self.node.ledger(id) {
                 return Err(refusal::not_open(id, &error));
             }
@@ -186,10 +205,6 @@ impl Services {
                 Some(Slot::Open(ledger)) => (Some(ledger), answer),
                 Some(Slot::Broken(_)) | None => (None, answer),
             }
-        } else {
-            let ledger = self.ledger(id)?;
-            let answer = ledger.submit(caller, Work::Single(request), terms).await;
-            (Some(ledger), answer)
         };
         let accepted = the_one(answer, request_id)?;
         let touched = match &command {

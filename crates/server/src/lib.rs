@@ -4,12 +4,15 @@
 //! `LedgerService`, `QueryService` and `LogService` of `bergulir.v1`, gRPC health and reflection;
 //! and over HTTP, if asked, each log as static files.
 
+mod access;
 mod batch;
 mod calls;
 mod concerned;
 pub mod config;
 mod connections;
 mod deadline;
+mod door;
+mod files;
 mod gathered;
 mod health;
 pub mod http;
@@ -17,6 +20,7 @@ mod identity;
 mod ledger_service;
 pub mod limits;
 mod log_service;
+mod permitted;
 mod query;
 mod records;
 mod refusal;
@@ -27,6 +31,12 @@ mod start;
 mod static_log;
 mod stream;
 pub mod telemetry;
+mod tls;
+mod warnings;
 
+pub use access::{AuthOptions, Denials, Grant, GrantError, Grants, Role, TokenOptions};
+pub use files::FileError;
 pub use identity::PRINCIPAL_KEY;
+pub use limits::Limits;
 pub use start::{Running, ServeError, ServerOptions, StartError, start};
+pub use tls::{ClientCertificates, TlsOptions};

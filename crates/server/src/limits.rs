@@ -5,6 +5,23 @@ use std::time::Duration;
 
 /// The longest message that is taken. What is longer is refused with `MESSAGE_TOO_LARGE`.
 pub const MAX_MESSAGE_BYTES: usize = 4 << 20;
+/// The longest header of a call, token included. What is longer ends the call, or the connection.
+pub const MAX_HEADER_BYTES: u32 = 16 << 10;
+/// What a client may send of one call before it is read.
+pub const STREAM_WINDOW_BYTES: u32 = 1 << 20;
+/// What a client may send of all calls of a connection before it is read.
+pub const CONNECTION_WINDOW_BYTES: u32 = 1 << 20;
+/// What is kept of the answer to one call while its caller does not read.
+pub const MAX_UNREAD_ANSWER_BYTES: usize = 512 << 10;
+/// Calls of a connection that its client gave up, or began wrongly, and that are still to be cleared
+/// away. With more the connection ends: a client that begins calls only to drop them costs nothing.
+pub const MAX_RESET_CALLS: usize = 32;
+/// The longest bearer token.
+pub const MAX_TOKEN_BYTES: usize = 8 << 10;
+/// By how much the clocks of those who issue tokens and of this server may differ.
+pub const TOKEN_LEEWAY: Duration = Duration::from_secs(30);
+/// The longest file of certificates or keys.
+pub const MAX_ACCESS_FILE_BYTES: u64 = 1 << 20;
 /// Calls of one connection at a time; HTTP/2 makes a client wait with more.
 pub const MAX_CALLS_PER_CONNECTION: u32 = 1_024;
 /// Streams of records (`ReadRecords` and `Subscribe`) of the whole server at a time. What is more
@@ -44,13 +61,42 @@ pub const DEADLINE_MARGIN: Duration = Duration::from_millis(10);
 /// How long a stop waits for connections to end. Commands take far less; this is for callers who
 /// do not read what they are sent.
 pub const STOP_GRACE: Duration = Duration::from_secs(10);
-/// How often a connection that says nothing is asked whether it is still there, and how long it may
-/// take to answer: else a dead peer would hold its streams for ever.
-pub const KEEPALIVE_EVERY: Duration = Duration::from_secs(30);
-/// See [`KEEPALIVE_EVERY`].
-pub const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(20);
 /// How long no connection is taken after one could not be, as when there are no file descriptors.
 pub const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// Tiles and bundles that are read at a time for callers over HTTP; more wait. A bundle has up to
 /// 16 MiB.
 pub const MAX_FILES_READ: usize = 16;
+
+/// What an operator may set. Its defaults are the limits that hold if nothing is said.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Limits {
+    /// Connections of the whole server at a time. What is more is closed at once.
+    pub connections: usize,
+    /// TLS handshakes under way at a time. What is more is closed at once.
+    pub handshakes: usize,
+    /// TLS handshakes under way from one address, so that nobody can take the room of all.
+    pub handshakes_per_address: usize,
+    /// How long a TLS handshake may take, and then the first words of HTTP/2.
+    pub handshake_timeout: Duration,
+    /// How often a connection that says nothing is asked whether it is still there, and how long it
+    /// may take to answer: else a dead peer would hold its streams for ever.
+    pub keepalive_every: Duration,
+    /// See [`keepalive_every`](Limits::keepalive_every).
+    pub keepalive_timeout: Duration,
+    /// How often the files of certificates and keys are looked at.
+    pub files_every: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Limits {
+        Limits {
+            connections: 4_096,
+            handshakes: 1_024,
+            handshakes_per_address: 128,
+            handshake_timeout: Duration::from_secs(10),
+            keepalive_every: Duration::from_secs(30),
+            keepalive_timeout: Duration::from_secs(20),
+            files_every: Duration::from_secs(5),
+        }
+    }
+}

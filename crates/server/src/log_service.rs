@@ -28,7 +28,8 @@ impl LogService for Services {
         &self,
         request: Request<pb::GetHeadRequest>,
     ) -> Result<Response<pb::GetHeadResponse>, Status> {
-        let ledger = self.ledger(parse_ledger("ledger", &request.get_ref().ledger)?)?;
+        let pass = self.pass(request.extensions())?;
+        let (ledger, _) = self.ledger(&pass, parse_ledger("ledger", &request.get_ref().ledger)?)?;
         head(&ledger, ledger.head()).map(Response::new)
     }
 
@@ -36,8 +37,9 @@ impl LogService for Services {
         &self,
         request: Request<pb::GetRecordRequest>,
     ) -> Result<Response<pb::GetRecordResponse>, Status> {
+        let pass = self.pass(request.extensions())?;
         let request = request.into_inner();
-        let ledger = self.ledger(parse_ledger("ledger", &request.ledger)?)?;
+        let (ledger, _) = self.ledger(&pass, parse_ledger("ledger", &request.ledger)?)?;
         let position = Position::new(request.position);
         if !ledger.head().size.holds(position) {
             let position = bergulir_domain::Position::new(request.position);
@@ -55,7 +57,8 @@ impl LogService for Services {
         request: Request<pb::ReadRecordsRequest>,
     ) -> Result<Response<Self::ReadRecordsStream>, Status> {
         let deadline = Deadline::of(request.extensions());
-        read::records(self, request.get_ref(), deadline).map(Response::new)
+        let pass = self.pass(request.extensions())?;
+        read::records(self, &pass, request.get_ref(), deadline).map(Response::new)
     }
 
     async fn subscribe(
@@ -63,35 +66,40 @@ impl LogService for Services {
         request: Request<pb::SubscribeRequest>,
     ) -> Result<Response<Self::SubscribeStream>, Status> {
         let deadline = Deadline::of(request.extensions());
-        subscribe::records(self, request.into_inner(), deadline).map(Response::new)
+        let pass = self.pass(request.extensions())?;
+        subscribe::records(self, &pass, request.into_inner(), deadline).map(Response::new)
     }
 
     async fn get_checkpoint(
         &self,
         request: Request<pb::GetCheckpointRequest>,
     ) -> Result<Response<pb::GetCheckpointResponse>, Status> {
-        proofs::get_checkpoint(self, request.into_inner()).await.map(Response::new)
+        let pass = self.pass(request.extensions())?;
+        proofs::get_checkpoint(self, &pass, request.into_inner()).await.map(Response::new)
     }
 
     async fn get_inclusion_proof(
         &self,
         request: Request<pb::GetInclusionProofRequest>,
     ) -> Result<Response<pb::GetInclusionProofResponse>, Status> {
-        proofs::get_inclusion_proof(self, request.into_inner()).await.map(Response::new)
+        let pass = self.pass(request.extensions())?;
+        proofs::get_inclusion_proof(self, &pass, request.into_inner()).await.map(Response::new)
     }
 
     async fn get_consistency_proof(
         &self,
         request: Request<pb::GetConsistencyProofRequest>,
     ) -> Result<Response<pb::GetConsistencyProofResponse>, Status> {
-        proofs::get_consistency_proof(self, request.into_inner()).await.map(Response::new)
+        let pass = self.pass(request.extensions())?;
+        proofs::get_consistency_proof(self, &pass, request.into_inner()).await.map(Response::new)
     }
 
     async fn get_balance_proof(
         &self,
         request: Request<pb::GetBalanceProofRequest>,
     ) -> Result<Response<pb::GetBalanceProofResponse>, Status> {
-        proofs::get_balance_proof(self, request).await.map(Response::new)
+        let pass = self.pass(request.extensions())?;
+        proofs::get_balance_proof(self, &pass, request).await.map(Response::new)
     }
 }
 

@@ -59,6 +59,12 @@ impl<'a> View<'a> {
         }
     }
 
+    /// The fund that gave a loan.
+    pub(crate) fn fund_of_loan(&self, index: LoanIndex) -> FundId {
+        let account = self.state.loans().get(index).account;
+        self.state.funds().get(self.state.accounts().get(account).fund).id
+    }
+
     pub(crate) fn fund_name(&self, index: FundIndex) -> FundName {
         FundName { ledger: self.ledger, fund: self.state.funds().get(index).id }
     }

@@ -1,5 +1,6 @@
 //! What every service works with, and the few steps that all their methods share.
 
+use crate::access::{Pass, Reason, Scope, denied};
 use crate::health::Health;
 use crate::limits::{MAX_COMMAND_STREAMS, MAX_STREAMS};
 use crate::refusal;
@@ -16,7 +17,7 @@ use bergulir_proto::wire::InvalidFields;
 use std::str::FromStr;
 use std::sync::Arc;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
-use tonic::{Code, Status};
+use tonic::{Code, Extensions, Status};
 
 /// The only currency that there is; a second one will have to be asked of the ledger.
 pub(crate) const CURRENCY: Currency = Currency::Idr;
@@ -29,6 +30,8 @@ pub(crate) struct Services {
     pub(crate) health: Health,
     pub(crate) stopping: watch::Receiver<bool>,
     pub(crate) measured: Arc<Measured>,
+    /// Whether calls come without a pass, because everybody may do everything.
+    open: bool,
     streams: Arc<Semaphore>,
     command_streams: Arc<Semaphore>,
 }
@@ -40,15 +43,33 @@ impl Services {
         health: Health,
         stopping: watch::Receiver<bool>,
         measured: Arc<Measured>,
+        open: bool,
     ) -> Services {
         let streams = Arc::new(Semaphore::new(MAX_STREAMS));
         let command_streams = Arc::new(Semaphore::new(MAX_COMMAND_STREAMS));
-        Services { node, clock, health, stopping, measured, streams, command_streams }
+        Services { node, clock, health, stopping, measured, open, streams, command_streams }
     }
 
-    /// A ledger that is open.
-    pub(crate) fn ledger(&self, id: LedgerId) -> Result<Arc<Ledger>, Status> {
+    /// What a call may do.
+    pub(crate) fn pass(&self, extensions: &Extensions) -> Result<Pass, Status> {
+        match extensions.get::<Pass>() {
+            Some(pass) => Ok(pass.clone()),
+            None if self.open => Ok(Pass::OPEN),
+            None => {
+                let message = "nobody is known to call";
+                Err(denied(Reason::CredentialsMissing, message).status())
+            }
+        }
+    }
+
+    /// A ledger that is open, for a call that may do something in it, and what that is.
+    pub(crate) fn ledger(&self, pass: &Pass, id: LedgerId) -> Result<(Arc<Ledger>, Scope), Status> {
         tracing::Span::current().record("ledger", id.as_str());
+        let scope = pass.enter(id)?;
+        self.open_ledger_of(id).map(|ledger| (ledger, scope))
+    }
+
+    fn open_ledger_of(&self, id: LedgerId) -> Result<Arc<Ledger>, Status> {
         match self.node.ledger(id) {
             Some(Slot::Open(ledger)) => Ok(ledger),
             Some(Slot::Broken(error)) => Err(refusal::not_open(id, &error)),

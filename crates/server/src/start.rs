@@ -1,12 +1,16 @@
 //! From options to a running server, and its orderly end.
 
+use crate::access::{Access, AuthOptions, Denials};
 use crate::calls::Calls;
 use crate::connections;
+use crate::door::Door;
+use crate::files::{FileError, Followed};
 use crate::health::Health;
-use crate::limits::{MAX_MESSAGE_BYTES, STOP_GRACE};
+use crate::limits::{Limits, MAX_MESSAGE_BYTES, STOP_GRACE};
 use crate::services::Services;
 use crate::static_log::{self, StaticLogs};
 use crate::telemetry::{self, Measured, Scrape};
+use crate::tls::{self, TlsOptions};
 use bergulir_chain::policy::Policy;
 use bergulir_domain::LedgerId;
 use bergulir_engine::clock::{Clock, SystemClock};
@@ -31,7 +35,8 @@ use tonic_health::pb::health_server::HealthServer;
 pub struct ServerOptions {
     /// The data directory; made if it is missing.
     pub data: PathBuf,
-    /// Where to listen: a loopback address. Port 0 takes any that is free.
+    /// Where to listen: a loopback address, or any with TLS and callers that prove who they are.
+    /// Port 0 takes any that is free.
     pub listen: SocketAddr,
     /// How the ledgers run: the keys that they sign with, anchors, witnesses.
     pub node: NodeOptions,
@@ -44,6 +49,12 @@ pub struct ServerOptions {
     /// Whether calls are parts of traces: [`telemetry::start`](crate::telemetry::start) was given a
     /// collector.
     pub traced: bool,
+    /// The certificates and keys of TLS. `None`: callers speak in the clear.
+    pub tls: Option<TlsOptions>,
+    /// How callers prove who they are, and what they may do.
+    pub auth: AuthOptions,
+    /// How much callers may ask for.
+    pub limits: Limits,
 }
 
 impl ServerOptions {
@@ -57,6 +68,9 @@ impl ServerOptions {
             metrics: None,
             metrics_exposed: false,
             traced: false,
+            tls: None,
+            auth: AuthOptions::default(),
+            limits: Limits::default(),
         }
     }
 }
@@ -64,10 +78,10 @@ impl ServerOptions {
 /// Why a server does not start.
 #[derive(Debug, Error)]
 pub enum StartError {
-    /// The address can be reached from other machines.
+    /// The address of the static logs can be reached from other machines.
     #[error(
-        "{address} can be reached from other machines, and there is neither encryption nor access \
-         control yet: listen on a loopback address such as 127.0.0.1:7447"
+        "{address} can be reached from other machines, and logs are served over HTTP without \
+         encryption: use a loopback address such as 127.0.0.1:7448"
     )]
     NotLoopback {
         /// The address that was asked for.
@@ -83,6 +97,28 @@ pub enum StartError {
         /// The address that was asked for.
         address: SocketAddr,
     },
+    /// The address can be reached from other machines, and is not protected.
+    #[error(
+        "{address} can be reached from other machines, and that takes {missing}: set \
+         tls.certificate and tls.key, and, so that callers can prove who they are, \
+         tls.client_authorities or auth.jwks with auth.issuer and auth.audience. Or listen on a \
+         loopback address such as 127.0.0.1:7447"
+    )]
+    Unprotected {
+        /// The address that was asked for.
+        address: SocketAddr,
+        /// What is missing.
+        missing: &'static str,
+    },
+    /// The logs over HTTP would be for everybody, or for nobody.
+    #[error(
+        "logs over HTTP hold everyone's money, and callers prove who they are by certificates alone, \
+         which plain HTTP cannot take: set auth.jwks, so that they can send tokens, or take http away"
+    )]
+    HttpWithoutTokens,
+    /// A file of certificates or keys cannot be used.
+    #[error(transparent)]
+    File(#[from] FileError),
     /// The address cannot be listened on.
     #[error("could not listen on {address}: {source}")]
     Listen {
@@ -114,6 +150,9 @@ pub struct Running {
     address: SocketAddr,
     http: Option<(TcpListener, SocketAddr, StaticLogs)>,
     services: Services,
+    door: Arc<Door>,
+    tls: Option<Arc<Followed<tls::Keys>>>,
+    access: Arc<Access>,
     stop: watch::Sender<bool>,
     measured: Arc<Measured>,
     traced: bool,
@@ -131,13 +170,20 @@ pub async fn start(
     options: ServerOptions,
     progress: impl Fn(LedgerId, u64, u64) + Send + 'static,
 ) -> Result<Running, StartError> {
-    let ServerOptions { data, listen, node, http, metrics, metrics_exposed, traced } = options;
+    let ServerOptions { data, listen, node, http, metrics, metrics_exposed, .. } = options;
+    let ServerOptions { traced, tls, auth, limits, .. } = options;
+    check_protection(listen, tls.as_ref(), auth.tokens.is_some())?;
+    http.map(check_loopback).transpose()?;
+    let (tls, access) = protection(tls, auth).await?;
+    if http.is_some() && access.authenticates() && !access.takes_tokens() {
+        return Err(StartError::HttpWithoutTokens);
+    }
     let scrape = Scrape::default();
     let mut watched = JoinSet::new();
     let metrics = match metrics {
         Some(address) => {
             check_metrics_address(address, metrics_exposed)?;
-            let (listener, address) = listen_on(address).await?;
+            let (listener, address) = bind(address).await?;
             watched.spawn(telemetry::serve(listener, scrape.clone()));
             Some(address)
         }
@@ -167,17 +213,51 @@ pub async fn start(
         health.add_service(name).await;
     }
     let http = http.map(|(listener, address)| {
-        (listener, address, StaticLogs::new(Arc::clone(&node), witnessed_only))
+        (listener, address, StaticLogs::new(Arc::clone(&node), witnessed_only, Arc::clone(&access)))
     });
     let measured = Arc::clone(&scrape.measured);
-    let services = Services::new(node, clock, health, stopping, Arc::clone(&measured));
+    let open = access.is_open();
+    let services = Services::new(node, clock, health, stopping, Arc::clone(&measured), open);
     // Set once, here.
     let _ = scrape.services.set(services.clone());
-    Ok(Running { listener, address, http, services, stop, measured, traced, watched, metrics })
+    let door = Arc::new(Door::new(tls.clone(), limits));
+    Ok(Running {
+        listener,
+        address,
+        http,
+        services,
+        door,
+        tls,
+        access,
+        stop,
+        measured,
+        traced,
+        watched,
+        metrics,
+    })
 }
 
-/// Whether an address may be listened on.
-pub(crate) fn check_address(address: SocketAddr) -> Result<(), StartError> {
+/// Whether calls may be taken at an address.
+pub(crate) fn check_protection(
+    address: SocketAddr,
+    tls: Option<&TlsOptions>,
+    tokens: bool,
+) -> Result<(), StartError> {
+    if address.ip().to_canonical().is_loopback() {
+        return Ok(());
+    }
+    let authenticates = tokens || tls.is_some_and(|tls| tls.clients.is_some());
+    let missing = match (tls.is_some(), authenticates) {
+        (true, true) => return Ok(()),
+        (false, false) => "TLS and authentication",
+        (false, true) => "TLS",
+        (true, false) => "authentication",
+    };
+    Err(StartError::Unprotected { address, missing })
+}
+
+/// Whether logs may be served over HTTP at an address.
+pub(crate) fn check_loopback(address: SocketAddr) -> Result<(), StartError> {
     if address.ip().to_canonical().is_loopback() {
         return Ok(());
     }
@@ -192,13 +272,24 @@ pub(crate) fn check_metrics_address(address: SocketAddr, exposed: bool) -> Resul
     Err(StartError::MetricsExposed { address })
 }
 
-/// Listens on a loopback address, and says which one it got.
-async fn bind(address: SocketAddr) -> Result<(TcpListener, SocketAddr), StartError> {
-    check_address(address)?;
-    listen_on(address).await
+type Protection = (Option<Arc<Followed<tls::Keys>>>, Arc<Access>);
+
+/// Reads certificates and keys.
+async fn protection(
+    options: Option<TlsOptions>,
+    auth: AuthOptions,
+) -> Result<Protection, StartError> {
+    let read = tokio::task::spawn_blocking(move || {
+        let clients = options.as_ref().is_some_and(|tls| tls.clients.is_some());
+        let tls = options.as_ref().map(tls::follow).transpose()?.map(Arc::new);
+        let access = Access::new(auth, tls.clone().filter(|_| clients))?;
+        Ok::<Protection, FileError>((tls, Arc::new(access)))
+    });
+    Ok(read.await??)
 }
 
-async fn listen_on(address: SocketAddr) -> Result<(TcpListener, SocketAddr), StartError> {
+/// Listens, and says at which address.
+async fn bind(address: SocketAddr) -> Result<(TcpListener, SocketAddr), StartError> {
     let failed = |source| StartError::Listen { address, source };
     let listener = TcpListener::bind(address).await.map_err(failed)?;
     let bound = listener.local_addr().map_err(failed)?;
@@ -221,6 +312,11 @@ impl Running {
         self.metrics
     }
 
+    /// What was denied to callers so far, and goes on to be counted.
+    pub fn denials(&self) -> Arc<Denials> {
+        Arc::clone(&self.access.denials)
+    }
+
     /// Serves until `shutdown` is ready. Then no more calls are taken, subscriptions end, calls in
     /// flight finish (for a grace period, should somebody not read its answer), and the ledgers
     /// stop.
@@ -231,7 +327,8 @@ impl Running {
         self,
         shutdown: impl Future<Output = ()> + Send,
     ) -> Result<(), ServeError> {
-        let Running { listener, http, services, stop, measured, traced, watched, .. } = self;
+        let Running { listener, http, services, door, tls, access, stop, .. } = self;
+        let (measured, traced, watched) = (self.measured, self.traced, self.watched);
         let node = Arc::clone(&services.node);
         let mut stopping = services.stopping.clone();
         let services_stopping = stopping.clone();
@@ -241,16 +338,25 @@ impl Running {
             stop.send_replace(true);
             health.stop().await;
         };
+        let files_every = door.limits().files_every;
+        let (authorities, keys) = (Arc::clone(&access), services_stopping.clone());
+        let follow_keys = async move { authorities.follow(files_every, keys).await };
+        let stopped = services_stopping.clone();
+        let follow_tls = async move {
+            if let Some(tls) = tls {
+                tls.follow(files_every, stopped).await;
+            }
+        };
         let connections = Arc::clone(&measured.connections);
-        let serving =
-            connections::serve(listener, calls(services, measured, traced), connections, signal);
+        let calls = calls(services, access, measured, traced);
+        let serving = connections::serve(listener, door, calls, connections, signal);
         let http_stopping = services_stopping.clone();
         let files = async {
             if let Some((listener, _, logs)) = http {
                 static_log::serve(listener, logs, http_stopping).await;
             }
         };
-        let serving = async { tokio::join!(serving, files) };
+        let serving = async { tokio::join!(serving, files, follow_keys, follow_tls) };
         let grace = async {
             // Cannot fail: the sender lives in `signal`, or is gone once it has sent.
             let _ = stopping.wait_for(|stopping| *stopping).await;
@@ -270,6 +376,7 @@ impl Running {
 /// The services behind one another, with what happens around every call.
 fn calls(
     services: Services,
+    access: Arc<Access>,
     measured: Arc<Measured>,
     traced: bool,
 ) -> Calls<LedgerServiceServer<Services>> {
@@ -289,5 +396,5 @@ fn calls(
             LogServiceServer::new(services.clone()).max_decoding_message_size(MAX_MESSAGE_BYTES),
         );
     let ledger = LedgerServiceServer::new(services).max_decoding_message_size(MAX_MESSAGE_BYTES);
-    Calls::new(ledger, routes.prepare(), measured, traced)
+    Calls::new(ledger, routes.prepare(), access, measured, traced)
 }

@@ -3,22 +3,27 @@
 //! The prefix of a log is its origin. The files are made from the index and the log when they are
 //! asked for; that they never change is why they can be kept.
 
+use crate::access::methods::{HTTP_BUNDLE, HTTP_CHECKPOINT, HTTP_LIST, HTTP_TILE, Rule};
+use crate::access::{Access, Connection, Pass};
+use crate::door::Peer;
 use crate::http;
 use crate::limits::MAX_FILES_READ;
 use axum::Router;
 use axum::extract::{Path, State};
-use axum::http::StatusCode;
-use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
-use axum::response::{IntoResponse as _, Response};
+use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, WWW_AUTHENTICATE};
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
+use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use bergulir_chain::tiles::Resource;
 use bergulir_domain::LedgerId;
 use bergulir_engine::{Ledger, Node, ProofRefusal, SignedCheckpoint, Slot};
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, watch};
+use tonic::{Code, Status};
 
 const TEXT: &str = "text/plain; charset=utf-8";
 const BYTES: &str = "application/octet-stream";
@@ -40,12 +45,16 @@ pub(crate) struct StaticLogs {
     origins: Arc<Mutex<BTreeMap<LedgerId, Arc<str>>>>,
     /// Room to read files in.
     room: Arc<Semaphore>,
+    gate: Arc<Connection>,
 }
 
 impl StaticLogs {
-    pub(crate) fn new(node: Arc<Node>, witnessed_only: bool) -> StaticLogs {
+    pub(crate) fn new(node: Arc<Node>, witnessed_only: bool, access: Arc<Access>) -> StaticLogs {
         let room = Arc::new(Semaphore::new(MAX_FILES_READ));
-        StaticLogs { node, witnessed_only, origins: Arc::default(), room }
+        // Only loopback comes here.
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+        let gate = Arc::new(Connection::new(access, Peer { address, certificate: None }));
+        StaticLogs { node, witnessed_only, origins: Arc::default(), room, gate }
     }
 
     /// Every log that is open, by its ledger's name.
@@ -81,6 +90,15 @@ impl StaticLogs {
         })
     }
 
+    /// What a request may do, as the table of methods has it.
+    fn admit(&self, rule: &'static Rule, headers: &HeaderMap) -> Result<Pass, Denied> {
+        if self.gate.is_open() {
+            return Ok(Pass::OPEN);
+        }
+        let pass = self.gate.admit(rule.method, headers).map_err(Denied)?;
+        Ok(pass.unwrap_or(Pass::OPEN))
+    }
+
     /// The checkpoint to show.
     async fn checkpoint(
         &self,
@@ -108,21 +126,46 @@ pub(crate) async fn serve(
 }
 
 /// A line for each log: its origin, and the size of its checkpoint.
-async fn list(State(logs): State<StaticLogs>) -> Response {
+async fn list(State(logs): State<StaticLogs>, headers: HeaderMap) -> Result<Response, Denied> {
+    let pass = logs.admit(&HTTP_LIST, &headers)?;
     let mut lines = String::new();
     for (origin, ledger) in logs.logs().await {
+        if !pass.sees(ledger.id()) {
+            continue;
+        }
         let _ = match logs.checkpoint(&ledger).await {
             Ok(Some(signed)) => writeln!(lines, "{origin} {}", signed.checkpoint.size),
             Ok(None) | Err(_) => writeln!(lines, "{origin} -"),
         };
     }
-    answer(StatusCode::OK, TEXT, NOT_KEPT, lines)
+    Ok(answer(StatusCode::OK, TEXT, NOT_KEPT, lines))
 }
 
-async fn file(State(logs): State<StaticLogs>, Path(path): Path<String>) -> Response {
-    let Some((ledger, resource)) = logs.find(&path).await else {
-        return missing("there is no such file; / lists the logs\n");
+/// The rule of a file.
+fn rule_of(resource: &Resource) -> &'static Rule {
+    match resource {
+        Resource::Checkpoint => &HTTP_CHECKPOINT,
+        Resource::Tile(_) => &HTTP_TILE,
+        Resource::Bundle(_) => &HTTP_BUNDLE,
+    }
+}
+
+async fn file(
+    State(logs): State<StaticLogs>,
+    Path(path): Path<String>,
+    headers: HeaderMap,
+) -> Result<Response, Denied> {
+    // That a log is there is for those to know who may see something of it.
+    let sees = logs.admit(&HTTP_LIST, &headers)?;
+    let found = logs.find(&path).await.filter(|(ledger, _)| sees.sees(ledger.id()));
+    let Some((ledger, resource)) = found else {
+        return Ok(missing("there is no such file; / lists the logs\n"));
     };
+    logs.admit(rule_of(&resource), &headers)?.enter(ledger.id()).map_err(Denied)?;
+    Ok(read(&logs, ledger, resource).await)
+}
+
+async fn read(logs: &StaticLogs, ledger: Arc<Ledger>, resource: Resource) -> Response {
     if resource == Resource::Checkpoint {
         return match logs.checkpoint(&ledger).await {
             Ok(Some(signed)) => answer(StatusCode::OK, TEXT, NOT_KEPT, signed.note.to_string()),
@@ -142,6 +185,25 @@ async fn file(State(logs): State<StaticLogs>, Path(path): Path<String>) -> Respo
         Ok(Ok(None)) => missing("the log does not reach so far\n"),
         Ok(Err(refusal)) => failed(&refusal),
         Err(panicked) => failed(&panicked),
+    }
+}
+
+/// A request that is not let in.
+struct Denied(Status);
+
+impl IntoResponse for Denied {
+    fn into_response(self) -> Response {
+        let status = match self.0.code() {
+            Code::Unauthenticated => StatusCode::UNAUTHORIZED,
+            Code::ResourceExhausted => StatusCode::TOO_MANY_REQUESTS,
+            Code::InvalidArgument => StatusCode::BAD_REQUEST,
+            _ => StatusCode::FORBIDDEN,
+        };
+        let mut response = answer(status, TEXT, NOT_KEPT, format!("{}\n", self.0.message()));
+        if status == StatusCode::UNAUTHORIZED {
+            response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        response
     }
 }
 

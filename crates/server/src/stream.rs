@@ -4,7 +4,8 @@
 //! next answer. So a caller who does not read is not read from, and nothing is left behind when a
 //! call ends. Whatever the caller does, a message is in the writer's queue whole or not at all.
 
-use crate::batch::{Asked, NotDone, status, terms};
+use crate::access::{Pass, Scope};
+use crate::batch::{Asked, NotDone, status};
 use crate::calls::of_the_protocol;
 use crate::deadline::within;
 use crate::limits::{MAX_STREAM_IN_FLIGHT, STREAM_JOINED_COMMANDS, STREAM_STOP_PAUSE};
@@ -28,12 +29,14 @@ type Response = Result<BatchAnswer, Status>;
 /// Reads messages, has them decided, and answers them.
 pub(crate) fn answers(
     services: &Services,
+    pass: Pass,
     caller: Caller,
     incoming: Streaming<BatchBytes>,
     deadline: Option<Instant>,
 ) -> Result<BoxStream<'static, Response>, Status> {
     let reading = Reading {
         services: services.clone(),
+        pass,
         caller,
         incoming,
         deadline,
@@ -54,11 +57,12 @@ pub(crate) fn answers(
 /// How far a stream is read.
 struct Reading {
     services: Services,
+    pass: Pass,
     caller: Caller,
     incoming: Streaming<BatchBytes>,
     deadline: Option<Instant>,
     /// The ledger of the first message, and its name there.
-    ledger: Option<(String, Arc<Ledger>)>,
+    ledger: Option<(String, Arc<Ledger>, Scope)>,
     /// The number of the next message.
     next: u64,
     /// What was read already, and does not join what came before.
@@ -69,7 +73,7 @@ struct Reading {
 /// What comes next from a caller.
 enum Arrived {
     /// A message, with its ledger.
-    Batch(Batch, Arc<Ledger>),
+    Batch(Batch, Arc<Ledger>, Scope),
     /// A message whose form is wrong.
     Wrong(InvalidFields),
     /// The end of the stream: of the caller, or with that status.
@@ -85,23 +89,30 @@ impl Reading {
             Some(arrived) => arrived,
             None => self.arrived().await,
         };
-        let (batch, ledger) = match arrived {
-            Arrived::Batch(batch, ledger) => (batch, ledger),
+        let (batch, ledger, scope) = match arrived {
+            Arrived::Batch(batch, ledger, scope) => (batch, ledger, scope),
             Arrived::Wrong(invalid) => {
                 self.next = number + 1;
-                return Some((Piece::Wrong(invalid), Some(self)));
+                return Some((Piece::Refused(invalid.command_error()), Some(self)));
             }
             Arrived::End(None) => return None,
             Arrived::End(Some(status)) => {
                 return Some((Piece::End(numbered(&status, number)), None));
             }
         };
-        let mode = batch.mode;
-        let terms = terms(&batch, self.deadline);
+        let batch = match self.services.permitted(&scope, &ledger, batch).await {
+            Ok(Ok(batch)) => batch,
+            Ok(Err(denied)) => {
+                self.next = number + 1;
+                return Some((Piece::Refused(denied.command_error()), Some(self)));
+            }
+            Err(status) => return Some((Piece::End(numbered(&status, number)), None)),
+        };
+        let (mode, terms) = (batch.mode, batch.terms(self.deadline));
         let mut asked = Asked::default();
-        asked.add(batch.requests, batch.wrong);
+        asked.add(batch);
         if mode == BatchMode::Independent {
-            self.join(&mut asked);
+            self.join(&mut asked).await;
         }
         self.next = number + asked.batches() as u64;
         let queued = self.queue(&ledger, &mut asked, mode, terms).await;
@@ -116,12 +127,23 @@ impl Reading {
 
     /// Adds the messages that are here already, as long as they are short and take each command by
     /// itself: one piece of work costs less than many.
-    fn join(&mut self, asked: &mut Asked) {
+    async fn join(&mut self, asked: &mut Asked) {
         while asked.items() < STREAM_JOINED_COMMANDS {
             let Some(arrived) = self.arrived().now_or_never() else { return };
             match arrived {
-                Arrived::Batch(batch, _) if batch.mode == BatchMode::Independent => {
-                    asked.add(batch.requests, batch.wrong);
+                Arrived::Batch(batch, ledger, scope) if batch.mode == BatchMode::Independent => {
+                    match self.services.permitted(&scope, &ledger, batch).await {
+                        Ok(Ok(batch)) => asked.add(batch),
+                        // Only an atomic batch is denied as a whole.
+                        Ok(Err(denied)) => {
+                            self.ahead = Some(Arrived::End(Some(denied.status())));
+                            return;
+                        }
+                        Err(status) => {
+                            self.ahead = Some(Arrived::End(Some(status)));
+                            return;
+                        }
+                    }
                 }
                 other => {
                     self.ahead = Some(other);
@@ -171,7 +193,7 @@ impl Reading {
         {
             return Arrived::End(Some(status));
         }
-        let Some((name, ledger)) = &self.ledger else { return Arrived::End(None) };
+        let Some((name, ledger, scope)) = &self.ledger else { return Arrived::End(None) };
         if parts.ledger.is_empty() {
             parts.ledger = name;
         } else if parts.ledger != name {
@@ -179,7 +201,7 @@ impl Reading {
             return Arrived::Wrong(InvalidFields::one("ledger", description));
         }
         match Batch::read(parts, CURRENCY) {
-            Ok(batch) => Arrived::Batch(batch, Arc::clone(ledger)),
+            Ok(batch) => Arrived::Batch(batch, Arc::clone(ledger), scope.clone()),
             Err(BatchError::Invalid(invalid)) => Arrived::Wrong(invalid),
             Err(error @ BatchError::Malformed(_)) => Arrived::End(Some(status(error))),
         }
@@ -187,8 +209,8 @@ impl Reading {
 
     /// The ledger that the first message names.
     fn open(&mut self, name: &str) -> Result<(), Status> {
-        let ledger = self.services.ledger(parse_ledger("ledger", name)?)?;
-        self.ledger = Some((name.to_owned(), ledger));
+        let (ledger, scope) = self.services.ledger(&self.pass, parse_ledger("ledger", name)?)?;
+        self.ledger = Some((name.to_owned(), ledger, scope));
         Ok(())
     }
 }
@@ -197,8 +219,8 @@ impl Reading {
 enum Piece {
     /// One message or several, which are in the queue.
     Asking(Box<Asking>),
-    /// One message whose form is wrong.
-    Wrong(InvalidFields),
+    /// One message that is not asked of the ledger.
+    Refused(pb::CommandError),
     /// The end.
     End(Status),
 }
@@ -218,8 +240,7 @@ impl Piece {
     async fn answers(self, measured: Arc<Measured>) -> Vec<Response> {
         match self {
             Piece::Asking(asking) => asking.answers(&measured.refused).await,
-            Piece::Wrong(invalid) => {
-                let error = invalid.command_error();
+            Piece::Refused(error) => {
                 measured.refused.count(&error.reason);
                 vec![Ok(refused(error))]
             }

@@ -20,7 +20,7 @@ pub struct Section {
 }
 
 /// The lists of tables that a file may have.
-pub static SECTIONS: &[Section] = &[];
+pub static SECTIONS: &[Section] = &[Section { name: "grant", read: super::access::grants }];
 
 /// Reads a list of tables, all that can be read, and says what is wrong with the others.
 pub fn tables<T: DeserializeOwned>(value: Spanned<DeValue<'_>>) -> (Vec<T>, Vec<Error>) {

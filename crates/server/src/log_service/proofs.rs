@@ -1,6 +1,7 @@
 //! What the log says about itself, signed, and what follows from that: checkpoints and proofs.
 
-use crate::identity;
+use crate::access::Pass;
+use crate::access::methods::CREATE_SEAL;
 use crate::records::{event_of, parse as parse_record};
 use crate::refusal::{command_status, not_found, read_status, reopening, stopping};
 use crate::services::{Services, parse, parse_ledger};
@@ -23,9 +24,10 @@ use tonic::{Code, Request, Status};
 
 pub(super) async fn get_checkpoint(
     services: &Services,
+    pass: &Pass,
     request: pb::GetCheckpointRequest,
 ) -> Result<pb::GetCheckpointResponse, Status> {
-    let ledger = services.ledger(parse_ledger("ledger", &request.ledger)?)?;
+    let (ledger, _) = services.ledger(pass, parse_ledger("ledger", &request.ledger)?)?;
     let newest = ledger.checkpoint(request.min_log_size.map(LogSize::new)).await;
     let newest = newest.map_err(proof_status)?;
     let witnessed = ledger.witnessed_checkpoint();
@@ -37,9 +39,10 @@ pub(super) async fn get_checkpoint(
 
 pub(super) async fn get_inclusion_proof(
     services: &Services,
+    pass: &Pass,
     request: pb::GetInclusionProofRequest,
 ) -> Result<pb::GetInclusionProofResponse, Status> {
-    let ledger = services.ledger(parse_ledger("ledger", &request.ledger)?)?;
+    let (ledger, _) = services.ledger(pass, parse_ledger("ledger", &request.ledger)?)?;
     let position = Position::new(request.position);
     if !ledger.head().size.holds(position) {
         let position = bergulir_domain::Position::new(request.position);
@@ -74,9 +77,10 @@ pub(super) async fn get_inclusion_proof(
 
 pub(super) async fn get_consistency_proof(
     services: &Services,
+    pass: &Pass,
     request: pb::GetConsistencyProofRequest,
 ) -> Result<pb::GetConsistencyProofResponse, Status> {
-    let ledger = services.ledger(parse_ledger("ledger", &request.ledger)?)?;
+    let (ledger, _) = services.ledger(pass, parse_ledger("ledger", &request.ledger)?)?;
     let from = LogSize::new(request.from_log_size);
     let (to, checkpoint) = if let Some(to) = request.to_log_size.map(LogSize::new) {
         (to, at_hand(&ledger, to).await?)
@@ -99,6 +103,7 @@ pub(super) async fn get_consistency_proof(
 
 pub(super) async fn get_balance_proof(
     services: &Services,
+    pass: &Pass,
     request: Request<pb::GetBalanceProofRequest>,
 ) -> Result<pb::GetBalanceProofResponse, Status> {
     let (metadata, _, request) = request.into_parts();
@@ -106,10 +111,11 @@ pub(super) async fn get_balance_proof(
         LenderName::Fund(name) => (name.ledger, BalanceKey::Fund(name.fund)),
         LenderName::Account(name) => (name.ledger, BalanceKey::Account(name.fund, name.account)),
     };
-    let ledger = services.ledger(ledger)?;
+    let (ledger, may) = services.ledger(pass, ledger)?;
     if request.fresh || !ledger.is_sealed().await {
-        // A seal may be recorded: not for somebody who says nothing of who that is.
-        identity::caller(&metadata)?;
+        // A seal may be recorded: not for somebody who says nothing of who that is, or may not.
+        pass.caller(metadata.as_ref())?;
+        may.also(&CREATE_SEAL)?;
     }
     let proof = ledger.balance_proof(key, request.fresh).await;
     balance_to_wire(&proof.map_err(proof_status)?)

@@ -1,5 +1,6 @@
 //! `ReadRecords`: a range of records to the head as it is when the call arrives.
 
+use crate::access::Pass;
 use crate::limits::{STREAM_MESSAGE_BYTES, STREAM_MESSAGE_RECORDS};
 use crate::records::parse;
 use crate::refusal::{read_status, stopping};
@@ -30,10 +31,11 @@ struct Walk {
 
 pub(super) fn records(
     services: &Services,
+    pass: &Pass,
     request: &pb::ReadRecordsRequest,
     deadline: Option<Instant>,
 ) -> Result<BoxStream<'static, Result<RecordsAnswer, Status>>, Status> {
-    let ledger = services.ledger(parse_ledger("ledger", &request.ledger)?)?;
+    let (ledger, _) = services.ledger(pass, parse_ledger("ledger", &request.ledger)?)?;
     let log_size = ledger.head().size.get();
     let limited = request.limit.and_then(|limit| request.from_position.checked_add(limit));
     let walk = Walk {
@@ -41,7 +43,7 @@ pub(super) fn records(
         end: limited.unwrap_or(log_size).min(log_size),
         log_size,
         verbatim_only: request.verbatim_only,
-        deadline,
+        deadline: pass.deadline(deadline),
         stopping: services.stopping.clone(),
         _room: services.stream()?,
         ledger,

@@ -6,6 +6,7 @@
 
 use super::filter::Filter;
 use super::read::{chunk, deadline_passed, still_wanted};
+use crate::access::Pass;
 use crate::limits::{PROGRESS_EVERY, PROGRESS_RECORDS};
 use crate::records::parse;
 use crate::refusal::{reopening, stopping};
@@ -44,11 +45,12 @@ struct Subscription {
 
 pub(super) fn records(
     services: &Services,
+    pass: &Pass,
     request: pb::SubscribeRequest,
     deadline: Option<Instant>,
 ) -> Result<BoxStream<'static, Result<pb::SubscribeResponse, Status>>, Status> {
     let id = parse_ledger("ledger", &request.ledger)?;
-    let ledger = services.ledger(id)?;
+    let (ledger, _) = services.ledger(pass, id)?;
     let head = ledger.watch_head();
     let next = match request.from_position {
         Some(position) => position,
@@ -62,7 +64,7 @@ pub(super) fn records(
         told: next,
         told_caught_up: false,
         progress: progress(),
-        deadline,
+        deadline: pass.deadline(deadline),
         _room: services.stream()?,
         services: services.clone(),
         ledger,

@@ -1,6 +1,7 @@
 //! Balances of funds, accounts and loans, now and as of any moment in the past.
 
 use super::moment::Moment;
+use crate::access::{Pass, Scope};
 use crate::limits::MAX_NAMES;
 use crate::refusal::{not_found, read_status};
 use crate::resources::{View, account_balances, fund_balances, loan_balances};
@@ -38,13 +39,19 @@ pub(super) struct FoundLoan {
 }
 
 impl Found {
-    pub(super) fn new(view: &View<'_>, name: &OwnerName) -> Result<Found, Status> {
+    /// Finds what a name says, for a call that may see it.
+    pub(super) fn new(view: &View<'_>, may: &Scope, name: &OwnerName) -> Result<Found, Status> {
         Ok(match name {
-            OwnerName::Fund(name) => Found::Fund(view.find_fund(name.fund)?, *name),
+            OwnerName::Fund(name) => {
+                may.fund(name.fund)?;
+                Found::Fund(view.find_fund(name.fund)?, *name)
+            }
             OwnerName::Account(name) => {
+                may.fund(name.fund)?;
                 Found::Account(view.find_account(name.fund, name.account)?, *name)
             }
             OwnerName::Loan(name) => {
+                may.loan(view, name)?;
                 let index = view.find_loan(name)?;
                 let loan = view.state.loans().get(index);
                 Found::Loan(FoundLoan {
@@ -132,18 +139,20 @@ async fn loan_at(
 
 pub(super) async fn get_balance(
     services: &Services,
+    pass: &Pass,
     request: pb::GetBalanceRequest,
 ) -> Result<pb::GetBalanceResponse, Status> {
     let name: OwnerName = parse("name", &request.name)?;
-    let ledger = services.ledger(name.ledger())?;
+    let (ledger, may) = services.ledger(pass, name.ledger())?;
     let moment = Moment::from(request.as_of);
     let (mut balances, as_of_position) =
-        balances(services, &ledger, &[name], moment, request.min_position).await?;
+        balances(services, &ledger, &may, &[name], moment, request.min_position).await?;
     Ok(pb::GetBalanceResponse { balance: balances.pop(), as_of_position })
 }
 
 pub(super) async fn batch_get_balances(
     services: &Services,
+    pass: &Pass,
     request: pb::BatchGetBalancesRequest,
 ) -> Result<pb::BatchGetBalancesResponse, Status> {
     let parent = parse_ledger("parent", &request.parent)?;
@@ -162,10 +171,10 @@ pub(super) async fn batch_get_balances(
         }
         names.push(name);
     }
-    let ledger = services.ledger(parent)?;
+    let (ledger, may) = services.ledger(pass, parent)?;
     let moment = Moment::from(request.as_of);
     let (balances, as_of_position) =
-        balances(services, &ledger, &names, moment, request.min_position).await?;
+        balances(services, &ledger, &may, &names, moment, request.min_position).await?;
     Ok(pb::BatchGetBalancesResponse { balances, as_of_position })
 }
 
@@ -173,19 +182,20 @@ pub(super) async fn batch_get_balances(
 async fn balances(
     services: &Services,
     ledger: &Ledger,
+    may: &Scope,
     names: &[OwnerName],
     moment: Moment,
     min_position: Option<u64>,
 ) -> Result<(Vec<pb::Balance>, u64), Status> {
     let Some(at) = moment.position(ledger, min_position).await? else {
         let look = |view: &View<'_>| {
-            let now = |name| Ok(Found::new(view, name)?.now(view));
+            let now = |name| Ok(Found::new(view, may, name)?.now(view));
             names.iter().map(now).collect()
         };
         return services.look(ledger, min_position, look).await;
     };
     let look = |view: &View<'_>| {
-        let found = names.iter().map(|name| Found::new(view, name));
+        let found = names.iter().map(|name| Found::new(view, may, name));
         found.collect::<Result<Vec<Found>, Status>>()
     };
     let (found, _) = services.look(ledger, None, look).await?;

@@ -1,5 +1,6 @@
 //! One ledger, fund, cooperative, account or loan, as it is.
 
+use crate::access::Pass;
 use crate::records::{Reader, parse as parse_record};
 use crate::services::{Services, parse, parse_ledger};
 use bergulir_chain::{LogSize, record};
@@ -10,9 +11,10 @@ use tonic::Status;
 
 pub(super) async fn get_ledger(
     services: &Services,
+    pass: &Pass,
     request: pb::GetLedgerRequest,
 ) -> Result<pb::GetLedgerResponse, Status> {
-    let ledger = services.ledger(parse_ledger("name", &request.name)?)?;
+    let (ledger, _) = services.ledger(pass, parse_ledger("name", &request.name)?)?;
     let look = services.look(&ledger, request.min_position, |view| Ok(view.ledger()));
     let (mut shown, as_of_position) = look.await?;
     add_head(&ledger, &mut shown)?;
@@ -35,10 +37,12 @@ pub(crate) fn add_head(ledger: &Ledger, shown: &mut pb::Ledger) -> Result<(), St
 
 pub(super) async fn get_fund(
     services: &Services,
+    pass: &Pass,
     request: pb::GetFundRequest,
 ) -> Result<pb::GetFundResponse, Status> {
     let name: FundName = parse("name", &request.name)?;
-    let ledger = services.ledger(name.ledger)?;
+    let (ledger, scope) = services.ledger(pass, name.ledger)?;
+    scope.fund(name.fund)?;
     let look = services
         .look(&ledger, request.min_position, |view| Ok(view.fund(view.find_fund(name.fund)?)));
     let (fund, as_of_position) = look.await?;
@@ -47,10 +51,11 @@ pub(super) async fn get_fund(
 
 pub(super) async fn get_cooperative(
     services: &Services,
+    pass: &Pass,
     request: pb::GetCooperativeRequest,
 ) -> Result<pb::GetCooperativeResponse, Status> {
     let name: CooperativeName = parse("name", &request.name)?;
-    let ledger = services.ledger(name.ledger)?;
+    let (ledger, _) = services.ledger(pass, name.ledger)?;
     let look = services.look(&ledger, request.min_position, |view| {
         Ok(view.cooperative(view.find_cooperative(name.cooperative)?))
     });
@@ -60,10 +65,12 @@ pub(super) async fn get_cooperative(
 
 pub(super) async fn get_account(
     services: &Services,
+    pass: &Pass,
     request: pb::GetAccountRequest,
 ) -> Result<pb::GetAccountResponse, Status> {
     let name: AccountName = parse("name", &request.name)?;
-    let ledger = services.ledger(name.ledger)?;
+    let (ledger, scope) = services.ledger(pass, name.ledger)?;
+    scope.fund(name.fund)?;
     let look = services.look(&ledger, request.min_position, |view| {
         Ok(view.account(view.find_account(name.fund, name.account)?))
     });
@@ -73,12 +80,15 @@ pub(super) async fn get_account(
 
 pub(super) async fn get_loan(
     services: &Services,
+    pass: &Pass,
     request: pb::GetLoanRequest,
 ) -> Result<pb::GetLoanResponse, Status> {
     let name: LoanName = parse("name", &request.name)?;
-    let ledger = services.ledger(name.ledger)?;
-    let look =
-        services.look(&ledger, request.min_position, |view| Ok(view.loan(view.find_loan(&name)?)));
+    let (ledger, scope) = services.ledger(pass, name.ledger)?;
+    let look = services.look(&ledger, request.min_position, |view| {
+        scope.loan(view, &name)?;
+        Ok(view.loan(view.find_loan(&name)?))
+    });
     let (loan, as_of_position) = look.await?;
     Ok(pb::GetLoanResponse { loan: Some(loan), as_of_position })
 }

@@ -2,6 +2,7 @@
 
 use super::get::add_head;
 use super::page::{Page, Taken};
+use crate::access::Pass;
 use crate::resources::View;
 use crate::services::{Services, parse, parse_ledger};
 use bergulir_domain::rejection::{AccountStatus, LoanStatus};
@@ -14,11 +15,12 @@ use tonic::Status;
 
 pub(super) async fn list_ledgers(
     services: &Services,
+    pass: &Pass,
     request: pb::ListLedgersRequest,
 ) -> Result<pb::ListLedgersResponse, Status> {
     let page: Page<LedgerId> =
         Page::read(request.page_size, &request.page_token, "ledgers".to_owned())?;
-    let all = services.node.ledgers().into_iter();
+    let all = services.node.ledgers().into_iter().filter(|(id, _)| pass.sees(*id));
     let taken = page.take(all.map(|(id, _)| (id, id)));
     let mut ledgers = Vec::with_capacity(taken.rows.len());
     for id in taken.rows {
@@ -42,14 +44,15 @@ pub(super) async fn list_ledgers(
 
 pub(super) async fn list_funds(
     services: &Services,
+    pass: &Pass,
     request: pb::ListFundsRequest,
 ) -> Result<pb::ListFundsResponse, Status> {
     let parent = parse_ledger("parent", &request.parent)?;
     let scope = format!("funds {}", request.parent);
     let page: Page<FundId> = Page::read(request.page_size, &request.page_token, scope)?;
-    let ledger = services.ledger(parent)?;
+    let (ledger, may) = services.ledger(pass, parent)?;
     let look = |view: &View<'_>| {
-        let rows = view.state.funds().iter();
+        let rows = view.state.funds().iter().filter(|(_, fund)| may.sees(fund.id));
         let taken = page.take(rows.map(|(index, fund)| (fund.id, index)));
         Ok(taken.map(|index| view.fund(index)))
     };
@@ -59,12 +62,13 @@ pub(super) async fn list_funds(
 
 pub(super) async fn list_cooperatives(
     services: &Services,
+    pass: &Pass,
     request: pb::ListCooperativesRequest,
 ) -> Result<pb::ListCooperativesResponse, Status> {
     let parent = parse_ledger("parent", &request.parent)?;
     let scope = format!("cooperatives {}", request.parent);
     let page: Page<CooperativeId> = Page::read(request.page_size, &request.page_token, scope)?;
-    let ledger = services.ledger(parent)?;
+    let (ledger, _) = services.ledger(pass, parent)?;
     let look = |view: &View<'_>| {
         let rows = view.state.cooperatives().iter();
         let taken = page.take(rows.map(|(index, cooperative)| (cooperative.id, index)));
@@ -80,13 +84,15 @@ pub(super) async fn list_cooperatives(
 
 pub(super) async fn list_accounts(
     services: &Services,
+    pass: &Pass,
     request: pb::ListAccountsRequest,
 ) -> Result<pb::ListAccountsResponse, Status> {
     let parent: FundName = parse("parent", &request.parent)?;
     let wanted: Option<AccountStatus> = filter("state", request.state)?;
     let scope = format!("accounts {} {}", request.parent, request.state);
     let page: Page<AccountId> = Page::read(request.page_size, &request.page_token, scope)?;
-    let ledger = services.ledger(parent.ledger)?;
+    let (ledger, may) = services.ledger(pass, parent.ledger)?;
+    may.fund(parent.fund)?;
     let look = |view: &View<'_>| {
         let fund = view.find_fund(parent.fund)?;
         let rows = view.state.accounts().iter().filter(|(_, account)| {
@@ -105,16 +111,19 @@ pub(super) async fn list_accounts(
 
 pub(super) async fn list_loans(
     services: &Services,
+    pass: &Pass,
     request: pb::ListLoansRequest,
 ) -> Result<pb::ListLoansResponse, Status> {
     let parent: LenderName = parse("parent", &request.parent)?;
     let wanted: Option<LoanStatus> = filter("state", request.state)?;
     let scope = format!("loans {} {}", request.parent, request.state);
     let page: Page<LoanId> = Page::read(request.page_size, &request.page_token, scope)?;
-    let ledger = services.ledger(match parent {
-        LenderName::Fund(name) => name.ledger,
-        LenderName::Account(name) => name.ledger,
-    })?;
+    let (of, fund) = match parent {
+        LenderName::Fund(name) => (name.ledger, name.fund),
+        LenderName::Account(name) => (name.ledger, name.fund),
+    };
+    let (ledger, may) = services.ledger(pass, of)?;
+    may.fund(fund)?;
     let look = |view: &View<'_>| {
         let (fund, account) = match parent {
             LenderName::Fund(name) => (view.find_fund(name.fund)?, None),
@@ -139,18 +148,20 @@ pub(super) async fn list_loans(
 
 pub(super) async fn list_proposals(
     services: &Services,
+    pass: &Pass,
     request: pb::ListProposalsRequest,
 ) -> Result<pb::ListProposalsResponse, Status> {
     let parent = parse_ledger("parent", &request.parent)?;
     let scope = format!("proposals {}", request.parent);
     let page: Page<u64> = Page::read(request.page_size, &request.page_token, scope)?;
-    let ledger = services.ledger(parent)?;
+    let (ledger, may) = services.ledger(pass, parent)?;
     let look = |view: &View<'_>| {
         let proposals = view.state.proposals();
         let others = proposals
             .iter()
             .filter(|(_, proposal)| {
                 !matches!(proposal.subject, bergulir_domain::state::Subject::Loan(_))
+                    && may.sees(view.state.funds().get(proposal.reservation.fund).id)
             })
             .map(|(at, _)| (at.get(), at.get()));
         let Taken { rows, next } = page.take(others);

@@ -27,7 +27,8 @@ macro_rules! queries {
                     request: Request<pb::$request>,
                 ) -> Result<Response<pb::$response>, Status> {
                     let deadline = Deadline::of(request.extensions());
-                    let answer = $module::$method(self, request.into_inner());
+                    let pass = self.pass(request.extensions())?;
+                    let answer = $module::$method(self, &pass, request.into_inner());
                     within(deadline, answer).await?.map(Response::new)
                 }
             )+

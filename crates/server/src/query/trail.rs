@@ -5,6 +5,7 @@ use super::balance::{Found, FoundLoan};
 use super::moment::Moment;
 use super::page::Page;
 use super::postings::{earlier, postings, reverses};
+use crate::access::{Pass, Scope};
 use crate::records::{Reader, event_of, parse as parse_record};
 use crate::refusal::read_status;
 use crate::resources::{View, account_balances, fund_balances, loan_balances, money};
@@ -44,15 +45,16 @@ struct Place {
 
 pub(super) async fn list_trail(
     services: &Services,
+    pass: &Pass,
     request: pb::ListTrailRequest,
 ) -> Result<pb::ListTrailResponse, Status> {
     let parent: TrailName = parse("parent", &request.parent)?;
     let scope = format!("trail {}", request.parent);
     let page: Page<u64> = Page::read(request.page_size, &request.page_token, scope)?;
-    let ledger = services.ledger(parent.ledger())?;
+    let (ledger, scope) = services.ledger(pass, parent.ledger())?;
     let moment = Moment::from(request.as_of);
     let at = moment.position(&ledger, request.min_position).await?;
-    let look = |view: &View<'_>| owners(view, &parent);
+    let look = |view: &View<'_>| owners(view, &scope, &parent);
     let (owners, now) = services.look(&ledger, request.min_position, look).await?;
     let as_of_position = at.map_or(now, Position::get);
 
@@ -95,14 +97,16 @@ pub(super) async fn list_trail(
 }
 
 /// The trails that make up the one that is asked for, and what each shows.
-fn owners(view: &View<'_>, parent: &TrailName) -> Result<Vec<(Owner, Shown)>, Status> {
+fn owners(view: &View<'_>, may: &Scope, parent: &TrailName) -> Result<Vec<(Owner, Shown)>, Status> {
     let one = match parent {
-        TrailName::Owner(name) => match Found::new(view, name)? {
+        TrailName::Owner(name) => match Found::new(view, may, name)? {
             Found::Fund(index, name) => (Owner::Fund(index), Shown::Fund(name)),
             Found::Account(index, name) => (Owner::Account(index), Shown::Account(name)),
             Found::Loan(loan) => (Owner::Account(loan.account), Shown::Loan(loan)),
         },
         TrailName::Cooperative(CooperativeName { cooperative, .. }) => {
+            // It has accounts in any fund.
+            may.whole()?;
             let index = view.find_cooperative(*cooperative)?;
             let own = (Owner::Cooperative(index), Shown::Nothing);
             let accounts = view.state.cooperatives().get(index).accounts.iter();

@@ -1,6 +1,7 @@
 //! The trial balance: every book of a fund on its side, and both sides the same.
 
 use super::moment::Moment;
+use crate::access::Pass;
 use crate::refusal::{not_found, read_status};
 use crate::resources::{View, money};
 use crate::services::{Services, parse};
@@ -14,13 +15,22 @@ use tonic::Status;
 
 pub(super) async fn get_trial_balance(
     services: &Services,
+    pass: &Pass,
     request: pb::GetTrialBalanceRequest,
 ) -> Result<pb::GetTrialBalanceResponse, Status> {
     let name: BooksName = parse("name", &request.name)?;
-    let ledger = services.ledger(match name {
-        BooksName::Ledger(ledger) => ledger,
-        BooksName::Fund(name) => name.ledger,
-    })?;
+    let (ledger, scope) = services.ledger(
+        pass,
+        match name {
+            BooksName::Ledger(ledger) => ledger,
+            BooksName::Fund(name) => name.ledger,
+        },
+    )?;
+    match name {
+        // With some of its funds left out it would be another one.
+        BooksName::Ledger(_) => scope.whole()?,
+        BooksName::Fund(name) => scope.fund(name.fund)?,
+    }
     let moment = Moment::from(request.as_of);
     let at = moment.position(&ledger, request.min_position).await?;
     let look = |view: &View<'_>| {

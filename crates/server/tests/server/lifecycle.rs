@@ -33,8 +33,8 @@ async fn other_addresses_than_loopback_are_refused() {
     for address in ["0.0.0.0:0", "[::]:0", "192.0.2.1:50051", "[::ffff:192.0.2.1]:0"] {
         let options = ServerOptions::new(folder.path(), address.parse().unwrap());
         let refused = start(options, |_, _, _| {}).await.map(|_| ()).unwrap_err();
-        assert!(matches!(refused, StartError::NotLoopback { .. }), "{address}: {refused}");
-        assert!(refused.to_string().contains("access control"));
+        assert!(matches!(refused, StartError::Unprotected { .. }), "{address}: {refused}");
+        assert!(refused.to_string().contains("TLS and authentication"));
     }
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
 }

@@ -4,14 +4,18 @@
 
 mod batches;
 mod commands;
+mod guard;
 mod lifecycle;
 mod log;
 mod pilot;
 mod proofs;
 mod queries;
 mod refusals;
+mod roles;
 #[path = "../../../chain/tests/trees/served.rs"]
 mod served;
 mod static_log;
 mod streams;
 mod support;
+mod tls;
+mod tokens;

@@ -7,9 +7,10 @@ use bergulir_proto::pb::ledger_service_client::LedgerServiceClient;
 use bergulir_proto::pb::log_service_client::LogServiceClient;
 use bergulir_proto::pb::query_service_client::QueryServiceClient;
 use bergulir_proto::wire::{Reply, RequestParts, send};
-use bergulir_server::{PRINCIPAL_KEY, ServeError, ServerOptions, start};
+use bergulir_server::{Denials, PRINCIPAL_KEY, ServeError, ServerOptions, start};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tonic::metadata::MetadataValue;
@@ -29,6 +30,7 @@ pub(crate) struct Server {
     pub(crate) http: Option<SocketAddr>,
     pub(crate) channel: Channel,
     pub(crate) folder: PathBuf,
+    pub(crate) denials: Arc<Denials>,
     stop: oneshot::Sender<()>,
     task: JoinHandle<Result<(), ServeError>>,
 }
@@ -51,15 +53,22 @@ impl Server {
         Server::run(ServerOptions { node, http, ..ServerOptions::new(folder, listen) }).await
     }
 
-    async fn run(options: ServerOptions) -> Server {
+    pub(crate) async fn run(options: ServerOptions) -> Server {
+        let server = Server::run_unconnected(options).await;
+        Server { channel: connect(server.address).await, ..server }
+    }
+
+    /// One that nobody calls yet.
+    pub(crate) async fn run_unconnected(options: ServerOptions) -> Server {
         let folder = options.data.clone();
         let running = start(options, |_, _, _| {}).await.unwrap();
         let (address, http) = (running.address(), running.http_address());
+        let denials = running.denials();
         let (stop, stopped) = oneshot::channel();
         let task = tokio::spawn(running.serve_until(async {
             let _ = stopped.await;
         }));
-        Server { address, http, channel: connect(address).await, folder, stop, task }
+        Server { address, http, channel: unconnected(address), folder, denials, stop, task }
     }
 
     /// Asks the server to stop; it does so in the task that is returned.
@@ -155,6 +164,10 @@ impl Server {
         let head = self.logs().get_head(request).await.unwrap();
         head.into_inner().log_size
     }
+}
+
+fn unconnected(address: SocketAddr) -> Channel {
+    Endpoint::from_shared(format!("http://{address}")).unwrap().connect_lazy()
 }
 
 pub(crate) async fn connect(address: SocketAddr) -> Channel {
@@ -382,4 +395,15 @@ pub(crate) fn loan_balance(balance: Option<pb::Balance>) -> pb::LoanBalances {
         Some(pb::balance::Of::Loan(balances)) => balances,
         other => panic!("not of a loan: {other:?}"),
     }
+}
+
+/// Waits until something holds.
+pub(crate) async fn eventually(mut holds: impl AsyncFnMut() -> bool) {
+    for _ in 0..400 {
+        if holds().await {
+            return;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(25)).await;
+    }
+    panic!("it never came to hold");
 }

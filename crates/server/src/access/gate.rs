@@ -1,0 +1,250 @@
+//! Where each call is let in or not: who it is by, and whether that one may call the method at all.
+//! Whether it may for what the call names is asked when that is read: see [`Scope`](super::Scope).
+
+use super::certificate::Certificate;
+use super::methods::{self, Of};
+use super::pass::{Admitted, Pass};
+use super::token::{TokenError, Tokens, Verified};
+use super::{AuthOptions, Denials, Grants, Reason, denied};
+use crate::door::Peer;
+use crate::files::{FileError, Followed};
+use crate::identity::{self, PRINCIPAL_KEY};
+use crate::tls;
+use bergulir_chain::Authentication;
+use bergulir_domain::PrincipalId;
+use bergulir_engine::Caller;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, SystemTime};
+use tokio::sync::watch;
+use tonic::Status;
+use tonic::codegen::http::HeaderMap;
+use tonic::codegen::http::header::AUTHORIZATION;
+
+/// What decides who may call.
+pub(crate) struct Access {
+    /// Set if clients may show certificates.
+    certificates: Option<Arc<Followed<tls::Keys>>>,
+    tokens: Option<Tokens>,
+    grants: Option<Grants>,
+    pub(crate) denials: Arc<Denials>,
+}
+
+impl Access {
+    /// Reads what it takes. `certificates` are those of TLS, if clients may show some.
+    pub(crate) fn new(
+        options: AuthOptions,
+        certificates: Option<Arc<Followed<tls::Keys>>>,
+    ) -> Result<Access, FileError> {
+        let AuthOptions { tokens, grants } = options;
+        let tokens = tokens.map(Tokens::new).transpose()?;
+        Ok(Access { certificates, tokens, grants, denials: Arc::default() })
+    }
+
+    /// Whether callers must prove who they are.
+    pub(crate) fn authenticates(&self) -> bool {
+        self.certificates.is_some() || self.tokens.is_some()
+    }
+
+    /// Whether callers can prove who they are with a token.
+    pub(crate) fn takes_tokens(&self) -> bool {
+        self.tokens.is_some()
+    }
+
+    /// Whether everybody may do everything: only on loopback, if nothing else is configured.
+    pub(crate) fn is_open(&self) -> bool {
+        !self.authenticates() && self.grants.is_none()
+    }
+
+    /// Keeps up with the files of keys until the server stops.
+    pub(crate) async fn follow(&self, every: Duration, stopping: watch::Receiver<bool>) {
+        if let Some(tokens) = &self.tokens {
+            Arc::clone(tokens.keys()).follow(every, stopping).await;
+        }
+    }
+}
+
+/// What is known of the callers of one connection.
+pub(crate) struct Connection {
+    access: Arc<Access>,
+    peer: Peer,
+    known: Mutex<Known>,
+}
+
+#[derive(Default)]
+struct Known {
+    /// The state of the authorities for which the certificate was checked last.
+    authorities: Option<u64>,
+    /// The last good token, and the state of the keys with which it was checked: most calls of a
+    /// connection come with the same one, and a signature takes longer than a command.
+    token: Option<(String, u64, Verified)>,
+}
+
+/// Who calls, and until when that counts.
+struct Identity {
+    caller: Caller,
+    until: Option<SystemTime>,
+}
+
+/// Why nobody is known to call.
+type Unknown = (Reason, String);
+
+impl Connection {
+    pub(crate) fn new(access: Arc<Access>, peer: Peer) -> Connection {
+        // TLS has just checked the certificate.
+        let authorities = access.certificates.as_ref().map(|keys| keys.changes());
+        let known = Mutex::new(Known { authorities, token: None });
+        Connection { access, peer, known }
+    }
+
+    pub(crate) fn is_open(&self) -> bool {
+        self.access.is_open()
+    }
+
+    /// Lets a call in, or says why not. `None` for what takes no pass, because nobody has to be known.
+    pub(crate) fn admit(&self, method: &str, headers: &HeaderMap) -> Result<Option<Pass>, Status> {
+        let rule = methods::of_path(method).map(|(_, rule)| rule);
+        if rule.is_some_and(|rule| rule.of == Of::Anyone) {
+            return Ok(None);
+        }
+        let Identity { caller, until } = self.identify(method, headers)?;
+        // What is not there is said to be not there, to who is known.
+        let Some(rule) = rule else { return Ok(None) };
+        let granted = self.access.grants.as_ref().and_then(|all| all.of(caller.principal));
+        let granted = granted.unwrap_or_default();
+        let admitted = Admitted {
+            caller,
+            rule,
+            granted,
+            until,
+            peer: self.peer.address,
+            denials: Arc::clone(&self.access.denials),
+        };
+        if !admitted.granted.anywhere().meet(rule.roles) {
+            return Err(admitted.deny(None, None).status());
+        }
+        Ok(Some(Pass::new(admitted)))
+    }
+
+    fn identify(&self, method: &str, headers: &HeaderMap) -> Result<Identity, Status> {
+        let deny = |(reason, message): Unknown, who: Option<PrincipalId>| {
+            let who = who.as_ref().map(PrincipalId::as_str);
+            let peer = Some(self.peer.address);
+            self.access.denials.tell(method, reason, who, peer, &message);
+            denied(reason, message).status()
+        };
+        if !self.access.authenticates() {
+            let caller = identity::caller(headers)?;
+            return Ok(Identity { caller, until: None });
+        }
+        let by_certificate = self.by_certificate().map_err(|why| deny(why, None))?;
+        let by_token = self.by_token(headers).map_err(|why| deny(why, None))?;
+        let identity = match (by_certificate, by_token) {
+            (Some(certificate), Some(token)) => {
+                if certificate.caller.principal != token.caller.principal {
+                    let message = "the certificate and the token name two principals: send one of \
+                                   them, or both of one principal";
+                    return Err(deny((Reason::IdentitiesDiffer, message.to_owned()), None));
+                }
+                Identity { until: token.until, ..certificate }
+            }
+            (Some(one), None) | (None, Some(one)) => one,
+            (None, None) => {
+                let message = self.what_is_taken();
+                return Err(deny((Reason::CredentialsMissing, message), None));
+            }
+        };
+        let principal = identity.caller.principal;
+        identity::not_the_server(principal).inspect_err(|status| {
+            let _ = deny((Reason::ReservedPrincipal, status.message().to_owned()), Some(principal));
+        })?;
+        match identity::stated(headers)? {
+            Some(stated) if stated != principal => {
+                let message = format!(
+                    "{PRINCIPAL_KEY} states {stated}, and the caller is {principal}: leave it away"
+                );
+                Err(deny((Reason::PrincipalDiffers, message), Some(principal)))
+            }
+            Some(_) | None => Ok(identity),
+        }
+    }
+
+    fn what_is_taken(&self) -> String {
+        let certificate = self
+            .access
+            .certificates
+            .as_ref()
+            .map(|_| "connect with a client certificate whose authority is known here");
+        let token =
+            self.access.tokens.as_ref().map(|_| "send the metadata authorization: Bearer TOKEN");
+        let ways: Vec<&str> = certificate.into_iter().chain(token).collect();
+        format!("nobody is known to call: {}", ways.join(", or "))
+    }
+
+    fn by_certificate(&self) -> Result<Option<Identity>, Unknown> {
+        let (Some(keys), Some(certificate)) = (&self.access.certificates, &self.peer.certificate)
+        else {
+            return Ok(None);
+        };
+        let refused = |why: &str| {
+            (Reason::CertificateRefused, format!("the client certificate is not taken: {why}"))
+        };
+        let Certificate { chain, principal, .. } = certificate;
+        if certificate.has_expired(SystemTime::now()) {
+            return Err(refused("its time is over: connect with a new one"));
+        }
+        let changes = keys.changes();
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        if known.authorities != Some(changes) {
+            if !keys.get().stand_for(chain) {
+                return Err(refused("its authority is not known here any more"));
+            }
+            known.authorities = Some(changes);
+        }
+        let principal = *principal.as_ref().map_err(|why| refused(&why.to_string()))?;
+        let caller = Caller { principal, authentication: Authentication::MutualTls };
+        Ok(Some(Identity { caller, until: None }))
+    }
+
+    fn by_token(&self, headers: &HeaderMap) -> Result<Option<Identity>, Unknown> {
+        let refused =
+            |why: String| (Reason::TokenRefused, format!("the token is not taken: {why}"));
+        let mut sent = headers.get_all(AUTHORIZATION).iter();
+        let Some(value) = sent.next() else { return Ok(None) };
+        if sent.next().is_some() {
+            return Err(refused("authorization must be sent once".to_owned()));
+        }
+        let Some(tokens) = &self.access.tokens else {
+            return Err(refused("this server takes certificates only".to_owned()));
+        };
+        let token = value.to_str().ok().and_then(bearer);
+        let token = token.ok_or_else(|| refused("it must be sent as Bearer TOKEN".to_owned()))?;
+        let changes = tokens.keys().changes();
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = SystemTime::now();
+        let verified = match &known.token {
+            Some((same, at, verified))
+                if same == token && *at == changes && now < verified.until =>
+            {
+                *verified
+            }
+            _ => {
+                let verified = tokens.verify(token).map_err(|error| match error {
+                    TokenError::Expired => {
+                        (Reason::TokenExpired, format!("the token is not taken: {error}"))
+                    }
+                    _ => refused(error.to_string()),
+                })?;
+                known.token = Some((token.to_owned(), changes, verified));
+                verified
+            }
+        };
+        let caller = Caller { principal: verified.principal, authentication: Authentication::Jwt };
+        Ok(Some(Identity { caller, until: Some(verified.until) }))
+    }
+}
+
+/// The token of `Bearer TOKEN`.
+fn bearer(value: &str) -> Option<&str> {
+    let (scheme, token) = value.split_once(' ')?;
+    (scheme.eq_ignore_ascii_case("bearer") && !token.is_empty()).then_some(token)
+}
