@@ -6,6 +6,7 @@ use crate::anchor::Anchor;
 use crate::checkpoints::{Checkpoints, LogKey, SignedCheckpoint, log_keys, log_name};
 use crate::health::Health;
 use crate::keyring::Keyring;
+use crate::open::{index_without_paths, log_without_paths};
 use crate::proofs::ProofRefusal;
 use crate::tree::{Tree, TreeError};
 use bergulir_chain::LogSize;
@@ -184,11 +185,11 @@ impl Checkpointer {
             }
             Err(TreeError::Log(error)) => {
                 self.health.log_failed(&error);
-                return Err(ProofRefusal::Log(error));
+                return Err(ProofRefusal::Log(log_without_paths(error)));
             }
             Err(TreeError::Index(error)) => {
                 self.health.index_failed(&error);
-                error.to_string()
+                index_without_paths(&error)
             }
         };
         Err(ProofRefusal::ReadOnly { why })

@@ -1,7 +1,7 @@
 //! Whether a ledger takes writes, and if not, why.
 
 use crate::clock::ClockSuspect;
-use crate::open::CONDEMNED_INDEX;
+use crate::open::{CONDEMNED_INDEX, index_without_paths, log_without_paths};
 use crate::projector::describe;
 use crate::reopening::Alarm;
 use crate::tree::TreeError;
@@ -77,12 +77,16 @@ impl Health {
                 tracing::error!(%error, marker = %marker.display(), "could not be written");
             }
         }
-        self.fail_for_now(&describe(error));
+        tracing::error!(error = %describe(error), "the index failed");
+        self.fail_for_now(&index_without_paths(error));
     }
 
     /// The log cannot be read. If it is damaged, nothing may be acknowledged on top of it.
     pub(crate) fn log_failed(&self, error: &ReadError) {
-        if let ReadError::Corrupt { .. } = error {
+        if let ReadError::Corrupt { position, place, why } = error {
+            tracing::error!(%error, "the log is damaged");
+            let (position, place, why) = (*position, place.clone(), why.clone());
+            let error = log_without_paths(ReadError::Corrupt { position, place, why });
             self.fail(format!("CHAIN_BROKEN {error}; restore the log from a backup"));
         }
     }

@@ -264,7 +264,7 @@ impl Node {
         match self.ledgers.get(id) {
             Some(Slot::Open(ledger)) => return Created::There(ledger),
             Some(Slot::Broken(error)) => {
-                return Created::Answer(refused(Refusal::ReadOnly { why: error.to_string() }));
+                return Created::Answer(refused(Refusal::ReadOnly { why: error.without_paths() }));
             }
             None => {}
         }
@@ -301,7 +301,7 @@ impl Node {
         self.ledgers.put(id, read);
         match self.ledgers.get(id) {
             Some(Slot::Open(ledger)) => Ok(Some(ledger)),
-            Some(Slot::Broken(error)) => Err(error.to_string()),
+            Some(Slot::Broken(error)) => Err(error.without_paths()),
             None => Ok(None),
         }
     }
@@ -342,8 +342,10 @@ impl Node {
         let folder = self.ledgers.folder.join(id.as_str());
         // The ledger's own folder must survive a power cut as surely as what is in it.
         create_folder_durably(&folder).map_err(|error| failed(&error))?;
-        let (log, _) =
-            open::open_log(&self.ledgers.basis.medium, &folder).map_err(|error| failed(&error))?;
+        let (log, _) = open::open_log(&self.ledgers.basis.medium, &folder).map_err(|error| {
+            tracing::error!(ledger = %id, error = open::with_sources(&error), "it cannot be made");
+            Refusal::OutcomeUnknown { why: error.without_paths() }
+        })?;
         // Folders that were there before may stem from a creation that was cut short in between.
         for folder in [&folder, &self.ledgers.folder] {
             let synced = std::fs::File::open(folder).and_then(|folder| folder.sync_all());

@@ -151,6 +151,37 @@ impl OpenError {
         }
     }
 
+    /// What it says and what was behind it, for callers: with the names of files, and without the folders
+    /// of the server.
+    pub fn without_paths(&self) -> String {
+        without_folders(with_sources(self), &self.places())
+    }
+
+    /// The paths that are named in it.
+    fn places(&self) -> Vec<String> {
+        match self {
+            OpenError::Log(bergulir_store::OpenError::Corrupt { place, .. })
+            | OpenError::Read(ReadError::Corrupt { place, .. } | ReadError::Io { place, .. }) => {
+                vec![place.clone()]
+            }
+            OpenError::Log(bergulir_store::OpenError::Io { path, .. })
+            | OpenError::RecordsMissing { folder: path, .. }
+            | OpenError::LogMissing { checkpoint: path }
+            | OpenError::Io { path, .. }
+            | OpenError::Index(IndexError::Io { path, .. } | IndexError::InUse { path }) => {
+                vec![path.display().to_string()]
+            }
+            OpenError::Continued { source, .. } => source.places(),
+            OpenError::Read(_)
+            | OpenError::Replay(_)
+            | OpenError::Index(_)
+            | OpenError::OtherLedger { .. }
+            | OpenError::BrokenOff
+            | OpenError::NoRoom { .. }
+            | OpenError::Emptied { .. } => Vec::new(),
+        }
+    }
+
     /// Whether it may be otherwise at the next attempt, without anybody having put the ledger in
     /// order: the disk failed, or had no room.
     pub(crate) fn passes(&self) -> bool {
@@ -353,6 +384,34 @@ pub(crate) fn check_never_opened(folder: &Path) -> Result<(), OpenError> {
         return Err(OpenError::RecordsMissing { log, index, folder });
     }
     Ok(())
+}
+
+/// A text in which these paths stand with their last name only.
+fn without_folders(mut text: String, places: &[String]) -> String {
+    for place in places {
+        let name = place.rsplit('/').next().unwrap_or_default();
+        text = text.replace(place.as_str(), name);
+    }
+    text
+}
+
+/// An error of the index, for callers.
+pub(crate) fn index_without_paths(error: &IndexError) -> String {
+    let places = match error {
+        IndexError::Io { path, .. } | IndexError::InUse { path } => {
+            vec![path.display().to_string()]
+        }
+        _ => Vec::new(),
+    };
+    without_folders(describe(error), &places)
+}
+
+/// An error of the log with the name of a file, and without the folders of the server: for callers.
+pub(crate) fn log_without_paths(mut error: ReadError) -> ReadError {
+    if let ReadError::Corrupt { place, .. } | ReadError::Io { place, .. } = &mut error {
+        *place = place.rsplit('/').next().unwrap_or_default().to_owned();
+    }
+    error
 }
 
 /// An error with what was behind it, as far as it does not say so itself.

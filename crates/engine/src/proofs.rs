@@ -2,7 +2,7 @@
 
 use crate::checkpoints::SignedCheckpoint;
 use crate::ledger::Ledger;
-use crate::projector::describe;
+use crate::open::{index_without_paths, log_without_paths};
 use crate::reads::ReadRefusal;
 use crate::submission::Refusal;
 use crate::tree::{Tree, TreeError};
@@ -250,8 +250,10 @@ impl Ledger {
     fn failed(&self, error: TreeError) -> ProofRefusal {
         self.health.tree_failed(&error);
         match error {
-            TreeError::Log(error) => ProofRefusal::Log(error),
-            TreeError::Index(error) => ProofRefusal::Projections { why: describe(&error) },
+            TreeError::Log(error) => ProofRefusal::Log(log_without_paths(error)),
+            TreeError::Index(error) => {
+                ProofRefusal::Projections { why: index_without_paths(&error) }
+            }
         }
     }
 }

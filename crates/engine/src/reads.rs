@@ -2,11 +2,11 @@
 
 use crate::health::Status;
 use crate::ledger::Ledger;
-use crate::projector::describe;
+use crate::open::{index_without_paths, log_without_paths};
 use crate::trail::{Owner, Running};
 use bergulir_chain::{LogSize, Position, Record};
 use bergulir_domain::{State, Timestamp};
-use bergulir_store::index::{Direction, Index, IndexStats, Line};
+use bergulir_store::index::{Direction, Index, IndexError, IndexStats, Line};
 use bergulir_store::{ReadError, ReadLimit, Records};
 use std::sync::{Arc, PoisonError};
 use thiserror::Error;
@@ -150,7 +150,10 @@ impl Ledger {
     pub fn records(&self, from: Position, limit: ReadLimit) -> Result<Records, ReadRefusal> {
         self.check_not_replaced()?;
         let records = self.log.read(from, limit);
-        Ok(records.inspect_err(|error| self.health.log_failed(error))?)
+        records.map_err(|error| {
+            self.health.log_failed(&error);
+            ReadRefusal::Log(log_without_paths(error))
+        })
     }
 
     /// The last record at or before an instant, `None` if all are after it. The answer is final:
@@ -325,6 +328,6 @@ fn running(position: Position, line: &Line) -> Result<(Position, Running), ReadR
     }
 }
 
-fn projections(error: &dyn std::error::Error) -> ReadRefusal {
-    ReadRefusal::Projections { why: describe(error) }
+fn projections(error: &IndexError) -> ReadRefusal {
+    ReadRefusal::Projections { why: index_without_paths(error) }
 }

@@ -399,6 +399,10 @@ async fn a_ledger_that_the_disk_does_not_give_at_a_start_is_opened_when_it_does(
     let place = Place::open(folder.path(), Arc::new(SystemClock::new()), faults);
     let Some(Slot::Broken(error)) = place.node.ledger(id()) else { panic!("it is open") };
     assert!(matches!(&*error, OpenError::Log(_)), "{error}");
+    // The log of the server names folders, what callers are told does not.
+    let folder_of_server = folder.path().display().to_string();
+    assert!(error.to_string().contains(&folder_of_server), "{error}");
+    assert!(!error.without_paths().contains(&folder_of_server), "{}", error.without_paths());
     place.attempts(2).await;
     place.faults.heal();
     let is_open = || matches!(place.node.ledger(id()), Some(Slot::Open(_)));
@@ -412,7 +416,9 @@ async fn a_ledger_that_the_disk_does_not_give_at_a_start_is_opened_when_it_does(
     bytes[100] ^= 1;
     std::fs::write(&log, bytes).unwrap();
     let place = Place::open(folder.path(), Arc::new(SystemClock::new()), Arc::default());
-    assert!(matches!(place.node.ledger(id()), Some(Slot::Broken(_))));
+    let Some(Slot::Broken(error)) = place.node.ledger(id()) else { panic!("it is open") };
+    assert!(error.to_string().contains(&folder_of_server), "{error}");
+    assert!(!error.without_paths().contains(&folder_of_server), "{}", error.without_paths());
     tokio::time::sleep(Duration::from_millis(500)).await;
     assert_eq!(place.faults.probes.load(Ordering::SeqCst), 0);
     place.stop().await;

@@ -2,6 +2,7 @@
 //! their chain and tree checked, so that damage far back is found while a backup still exists.
 
 use crate::health::Health;
+use crate::open::log_without_paths;
 use crate::projector::describe;
 use bergulir_chain::merkle::{Prefixes, Tree};
 use bergulir_chain::{ChainCursor, Hash, Position};
@@ -84,7 +85,10 @@ fn read(log: &dyn EventLog, from: Position, stop: &AtomicBool) -> Result<Option<
             Err(error) => error,
         };
         let passes = matches!(error, ReadError::Io { .. });
-        let Some(wait) = waits.next().filter(|_| passes) else { return Err(describe(&error)) };
+        let Some(wait) = waits.next().filter(|_| passes) else {
+            tracing::error!(error = %describe(&error), "an older record cannot be read");
+            return Err(describe(&log_without_paths(error)));
+        };
         tracing::warn!(error = %describe(&error), "an older record could not be read: tried again");
         let until = Instant::now() + wait;
         while Instant::now() < until {

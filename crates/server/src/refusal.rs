@@ -165,7 +165,7 @@ fn with_sources(error: &dyn std::error::Error) -> String {
 
 /// The ledger is there, and could not be opened.
 pub(crate) fn not_open(ledger: LedgerId, error: &OpenError) -> Status {
-    let message = format!("ledger {ledger} could not be opened: {}", with_sources(error));
+    let message = format!("ledger {ledger} could not be opened: {}", error.without_paths());
     match error.position() {
         Some(position) => {
             Described::new(Code::DataLoss, "CHAIN_BROKEN", message).with("position", position)

@@ -33,7 +33,7 @@ pub(super) async fn list_ledgers(
             }
             Some(Slot::Broken(error)) => pb::Ledger {
                 name: ledger_name(id),
-                read_only_reason: Some(error.to_string()),
+                read_only_reason: Some(error.without_paths()),
                 ..pb::Ledger::default()
             },
             None => continue,

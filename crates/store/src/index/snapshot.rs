@@ -327,7 +327,8 @@ fn failed(doing: &'static str, path: &Path) -> impl FnOnce(io::Error) -> IndexEr
     move |source| match source.kind() {
         // The file is shorter than it was.
         io::ErrorKind::UnexpectedEof | io::ErrorKind::NotFound if doing == "reading" => {
-            IndexError::damaged(format!("{} ends too early", path.display()))
+            let name = path.file_name().unwrap_or_default();
+            IndexError::damaged(format!("{} ends too early", name.display()))
         }
         _ => IndexError::Io { doing, path, source },
     }
