@@ -1,6 +1,7 @@
 //! What takes two people, on the command line of the real binary, up to the auditor.
 
 use std::process::Output;
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
@@ -128,6 +129,36 @@ fn a_disbursement_that_the_terms_leave_to_two_people() {
     office.does("budi", &refuse);
     let again = office.does("ani", "disbursement propose l1 --amount 40000000");
     office.does("ani", &format!("proposal withdraw {again} --reason typo"));
+    office.passes_the_audit();
+}
+
+#[test]
+fn a_period_that_is_closed_by_two_people() {
+    let office = Office::open().with_loan("");
+    let close = "fund propose-close dana --through 2025-12-31 --reference LAP-2025";
+    let proposal = office.does("ani", close);
+    let waiting = &office.sees("proposal list")["proposals"][0];
+    assert_eq!(waiting["periodClose"]["through"]["year"], 2025);
+    assert_eq!(office.is_refused("ani", close), "PERIOD_CLOSE_PENDING");
+    let approve = format!("fund approve-close {proposal}");
+    assert_eq!(office.is_refused("ani", &approve), "SAME_PERSON");
+    office.does("budi", &approve);
+    let disburse = |day| {
+        format!(
+            "disburse l1 --amount 1000 --bank BJB --bank-reference TRF-{day} --value-date {day}"
+        )
+    };
+    assert_eq!(office.is_refused("ani", &disburse("2025-12-31")), "PERIOD_CLOSED");
+    office.does("ani", &disburse("2026-01-01"));
+    assert_eq!(office.is_refused("ani", close), "PERIOD_OUT_OF_ORDER");
+    assert_eq!(office.sees("fund show dana")["fund"]["closedThrough"]["month"], 12);
+    // What it was closed with was sealed at once.
+    let sealed = || office.sees("ledger show")["ledger"]["sealedThrough"].clone();
+    let begun = Instant::now();
+    while sealed().is_null() && begun.elapsed() < Duration::from_secs(60) {
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    assert!(sealed().as_str().unwrap().parse::<u64>().unwrap() >= proposal.parse().unwrap());
     office.passes_the_audit();
 }
 

@@ -35,6 +35,7 @@ kinds! {
     LoanWithdrawn Disbursed GrantDisbursed DisbursementReturned Repaid ReversalProposed Reversed
     ProposalRefused ProposalWithdrawn Sealed KeyRotated LedgerContinued
     DisbursementProposed DisbursementApproved BankAccountChangeProposed BankAccountChanged
+    PeriodCloseProposed PeriodClosed
 }
 
 impl Counts {

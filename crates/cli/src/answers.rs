@@ -30,6 +30,8 @@ receipts! {
     AllocateFundResponse { fund: fund_money },
     ProposeAllocationWithdrawalResponse { proposal: proposal },
     ApproveAllocationWithdrawalResponse { fund: fund_money },
+    ProposePeriodCloseResponse { proposal: proposal },
+    ApprovePeriodCloseResponse { fund: fund },
     RegisterCooperativeResponse { cooperative: cooperative },
     AppointOfficerResponse { cooperative: cooperative },
     ConfirmReadinessResponse { cooperative: cooperative },
@@ -315,6 +317,8 @@ mod tests {
         check::<pb::AllocateFundResponse>();
         check::<pb::ProposeAllocationWithdrawalResponse>();
         check::<pb::ApproveAllocationWithdrawalResponse>();
+        check::<pb::ProposePeriodCloseResponse>();
+        check::<pb::ApprovePeriodCloseResponse>();
         check::<pb::RegisterCooperativeResponse>();
         check::<pb::AppointOfficerResponse>();
         check::<pb::ConfirmReadinessResponse>();

@@ -11,7 +11,7 @@ use crate::failure::Failure;
 use crate::papers::{BookingArgs, ExpiryArgs, amount, part};
 use crate::parse;
 
-/// Open funds, set their terms, allocate money and withdraw it
+/// Open funds, set their terms, allocate money and withdraw it, close their books
 #[derive(Debug, Args)]
 pub(crate) struct FundArgs {
     #[command(flatten)]
@@ -106,6 +106,34 @@ enum FundCommand {
         proposal: u64,
         #[command(flatten)]
         booking: BookingArgs,
+    },
+    /// Propose to close a fund's books through a day (usulan tutup buku)
+    ///
+    /// Example:
+    ///   bergulir fund propose-close dana-2026 --through 2026-12-31 --reference "LAP 12/2026"
+    #[command(verbatim_doc_comment)]
+    ProposeClose {
+        #[command(flatten)]
+        write: WriteArgs,
+        /// The fund
+        #[arg(value_parser = parse::checked::<FundId>)]
+        fund: String,
+        /// The last day of the period: before today, after the last closed one
+        #[arg(long, value_name = "YYYY-MM-DD", value_parser = parse::date)]
+        through: Date,
+        /// The report that was made of it
+        #[arg(long, value_parser = parse::checked::<Reference>)]
+        reference: String,
+        #[command(flatten)]
+        expiry: ExpiryArgs,
+    },
+    /// Approve a proposed close, for good; by another person than its maker
+    ApproveClose {
+        #[command(flatten)]
+        write: WriteArgs,
+        /// The position of the record of the proposal
+        #[arg(value_parser = parse::whole)]
+        proposal: u64,
     },
     /// Show one fund with its terms and its money
     Show {
@@ -260,6 +288,29 @@ pub(crate) async fn run(args: FundArgs, json: bool) -> Result<(), Failure> {
                 write,
                 approve_allocation_withdrawal,
                 ApproveAllocationWithdrawalRequest { approve_allocation_withdrawal: command }
+            )
+        }
+        FundCommand::ProposeClose { write, fund, through, reference, expiry } => {
+            let command = pb::ProposePeriodClose {
+                fund,
+                through: Some(date_to_wire(through)),
+                reference,
+                expires_at: expiry.instant(),
+            };
+            post!(
+                client,
+                write,
+                propose_period_close,
+                ProposePeriodCloseRequest { propose_period_close: command }
+            )
+        }
+        FundCommand::ApproveClose { write, proposal } => {
+            let command = pb::ApprovePeriodClose { proposal };
+            post!(
+                client,
+                write,
+                approve_period_close,
+                ApprovePeriodCloseRequest { approve_period_close: command }
             )
         }
         FundCommand::Show { fresh, fund } => {

@@ -60,7 +60,7 @@ pub(crate) struct ProposalArgs {
 
 #[derive(Debug, Subcommand)]
 enum ProposalCommand {
-    /// List what waits: withdrawals, disbursements, bank accounts, reversals
+    /// List what waits: withdrawals, closes, disbursements, bank accounts, reversals
     List {
         #[command(flatten)]
         page: PageArgs,

@@ -144,6 +144,10 @@ pub(crate) fn fund(page: &mut Page, fund: &pb::Fund) {
             ("Nama / Name", fund.display_name.clone()),
             ("Jenis / Kind", words::fund_kind(fund.kind).to_owned()),
             ("Dibuka / Opening date", date(fund.opening_date.as_ref())),
+            (
+                "Ditutup s.d. / Closed through",
+                fund.closed_through.as_ref().map_or("-".to_owned(), |day| date(Some(day))),
+            ),
         ],
     );
     if let Some(in_force) = &fund.terms {
@@ -287,6 +291,9 @@ pub(crate) fn proposed(proposal: &pb::Proposal) -> String {
             withdrawal.allocation,
             money(withdrawal.amount.as_ref())
         ),
+        Some(pb::proposal::Kind::PeriodClose(close)) => {
+            format!("Tutup buku s.d. / Close through {}", date(close.through.as_ref()))
+        }
         Some(pb::proposal::Kind::BankAccountChange(change)) => {
             let bank = change.bank_account.clone().unwrap_or_default();
             let account = &change.account;

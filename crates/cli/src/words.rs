@@ -53,6 +53,8 @@ pub(crate) fn event(event: Option<&pb::Event>) -> &'static str {
             "Penarikan alokasi diusulkan / Withdrawal proposed"
         }
         Kind::AllocationWithdrawn(_) => "Alokasi ditarik / Allocation withdrawn",
+        Kind::PeriodCloseProposed(_) => "Tutup buku diusulkan / Period close proposed",
+        Kind::PeriodClosed(_) => "Buku ditutup / Period closed",
         Kind::AccountSuspended(_) => "Rekening dibekukan / Account suspended",
         Kind::AccountResumed(_) => "Rekening diaktifkan / Account resumed",
         Kind::AccountClosed(_) => "Rekening ditutup / Account closed",

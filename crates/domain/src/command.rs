@@ -22,6 +22,8 @@ pub enum Command {
     AllocateFund(AllocateFund),
     ProposeAllocationWithdrawal(ProposeAllocationWithdrawal),
     ApproveAllocationWithdrawal(ApproveAllocationWithdrawal),
+    ProposePeriodClose(ProposePeriodClose),
+    ApprovePeriodClose(ApprovePeriodClose),
     RegisterCooperative(RegisterCooperative),
     AppointOfficer(AppointOfficer),
     ConfirmReadiness(ConfirmReadiness),
@@ -87,6 +89,8 @@ impl Command {
             | Command::RefuseLoan(_)
             | Command::WithdrawLoan(_)
             | Command::ProposeDisbursement(_)
+            | Command::ProposePeriodClose(_)
+            | Command::ApprovePeriodClose(_)
             | Command::ProposeBankAccountChange(_)
             | Command::ApproveBankAccountChange(_)
             | Command::ProposeReversal(_)
@@ -105,7 +109,9 @@ impl Command {
             Command::ProposeDisbursement(_)
             | Command::ApproveDisbursement(_)
             | Command::ProposeBankAccountChange(_)
-            | Command::ApproveBankAccountChange(_) => 2,
+            | Command::ApproveBankAccountChange(_)
+            | Command::ProposePeriodClose(_)
+            | Command::ApprovePeriodClose(_) => 2,
             _ => 1,
         }
     }
@@ -254,6 +260,27 @@ pub struct ApproveAllocationWithdrawal {
     pub bank_reference: BankReference,
     /// The day on which the bank booked it.
     pub value_date: Date,
+}
+
+/// Proposes to close a fund's books through a day: no later record may carry a value date up to it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ProposePeriodClose {
+    /// The fund.
+    pub fund: FundId,
+    /// The last day of the period, before today. The first closes everything up to it.
+    pub through: Date,
+    /// The report that was made of it.
+    pub reference: Reference,
+    /// When the proposal lapses. Absent: after the validity that the terms state.
+    pub expires_at: Option<Timestamp>,
+}
+
+/// Approves a proposed close; by another principal than its maker. A closed period is never opened
+/// again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ApprovePeriodClose {
+    /// The record of the proposal.
+    pub proposal: Position,
 }
 
 /// Registers the cooperative of a village.

@@ -32,6 +32,8 @@ pub enum Event {
     FundAllocated(c::AllocateFund),
     AllocationWithdrawalProposed(Box<Proposed<c::ProposeAllocationWithdrawal>>),
     AllocationWithdrawn(c::ApproveAllocationWithdrawal),
+    PeriodCloseProposed(Box<Proposed<c::ProposePeriodClose>>),
+    PeriodClosed(PeriodClosed),
     CooperativeRegistered(c::RegisterCooperative),
     OfficerAppointed(c::AppointOfficer),
     ReadinessConfirmed(c::ConfirmReadiness),
@@ -83,6 +85,17 @@ pub enum Paid {
     Loan(LoanId),
     /// A grant to an account.
     Grant(FundId, AccountId),
+}
+
+/// A fund's books are closed through a day, for good.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PeriodClosed {
+    /// What was asked.
+    pub command: c::ApprovePeriodClose,
+    /// The fund.
+    pub fund: FundId,
+    /// The last day of the period.
+    pub through: Date,
 }
 
 /// An account is tied to another bank account from here on.
@@ -207,6 +220,8 @@ impl Event {
                 Command::ProposeAllocationWithdrawal(e.command.clone())
             }
             Event::AllocationWithdrawn(e) => Command::ApproveAllocationWithdrawal(e.clone()),
+            Event::PeriodCloseProposed(e) => Command::ProposePeriodClose(e.command.clone()),
+            Event::PeriodClosed(e) => Command::ApprovePeriodClose(e.command.clone()),
             Event::CooperativeRegistered(e) => Command::RegisterCooperative(e.clone()),
             Event::OfficerAppointed(e) => Command::AppointOfficer(e.clone()),
             Event::ReadinessConfirmed(e) => Command::ConfirmReadiness(e.clone()),
@@ -274,6 +289,8 @@ impl Event {
             | Event::LoanRefused(_)
             | Event::LoanWithdrawn(_)
             | Event::DisbursementProposed(_)
+            | Event::PeriodCloseProposed(_)
+            | Event::PeriodClosed(_)
             | Event::BankAccountChangeProposed(_)
             | Event::BankAccountChanged(_)
             | Event::ReversalProposed(_)

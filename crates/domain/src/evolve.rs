@@ -115,6 +115,16 @@ fn apply(state: &mut State, header: &Header, event: &Event, known: Option<Touche
                 fund.allocations.get_mut(&allocation).expect(DECIDED).withdrawn += amount.minor();
             }
         }
+        Event::PeriodCloseProposed(e) => {
+            let fund = state.funds.find(&e.command.fund).expect(DECIDED);
+            let subject = Subject::PeriodClose { fund, through: e.command.through };
+            state.propose(header, e.expires_at, subject, Reservation::of(fund, 0));
+        }
+        Event::PeriodClosed(e) => {
+            state.release(e.command.proposal);
+            let fund = state.funds.find(&e.fund).expect(DECIDED);
+            state.closed.insert(fund, e.through);
+        }
         Event::CooperativeRegistered(e) => state.register(e),
         Event::OfficerAppointed(e) => state.appoint(e),
         Event::ReadinessConfirmed(e) => {

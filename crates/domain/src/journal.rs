@@ -17,7 +17,8 @@ pub fn journal(state: &State, event: &Event) -> Option<(FundIndex, JournalEntry)
             Subject::Loan(_)
             | Subject::Reversal { .. }
             | Subject::Disbursement { .. }
-            | Subject::BankAccountChange { .. } => None,
+            | Subject::BankAccountChange { .. }
+            | Subject::PeriodClose { .. } => None,
         },
         Event::Disbursed(e) => Some((fund_of(state, Paid::Loan(e.loan))?, disbursement(e))),
         Event::GrantDisbursed(e) => Some((state.funds.find(&e.fund)?, grant(e.amount.minor()))),
@@ -36,7 +37,8 @@ pub fn journal(state: &State, event: &Event) -> Option<(FundIndex, JournalEntry)
             Subject::Loan(_)
             | Subject::AllocationWithdrawal { .. }
             | Subject::Disbursement { .. }
-            | Subject::BankAccountChange { .. } => None,
+            | Subject::BankAccountChange { .. }
+            | Subject::PeriodClose { .. } => None,
         },
         Event::LedgerOpened(_)
         | Event::RulesAdopted(_)
@@ -57,6 +59,8 @@ pub fn journal(state: &State, event: &Event) -> Option<(FundIndex, JournalEntry)
         | Event::LoanRefused(_)
         | Event::LoanWithdrawn(_)
         | Event::DisbursementProposed(_)
+        | Event::PeriodCloseProposed(_)
+        | Event::PeriodClosed(_)
         | Event::BankAccountChangeProposed(_)
         | Event::BankAccountChanged(_)
         | Event::ReversalProposed(_)

@@ -207,6 +207,17 @@ pub enum Rejection {
         Minor(*remaining), Minor(requested.minor())
     )]
     AllocationExceeded { allocation: Position, remaining: i64, requested: Amount },
+    #[error(
+        "a period is closed once it is over: through {through} not before the day after; today is {today}"
+    )]
+    PeriodNotOver { through: Date, today: Date },
+    #[error("the next period of fund {fund} ends on {earliest} or later, not on {through}")]
+    PeriodOutOfOrder { fund: FundId, through: Date, earliest: Date },
+    #[error(
+        "a close of fund {fund} is pending already: record {proposal}; have it decided or take it back \
+         first"
+    )]
+    PeriodClosePending { fund: FundId, proposal: Position },
     #[error("a total would pass the largest number that the ledger keeps")]
     BalanceLimitExceeded,
 
@@ -302,6 +313,11 @@ pub enum Rejection {
     LoanLimitExceeded { approved: Amount, disbursed: i64, requested: Amount },
     #[error("value date {value_date} must be from {earliest} to {latest}")]
     ValueDateOutOfRange { value_date: Date, earliest: Date, latest: Date },
+    #[error(
+        "the books of fund {fund} are closed through {through}, and nothing is posted to {value_date}: \
+         state a value date after that, and say in the papers what it belongs to"
+    )]
+    PeriodClosed { fund: FundId, through: Date, value_date: Date },
     #[error("the bank reference is used by record {by}")]
     BankReferenceUsed { by: Position },
     #[error("the parts sum to {}, not to the amount {}", Minor(*parts), Minor(amount.minor()))]

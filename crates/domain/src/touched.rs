@@ -94,9 +94,9 @@ impl Touched {
     pub(crate) fn proposal(state: &State, proposal: Position) -> Touched {
         match state.proposals().get(&proposal).map(|proposal| &proposal.subject) {
             Some(Subject::Loan(loan)) => Touched::loan(state, *loan),
-            Some(Subject::AllocationWithdrawal { fund, .. }) => {
-                Touched { fund: Some(*fund), ..Touched::default() }
-            }
+            Some(
+                Subject::AllocationWithdrawal { fund, .. } | Subject::PeriodClose { fund, .. },
+            ) => Touched { fund: Some(*fund), ..Touched::default() },
             Some(Subject::Reversal { undoes, .. }) => Touched::undoes(state, *undoes),
             Some(Subject::Disbursement { paid, .. }) => Touched::paid(state, *paid),
             Some(Subject::BankAccountChange { account, .. }) => Touched::account(state, *account),
@@ -112,6 +112,8 @@ impl Touched {
             Event::TermsChanged(e) => Touched::fund(state, e.fund),
             Event::FundAllocated(e) => Touched::fund(state, e.fund),
             Event::AllocationWithdrawalProposed(e) => Touched::fund(state, e.command.fund),
+            Event::PeriodCloseProposed(e) => Touched::fund(state, e.command.fund),
+            Event::PeriodClosed(e) => Touched::fund(state, e.fund),
             Event::CooperativeRegistered(e) => {
                 let cooperative = state.cooperatives().find(&e.cooperative);
                 Touched { cooperative, ..Touched::default() }

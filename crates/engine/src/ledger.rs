@@ -180,6 +180,7 @@ impl Ledger {
             seal_every: options.seal_every,
             record_seal: Box::new(move |seal| seal_inbox.record_seal(seal).ok()),
             since_seal,
+            period_closed: false,
             sealing: None,
             askers: Vec::new(),
             pending: Vec::new(),

@@ -43,6 +43,8 @@ pub(crate) struct Projector {
     /// Asks the writer to record a seal; `None` if the queue did not take it.
     pub(crate) record_seal: Box<dyn Fn(Seal) -> Option<oneshot::Receiver<Answer>> + Send>,
     pub(crate) since_seal: u64,
+    /// A period was closed, and no seal begun since.
+    pub(crate) period_closed: bool,
     /// The seal that is being computed, and who asked for it; nobody, if it is time for one.
     pub(crate) sealing: Option<(Sealing, Vec<Asker>)>,
     /// Who asked for a seal since that was begun.
@@ -166,13 +168,20 @@ impl Projector {
                 self.since_seal = 0;
                 self.keep_snapshot(seal, one.header.position.get())?;
             }
+            // What a period was closed with is bound into the chain right away.
+            if let Event::PeriodClosed(_) = &one.event {
+                self.period_closed = true;
+            }
         }
         Ok(())
     }
 
     /// Whether [`seal_on`](Self::seal_on) has something to do.
     pub(crate) fn is_sealing(&self) -> bool {
-        self.sealing.is_some() || !self.askers.is_empty() || self.since_seal >= self.seal_every
+        self.sealing.is_some()
+            || !self.askers.is_empty()
+            || self.period_closed
+            || self.since_seal >= self.seal_every
     }
 
     /// Goes on with the seal that is being computed, for a moment; or begins one, if somebody asks for
@@ -193,6 +202,7 @@ impl Projector {
             // dear to compute.
             let soon = self.seal_every.saturating_sub((self.seal_every / 8).max(1));
             self.since_seal = self.since_seal.min(soon);
+            self.period_closed = false;
             let askers = std::mem::take(&mut self.askers);
             match Sealing::begin(&self.published, &self.index) {
                 Some(sealing) => self.sealing = Some((sealing, askers)),
@@ -203,7 +213,7 @@ impl Projector {
 
     /// Snapshots go with the index, and seals with the next opening of the ledger.
     fn give_up_seals(&mut self) {
-        self.since_seal = 0;
+        (self.since_seal, self.period_closed) = (0, false);
         let begun = self.sealing.take().map(|(_, askers)| {
             self.published.write().unwrap_or_else(PoisonError::into_inner).let_go();
             askers

@@ -4,8 +4,8 @@ use bergulir_chain::note::{KeyName, SignerKey};
 use bergulir_domain::command::{self as c, Command};
 use bergulir_domain::cooperative::{CooperativeKind, Office, ReadinessItem, ReadinessSet};
 use bergulir_domain::event::{
-    BankAccountChanged, DisbursementApproved, DisbursementReturned, LoanApproved, Paid, Proposed,
-    Repaid, ReversalProposed, Undoes,
+    BankAccountChanged, DisbursementApproved, DisbursementReturned, LoanApproved, Paid,
+    PeriodClosed, Proposed, Repaid, ReversalProposed, Undoes,
 };
 use bergulir_domain::id::Id;
 use bergulir_domain::ledger::Origin;
@@ -208,6 +208,15 @@ fn setting_up() -> BoxedStrategy<Command> {
             value_date,
         },
     );
+    let propose_close = (id(), date(), text(), option::of(timestamp())).prop_map(
+        |(fund, through, reference, expires_at)| c::ProposePeriodClose {
+            fund,
+            through,
+            reference,
+            expires_at,
+        },
+    );
+    let approve_close = position().prop_map(|proposal| c::ApprovePeriodClose { proposal });
     prop_oneof![
         open_ledger().prop_map(Command::OpenLedger).boxed(),
         adopt.prop_map(Command::AdoptRules).boxed(),
@@ -217,6 +226,8 @@ fn setting_up() -> BoxedStrategy<Command> {
         allocate.prop_map(Command::AllocateFund).boxed(),
         propose.prop_map(Command::ProposeAllocationWithdrawal).boxed(),
         approve.prop_map(Command::ApproveAllocationWithdrawal).boxed(),
+        propose_close.prop_map(Command::ProposePeriodClose).boxed(),
+        approve_close.prop_map(Command::ApprovePeriodClose).boxed(),
     ]
     .boxed()
 }
@@ -442,12 +453,12 @@ fn continuing() -> BoxedStrategy<Command> {
 
 /// Every command that a caller may send.
 pub(crate) fn command() -> BoxedStrategy<Command> {
-    prop_oneof![8 => setting_up(), 9 => getting_ready(), 9 => lending(), 5 => correcting()].boxed()
+    prop_oneof![10 => setting_up(), 9 => getting_ready(), 9 => lending(), 5 => correcting()].boxed()
 }
 
 /// Every event.
 pub(crate) fn event() -> BoxedStrategy<Event> {
-    let commands = prop_oneof![30 => command(), 1 => seal(), 1 => continuing()];
+    let commands = prop_oneof![32 => command(), 1 => seal(), 1 => continuing()];
     (commands, timestamp(), loan_terms(), paid(), amount(), undoes(), any::<bool>())
         .prop_map(|(command, expires_at, terms, paid, amount, undoes, flag)| match command {
             Command::OpenLedger(c) => Event::LedgerOpened(Box::new(c)),
@@ -461,6 +472,14 @@ pub(crate) fn event() -> BoxedStrategy<Event> {
                 Event::AllocationWithdrawalProposed(Box::new(Proposed { command, expires_at }))
             }
             Command::ApproveAllocationWithdrawal(c) => Event::AllocationWithdrawn(c),
+            Command::ProposePeriodClose(command) => {
+                Event::PeriodCloseProposed(Box::new(Proposed { command, expires_at }))
+            }
+            Command::ApprovePeriodClose(command) => Event::PeriodClosed(PeriodClosed {
+                command,
+                fund: Id::new("dana").unwrap(),
+                through: a_disbursement().value_date,
+            }),
             Command::RegisterCooperative(c) => Event::CooperativeRegistered(c),
             Command::AppointOfficer(c) => Event::OfficerAppointed(c),
             Command::ConfirmReadiness(c) => Event::ReadinessConfirmed(c),

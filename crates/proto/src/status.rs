@@ -247,6 +247,22 @@ pub fn describe(rejection: &Rejection) -> Described {
                 .with_minor("remaining", *remaining)
                 .with_minor("requested", requested.minor())
         }
+        R::PeriodNotOver { through, today } => {
+            say(FailedPrecondition, "PERIOD_NOT_OVER").with("through", through).with("today", today)
+        }
+        R::PeriodOutOfOrder { fund, through, earliest } => {
+            say(FailedPrecondition, "PERIOD_OUT_OF_ORDER")
+                .with("fund", fund)
+                .with("through", through)
+                .with("earliest", earliest)
+        }
+        R::PeriodClosePending { fund, proposal } => say(FailedPrecondition, "PERIOD_CLOSE_PENDING")
+            .with("fund", fund)
+            .with("proposal", proposal),
+        R::PeriodClosed { fund, through, value_date } => say(FailedPrecondition, "PERIOD_CLOSED")
+            .with("fund", fund)
+            .with("through", through)
+            .with("value_date", value_date),
         R::BalanceLimitExceeded => say(FailedPrecondition, "BALANCE_LIMIT_EXCEEDED"),
 
         // Cooperatives

@@ -61,6 +61,8 @@ pub(crate) fn there_already(command: &Command, touched: Touched) -> Touched {
         | Command::AllocateFund(_)
         | Command::ProposeAllocationWithdrawal(_)
         | Command::ApproveAllocationWithdrawal(_)
+        | Command::ProposePeriodClose(_)
+        | Command::ApprovePeriodClose(_)
         | Command::AppointOfficer(_)
         | Command::ConfirmReadiness(_)
         | Command::SuspendAccount(_)

@@ -99,6 +99,8 @@ commands! {
     allocate_fund: AllocateFundRequest => AllocateFundResponse,
     propose_allocation_withdrawal: ProposeAllocationWithdrawalRequest => ProposeAllocationWithdrawalResponse,
     approve_allocation_withdrawal: ApproveAllocationWithdrawalRequest => ApproveAllocationWithdrawalResponse,
+    propose_period_close: ProposePeriodCloseRequest => ProposePeriodCloseResponse,
+    approve_period_close: ApprovePeriodCloseRequest => ApprovePeriodCloseResponse,
     register_cooperative: RegisterCooperativeRequest => RegisterCooperativeResponse,
     appoint_officer: AppointOfficerRequest => AppointOfficerResponse,
     confirm_readiness: ConfirmReadinessRequest => ConfirmReadinessResponse,

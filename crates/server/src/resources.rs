@@ -133,6 +133,7 @@ impl<'a> View<'a> {
                 })
                 .collect(),
             balances: Some(fund_balances(name, &fund.balances)),
+            closed_through: self.state.closed_through(index).map(date_to_wire),
         }
     }
 
@@ -199,6 +200,10 @@ impl<'a> View<'a> {
     pub(crate) fn proposal(&self, at: Position, proposal: &Proposal) -> Option<pb::Proposal> {
         let kind = match &proposal.subject {
             Subject::Loan(_) => return None,
+            Subject::PeriodClose { through, .. } => {
+                let through = Some(date_to_wire(*through));
+                pb::proposal::Kind::PeriodClose(pb::PendingPeriodClose { through })
+            }
             Subject::BankAccountChange { account, bank_account: number } => {
                 pb::proposal::Kind::BankAccountChange(pb::PendingBankAccountChange {
                     account: self.account_name(*account).to_string(),

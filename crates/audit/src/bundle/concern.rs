@@ -110,7 +110,9 @@ impl Own {
             | Event::TermsChanged(_)
             | Event::FundAllocated(_)
             | Event::AllocationWithdrawalProposed(_)
-            | Event::AllocationWithdrawn(_) => Concern::Others,
+            | Event::AllocationWithdrawn(_)
+            | Event::PeriodCloseProposed(_)
+            | Event::PeriodClosed(_) => Concern::Others,
         }
     }
 

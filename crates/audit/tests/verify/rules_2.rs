@@ -18,9 +18,13 @@ pub(crate) fn every_kind() -> (Ledger, u64) {
 
     disbursements(&mut ledger);
     bank_accounts(&mut ledger);
+    let proposal = ledger.submit("maker", &close(10));
+    let approve = c::ApprovePeriodClose { proposal };
+    ledger.submit("checker", &Command::ApprovePeriodClose(approve));
     // One of each waits, and so is in the state that the range begins with.
     ledger.submit("maker", &pay_loan(3_000_000));
     ledger.submit("maker", &change(1, "00991"));
+    ledger.submit("maker", &close(20));
     let through = ledger.size() - 1;
     ledger.append_seal(ledger.seal());
     ledger.submit("maker", &repay("l1", [1_000_000, 0, 0], "v2-r1"));
@@ -64,6 +68,15 @@ fn careful_terms() -> Command {
             disbursement_approval_above: Some(Money::from_minor(100_000_000).unwrap()),
         },
         reference: text("SK 14/2026"),
+    })
+}
+
+fn close(through: i32) -> Command {
+    Command::ProposePeriodClose(c::ProposePeriodClose {
+        fund: id("hibah"),
+        through: day(through),
+        reference: text("LAP"),
+        expires_at: None,
     })
 }
 

@@ -88,7 +88,8 @@ fn nothing_is_on_its_way(state: &State, index: AccountIndex) -> Result<(), Rejec
         Subject::Loan(_)
         | Subject::AllocationWithdrawal { .. }
         | Subject::Reversal { .. }
-        | Subject::BankAccountChange { .. } => false,
+        | Subject::BankAccountChange { .. }
+        | Subject::PeriodClose { .. } => false,
     };
     match state.proposals.iter().find(|(_, proposal)| is_paid(&proposal.subject)) {
         Some((proposal, _)) => {

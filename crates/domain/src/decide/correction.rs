@@ -76,7 +76,8 @@ fn not_a_loan(state: &State, position: Position) -> Result<&Proposal, Rejection>
         Subject::AllocationWithdrawal { .. }
         | Subject::Reversal { .. }
         | Subject::Disbursement { .. }
-        | Subject::BankAccountChange { .. } => Ok(proposal),
+        | Subject::BankAccountChange { .. }
+        | Subject::PeriodClose { .. } => Ok(proposal),
     }
 }
 

@@ -33,9 +33,9 @@ pub(super) fn approve(
         return Err(Rejection::ProposalNotPending { proposal: command.proposal });
     };
     now.is_another_than(proposal.maker)?;
-    let fund = may_pay(&Room::of(state, &proposal.reservation), state, paid, amount, now)?;
-    let fund = state.funds.get(fund);
-    now.value_date(command.value_date, fund.opening_date)?;
+    let index = may_pay(&Room::of(state, &proposal.reservation), state, paid, amount, now)?;
+    let fund = state.funds.get(index);
+    now.value_date(state, index, command.value_date, fund.opening_date)?;
     is_available(fund, amount)?;
     now.bank_reference_is_free(state, &command.bank_reference)?;
     let command = command.clone();

@@ -47,8 +47,8 @@ pub(super) fn allocate(
     command: &AllocateFund,
     now: &Now,
 ) -> Result<Event, Rejection> {
-    let (_, fund) = state.find_fund(command.fund)?;
-    now.value_date(command.value_date, fund.opening_date)?;
+    let (index, fund) = state.find_fund(command.fund)?;
+    now.value_date(state, index, command.value_date, fund.opening_date)?;
     now.bank_reference_is_free(state, &command.bank_reference)?;
     posts(state, Event::FundAllocated(command.clone()))
 }
@@ -78,7 +78,7 @@ pub(super) fn approve_withdrawal(
     let fund = state.funds.get(index);
     let room = Room::of(state, &proposal.reservation);
     may_withdraw(&room, index, fund, allocation, amount)?;
-    now.value_date(command.value_date, fund.opening_date)?;
+    now.value_date(state, index, command.value_date, fund.opening_date)?;
     now.bank_reference_is_free(state, &command.bank_reference)?;
     posts(state, Event::AllocationWithdrawn(command.clone()))
 }

@@ -10,6 +10,7 @@ mod fund;
 mod key;
 mod loan;
 mod payment;
+mod period;
 mod room;
 
 pub(crate) use correction::reversal_reserves;
@@ -23,7 +24,7 @@ use crate::id::PrincipalId;
 use crate::ledger::RULES_VERSIONS;
 use crate::moment::{Date, Position, Timestamp};
 use crate::rejection::Rejection;
-use crate::state::{State, Undone};
+use crate::state::{FundIndex, State, Undone};
 use crate::terms::{MAX_PROPOSAL_VALIDITY_DAYS, Terms};
 use alloc::boxed::Box;
 use alloc::vec::Vec;
@@ -102,6 +103,8 @@ fn decide_open(state: &State, command: &Command, context: &Context) -> Result<Ev
         Command::ApproveAllocationWithdrawal(command) => {
             fund::approve_withdrawal(state, command, &now)
         }
+        Command::ProposePeriodClose(command) => period::propose(state, command, &now),
+        Command::ApprovePeriodClose(command) => period::approve(state, command, &now),
         Command::RegisterCooperative(command) => cooperative::register(state, command),
         Command::AppointOfficer(command) => cooperative::appoint(state, command),
         Command::ConfirmReadiness(command) => cooperative::confirm_readiness(state, command),
@@ -162,12 +165,24 @@ struct Now<'a> {
 }
 
 impl Now<'_> {
-    fn value_date(&self, value_date: Date, earliest: Date) -> Result<(), Rejection> {
-        if (earliest..=self.date).contains(&value_date) {
-            Ok(())
-        } else {
+    /// A posting of a fund may carry that value date. Rule 24: never one in a closed period.
+    fn value_date(
+        &self,
+        state: &State,
+        fund: FundIndex,
+        value_date: Date,
+        earliest: Date,
+    ) -> Result<(), Rejection> {
+        if !(earliest..=self.date).contains(&value_date) {
             let latest = self.date;
-            Err(Rejection::ValueDateOutOfRange { value_date, earliest, latest })
+            return Err(Rejection::ValueDateOutOfRange { value_date, earliest, latest });
+        }
+        match state.closed_through(fund) {
+            Some(through) if value_date <= through => {
+                let fund = state.funds.get(fund).id;
+                Err(Rejection::PeriodClosed { fund, through, value_date })
+            }
+            Some(_) | None => Ok(()),
         }
     }
 

@@ -19,7 +19,7 @@ pub(super) fn disburse(state: &State, command: &Disburse, now: &Now) -> Result<E
     is_open(account)?;
     one_person_may_pay(fund, command.amount, now)?;
     Room::new(state).headroom(index, command.amount)?;
-    now.value_date(command.value_date, fund.opening_date)?;
+    now.value_date(state, account.fund, command.value_date, fund.opening_date)?;
     is_available(fund, command.amount)?;
     grows(account.balances.disbursed, command.amount.minor())?;
     now.bank_reference_is_free(state, &command.bank_reference)?;
@@ -37,7 +37,7 @@ pub(super) fn disburse_grant(
     let room = Room::new(state);
     may_grant(&room, state, index, command.amount, now)?;
     one_person_may_pay(fund, command.amount, now)?;
-    now.value_date(command.value_date, fund.opening_date)?;
+    now.value_date(state, account.fund, command.value_date, fund.opening_date)?;
     now.bank_reference_is_free(state, &command.bank_reference)?;
     posts(state, Event::GrantDisbursed(command.clone()))
 }
@@ -59,7 +59,9 @@ pub(super) fn return_disbursement(
     if let Some(undone) = state.undone(position) {
         return Err(Rejection::AlreadyUndone { position, by: undone.by() });
     }
-    now.value_date(command.value_date, disbursed_on)?;
+    let account = state.account_paid(paid).ok_or(Rejection::NotADisbursement { position })?;
+    let fund = state.accounts.get(account).fund;
+    now.value_date(state, fund, command.value_date, disbursed_on)?;
     may_come_back(state, paid, amount)?;
     now.bank_reference_is_free(state, &command.bank_reference)?;
     let command = command.clone();
@@ -80,7 +82,7 @@ pub(super) fn repay(state: &State, command: &Repay, now: &Now) -> Result<Event, 
     let Some(earliest) = active.tranches.earliest() else {
         return Err(Rejection::NothingDisbursed { loan: loan.id });
     };
-    now.value_date(command.value_date, earliest)?;
+    now.value_date(state, account.fund, command.value_date, earliest)?;
     let outstanding = active.balances.outstanding();
     if principal > outstanding {
         return Err(Rejection::OutstandingExceeded { outstanding, principal });

@@ -36,7 +36,8 @@ impl State {
             Subject::Loan(_)
             | Subject::AllocationWithdrawal { .. }
             | Subject::Reversal { .. }
-            | Subject::Disbursement { .. } => None,
+            | Subject::Disbursement { .. }
+            | Subject::PeriodClose { .. } => None,
         }
     }
 

@@ -86,6 +86,7 @@ impl State {
         if self.version() >= 2 {
             self.approvals_asked().put(out);
             self.bank_accounts.put(out);
+            self.closed.put(out);
             more(out);
         }
     }
@@ -122,6 +123,7 @@ impl State {
         if version >= 2 {
             state.ask_approvals(Canonical::take(from)?)?;
             state.bank_accounts = Canonical::take(from)?;
+            state.closed = Canonical::take(from)?;
         } else if state.proposals.iter().any(|(_, proposal)| is_of_version_2(&proposal.subject)) {
             return Err(DecodeError::Invalid("subject under version 1"));
         }
@@ -170,6 +172,9 @@ impl State {
                 within(&self.accounts, *account)?;
             }
         }
+        for (fund, _) in self.closed.iter() {
+            within(&self.funds, *fund)?;
+        }
         for (_, (account, _)) in self.bank_accounts.iter() {
             within(&self.accounts, *account)?;
         }
@@ -180,7 +185,9 @@ impl State {
             reservation.headroom.map_or(Ok(()), |(loan, _)| within(&self.loans, loan))?;
             match proposal.subject {
                 Subject::Loan(loan) => within(&self.loans, loan)?,
-                Subject::AllocationWithdrawal { fund, .. } => within(&self.funds, fund)?,
+                Subject::AllocationWithdrawal { fund, .. } | Subject::PeriodClose { fund, .. } => {
+                    within(&self.funds, fund)?;
+                }
                 Subject::Reversal { .. } | Subject::Disbursement { .. } => {}
                 Subject::BankAccountChange { account, .. } => within(&self.accounts, account)?,
             }
@@ -210,7 +217,9 @@ impl State {
 fn is_of_version_2(subject: &Subject) -> bool {
     match subject {
         Subject::Loan(_) | Subject::AllocationWithdrawal { .. } | Subject::Reversal { .. } => false,
-        Subject::Disbursement { .. } | Subject::BankAccountChange { .. } => true,
+        Subject::Disbursement { .. }
+        | Subject::BankAccountChange { .. }
+        | Subject::PeriodClose { .. } => true,
     }
 }
 
@@ -329,6 +338,7 @@ canonical_enums! {
         3 => Reversal { reverses, undoes },
         4 => Disbursement { paid, amount },
         5 => BankAccountChange { account, bank_account },
+        6 => PeriodClose { fund, through },
     }
     Undoes {
         1 => Allocation { fund, amount },

@@ -429,6 +429,13 @@ pub enum Subject {
         /// The bank account from then on.
         bank_account: BankAccount,
     },
+    /// Close a fund's books.
+    PeriodClose {
+        /// The fund.
+        fund: FundIndex,
+        /// The last day of the period.
+        through: Date,
+    },
     /// Pay out a tranche or a grant.
     Disbursement {
         /// What for.
@@ -445,6 +452,8 @@ pub(crate) enum Claim {
     Record(Position),
     /// The bank account of an account.
     BankAccountOf(AccountIndex),
+    /// The next period of a fund.
+    PeriodOf(FundIndex),
 }
 
 impl Subject {
@@ -453,6 +462,7 @@ impl Subject {
         match self {
             Subject::Reversal { reverses, .. } => Some(Claim::Record(*reverses)),
             Subject::BankAccountChange { account, .. } => Some(Claim::BankAccountOf(*account)),
+            Subject::PeriodClose { fund, .. } => Some(Claim::PeriodOf(*fund)),
             Subject::Loan(_)
             | Subject::AllocationWithdrawal { .. }
             | Subject::Disbursement { .. } => None,

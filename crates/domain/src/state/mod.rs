@@ -57,6 +57,8 @@ pub struct State {
     pub(crate) undone: Register<Position, Undone>,
     /// The bank accounts that accounts were changed to, by the record that did it.
     bank_accounts: Register<Position, (AccountIndex, BankAccount)>,
+    /// The last day of each fund's last closed period.
+    pub(crate) closed: Register<FundIndex, Date>,
     // Derived from the above, and so not part of its encoding:
     pub(crate) expiries: Register<(Timestamp, Position), ()>,
     /// The one proposal that is pending about something, of those that exclude each other.
@@ -130,6 +132,11 @@ impl State {
     /// What waits for a second person, by the record that proposed it.
     pub fn proposals(&self) -> &Register<Position, Proposal> {
         &self.proposals
+    }
+    /// The last day of a fund's last closed period; no posting has it, or one before, as its value
+    /// date any more.
+    pub fn closed_through(&self, fund: FundIndex) -> Option<Date> {
+        self.closed.get(&fund).copied()
     }
     /// What undid this record, if something did: a reversal, or a return by the bank.
     pub fn undone(&self, position: Position) -> Option<Undone> {
@@ -228,6 +235,7 @@ impl State {
         act(&mut self.expiries);
         act(&mut self.claimed);
         act(&mut self.bank_accounts);
+        act(&mut self.closed);
         act(&mut self.bank_account_changes);
         act(&mut self.bank_account_owners);
         act(&mut self.reserved_bank_accounts);

@@ -174,6 +174,19 @@ pub(crate) fn approve_withdrawal(proposal: Position) -> c::ApproveAllocationWith
     c::ApproveAllocationWithdrawal { proposal, bank_reference: fresh(), value_date: day(TODAY) }
 }
 
+pub(crate) fn propose_close(through: &str) -> c::ProposePeriodClose {
+    c::ProposePeriodClose {
+        fund: id("pilot"),
+        through: day(through),
+        reference: text("LAP 12/2026"),
+        expires_at: None,
+    }
+}
+
+pub(crate) fn approve_close(proposal: Position) -> c::ApprovePeriodClose {
+    c::ApprovePeriodClose { proposal }
+}
+
 pub(crate) fn register(cooperative: &str) -> c::RegisterCooperative {
     let number: u16 = number(cooperative).parse().expect("a number");
     c::RegisterCooperative {

@@ -88,7 +88,7 @@ macro_rules! commands_can_be_asked {
 }
 commands_can_be_asked! {
     OpenLedger AdoptRules RotateKey OpenFund ChangeTerms AllocateFund
-    ProposeAllocationWithdrawal ApproveAllocationWithdrawal RegisterCooperative AppointOfficer
+    ProposeAllocationWithdrawal ApproveAllocationWithdrawal ProposePeriodClose ApprovePeriodClose RegisterCooperative AppointOfficer
     ConfirmReadiness OpenAccount SuspendAccount ResumeAccount CloseAccount ProposeBankAccountChange ApproveBankAccountChange ProposeLoan ApproveLoan RefuseLoan WithdrawLoan
     Disburse DisburseGrant ProposeDisbursement ApproveDisbursement ReturnDisbursement Repay ProposeReversal ApproveReversal RefuseProposal
     WithdrawProposal Seal ContinueLedger

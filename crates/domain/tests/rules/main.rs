@@ -23,6 +23,7 @@ mod lending;
 mod limits;
 mod model;
 mod payments;
+mod periods;
 mod returns;
 mod sequences;
 mod two_people;

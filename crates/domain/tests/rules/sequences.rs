@@ -143,7 +143,9 @@ impl Pair {
         let undone = (0..state.size()).filter(|at| state.undone(Position::new(*at)).is_some());
         assert_eq!(undone.collect::<Vec<_>>(), self.model.undone());
 
-        for (_, fund) in state.funds().iter() {
+        for (index, fund) in state.funds().iter() {
+            let closed = self.model.closed.get(&fund.id).copied();
+            assert_eq!(state.closed_through(index), closed, "fund {}", fund.id);
             let sums = self.model.fund_sums(fund.id);
             let books = &fund.balances.books;
             let of_ledger = FundSums {

@@ -1,6 +1,8 @@
 //! Events of rules version 2, byte by byte, computed from docs/format.md by another program.
 
-use bergulir_domain::event::{BankAccountChanged, DisbursementApproved, Paid, Proposed};
+use bergulir_domain::event::{
+    BankAccountChanged, DisbursementApproved, Paid, PeriodClosed, Proposed,
+};
 use bergulir_domain::terms::{Purpose, Terms};
 use bergulir_domain::text::Text;
 use bergulir_domain::{Amount, Date, Event, Money, Position, Timestamp, command as c};
@@ -119,5 +121,25 @@ fn a_bank_account_that_is_changed() {
     is_written_as(
         &Event::BankAccountChanged(Box::new(changed)),
         "8a0219082a120464616e611a026131220b0a03425249120430373737",
+    );
+}
+
+#[test]
+fn a_period_that_is_closed() {
+    let command = c::ProposePeriodClose {
+        fund: "dana".parse().unwrap(),
+        through: date(20_453),
+        reference: text("LAP 12/2025"),
+        expires_at: None,
+    };
+    is_written_as(
+        &Event::PeriodCloseProposed(Box::new(Proposed { command, expires_at: AT })),
+        "9202200a0464616e6110cabf021a0b4c41502031322f323032352880a0e182f6f99403",
+    );
+    let command = c::ApprovePeriodClose { proposal: Position::new(42) };
+    let fund = "dana".parse().unwrap();
+    is_written_as(
+        &Event::PeriodClosed(PeriodClosed { command, fund, through: date(20_453) }),
+        "9a020c082a120464616e6118cabf02",
     );
 }

@@ -6,8 +6,8 @@ use core::str::FromStr;
 use bergulir_domain::command as c;
 use bergulir_domain::cooperative::ReadinessSet;
 use bergulir_domain::event::{
-    BankAccountChanged, DisbursementApproved, DisbursementReturned, LoanApproved, Paid, Proposed,
-    Repaid, ReversalProposed, Undoes,
+    BankAccountChanged, DisbursementApproved, DisbursementReturned, LoanApproved, Paid,
+    PeriodClosed, Proposed, Repaid, ReversalProposed, Undoes,
 };
 use bergulir_domain::ledger::Origin;
 use bergulir_domain::moment::{Position, Timestamp, UtcOffset};
@@ -80,6 +80,20 @@ pub(super) fn event(kind: Kind) -> Read<Event> {
                 value_date: date("value_date", m.value_date)?,
             })
         }
+        Kind::PeriodCloseProposed(m) => Event::PeriodCloseProposed(Box::new(Proposed {
+            command: c::ProposePeriodClose {
+                fund: parse("fund", &m.fund)?,
+                through: date("through", m.through)?,
+                reference: parse("reference", &m.reference)?,
+                expires_at: m.asked_expires_at.map(Timestamp::from_micros),
+            },
+            expires_at: Timestamp::from_micros(m.expires_at),
+        })),
+        Kind::PeriodClosed(m) => Event::PeriodClosed(PeriodClosed {
+            command: c::ApprovePeriodClose { proposal: Position::new(m.proposal) },
+            fund: parse("fund", &m.fund)?,
+            through: date("through", m.through)?,
+        }),
         Kind::CooperativeRegistered(m) => Event::CooperativeRegistered(c::RegisterCooperative {
             cooperative: parse("cooperative", &m.cooperative)?,
             village: parse("village_code", &m.village_code)?,

@@ -63,6 +63,18 @@ pub(super) fn kind(event: &Event) -> Kind {
             bank_reference: Some(bank_reference(&e.bank_reference)),
             value_date: date_to_days(e.value_date),
         }),
+        Event::PeriodCloseProposed(e) => Kind::PeriodCloseProposed(pb::PeriodCloseProposed {
+            fund: e.command.fund.to_string(),
+            through: date_to_days(e.command.through),
+            reference: e.command.reference.to_string(),
+            asked_expires_at: e.command.expires_at.map(Timestamp::as_micros),
+            expires_at: e.expires_at.as_micros(),
+        }),
+        Event::PeriodClosed(e) => Kind::PeriodClosed(pb::PeriodClosed {
+            proposal: e.command.proposal.get(),
+            fund: e.fund.to_string(),
+            through: date_to_days(e.through),
+        }),
         Event::CooperativeRegistered(e) => Kind::CooperativeRegistered(pb::CooperativeRegistered {
             cooperative: e.cooperative.to_string(),
             village_code: e.village.to_string(),

@@ -41,6 +41,12 @@ pub(super) fn command(f: &mut Fields, ledger: LedgerId, kind: Option<Kind>) -> R
         Kind::ApproveAllocationWithdrawal(m) => Command::ApproveAllocationWithdrawal(
             f.within("approve_allocation_withdrawal", |f| approve_withdrawal(f, &m))?,
         ),
+        Kind::ProposePeriodClose(m) => Command::ProposePeriodClose(
+            f.within("propose_period_close", |f| propose_period_close(f, &m))?,
+        ),
+        Kind::ApprovePeriodClose(m) => Command::ApprovePeriodClose(c::ApprovePeriodClose {
+            proposal: f.within("approve_period_close", |f| f.position("proposal", m.proposal))?,
+        }),
         Kind::RegisterCooperative(m) => {
             Command::RegisterCooperative(f.within("register_cooperative", |f| register(f, &m))?)
         }
@@ -234,6 +240,19 @@ fn approve_withdrawal(
         proposal: proposal?,
         bank_reference: bank_reference?,
         value_date: value_date?,
+    })
+}
+
+fn propose_period_close(f: &mut Fields, m: &pb::ProposePeriodClose) -> Read<c::ProposePeriodClose> {
+    let fund = f.parse("fund", &m.fund);
+    let through = f.date("through", m.through.as_ref());
+    let reference = f.parse("reference", &m.reference);
+    let expires_at = f.timestamp("expires_at", m.expires_at.as_ref());
+    Ok(c::ProposePeriodClose {
+        fund: fund?,
+        through: through?,
+        reference: reference?,
+        expires_at: expires_at?,
     })
 }
 

@@ -111,6 +111,7 @@ macro_rules! resources {
         /// What a command concerned.
         #[derive(Debug, Clone, PartialEq)]
         #[expect(missing_docs, reason = "each is documented at its message of the same name")]
+        #[expect(clippy::large_enum_variant, reason = "there is one for an answer, and it is moved once")]
         pub enum Resource {
             $($resource(pb::$resource),)+
         }
@@ -210,6 +211,8 @@ commands! {
     AllocateFund AllocateFundRequest AllocateFundResponse allocate_fund Fund fund;
     ProposeAllocationWithdrawal ProposeAllocationWithdrawalRequest ProposeAllocationWithdrawalResponse propose_allocation_withdrawal Proposal proposal;
     ApproveAllocationWithdrawal ApproveAllocationWithdrawalRequest ApproveAllocationWithdrawalResponse approve_allocation_withdrawal Fund fund;
+    ProposePeriodClose ProposePeriodCloseRequest ProposePeriodCloseResponse propose_period_close Proposal proposal;
+    ApprovePeriodClose ApprovePeriodCloseRequest ApprovePeriodCloseResponse approve_period_close Fund fund;
     RegisterCooperative RegisterCooperativeRequest RegisterCooperativeResponse register_cooperative Cooperative cooperative;
     AppointOfficer AppointOfficerRequest AppointOfficerResponse appoint_officer Cooperative cooperative;
     ConfirmReadiness ConfirmReadinessRequest ConfirmReadinessResponse confirm_readiness Cooperative cooperative;

@@ -67,6 +67,15 @@ pub(super) fn kind(command: &Command) -> Option<Kind> {
                 value_date: date(c.value_date),
             })
         }
+        Command::ProposePeriodClose(c) => Kind::ProposePeriodClose(pb::ProposePeriodClose {
+            fund: c.fund.to_string(),
+            through: date(c.through),
+            reference: c.reference.to_string(),
+            expires_at: timestamp(c.expires_at),
+        }),
+        Command::ApprovePeriodClose(c) => {
+            Kind::ApprovePeriodClose(pb::ApprovePeriodClose { proposal: c.proposal.get() })
+        }
         Command::RegisterCooperative(c) => Kind::RegisterCooperative(pb::RegisterCooperative {
             cooperative: c.cooperative.to_string(),
             village_code: c.village.to_string(),

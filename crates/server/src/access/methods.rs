@@ -119,6 +119,8 @@ commands! {
     AllocateFund: MAKER of fund;
     ProposeAllocationWithdrawal: MAKER of fund;
     ApproveAllocationWithdrawal: CHECKER of proposal;
+    ProposePeriodClose: MAKER of fund;
+    ApprovePeriodClose: CHECKER of proposal;
     RegisterCooperative: MAKER of ledger;
     AppointOfficer: MAKER of ledger;
     ConfirmReadiness: MAKER of ledger;

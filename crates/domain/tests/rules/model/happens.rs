@@ -38,7 +38,7 @@ impl Model {
                 What::Grant((fund, _)) => fund,
                 _ => unreachable!("only these are proposed"),
             },
-            Subject::Bank { account: (fund, _), .. } => fund,
+            Subject::Bank { account: (fund, _), .. } | Subject::Close { fund, .. } => fund,
             Subject::Withdrawal { allocation: at, .. } | Subject::Reversal { of: at } => {
                 self.fund_of(self.posting(at).unwrap())
             }
@@ -111,6 +111,15 @@ impl Model {
             Command::SuspendAccount(c) => self.set(c.fund, c.account, Status::Suspended),
             Command::ResumeAccount(c) => self.set(c.fund, c.account, Status::Open),
             Command::CloseAccount(c) => self.set(c.fund, c.account, Status::Closed),
+            Command::ProposePeriodClose(c) => {
+                let (fund, through) = (c.fund, c.through);
+                self.propose(by, c.expires_at, Subject::Close { fund, through });
+            }
+            Command::ApprovePeriodClose(c) => {
+                if let Subject::Close { fund, through } = self.decide_on(c.proposal) {
+                    self.closed.insert(fund, through);
+                }
+            }
             Command::ProposeBankAccountChange(c) => {
                 let (account, asked) = ((c.fund, c.account), self.asked.len());
                 self.asked.push(c.bank_account.clone());

@@ -31,6 +31,8 @@ pub(crate) struct Model {
     pub(crate) loans: BTreeMap<LoanId, Loan>,
     pub(crate) postings: Vec<Posting>,
     pub(crate) pending: Vec<Pending>,
+    /// The last day that is closed.
+    pub(crate) closed: BTreeMap<FundId, Date>,
     /// The bank accounts that were proposed.
     asked: Vec<BankAccount>,
 }
@@ -128,6 +130,10 @@ enum Subject {
     Payment {
         what: What,
         amount: i64,
+    },
+    Close {
+        fund: FundId,
+        through: Date,
     },
     /// The bank account at that place among those asked for.
     Bank {
@@ -363,7 +369,7 @@ impl Model {
                 };
             }
             Subject::Payment { .. } => unreachable!("only these are proposed"),
-            Subject::Bank { .. } => return Uses::default(),
+            Subject::Bank { .. } | Subject::Close { .. } => return Uses::default(),
             Subject::Reversal { of } => self.posting(of).unwrap(),
         };
         let (fund, amount) = (self.fund_of(of), of.amount);

@@ -27,7 +27,9 @@ fn is_new(command: &Command) -> bool {
         Command::ProposeDisbursement(_)
         | Command::ApproveDisbursement(_)
         | Command::ProposeBankAccountChange(_)
-        | Command::ApproveBankAccountChange(_) => true,
+        | Command::ApproveBankAccountChange(_)
+        | Command::ProposePeriodClose(_)
+        | Command::ApprovePeriodClose(_) => true,
         _ => false,
     }
 }
@@ -130,6 +132,22 @@ impl Model {
                 let nothing = outstanding == 0 && committed == 0 && pending == 0;
                 unless(nothing, Why::AccountNotEmpty)
             }
+            Command::ProposePeriodClose(c) => self.with_fund(c.fund, || {
+                let mut pending = self.pending.iter();
+                let second = pending
+                    .any(|p| matches!(p.subject, Subject::Close { fund, .. } if fund == c.fund));
+                let closed = self.closed.get(&c.fund);
+                let next = closed
+                    .map_or(c.through >= self.funds[&c.fund].opening, |last| c.through > *last);
+                let over = c.through < self.today();
+                all([
+                    unless(!second && next && over, Why::Period),
+                    self.proposal(by, c.expires_at, command),
+                ])
+            }),
+            Command::ApprovePeriodClose(c) => self.decides(by, c.proposal, |subject| {
+                unless(matches!(subject, Subject::Close { .. }), Why::NotPending)
+            }),
             Command::ProposeBankAccountChange(c) => {
                 let status = self.has_status(c.fund, c.account, &[Status::Open]);
                 let Some(account) = self.accounts.get(&(c.fund, c.account)) else {
@@ -386,7 +404,12 @@ impl Model {
         let key = |b: &BankReference| (b.bank.clone(), b.reference.clone(), b.line.unwrap_or(0));
         let used = self.live().any(|p| key(&p.bank) == key(bank));
         let dates = self.funds[&fund].opening..=self.today();
-        all([unless(!used, Why::BankReference), unless(dates.contains(&date), Why::ValueDate)])
+        let closed = self.closed.get(&fund).is_some_and(|last| date <= *last);
+        all([
+            unless(!used, Why::BankReference),
+            unless(dates.contains(&date), Why::ValueDate),
+            unless(!closed, Why::PeriodClosed),
+        ])
     }
 
     fn pending_at(&self, at: Position) -> Option<&Pending> {

@@ -18,6 +18,8 @@ pub(crate) enum Why {
     Officers,
     AccountOpening,
     BankChange,
+    Period,
+    PeriodClosed,
     AccountStatus,
     AccountNotEmpty,
     NotPending,
@@ -72,6 +74,10 @@ impl Why {
             Rejection::BankAccountUnchanged { .. }
             | Rejection::BankAccountChangePending { .. }
             | Rejection::DisbursementPending { .. } => Why::BankChange,
+            Rejection::PeriodNotOver { .. }
+            | Rejection::PeriodOutOfOrder { .. }
+            | Rejection::PeriodClosePending { .. } => Why::Period,
+            Rejection::PeriodClosed { .. } => Why::PeriodClosed,
             Rejection::AccountNotOpen { .. } | Rejection::AccountNotSuspended { .. } => {
                 Why::AccountStatus
             }

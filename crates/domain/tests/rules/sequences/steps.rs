@@ -3,11 +3,11 @@
 
 use super::Pair;
 use super::commands::{
-    OPENING, ORIGIN, allocate, appoint, approve_bank_account, approve_disbursement,
-    approve_reversal, approve_withdrawal, bring_back, confirm, continue_as, day, id, loan_terms,
-    open_account, open_fund, open_ledger, propose_bank_account, propose_loan, propose_reversal,
-    refuse_loan, refuse_proposal, register, rotate_key, rp, seal, terms, text, verifier_key,
-    withdraw_loan, withdraw_proposal,
+    OPENING, ORIGIN, TODAY, allocate, appoint, approve_bank_account, approve_close,
+    approve_disbursement, approve_reversal, approve_withdrawal, bring_back, confirm, continue_as,
+    day, id, loan_terms, open_account, open_fund, open_ledger, propose_bank_account, propose_close,
+    propose_loan, propose_reversal, refuse_loan, refuse_proposal, register, rotate_key, rp, seal,
+    terms, text, verifier_key, withdraw_loan, withdraw_proposal,
 };
 use bergulir_domain::command::{self as c, BankAccount, BankReference, Command};
 use bergulir_domain::cooperative::{Office, ReadinessItem, ReadinessSet};
@@ -55,6 +55,8 @@ pub(super) enum Ask {
     Appoint,
     Confirm,
     OpenAccount,
+    ProposeClose,
+    ApproveClose,
     ProposeBank,
     ApproveBank,
     Suspend,
@@ -110,12 +112,14 @@ pub(super) fn steps() -> impl Strategy<Value = Vec<Step>> {
         2 => Just(Ask::Appoint),
         2 => Just(Ask::Confirm),
         6 => Just(Ask::OpenAccount),
+        4 => Just(Ask::ProposeClose),
+        4 => Just(Ask::ApproveClose),
         8 => Just(Ask::ProposeBank),
         6 => Just(Ask::ApproveBank),
         1 => Just(Ask::Suspend),
         4 => Just(Ask::Resume),
         4 => Just(Ask::Close),
-        1 => Just(Ask::Seal),
+        3 => Just(Ask::Seal),
         1 => Just(Ask::RotateKey),
         2 => Just(Ask::Continue),
         1 => Just(Ask::AdoptRules),
@@ -294,6 +298,14 @@ impl Pair {
                     ..open_account(&format!("a{}", a % 5))
                 })
             }
+            Ask::ProposeClose => Command::ProposePeriodClose(c::ProposePeriodClose {
+                fund,
+                // Mostly in the last days, so that much can still be posted.
+                through: self.date(if d < 220 { 50 + b % 7 } else { step.dated }),
+                expires_at,
+                ..propose_close(TODAY)
+            }),
+            Ask::ApproveClose => Command::ApprovePeriodClose(approve_close(proposal)),
             Ask::ProposeBank => Command::ProposeBankAccountChange(c::ProposeBankAccountChange {
                 fund,
                 expires_at,
@@ -405,6 +417,7 @@ impl Pair {
     fn proposal(&self, ask: Ask, a: u8, b: u8) -> Position {
         let fits = |subject: &Subject| match ask {
             Ask::ApproveReversal => matches!(subject, Subject::Reversal { .. }),
+            Ask::ApproveClose => matches!(subject, Subject::PeriodClose { .. }),
             Ask::ApproveBank => matches!(subject, Subject::BankAccountChange { .. }),
             Ask::ApprovePayment => matches!(subject, Subject::Disbursement { .. }),
             Ask::ApproveWithdrawal => matches!(subject, Subject::AllocationWithdrawal { .. }),
@@ -433,6 +446,7 @@ impl Pair {
             })
             | Command::ApproveDisbursement(c::ApproveDisbursement { proposal, .. })
             | Command::ApproveBankAccountChange(c::ApproveBankAccountChange { proposal })
+            | Command::ApprovePeriodClose(c::ApprovePeriodClose { proposal })
             | Command::RefuseProposal(c::RefuseProposal { proposal, .. })
             | Command::WithdrawProposal(c::WithdrawProposal { proposal, .. }) => Some(*proposal),
             _ => None,
