@@ -95,7 +95,7 @@ impl Checkpointer {
 
     /// Signs what came since the newest checkpoint, and tells what keeps it from that. Anchors that
     /// are new, or that failed, get the newest one.
-    fn keep_up(&mut self) {
+    pub(crate) fn keep_up(&mut self) {
         let refusal = self.sign(self.attempts.is_multiple_of(LOOK_EVERY)).err();
         self.attempts = if refusal.is_some() { self.attempts.wrapping_add(1) } else { 0 };
         if self.health.failure().is_none()

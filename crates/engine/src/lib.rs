@@ -40,6 +40,8 @@ mod retry;
 mod scrub;
 mod sealing;
 mod shared_index;
+#[cfg(test)]
+mod simulation;
 mod stop;
 mod submission;
 mod threads;

@@ -65,12 +65,12 @@ pub(crate) type Asker = oneshot::Sender<Option<Seal>>;
 
 /// A seal on its way into the log.
 pub(crate) struct Pending {
-    seal: Seal,
+    pub(crate) seal: Seal,
     /// `None` if it could not be written.
     snapshot: Option<SnapshotDraft>,
     tree: Arc<BalanceTree>,
     /// Kept as long as the seal is wanted: what nobody waits for, the writer leaves.
-    answer: Option<oneshot::Receiver<Answer>>,
+    pub(crate) answer: Option<oneshot::Receiver<Answer>>,
 }
 
 impl Projector {

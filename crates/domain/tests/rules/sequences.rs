@@ -3,23 +3,17 @@
 
 mod steps;
 
-use crate::commands::{
-    self, allocate, appoint, approve_loan, grant_terms, id, open_account, open_fund, open_ledger,
-    propose_loan, register, rp, terms,
-};
+use crate::commands::{self, id, open_ledger};
 use crate::given::{Ledger, encoded, every_field};
-use crate::model::{FundSums, Model, Why};
+use crate::model::{Model, Why};
 use bergulir_domain::command::{self as c, Command};
-use bergulir_domain::cooperative::{Office, ReadinessSet};
-use bergulir_domain::postings::Book;
 use bergulir_domain::state::{Held, advance};
-use bergulir_domain::terms::Terms;
-use bergulir_domain::{Position, PrincipalId, State, Timestamp};
+use bergulir_domain::{PrincipalId, State, Timestamp};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 use std::cell::RefCell;
-use std::collections::{BTreeMap, BTreeSet};
-use steps::{Ask, HOUR, Step, Wait, steps};
+use std::collections::BTreeMap;
+use steps::{Ask, HOUR, Step, Wait, beginning, steps};
 
 /// A ledger and its model, side by side.
 struct Pair {
@@ -38,7 +32,6 @@ struct Telling {
 }
 
 impl Pair {
-    /// A loan fund `f0` and a grant fund `f1` with some money; `c1` and `c2` with accounts.
     fn new(rules_version: u32) -> Pair {
         let open = c::OpenLedger { rules_version, ..open_ledger() };
         let ledger = Ledger::empty().when(open.clone()).then_ok();
@@ -46,42 +39,10 @@ impl Pair {
         model.apply(id("maker"), &Command::OpenLedger(open));
         let fresh = 0;
         let mut pair = Pair { ledger, model, fresh, telling: None };
-        let few = Terms {
-            ceiling: rp(200),
-            required_readiness: ReadinessSet::EMPTY,
-            proposal_validity_days: Some(3),
-            ..terms()
-        };
-        let given = Terms { ceiling: rp(200), ..grant_terms() };
-        pair.accept(&Command::OpenFund(open_fund("f0", few)));
-        pair.accept(&Command::OpenFund(open_fund("f1", given)));
-        for fund in ["f0", "f1"] {
-            pair.accept(&Command::AllocateFund(allocate(fund, rp(400))));
-        }
-        for number in [1, 2] {
-            let cooperative = format!("c{number}");
-            pair.accept(&Command::RegisterCooperative(register(&cooperative)));
-            for (office, officer) in [(Office::Chair, "chair"), (Office::Treasurer, "treasurer")] {
-                let officer = format!("{officer}-{number}");
-                pair.accept(&Command::AppointOfficer(appoint(&cooperative, office, &officer)));
-            }
-            for fund in ["f0", "f1"] {
-                let account = open_account(&format!("a{number}"));
-                let fund = id(fund);
-                pair.accept(&Command::OpenAccount(c::OpenAccount { fund, ..account }));
-            }
-            let loan = format!("l{number}");
-            pair.accept(&Command::ProposeLoan(c::ProposeLoan {
-                fund: id("f0"),
-                ..propose_loan(&loan, rp(80))
-            }));
-            pair.ask("budi", &Command::ApproveLoan(approve_loan(&loan))).unwrap();
+        for (by, command) in beginning() {
+            pair.ask(by, &command).unwrap();
         }
         pair
-    }
-
-    fn accept(&mut self, command: &Command) {
-        self.ask("ani", command).unwrap();
     }
 
     /// Both answer; both answers must be the same, and what they lead to.
@@ -106,7 +67,7 @@ impl Pair {
                 Err(why)
             }
         };
-        self.compare();
+        self.model.compare(&self.ledger.state);
         self.tell_on();
         answer
     }
@@ -126,58 +87,6 @@ impl Pair {
                     self.telling = None;
                 }
             }
-        }
-    }
-
-    fn compare(&self) {
-        let state = &self.ledger.state;
-        assert_eq!(state.funds().len(), self.model.funds.len());
-        assert_eq!(state.accounts().len(), self.model.accounts.len());
-        assert_eq!(state.loans().len(), self.model.loans.len());
-        let keys = state.keys().map(|(at, key)| (at.get(), key.to_string()));
-        assert_eq!(keys.collect::<Vec<_>>(), self.model.keys);
-        let pending: BTreeSet<u64> = self.model.pending.iter().map(|p| p.at).collect();
-        let proposals: BTreeSet<u64> = state.proposals().iter().map(|(at, _)| at.get()).collect();
-        assert_eq!(proposals, pending);
-
-        let undone = (0..state.size()).filter(|at| state.undone(Position::new(*at)).is_some());
-        assert_eq!(undone.collect::<Vec<_>>(), self.model.undone());
-
-        for (index, fund) in state.funds().iter() {
-            let closed = self.model.closed.get(&fund.id).copied();
-            assert_eq!(state.closed_through(index), closed, "fund {}", fund.id);
-            let sums = self.model.fund_sums(fund.id);
-            let books = &fund.balances.books;
-            let of_ledger = FundSums {
-                cash: books.amount(Book::Cash),
-                capital: books.amount(Book::Capital),
-                receivable: books.amount(Book::PrincipalReceivable),
-                interest: books.amount(Book::InterestIncome),
-                late_fees: books.amount(Book::LateFeeIncome),
-                grants: books.amount(Book::GrantExpense),
-                available: fund.balances.available(),
-                income_apart: fund.balances.income_apart,
-                committed: fund.balances.committed,
-                reserved: fund.balances.reserved,
-            };
-            assert_eq!(of_ledger, sums, "fund {}", fund.id);
-            let from = sums.capital + sums.interest + sums.late_fees;
-            assert_eq!(sums.cash + sums.receivable + sums.grants, from, "conserved");
-        }
-        for (index, account) in state.accounts().iter() {
-            let fund = state.funds().get(account.fund).id;
-            let of_model = self.model.bank_account(fund, account.id);
-            assert_eq!(state.bank_account(index), of_model, "account {}", account.id);
-            let b = &account.balances;
-            let of_ledger = [b.outstanding(), b.committed, b.pending, b.granted];
-            assert_eq!(of_ledger, self.model.account_sums((fund, account.id)));
-        }
-        for (_, loan) in state.loans().iter() {
-            let of_ledger = loan.active().map_or([0; 4], |active| {
-                let b = &active.balances;
-                [b.disbursed, b.principal_repaid, b.interest_paid, b.late_fees_paid]
-            });
-            assert_eq!(of_ledger, self.model.loan_sums(loan.id));
         }
     }
 

@@ -1,6 +1,7 @@
 //! A naive model of the ledger, written from the rules and not from the code: plain lists, and
 //! every balance added up anew from the postings that are live each time somebody asks.
 
+pub(crate) mod compare;
 mod happens;
 mod verdict;
 mod why;

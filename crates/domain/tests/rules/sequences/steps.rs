@@ -4,10 +4,11 @@
 use super::Pair;
 use super::commands::{
     OPENING, ORIGIN, TODAY, allocate, appoint, approve_bank_account, approve_close,
-    approve_disbursement, approve_reversal, approve_withdrawal, bring_back, confirm, continue_as,
-    day, id, loan_terms, open_account, open_fund, open_ledger, propose_bank_account, propose_close,
-    propose_loan, propose_reversal, refuse_loan, refuse_proposal, register, rotate_key, rp, seal,
-    terms, text, verifier_key, withdraw_loan, withdraw_proposal,
+    approve_disbursement, approve_loan, approve_reversal, approve_withdrawal, bank, bring_back,
+    confirm, continue_as, day, grant_terms, id, loan_terms, open_account, open_fund, open_ledger,
+    propose_bank_account, propose_close, propose_loan, propose_reversal, refuse_loan,
+    refuse_proposal, register, rotate_key, rp, seal, terms, text, verifier_key, withdraw_loan,
+    withdraw_proposal,
 };
 use bergulir_domain::command::{self as c, BankAccount, BankReference, Command};
 use bergulir_domain::cooperative::{Office, ReadinessItem, ReadinessSet};
@@ -146,6 +147,46 @@ pub(super) fn steps() -> impl Strategy<Value = Vec<Step>> {
         dated,
     });
     proptest::collection::vec(step, 1..120)
+}
+
+/// How each story begins, and who acts: a loan fund `f0` and a grant fund `f1` with some money; `c1`
+/// and `c2` with accounts, and a loan each.
+pub(super) fn beginning() -> Vec<(&'static str, Command)> {
+    let few = Terms {
+        ceiling: rp(200),
+        required_readiness: ReadinessSet::EMPTY,
+        proposal_validity_days: Some(3),
+        ..terms()
+    };
+    let given = Terms { ceiling: rp(200), ..grant_terms() };
+    let mut commands =
+        vec![Command::OpenFund(open_fund("f0", few)), Command::OpenFund(open_fund("f1", given))];
+    for fund in ["f0", "f1"] {
+        let bank_reference = bank(&format!("FIRST-{fund}"));
+        let allocate = c::AllocateFund { bank_reference, ..allocate(fund, rp(400)) };
+        commands.push(Command::AllocateFund(allocate));
+    }
+    let mut approvals = Vec::new();
+    for number in [1, 2] {
+        let cooperative = format!("c{number}");
+        commands.push(Command::RegisterCooperative(register(&cooperative)));
+        for (office, officer) in [(Office::Chair, "chair"), (Office::Treasurer, "treasurer")] {
+            let officer = format!("{officer}-{number}");
+            commands.push(Command::AppointOfficer(appoint(&cooperative, office, &officer)));
+        }
+        for fund in ["f0", "f1"] {
+            let account = open_account(&format!("a{number}"));
+            commands.push(Command::OpenAccount(c::OpenAccount { fund: id(fund), ..account }));
+        }
+        let loan = format!("l{number}");
+        commands.push(Command::ProposeLoan(c::ProposeLoan {
+            fund: id("f0"),
+            ..propose_loan(&loan, rp(80))
+        }));
+        approvals.push(("budi", Command::ApproveLoan(approve_loan(&loan))));
+    }
+    let made = commands.into_iter().map(|command| ("ani", command));
+    made.chain(approvals).collect()
 }
 
 fn pick<T: Copy>(list: &[T], n: u8) -> Option<T> {
