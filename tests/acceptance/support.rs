@@ -55,8 +55,18 @@ impl Server {
         Server::run(["serve", "--data", data.to_str().unwrap()])
     }
 
+    /// Starts a server, if it can be started.
+    pub fn try_start(data: &Path) -> Result<Server, String> {
+        Server::try_run(["serve", "--data", data.to_str().unwrap()])
+    }
+
     /// Starts something that listens and waits until it is ready.
     pub fn run<'a>(args: impl IntoIterator<Item = &'a str>) -> Server {
+        Server::try_run(args).unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    /// As [`run`](Self::run), if it gets ready.
+    pub fn try_run<'a>(args: impl IntoIterator<Item = &'a str>) -> Result<Server, String> {
         let mut child = bergulir(args)
             .args(["--listen", "127.0.0.1:0"])
             .stdout(Stdio::piped())
@@ -68,12 +78,12 @@ impl Server {
         while stdout.read_line(&mut line).unwrap() > 0 {
             if let Some(address) = line.trim().strip_prefix("listening on ") {
                 let address = address.to_owned();
-                return Server { child, address, printed, _stdout: stdout };
+                return Ok(Server { child, address, printed, _stdout: stdout });
             }
             printed.push(line.trim().to_owned());
             line.clear();
         }
-        panic!("the server ended before it was ready: {:?}", child.wait());
+        Err(format!("the server ended before it was ready: {:?}", child.wait()))
     }
 
     /// SIGKILL, and waits for the end.
@@ -184,15 +194,20 @@ impl Client {
 
     /// Every record of the ledger, by position.
     pub async fn records(&mut self) -> Vec<pb::Record> {
+        self.try_records().await.unwrap()
+    }
+
+    /// Every record of the ledger, by position, if it can be read.
+    pub async fn try_records(&mut self) -> Result<Vec<pb::Record>, Status> {
         let request = pb::ReadRecordsRequest {
             ledger: LEDGER.to_owned(),
             ..pb::ReadRecordsRequest::default()
         };
-        let mut stream = self.log.read_records(request).await.unwrap().into_inner();
+        let mut stream = self.log.read_records(request).await?.into_inner();
         let mut records = Vec::new();
-        while let Some(message) = stream.message().await.unwrap() {
+        while let Some(message) = stream.message().await? {
             records.extend(message.records);
         }
-        records
+        Ok(records)
     }
 }
