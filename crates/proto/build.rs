@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 
 use prost::Message as _;
 
-const FILES: [&str; 7] = ["types", "resources", "commands", "event", "ledger", "query", "log"];
+const FILES: [&str; 8] =
+    ["types", "resources", "commands", "event", "ledger", "query", "log", "backup"];
 
 fn main() -> Result<(), Box<dyn Error>> {
     let proto = Path::new("../../proto");

@@ -14,7 +14,7 @@ use crate::witness::{self, WitnessArgs};
 use export::ExportArgs;
 use verify::VerifyArgs;
 
-pub(crate) use verify::{show, verify};
+pub(crate) use verify::{finding, show, verify, verify_with};
 
 /// Verify a ledger offline, and take along what that needs
 #[derive(Debug, Args)]

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use bergulir_domain::{LedgerId, PrincipalId, Timestamp};
+use bergulir_proto::pb::backup_service_client::BackupServiceClient;
 use bergulir_proto::pb::ledger_service_client::LedgerServiceClient;
 use bergulir_proto::pb::log_service_client::LogServiceClient;
 use bergulir_proto::pb::query_service_client::QueryServiceClient;
@@ -344,6 +345,11 @@ impl Client {
     /// The service that reads the log.
     pub(crate) fn log(&self) -> LogServiceClient<Channel> {
         LogServiceClient::new(self.channel.clone()).max_decoding_message_size(MAX_ANSWER_BYTES)
+    }
+
+    /// The service that reads what a backup holds.
+    pub(crate) fn backups(&self) -> BackupServiceClient<Channel> {
+        BackupServiceClient::new(self.channel.clone()).max_decoding_message_size(MAX_ANSWER_BYTES)
     }
 
     /// A question as it is sent.

@@ -3,6 +3,7 @@
 mod account;
 mod answers;
 mod audit;
+mod backup;
 mod balance;
 mod batch;
 mod bench;
@@ -32,6 +33,7 @@ mod parse;
 mod progress;
 mod proof;
 mod repay;
+mod restore;
 mod reversal;
 mod serve;
 mod show;
@@ -64,6 +66,8 @@ enum Command {
     Config(config::ConfigArgs),
     Status(status::StatusArgs),
     Audit(audit::AuditArgs),
+    Backup(backup::BackupArgs),
+    Restore(restore::RestoreArgs),
     Index(index::IndexArgs),
     Clock(clock::ClockArgs),
     Bench(bench::BenchArgs),
@@ -129,6 +133,8 @@ fn dispatch(cli: Cli) -> Result<(), Failure> {
         Command::Clock(args) => clock::run(args, json),
         Command::Bench(args) => one_thread()?.block_on(bench::run(args, json)),
         Command::Completions(args) => completions::run(&args),
+        Command::Backup(args) => backup::run(&args, json),
+        Command::Restore(args) => restore::run(&args, json),
         Command::Key(args) => key::run(args, json),
         Command::Ledger(args) => ledger::run(args, json),
         Command::Fund(args) => runtime()?.block_on(fund::run(args, json)),

@@ -5,17 +5,12 @@ use bergulir_chain::Position;
 use bergulir_chain::checkpoint::Checkpoint;
 use bergulir_chain::note::{KeyName, Note, VerifierKey};
 use bergulir_domain::State;
+use bergulir_store::layout::{CHECKPOINT_FILE, WITNESSED_FILE};
 use bergulir_store::replace_file_durably;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::SystemTime;
 use tokio::sync::watch;
-
-/// The newest signed checkpoint, in the folder of its ledger.
-pub const CHECKPOINT_FILE: &str = "checkpoint";
-
-/// The newest checkpoint that a quorum of the policy's witnesses cosigned, beside the other.
-pub const WITNESSED_FILE: &str = "checkpoint.witnessed";
 
 /// A checkpoint and the note that it was signed in.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -51,6 +46,11 @@ impl Checkpoints {
             newest: watch::Sender::new(newest.map(Arc::new)),
             witnessed: RwLock::new(witnessed.map(Arc::new)),
         }
+    }
+
+    /// The folder of the ledger.
+    pub(crate) fn folder(&self) -> &Path {
+        &self.folder
     }
 
     pub(crate) fn newest(&self) -> Option<Arc<SignedCheckpoint>> {

@@ -11,10 +11,10 @@ mod evidence;
 
 use crate::anchor;
 use crate::clock::Clock;
-use crate::continued::{CONTINUED_FILE, Mark};
+use crate::continued::Mark;
 use crate::keyring::{KEYS_FOLDER, Keyring};
-use crate::node::{LEDGERS_FOLDER, Nothing};
-use crate::open::{INDEX_FOLDER, LOG_FOLDER, options};
+use crate::node::Nothing;
+use crate::open::{INDEX_FOLDER, options};
 use crate::replay::replay;
 use crate::tree::Tree;
 use bergulir_chain::note::{Note, VerifierKey};
@@ -25,6 +25,7 @@ use bergulir_domain::{Context, LedgerId, PrincipalId, decide};
 use bergulir_proto::event::encode_event;
 use bergulir_proto::replay::Replica;
 use bergulir_store::index::Index;
+use bergulir_store::layout::{CONTINUED_FILE, LEDGERS_FOLDER, LOG_FOLDER};
 use bergulir_store::{
     DataLock, EventLog, FileLog, FileLogOptions, Group, GroupError, LogEnd, create_folder_durably,
     replace_file_durably, salvage,

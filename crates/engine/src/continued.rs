@@ -3,11 +3,9 @@
 use bergulir_chain::{Hash, LogSize};
 use bergulir_domain::LedgerId;
 use bergulir_domain::ledger::Origin;
+use bergulir_store::layout::CONTINUED_FILE;
 use std::fmt;
 use std::path::Path;
-
-/// The file in the folder of a ledger that goes on as another one.
-pub const CONTINUED_FILE: &str = "continued";
 
 /// What the reason of a ledger begins with that takes no writes since it goes on as another one.
 pub const CONTINUED: &str = "CONTINUED";

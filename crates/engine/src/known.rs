@@ -3,13 +3,13 @@
 //! and in the anchors; what a witness knows, it is asked for.
 
 use crate::anchor::Anchor;
-use crate::checkpoints::{CHECKPOINT_FILE, LogKey, SignedCheckpoint, WITNESSED_FILE};
-use crate::node::LEDGERS_FOLDER;
+use crate::checkpoints::{LogKey, SignedCheckpoint};
 use crate::tree::{Tree, TreeError};
 use bergulir_chain::LogSize;
 use bergulir_chain::checkpoint::Checkpoint;
 use bergulir_chain::merkle::TreeHead;
 use bergulir_chain::note::{KeyName, MAX_NOTE_BYTES, Note};
+use bergulir_store::layout::{CHECKPOINT_FILE, LEDGERS_FOLDER, WITNESSED_FILE};
 use std::io::Read as _;
 use std::path::Path;
 

@@ -7,6 +7,7 @@
 mod anchor;
 mod answers;
 mod asked;
+pub mod backup;
 mod balance_proofs;
 mod checkpointer;
 mod checkpoints;
@@ -36,6 +37,7 @@ mod reopening;
 #[cfg(test)]
 mod reopening_tests;
 mod replay;
+pub mod restore;
 mod retry;
 mod scrub;
 mod sealing;
@@ -53,15 +55,16 @@ mod writer;
 
 pub use anchor::{AnchorError, AnchorStatus, check as check_anchor};
 pub use bergulir_store::index::Direction;
+pub use bergulir_store::layout::{CHECKPOINT_FILE, CONTINUED_FILE, LEDGERS_FOLDER, WITNESSED_FILE};
 pub use bergulir_store::{Head, ReadError, ReadLimit, Records};
-pub use checkpoints::{CHECKPOINT_FILE, SignedCheckpoint, WITNESSED_FILE};
+pub use checkpoints::SignedCheckpoint;
 pub use clock_keeper::{accept_clock, clock_was_taken};
-pub use continued::{CONTINUED, CONTINUED_FILE};
+pub use continued::CONTINUED;
 pub use health::Status;
 pub use keyring::{KEY_SUFFIX, KEYS_FOLDER, KeyError, check as check_keys};
 pub use known::ROLLED_BACK;
 pub use ledger::{Ledger, LedgerOptions, Queued};
-pub use node::{LEDGERS_FOLDER, Node, NodeError, NodeOptions, Slot};
+pub use node::{Node, NodeError, NodeOptions, Slot};
 pub use open::OpenError;
 pub use proofs::{Consistency, Inclusion, ProofRefusal};
 pub use reads::{AsOf, ReadRefusal};

@@ -22,7 +22,9 @@ use bergulir_domain::decide::{LookupFailed, Lookups};
 use bergulir_domain::ledger::Origin;
 use bergulir_domain::{Command, Context, Event, LedgerId, State, Touched, decide};
 use bergulir_proto::event::encode_event;
+use bergulir_store::backup::BACKUP_FILE;
 use bergulir_store::file_log::Disk;
+use bergulir_store::layout::{LEDGERS_FOLDER, RESTORING_FOLDER};
 use bergulir_store::{DataLock, EventLog, Group, LockError, create_folder_durably};
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
@@ -31,9 +33,6 @@ use std::time::Duration;
 use thiserror::Error;
 use tokio::runtime::Handle;
 use tokio::sync::watch;
-
-/// The folder of the ledgers in a data directory.
-pub const LEDGERS_FOLDER: &str = "ledgers";
 
 /// Why a data directory cannot be used.
 #[derive(Debug, Error)]
@@ -50,6 +49,15 @@ pub enum NodeError {
     /// The policy gives a witness an address that cannot be used.
     #[error(transparent)]
     Witness(#[from] UnusableWitness),
+    /// It is a backup.
+    #[error(
+        "{} is a backup, and nothing but `bergulir backup` writes to it: make a data directory of it \
+         with `bergulir restore {} --data DIR`", path.display(), path.display()
+    )]
+    Backup {
+        /// The folder.
+        path: PathBuf,
+    },
     /// It cannot be read.
     #[error("could not read {}: {source}", path.display())]
     Io {
@@ -146,6 +154,9 @@ impl Node {
         options: NodeOptions,
         progress: &dyn Fn(LedgerId, u64, u64),
     ) -> Result<Node, NodeError> {
+        if folder.join(BACKUP_FILE).exists() {
+            return Err(NodeError::Backup { path: folder.to_owned() });
+        }
         let lock = DataLock::acquire(folder)?;
         for anchor in &options.anchors {
             anchor::check(anchor, folder)?;
@@ -160,6 +171,11 @@ impl Node {
         if folder.join(CONTINUING_FOLDER).exists() {
             tracing::warn!(
                 "`bergulir ledger continue` was cut short: run it again, with no server running"
+            );
+        }
+        if folder.join(RESTORING_FOLDER).exists() {
+            tracing::warn!(
+                "`bergulir restore` was cut short: run it again, with no server running"
             );
         }
         let mut ids = Vec::new();

@@ -2,7 +2,7 @@
 //! a seal vouches for. Each record on the way is checked and decided again.
 
 use crate::anchor::{self, Anchor};
-use crate::checkpoints::{CHECKPOINT_FILE, log_keys, log_name};
+use crate::checkpoints::{log_keys, log_name};
 use crate::health::Health;
 use crate::keyring::Keyring;
 use crate::known::{self, Known};
@@ -17,6 +17,7 @@ use bergulir_proto::event::decode_event;
 use bergulir_proto::replay::{ReplayError, Replica, digest};
 use bergulir_store::file_log::Medium;
 use bergulir_store::index::{Index, IndexError, IndexOptions};
+use bergulir_store::layout::{CHECKPOINT_FILE, LOG_FOLDER};
 use bergulir_store::{EventLog, FileLog, FileLogOptions, ReadError, ReadLimit, Recovery};
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
@@ -24,9 +25,7 @@ use std::sync::Arc;
 use std::time::Instant;
 use thiserror::Error;
 
-/// The folders of a ledger.
-pub(crate) const LOG_FOLDER: &str = "log";
-/// See [`LOG_FOLDER`].
+/// The folder of the index, beside that of the log.
 pub(crate) const INDEX_FOLDER: &str = "index";
 
 /// In the folder of the index: where frames begin in the log's segments.

@@ -1,10 +1,11 @@
 //! The gRPC services over the ledgers of one node.
 //!
 //! [`start`] opens a data directory and binds an address; [`Running::serve_until`] serves it:
-//! `LedgerService`, `QueryService` and `LogService` of `bergulir.v1`, gRPC health and reflection;
-//! and over HTTP, if asked, each log as static files.
+//! `LedgerService`, `QueryService`, `LogService` and `BackupService` of `bergulir.v1`, gRPC health and
+//! reflection; and over HTTP, if asked, each log as static files.
 
 mod access;
+mod backup_service;
 mod batch;
 mod calls;
 mod concerned;

@@ -5,6 +5,8 @@ mod proofs;
 mod read;
 mod subscribe;
 
+pub(crate) use read::still_wanted;
+
 use crate::deadline::Deadline;
 use crate::records::{Reader, parse as parse_record};
 use crate::refusal::not_found;

@@ -3,6 +3,7 @@
 use bergulir_chain::Position;
 use bergulir_domain::rejection::Resource;
 use bergulir_domain::{LedgerId, Rejection};
+use bergulir_engine::backup::{NoOffer, Place};
 use bergulir_engine::{KeyError, OpenError, ReadError, ReadRefusal, Refusal};
 use bergulir_proto::{Described, describe};
 use std::time::Duration;
@@ -174,6 +175,36 @@ pub(crate) fn not_open(ledger: LedgerId, error: &OpenError) -> Status {
     }
     .with("ledger", ledger)
     .status()
+}
+
+/// A ledger has nothing to be backed up.
+pub(crate) fn not_offered(refusal: &NoOffer) -> Status {
+    let say = |code, reason| Described::new(code, reason, with_sources(refusal)).status();
+    match refusal {
+        NoOffer::RolledBack { .. } => say(Code::FailedPrecondition, "ROLLED_BACK"),
+        NoOffer::Log(error @ ReadError::Corrupt { position, .. }) => {
+            Described::new(Code::DataLoss, "CHAIN_BROKEN", error.to_string())
+                .with("position", position)
+                .status()
+        }
+        NoOffer::Log(_) | NoOffer::Open(_) | NoOffer::File { .. } | NoOffer::Panicked(_) => {
+            tracing::error!(error = with_sources(refusal), "a backup could not be read");
+            let message =
+                "the files of the ledger could not be read: the log of the server says why";
+            Described::new(Code::Unavailable, "LOG_NOT_READ", message).status()
+        }
+    }
+}
+
+/// The log has no frame at the place where a backup ends.
+pub(crate) fn no_frame_at(place: Place) -> Status {
+    let Place { next, segment, offset } = place;
+    let message = format!(
+        "no frame with the position {next} begins at byte {offset} of the segment {segment}: the log \
+         lies in other files than the backup, which needs a new folder; or it is damaged, which \
+         `bergulir audit verify` finds"
+    );
+    Described::new(Code::FailedPrecondition, "OTHER_FILES", message).with("position", next).status()
 }
 
 /// No ledger of that name is on this node.

@@ -16,6 +16,7 @@ use bergulir_domain::LedgerId;
 use bergulir_engine::clock::{Clock, SystemClock};
 use bergulir_engine::{Node, NodeError, NodeOptions};
 use bergulir_proto::pb::FILE_DESCRIPTOR_SET;
+use bergulir_proto::pb::backup_service_server::{BackupServiceServer, SERVICE_NAME as BACKUP};
 use bergulir_proto::pb::ledger_service_server::{LedgerServiceServer, SERVICE_NAME as LEDGER};
 use bergulir_proto::pb::log_service_server::{LogServiceServer, SERVICE_NAME as LOG};
 use bergulir_proto::pb::query_service_server::{QueryServiceServer, SERVICE_NAME as QUERY};
@@ -209,7 +210,7 @@ pub async fn start(
     for (id, _) in node.ledgers() {
         health.follow(&node, id).await;
     }
-    for name in [LEDGER, QUERY, LOG] {
+    for name in [LEDGER, QUERY, LOG, BACKUP] {
         health.add_service(name).await;
     }
     let http = http.map(|(listener, address)| {
@@ -391,6 +392,9 @@ fn calls(
         .add_service(reflection().build_v1alpha().expect(built))
         .add_service(
             QueryServiceServer::new(services.clone()).max_decoding_message_size(MAX_MESSAGE_BYTES),
+        )
+        .add_service(
+            BackupServiceServer::new(services.clone()).max_decoding_message_size(MAX_MESSAGE_BYTES),
         )
         .add_service(
             LogServiceServer::new(services.clone()).max_decoding_message_size(MAX_MESSAGE_BYTES),

@@ -3,6 +3,7 @@
 //! A log keeps the records of one ledger: [`FileLog`] in files, [`MemoryLog`] for tests. What it
 //! holds is the truth; everything else can be rebuilt from it.
 
+pub mod backup;
 #[cfg(test)]
 mod conformance;
 pub mod file_log;
@@ -10,6 +11,7 @@ mod folder;
 mod group;
 pub mod index;
 pub mod key_file;
+pub mod layout;
 mod lock;
 mod log;
 mod memory;

@@ -9,7 +9,7 @@ use thiserror::Error;
 use crate::folder::{create_folder, sync_folder};
 
 /// The name of the lock file in a data directory.
-const LOCK_FILE: &str = "LOCK";
+pub(crate) const LOCK_FILE: &str = "LOCK";
 
 /// The sole right to a data directory, until dropped or the process ends.
 #[derive(Debug)]

@@ -148,12 +148,21 @@ pub(super) fn run(args: &VerifyArgs, json: bool) -> Result<(), Failure> {
     }
 }
 
+/// A finding in one line.
+pub(crate) fn finding(finding: &Finding) -> String {
+    let (position, reason, place) = bad(finding);
+    let reason = reason.unwrap_or_else(|| "valid".to_owned());
+    let at = position.map(|position| format!("position {position}: ")).unwrap_or_default();
+    let place = place.map(|place| format!(" ({place})")).unwrap_or_default();
+    format!("{at}{reason}{place}")
+}
+
 /// Verifies what lies at that path, with a bar if it takes long.
 pub(crate) fn verify(path: &Path, ledger: Option<LedgerId>) -> Result<Verification, CannotTell> {
     verify_with(path, &Options { ledger, ..Options::default() })
 }
 
-fn verify_with(path: &Path, options: &Options) -> Result<Verification, CannotTell> {
+pub(crate) fn verify_with(path: &Path, options: &Options) -> Result<Verification, CannotTell> {
     let mut bar = Bar::patient();
     let found = bergulir_audit::verify(path, options, &mut |progress| {
         bar.tell(super::stage(progress.stage), progress.done, progress.total);

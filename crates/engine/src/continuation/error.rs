@@ -1,9 +1,7 @@
 //! Why a ledger is not continued.
 
 use crate::anchor::AnchorError;
-use crate::continued::CONTINUED_FILE;
 use crate::keyring::KeyError;
-use crate::node::LEDGERS_FOLDER;
 use crate::open::OpenError;
 use crate::projector::describe;
 use crate::tree::TreeError;
@@ -11,6 +9,7 @@ use bergulir_chain::LogSize;
 use bergulir_domain::ledger::{Origin, OriginError};
 use bergulir_domain::{LedgerId, Rejection};
 use bergulir_store::index::IndexError;
+use bergulir_store::layout::{CONTINUED_FILE, LEDGERS_FOLDER};
 use bergulir_store::{AppendError, GroupError, LockError};
 use std::io;
 use std::path::{Path, PathBuf};

@@ -2,7 +2,6 @@
 
 use super::{Continuation, ContinuationError};
 use crate::anchor;
-use crate::checkpoints::{CHECKPOINT_FILE, WITNESSED_FILE};
 use crate::known::read;
 use crate::tree::{Tree, TreeError};
 use bergulir_chain::LogSize;
@@ -12,6 +11,7 @@ use bergulir_domain::ledger::Origin;
 use bergulir_domain::text::SignedNote;
 use bergulir_proto::continuation::checkpoint_of;
 use bergulir_proto::replay::Replica;
+use bergulir_store::layout::{CHECKPOINT_FILE, WITNESSED_FILE};
 use std::path::Path;
 
 /// A checkpoint that is known of the old log.

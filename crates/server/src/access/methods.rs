@@ -199,6 +199,8 @@ const OTHERS: &[Rule] = &[
     // Everyone's money: for auditors, and for the backup.
     rule("/bergulir.v1.LogService/ReadRecords", Roles::AUDITOR.and(Roles::OPERATOR), Of::Ledger),
     rule("/bergulir.v1.LogService/Subscribe", Roles::AUDITOR, Of::Ledger),
+    rule("/bergulir.v1.BackupService/ListBackupLedgers", OPERATOR, Of::SomeLedger),
+    rule("/bergulir.v1.BackupService/ReadBackup", OPERATOR, Of::Ledger),
     // Hashes and signatures.
     rule("/bergulir.v1.LogService/GetCheckpoint", Roles::ALL, Of::SomeFund),
     rule("/bergulir.v1.LogService/GetConsistencyProof", Roles::ALL, Of::SomeFund),

@@ -66,7 +66,7 @@ impl Walk {
 }
 
 /// Whether a stream may go on: its caller still waits, and the server does not stop.
-pub(super) fn still_wanted(
+pub(crate) fn still_wanted(
     deadline: Option<Instant>,
     stop: &watch::Receiver<bool>,
 ) -> Result<(), Status> {

@@ -2,6 +2,7 @@
 
 use crate::support::*;
 use base64ct::{Base64UrlUnpadded, Encoding as _};
+use bergulir_proto::pb::backup_service_client::BackupServiceClient;
 use bergulir_proto::pb::ledger_service_client::LedgerServiceClient;
 use bergulir_proto::pb::log_service_client::LogServiceClient;
 use bergulir_proto::pb::query_service_client::QueryServiceClient;
@@ -302,6 +303,10 @@ impl Who {
 
     pub(crate) fn queries(&self) -> QueryServiceClient<With> {
         QueryServiceClient::with_interceptor(self.channel.clone(), self.sends.clone())
+    }
+
+    pub(crate) fn backups(&self) -> BackupServiceClient<With> {
+        BackupServiceClient::with_interceptor(self.channel.clone(), self.sends.clone())
     }
 
     pub(crate) fn logs(&self) -> LogServiceClient<With> {

@@ -211,6 +211,7 @@ async fn questions_are_answered_to_who_may_see_the_fund() {
     let mut seen: Vec<(&str, Vec<&str>)> = Vec::new();
     for who in PEOPLE {
         let (mut q, mut l) = (guarded.who(who).queries(), guarded.who(who).logs());
+        let mut b = guarded.who(who).backups();
         let text = str::to_owned;
         let loan = "ledgers/kab/loans/l-1";
         let fund = || text(FUND);
@@ -286,6 +287,8 @@ async fn questions_are_answered_to_who_may_see_the_fund() {
                 ask!(l, get_balance_proof, GetBalanceProofRequest { name: fund(), fresh: true }),
             ),
             ("checkpoint", ask!(l, get_checkpoint, GetCheckpointRequest { ledger: kab() })),
+            ("backup", ask!(b, read_backup, ReadBackupRequest { ledger: kab(), offset: 64 })),
+            ("backups", ask!(b, list_backup_ledgers, ListBackupLedgersRequest {})),
         ];
         seen.push((who, may.into_iter().filter(|(_, may)| *may).map(|(what, _)| what).collect()));
     }
@@ -349,7 +352,7 @@ async fn questions_are_answered_to_who_may_see_the_fund() {
         "checkpoint",
     ];
     let expected = [
-        ("operator", vec!["ledger", "head", "records", "checkpoint"]),
+        ("operator", vec!["ledger", "head", "records", "checkpoint", "backup", "backups"]),
         ("maker", of_all.clone()),
         ("checker", of_all.clone()),
         ("both", of_all),

@@ -10,6 +10,7 @@
 //! `docs/format.md` describes the files byte by byte.
 
 mod cache;
+mod files;
 mod kept_marks;
 mod medium;
 mod open;
@@ -27,6 +28,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use bergulir_chain::frame::{BuildError, END_BYTES, HEADER_BYTES, MAX_BODY_BYTES};
 use bergulir_chain::{FrameBuilder, Position, SegmentHeader, segment as format};
 
+pub use files::{Piece, Pieces, Place, end_of_frame};
 pub use medium::{Disk, Medium, MediumFile};
 pub use open::{Cut, OpenError, Recovery};
 pub use salvage::{LogEnd, Salvage, salvage};
