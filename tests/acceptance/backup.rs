@@ -207,7 +207,7 @@ async fn a_backup_that_is_killed_at_any_moment_is_gone_on_with() {
     loop {
         let mut child = crate::support::bergulir(words)
             .stdout(std::process::Stdio::null())
-            .stderr(std::process::Stdio::null())
+            .stderr(std::process::Stdio::inherit())
             .spawn()
             .unwrap();
         std::thread::sleep(Duration::from_millis(delay));

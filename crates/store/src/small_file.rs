@@ -15,7 +15,7 @@ use crate::folder::sync_folder;
 /// # Errors
 /// What the operating system says. The file then has its old content or the new one.
 pub fn replace_file_durably(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let beside = beside(path, ".new");
+    let beside = unfinished(path);
     let mut file = File::create(&beside)?;
     let written = file.write_all(bytes).and_then(|()| file.sync_all());
     let replaced = written.and_then(|()| fs::rename(&beside, path));
@@ -25,6 +25,11 @@ pub fn replace_file_durably(path: &Path, bytes: &[u8]) -> io::Result<()> {
     }
     replaced?;
     sync_folder(folder_of(path))
+}
+
+/// What a file is called while it is written: a crash may leave it.
+pub(crate) fn unfinished(path: &Path) -> PathBuf {
+    beside(path, ".new")
 }
 
 /// The path of a file of the same folder: this one's name with something behind it.

@@ -10,7 +10,7 @@ use super::run::Run;
 use crate::folder::create_folder_durably;
 use crate::layout::{LEDGERS_FOLDER, LOG_FOLDER};
 use crate::lock::{DataLock, LOCK_FILE};
-use crate::small_file::replace_file_durably;
+use crate::small_file::{replace_file_durably, unfinished};
 
 /// The file that marks a folder as a backup.
 pub const BACKUP_FILE: &str = "bergulir-backup";
@@ -159,13 +159,16 @@ impl KeptLedger {
     }
 }
 
-/// Whether a folder is there and holds anything but a lock.
+/// Whether a folder is there and holds anything but a lock and a mark that was being written: what a
+/// first run leaves that was cut short at its very beginning.
 fn holds_something(path: &Path) -> Result<bool, BackupError> {
     let failed = |error| BackupError::io("list", path, error);
+    let unfinished = unfinished(&path.join(BACKUP_FILE));
     match fs::read_dir(path) {
         Ok(found) => {
             for one in found {
-                if one.map_err(failed)?.file_name() != LOCK_FILE {
+                let name = one.map_err(failed)?.file_name();
+                if name != LOCK_FILE && Some(&*name) != unfinished.file_name() {
                     return Ok(true);
                 }
             }

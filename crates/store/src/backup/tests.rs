@@ -404,7 +404,11 @@ fn a_folder_with_other_things_is_left_alone() {
     assert!(matches!(refused, BackupError::InTheWay { .. }), "{refused}");
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
 
+    // A run that was cut short before the mark had its name.
     let backup = folder.path().join("backup");
+    fs::create_dir(&backup).unwrap();
+    fs::write(backup.join("LOCK"), "").unwrap();
+    fs::write(backup.join("bergulir-backup.new"), "bergulir").unwrap();
     let held = BackupFolder::write_to(&backup).unwrap();
     assert!(matches!(BackupFolder::write_to(&backup), Err(BackupError::Lock(_))));
     drop(held);
