@@ -52,7 +52,7 @@ impl Index {
     /// can be found at once; it is durable after some later write-out, or [`flush`](Self::flush).
     ///
     /// Takes long only if the memtables are full before the last ones are written out, or if all work
-    /// is done [inline](IndexOptions::inline).
+    /// is done [inline](super::IndexOptions::inline).
     ///
     /// A batch that is refused ([`Gap`](IndexError::Gap), [`OutOfOrder`](IndexError::OutOfOrder),
     /// [`TileHashes`](IndexError::TileHashes)) changes nothing. After any other error the index is to
