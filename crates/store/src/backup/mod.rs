@@ -107,8 +107,9 @@ pub enum BackupError {
     },
     /// A small file beside a log is not the one that the manifest has.
     #[error(
-        "{} is not what the manifest has of it: run `bergulir backup` again, which writes it anew; what \
-         is restored comes from the manifest", path.display()
+        "{} is not what the manifest has of it: the last run was cut short at its very end, or the file \
+         was changed. Run `bergulir backup` again, which writes it anew; what is restored comes from the \
+         manifest", path.display()
     )]
     SmallFile {
         /// The file.
@@ -239,6 +240,7 @@ impl BackupError {
                 | BackupError::Source(ReadError::Io { .. })
                 | BackupError::NoCheckpoint
                 | BackupError::Unfinished { .. }
+                | BackupError::SmallFile { .. }
                 | BackupError::CutShort { .. }
         )
     }
