@@ -45,9 +45,6 @@ reasons! {
     PrincipalDiffers PermissionDenied "PRINCIPAL_DIFFERS",
     ReservedPrincipal PermissionDenied "RESERVED_PRINCIPAL",
     RoleMissing PermissionDenied "ROLE_MISSING",
-    TooManyCalls ResourceExhausted "TOO_MANY_CALLS",
-    TooManyStreams ResourceExhausted "TOO_MANY_STREAMS",
-    TooFast ResourceExhausted "TOO_FAST",
 }
 
 /// Counts of what was denied.
