@@ -1,0 +1,79 @@
+//! Tables, registers, and the lists that are packed in memory.
+
+use super::DecodeError;
+use super::canonical::{Canonical, Reader, put_length, take_map};
+use crate::id::PrincipalId;
+use crate::state::{Index, Register, Row, SharedName, Table, Tranche, Tranches};
+use alloc::vec::Vec;
+
+impl<T> Canonical for Index<T> {
+    fn put(&self, out: &mut Vec<u8>) {
+        self.get().put(out);
+    }
+    fn take(from: &mut Reader) -> Result<Self, DecodeError> {
+        u32::take(from).map(Index::new)
+    }
+}
+
+impl Canonical for SharedName {
+    fn put(&self, out: &mut Vec<u8>) {
+        (**self).put(out);
+    }
+    fn take(from: &mut Reader) -> Result<Self, DecodeError> {
+        PrincipalId::take(from).map(SharedName::new)
+    }
+}
+
+impl Canonical for Tranches {
+    fn put(&self, out: &mut Vec<u8>) {
+        put_length(self.len(), out);
+        self.iter().for_each(|tranche| tranche.put(out));
+    }
+    fn take(from: &mut Reader) -> Result<Self, DecodeError> {
+        (0..u32::take(from)?).map(|_| Tranche::take(from)).collect()
+    }
+}
+
+impl<K: Canonical + Ord + Clone, V: Canonical + Clone> Canonical for Register<K, V> {
+    fn put(&self, out: &mut Vec<u8>) {
+        put_length(self.len(), out);
+        for (key, value) in self.iter() {
+            key.put(out);
+            value.put(out);
+        }
+    }
+    fn take(from: &mut Reader) -> Result<Self, DecodeError> {
+        let mut register = Register::default();
+        take_map(from, |key, value| register.insert(key, value))?;
+        Ok(register)
+    }
+}
+
+pub(super) fn put_rows<T: Row + Canonical + Clone>(
+    table: &Table<T>,
+    out: &mut Vec<u8>,
+    more: &mut impl FnMut(&mut Vec<u8>),
+) {
+    put_length(table.len(), out);
+    for (_, row) in table.iter() {
+        row.put(out);
+        more(out);
+    }
+}
+
+impl<T: Row + Canonical + Clone> Canonical for Table<T> {
+    fn put(&self, out: &mut Vec<u8>) {
+        put_rows(self, out, &mut |_| ());
+    }
+    fn take(from: &mut Reader) -> Result<Self, DecodeError> {
+        let mut table = Table::default();
+        for _ in 0..u32::take(from)? {
+            let row = T::take(from)?;
+            if table.find(&row.key()).is_some() {
+                return Err(DecodeError::Invalid("key that is used twice"));
+            }
+            table.push(row);
+        }
+        Ok(table)
+    }
+}

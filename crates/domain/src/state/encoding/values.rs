@@ -1,0 +1,145 @@
+//! What the state keeps, value by value.
+
+use super::DecodeError;
+use super::canonical::{
+    Canonical, Reader, canonical_as, canonical_enums, canonical_structs, canonical_texts, put_text,
+    take_text,
+};
+use crate::command::{BankAccount, OpenLedger};
+use crate::cooperative::{CooperativeKind, ReadinessItem, ReadinessSet};
+use crate::event::{Paid, Undoes};
+use crate::id::{Id, PrincipalId};
+use crate::ledger::Origin;
+use crate::moment::{Date, Position, Timestamp, UtcOffset};
+use crate::money::{Amount, Currency, Money, Rate};
+use crate::postings::Books;
+use crate::rejection::AccountStatus;
+use crate::state::{
+    Account, AccountBalances, ActiveLoan, Allocation, Confirmations, Cooperative, Fund,
+    FundBalances, Head, Loan, LoanBalances, LoanState, Proposal, Reservation, Subject, Tranche,
+    Undone,
+};
+use crate::terms::{InterestMethod, LoanTerms, PaymentPart, Purpose, RepaymentOrder, Terms};
+use crate::text::Text;
+use alloc::string::ToString;
+use alloc::vec::Vec;
+
+canonical_structs! {
+    Head { opened, rules_version, size, sealed_through, rotated_keys }
+    OpenLedger { ledger, origin, verifier_key, region, currency, utc_offset, rules_version }
+    Fund { id, name, opening_date, terms, balances, allocations }
+    FundBalances { books, income_apart, committed, reserved }
+    Allocation { amount, withdrawn, reserved }
+    LoanTerms {
+        rate, method, tenor_months, grace_months, grace_bears_interest, repayment_order,
+        relend_income,
+    }
+    Cooperative { id, village, kind, name, number, chair, treasurer, confirmed, accounts }
+    BankAccount { bank, number }
+    Account { id, fund, cooperative, first_bank_account, status, balances, grants }
+    AccountBalances {
+        pending, committed, disbursed, principal_repaid, interest_paid, late_fees_paid, granted,
+    }
+    Tranche { position, value_date, amount }
+    Loan { id, account, principal, contract_reference, chair, treasurer, maker, proposed_at, state }
+    ActiveLoan { checker, terms, balances, reserved, tranches }
+    LoanBalances { disbursed, principal_repaid, interest_paid, late_fees_paid }
+    Proposal { maker, expires_at, subject, reservation }
+    Reservation { fund, committable, allocation, ceiling, headroom }
+}
+
+canonical_enums! {
+    Currency { 1 => Idr }
+    CooperativeKind { 1 => Kdmp, 2 => Kkmp }
+    AccountStatus { 1 => Open, 2 => Suspended, 3 => Closed }
+    InterestMethod { 1 => None, 2 => Flat, 3 => Declining }
+    PaymentPart { 1 => LateFee, 2 => Interest, 3 => Principal }
+    Purpose { 1 => Loan(terms), 2 => Grant }
+    LoanState { 1 => Pending { expires_at }, 2 => Refused, 3 => Withdrawn, 4 => Expired, 5 => Approved(active) }
+    Undone { 1 => Returned(by), 2 => Reversed(by) }
+    Paid { 1 => Loan(loan), 2 => Grant(fund, account) }
+    Subject {
+        1 => Loan(loan),
+        2 => AllocationWithdrawal { fund, allocation, amount },
+        3 => Reversal { reverses, undoes },
+        4 => Disbursement { paid, amount },
+        5 => BankAccountChange { account, bank_account },
+        6 => PeriodClose { fund, through },
+    }
+    Undoes {
+        1 => Allocation { fund, amount },
+        2 => AllocationWithdrawal { fund, allocation, amount },
+        3 => Disbursement { paid, amount },
+        4 => Return { disbursement, paid, amount, disbursed_on },
+        5 => Repayment { loan, principal, interest, late_fee, relend_income },
+    }
+}
+
+canonical_as! {
+    bool as u8, |b| u8::from(*b), |n| match n { 0 => Some(false), 1 => Some(true), _ => None };
+    Position as u64, |p| p.get(), |n| Some(Position::new(n));
+    Timestamp as i64, |t| t.as_micros(), |n| Some(Timestamp::from_micros(n));
+    Date as i32, |d| d.to_julian_day(), |n| Date::from_julian_day(n).ok();
+    UtcOffset as i16, |o| o.minutes(), |n| UtcOffset::from_minutes(i32::from(n));
+    Amount as i64, |a| a.minor(), |n| Amount::from_minor(n).ok();
+    Money as i64, |m| m.minor(), |n| Money::from_minor(n).ok();
+    Rate as u32, |r| r.to_units(), |n| Rate::from_units(n).ok();
+    Books as [i64; 9], |b| *b.balances(), |n| Books::new(n);
+    Confirmations as [Option<Position>; ReadinessItem::ALL.len()],
+        |c| c.positions(), |positions| Confirmations::of(positions);
+    ReadinessSet as u8, |s| s.bits(), |n| ReadinessSet::from_bits(n);
+    RepaymentOrder as [PaymentPart; 3], |o| o.parts(), |parts| RepaymentOrder::new(&parts).ok();
+}
+
+canonical_texts! {
+    PrincipalId, |text| PrincipalId::new(text);
+    crate::ledger::Region, |text| text.parse();
+    crate::cooperative::VillageCode, |text| text.parse();
+}
+
+/// Without what version 2 added to them, which stands at the end of its states.
+impl Canonical for Terms {
+    fn put(&self, out: &mut Vec<u8>) {
+        let Terms { purpose, ceiling, required_readiness, proposal_validity_days, .. } = self;
+        purpose.put(out);
+        ceiling.put(out);
+        required_readiness.put(out);
+        proposal_validity_days.put(out);
+    }
+    fn take(from: &mut Reader) -> Result<Self, DecodeError> {
+        Ok(Terms {
+            purpose: Canonical::take(from)?,
+            ceiling: Canonical::take(from)?,
+            required_readiness: Canonical::take(from)?,
+            proposal_validity_days: Canonical::take(from)?,
+            disbursement_approval_above: None,
+        })
+    }
+}
+
+impl<K> Canonical for Id<K> {
+    fn put(&self, out: &mut Vec<u8>) {
+        put_text(self.as_str(), out);
+    }
+    fn take(from: &mut Reader) -> Result<Self, DecodeError> {
+        Id::new(take_text(from)?).map_err(|_| DecodeError::Invalid("id"))
+    }
+}
+
+impl Canonical for Origin {
+    fn put(&self, out: &mut Vec<u8>) {
+        put_text(self.as_str(), out);
+    }
+    fn take(from: &mut Reader) -> Result<Self, DecodeError> {
+        Origin::new(take_text(from)?).map_err(|_| DecodeError::Invalid("origin"))
+    }
+}
+
+impl<const MAX: usize> Canonical for Text<MAX> {
+    fn put(&self, out: &mut Vec<u8>) {
+        put_text(self.as_str(), out);
+    }
+    fn take(from: &mut Reader) -> Result<Self, DecodeError> {
+        Text::new(take_text(from)?).map_err(|_| DecodeError::Invalid("text"))
+    }
+}
