@@ -6,11 +6,16 @@
 //! See docs/adr/0024-simulation.md. `BERGULIR_SIM_SEEDS` says how many seeds are run, `BERGULIR_SEED`
 //! with which to begin; `replay_one_seed` prints every step of one.
 
+mod callers;
 mod checks;
+mod counts;
+mod faults;
+mod groups;
 mod machine;
 mod oracle;
 mod reads;
 mod run;
+mod starts;
 
 /// The file operations that the simulated disk stands for.
 mod medium {
@@ -55,7 +60,7 @@ fn setting(name: &str, default: u64) -> u64 {
     })
 }
 
-fn survives(seed: u64, loud: bool) -> run::Counts {
+fn survives(seed: u64, loud: bool) -> counts::Counts {
     let run = catch_unwind(AssertUnwindSafe(|| Run::new(seed, loud).whole()));
     run.unwrap_or_else(|panic| {
         eprintln!(
@@ -69,7 +74,7 @@ fn survives(seed: u64, loud: bool) -> run::Counts {
 #[test]
 fn whatever_fails_the_ledger_is_what_the_naive_model_says() {
     let first = setting("BERGULIR_SEED", 1);
-    let mut counts = run::Counts::default();
+    let mut counts = counts::Counts::default();
     for seed in first..first + setting("BERGULIR_SIM_SEEDS", 200) {
         counts.add(&survives(seed, false));
     }

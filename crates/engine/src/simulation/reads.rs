@@ -1,9 +1,11 @@
 //! Questions to the ledger while it works: what they are answered must be durable, and as the model
 //! has it.
 
+use super::groups::{Asked, What};
 use super::model::FundSums;
 use super::model::compare::account_sums_of;
 use super::oracle::Oracle;
+use super::run::Run;
 use crate::ledger::Ledger;
 use crate::reads::ReadRefusal;
 use crate::trail::{Owner, Running};
@@ -120,5 +122,75 @@ fn check_past(of: Of, model: &super::Model, running: Option<&Running>) {
             assert_eq!(account_sums_of(&balances), model.account_sums((fund, account)));
         }
         Of::Fund(_) | Of::Account(..) => assert_eq!(running, None),
+    }
+}
+
+impl Run {
+    pub(super) fn question(&mut self) {
+        let now = self.site.clock.both().0;
+        let machine = self.machine.as_ref().unwrap();
+        let ledger = &machine.ledger;
+        let size = ledger.head().size;
+        let full = machine.messages.len() >= self.site.ledger.queue;
+        let question = match self.chance.below(3) {
+            0 => Question::now(ledger),
+            1 if !full => {
+                let before = 1 + self.chance.below(100_000_000) * self.chance.below(2);
+                let instant = Timestamp::from_micros(now - i64::try_from(before).unwrap());
+                let mut question = Question::at(ledger, instant);
+                let found = question.poll();
+                if self.machine().messages.len() > self.queue.len() {
+                    let what = What::Fence(instant);
+                    self.queue.push_back(Asked { number: 0, what, reply: None });
+                }
+                if let Some(found) = found {
+                    return self.found(&question, &found);
+                }
+                question
+            }
+            _ => {
+                let state = &machine.writer.state;
+                let at = Position::new(self.chance.below(size.get()));
+                if ledger.check_as_of(at).is_err() {
+                    return;
+                }
+                let funds = state.funds().iter().map(|(n, f)| (Owner::Fund(n), Of::Fund(f.id)));
+                let accounts = state.accounts().iter().map(|(n, a)| {
+                    (Owner::Account(n), Of::Account(state.funds().get(a.fund).id, a.id))
+                });
+                let owners: Vec<_> = funds.chain(accounts).collect();
+                if owners.is_empty() {
+                    return;
+                }
+                let place = usize::try_from(self.chance.below(owners.len() as u64)).unwrap();
+                Question::past(ledger, owners[place].0, owners[place].1, at)
+            }
+        };
+        self.questions.push(question);
+        self.poll();
+    }
+
+    pub(super) fn poll(&mut self) {
+        for mut question in std::mem::take(&mut self.questions) {
+            match question.poll() {
+                Some(found) => self.found(&question, &found),
+                None => self.questions.push(question),
+            }
+        }
+    }
+
+    fn found(&mut self, question: &Question, found: &Found) {
+        let now = Timestamp::from_micros(self.site.clock.both().0);
+        let durable = self.machine().log.head().size.get();
+        question.check(found, &self.oracle, durable, now);
+        match found {
+            Found::Now { .. } => self.counts.one("read"),
+            Found::At { instant, position: Ok(position) } => {
+                self.finals.push((*instant, position.map(Position::get)));
+                self.counts.one("read as of an instant");
+            }
+            Found::At { .. } => {}
+            Found::Past { .. } => self.counts.one("read as of a position"),
+        }
     }
 }

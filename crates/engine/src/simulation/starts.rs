@@ -1,0 +1,107 @@
+//! How a ledger stops and is opened again.
+
+use super::checks;
+use super::run::Run;
+use super::simulated::Fault;
+use crate::open::OpenError;
+use crate::projector;
+use bergulir_domain::{Command, Event, Header, Timestamp};
+use bergulir_store::ReadError;
+use tokio::sync::oneshot;
+
+impl Run {
+    /// The ledger stops as it should, and is opened again.
+    pub(super) fn stop(&mut self) {
+        self.rest();
+        if self.one_in(2) {
+            let (reply, mut seal) = oneshot::channel();
+            let machine = self.machine.as_mut().unwrap();
+            machine.projector.take(projector::Message::Seal(reply)).unwrap();
+            while machine.projector.is_sealing() {
+                machine.projector.seal_on();
+            }
+            let seal = seal.try_recv().unwrap().unwrap();
+            let answer = machine.ledger.inbox.record_seal(seal.clone()).unwrap();
+            self.push_seal(seal, Some(answer));
+            self.rest();
+        }
+        let machine = self.machine();
+        machine.writer.index.flush().unwrap();
+        machine.checkpointer.keep_up();
+        self.counts.one("clean stop");
+        self.say(|| "a clean stop".to_owned());
+        self.forget();
+        self.reopen();
+    }
+
+    /// Nothing is left of the process.
+    pub(super) fn forget(&mut self) {
+        self.questions.clear();
+        self.queue.clear();
+        self.growing.clear();
+        self.flying = None;
+        self.machine = None;
+    }
+
+    pub(super) fn reopen(&mut self) {
+        let may_fail = self.faulty && self.left.is_empty() && self.planned.is_none();
+        if may_fail && self.one_in(8) {
+            let fault = [Fault::Fails, Fault::Short, Fault::PowerGoes][self.among(3)];
+            let after = self.chance.below(8);
+            self.site.disk.plan(after, fault);
+            self.planned = Some(fault);
+        }
+        let machine = loop {
+            match self.site.open() {
+                Ok(machine) => break machine,
+                Err(
+                    OpenError::Log(bergulir_store::OpenError::Io { .. })
+                    | OpenError::Read(ReadError::Io { .. }),
+                ) if self.planned.is_some() => {
+                    self.counts.one("start failed");
+                    self.cut();
+                }
+                Err(error) => panic!("{error}"),
+            }
+        };
+        let size = usize::try_from(machine.log.head().size.get()).unwrap();
+        self.say(|| format!("opened with {size} records"));
+        assert!(
+            size == self.durable || Some(size) == self.unsure,
+            "{size} records are there, {} are durable, or {:?}",
+            self.durable,
+            self.unsure
+        );
+        if self.unsure.is_some() {
+            let survived = Some(size) == self.unsure;
+            let what = if survived { "unknown group survived" } else { "unknown group lost" };
+            self.counts.one(what);
+        }
+        (self.durable, self.unsure) = (size, None);
+        self.oracle.reopen(size, self.site.clock.both());
+        self.events.truncate(size);
+        // A clock that is set back while nothing runs may come by an instant again that no record
+        // has passed: see the ADR.
+        let last = Timestamp::from_micros(self.oracle.records[size - 1].at);
+        self.finals.retain(|(instant, _)| *instant < last);
+        checks::log(machine.log.as_ref(), &self.oracle, &self.acknowledged);
+        if self.events.is_empty() {
+            let open =
+                Event::LedgerOpened(Box::new(match &self.oracle.records[0].request.command {
+                    Command::OpenLedger(open) => open.clone(),
+                    _ => unreachable!("the first record opens the ledger"),
+                }));
+            let header = Header {
+                position: bergulir_domain::Position::new(0),
+                recorded_at: Timestamp::from_micros(self.oracle.records[0].at),
+                principal: self.oracle.records[0].by,
+            };
+            self.events.push((header, open));
+        }
+        if self.one_in(4) {
+            machine.scrub();
+            assert_eq!(machine.writer.health.failure(), None);
+        }
+        self.machine = Some(machine);
+    }
+}
