@@ -13,7 +13,7 @@ use bergulir_proto::pb::read_backup_response::Part;
 use futures::StreamExt as _;
 use futures::stream::{self, BoxStream};
 use std::time::Instant;
-use tokio::sync::{OwnedSemaphorePermit, watch};
+use tokio::sync::watch;
 use tonic::{Code, Request, Response, Status, async_trait};
 
 /// Bytes of a message: clients take 4 MiB by default.
@@ -49,7 +49,6 @@ impl BackupService for Services {
         let deadline = pass.deadline(Deadline::of(request.extensions()));
         let request = request.into_inner();
         let (ledger, _) = self.ledger(&pass, parse_ledger("ledger", &request.ledger)?)?;
-        let room = self.stream()?;
         let place = Place {
             next: Position::new(request.from_position),
             segment: Position::new(request.segment_position),
@@ -61,7 +60,6 @@ impl BackupService for Services {
             rest: None,
             deadline,
             stopping: self.stopping.clone(),
-            _room: room,
         };
         // Told after what comes, by which a caller sees that this is another history.
         let begins = match walk.read().await? {
@@ -87,7 +85,6 @@ struct Walk {
     rest: Option<Piece>,
     deadline: Option<Instant>,
     stopping: watch::Receiver<bool>,
-    _room: OwnedSemaphorePermit,
 }
 
 impl Walk {

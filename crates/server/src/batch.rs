@@ -2,6 +2,7 @@
 //! `SubmitStream` shares with it.
 
 use crate::access::Pass;
+use crate::quotas::Pace;
 use crate::refusal;
 use crate::services::{CURRENCY, Services};
 use crate::telemetry::Refusals;
@@ -11,8 +12,8 @@ use bergulir_engine::{Accepted, Answer, Balances, Caller, Named, Receipt, Refusa
 use bergulir_proto::Described;
 use bergulir_proto::pb::CommandError;
 use bergulir_proto::wire::{
-    Batch, BatchAnswer, BatchBytes, BatchError, BatchMode, BatchReceipt, Request, RequestId,
-    Results,
+    Batch, BatchAnswer, BatchBytes, BatchError, BatchMode, BatchParts, BatchReceipt, InvalidFields,
+    Request, RequestId, Results,
 };
 use std::collections::HashSet;
 use std::time::Instant;
@@ -129,7 +130,22 @@ impl From<NotDone> for Status {
     }
 }
 
+/// How many commands a batch has, right or wrong.
+pub(crate) fn commands(batch: &Batch) -> usize {
+    batch.requests.len() + batch.wrong.len()
+}
+
 impl Services {
+    /// Checks a batch.
+    pub(crate) fn read_batch(&self, parts: BatchParts<'_>) -> Result<Batch, BatchError> {
+        let (most, count) = (self.quotas.limits.batch_commands, parts.commands());
+        if count > most {
+            let wrong = format!("must be 1 to {most} commands, and are {count}");
+            return Err(InvalidFields::one("items", &wrong).into());
+        }
+        Batch::read(parts, CURRENCY)
+    }
+
     /// Has a batch decided, and answers each of its items.
     pub(crate) async fn batch(
         &self,
@@ -137,10 +153,15 @@ impl Services {
         caller: Caller,
         request: BatchBytes,
         deadline: Option<Instant>,
+        pace: Option<&Pace>,
     ) -> Result<BatchAnswer, Status> {
-        let batch = request.parts().and_then(|parts| Batch::read(parts, CURRENCY));
-        let batch = batch.map_err(status)?;
+        let batch = request.parts().and_then(|parts| self.read_batch(parts));
         drop(request);
+        // What cannot be read counts as one command.
+        let count = batch.as_ref().map_or(1, commands);
+        let paced = pace.map_or(Ok(()), |pace| pace.take(count));
+        let batch = batch.map_err(status)?;
+        paced.map_err(|exceeded| exceeded.status())?;
         let (ledger, scope) = self.ledger(pass, batch.ledger)?;
         let batch = self.permitted(&scope, &ledger, batch).await?;
         let batch = batch.map_err(|denied| denied.status())?;

@@ -6,15 +6,17 @@ use crate::connections::Lanes;
 use crate::deadline::{self, Deadline};
 use crate::door::Peer;
 use crate::identity::PRINCIPAL_KEY;
-use crate::limits::MAX_MESSAGE_BYTES;
-use crate::telemetry::{self, Measured};
+use crate::quotas::{Account, Kind, Place, Quotas};
+use crate::sending::Sending;
+use crate::telemetry::{self, Measured, Method};
+use bergulir_domain::PrincipalId;
 use bergulir_proto::Described;
 use bergulir_proto::pb::ledger_service_server::SERVICE_NAME as LEDGER;
 use hyper::body::Incoming;
 use hyper::service::Service;
 use std::convert::Infallible;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 use tokio::time::Sleep;
@@ -34,6 +36,7 @@ pub(crate) struct Calls<L> {
     ledger: L,
     others: Routes,
     measured: Arc<Measured>,
+    quotas: Arc<Quotas>,
     /// Whether calls are parts of traces.
     traced: bool,
     from: From,
@@ -45,7 +48,31 @@ enum From {
     /// Of all.
     All(Arc<Access>),
     /// Of one.
-    One(Arc<Connection>),
+    One(Arc<One>),
+}
+
+/// One connection.
+struct One {
+    connection: Connection,
+    /// The account of who called last over it: mostly the same one.
+    account: Mutex<Option<Arc<Account>>>,
+}
+
+impl One {
+    /// The account of a caller: of the one that was authenticated, or else that it states.
+    fn account(&self, quotas: &Quotas, request: &Request<Incoming>) -> Arc<Account> {
+        let name = principal(request).unwrap_or_default();
+        let mut last = self.account.lock().unwrap_or_else(PoisonError::into_inner);
+        match last.as_ref() {
+            Some(account) if account.name() == name => Arc::clone(account),
+            _ => {
+                // Who states what is no name is refused for that later.
+                let account = quotas.account(PrincipalId::new(name).ok());
+                *last = Some(Arc::clone(&account));
+                account
+            }
+        }
+    }
 }
 
 impl<L> Calls<L> {
@@ -54,22 +81,38 @@ impl<L> Calls<L> {
         others: Routes,
         access: Arc<Access>,
         measured: Arc<Measured>,
+        quotas: Arc<Quotas>,
         traced: bool,
     ) -> Calls<L> {
-        Calls { ledger, others, measured, traced, from: From::All(access) }
+        Calls { ledger, others, measured, quotas, traced, from: From::All(access) }
     }
 
-    /// Lets a call in, and gives it the pass that it needs.
-    fn admit(&self, request: &mut Request<Incoming>) -> Result<(), Status> {
-        let From::One(connection) = &self.from else { return Ok(()) };
-        if connection.is_open() {
-            return Ok(());
-        }
-        let pass = connection.admit(request.uri().path(), request.headers())?;
-        if let Some(pass) = pass {
+    /// Lets a call in, and gives it the pass and the place that it needs.
+    fn admit(
+        &self,
+        request: &mut Request<Incoming>,
+        kind: Option<Kind>,
+        now: Instant,
+    ) -> Result<Option<Place>, Status> {
+        let From::One(one) = &self.from else { return Ok(None) };
+        if !one.connection.is_open()
+            && let Some(pass) = one.connection.admit(request.uri().path(), request.headers())?
+        {
             request.extensions_mut().insert(pass);
         }
-        Ok(())
+        let Some(kind) = kind else { return Ok(None) };
+        let account = one.account(&self.quotas, request);
+        let method = ledger_method(request);
+        let reads_commands = matches!(method, Some("SubmitBatch" | "SubmitStream"));
+        // A batch counts by its commands. It is taken whole or not at all, and so from a full bucket if
+        // it is long: nothing may be taken out before.
+        let commands = u64::from(method != Some("SubmitBatch"));
+        let place = self.quotas.begin(&account, kind, commands, now);
+        let place = place.map_err(|exceeded| exceeded.status())?;
+        if reads_commands && let Some(pace) = place.pace() {
+            request.extensions_mut().insert(pace);
+        }
+        Ok(Some(place))
     }
 }
 
@@ -84,7 +127,7 @@ where
     L: tower::Service<Request<Incoming>, Response = Response<Body>, Error = Infallible> + Clone,
     L::Future: Unpin,
 {
-    type Response = Response<Body>;
+    type Response = Response<Sending>;
     type Error = Infallible;
     type Future = Call<L::Future>;
 
@@ -96,10 +139,14 @@ where
             ends = Some(Box::pin(tokio::time::sleep(timeout)));
         }
         let counted = Counted::began(&self.measured, request.uri().path());
-        let admitted = self.admit(&mut request);
+        let admitted = self.admit(&mut request, counted.method().kind, arrived);
+        let (admitted, place) = match admitted {
+            Ok(place) => (Ok(()), place),
+            Err(refused) => (Err(refused), None),
+        };
         let span = if self.traced { traced_span(&request) } else { span(&request) };
         let answer = span.in_scope(|| match (admitted, ledger_method(&request)) {
-            (Err(denied), _) => Answer::Denied(Some(denied)),
+            (Err(refused), _) => Answer::Refused(Some(refused)),
             (Ok(()), Some(_)) => {
                 Answer::Ledger(tower::Service::call(&mut self.ledger.clone(), request))
             }
@@ -107,20 +154,24 @@ where
                 Answer::Other(Box::new(tower::Service::call(&mut self.others.clone(), request)))
             }
         });
-        Call { answer, arrived, ends, span, counted }
+        Call { answer, arrived, ends, span, counted, place }
     }
 }
 
 impl<L: Clone> Lanes for Calls<L> {
     fn of(&self, peer: Peer) -> Calls<L> {
         let from = match &self.from {
-            From::All(access) => From::One(Arc::new(Connection::new(Arc::clone(access), peer))),
-            From::One(connection) => From::One(Arc::clone(connection)),
+            From::All(access) => From::One(Arc::new(One {
+                connection: Connection::new(Arc::clone(access), peer),
+                account: Mutex::default(),
+            })),
+            From::One(one) => From::One(Arc::clone(one)),
         };
         Calls {
             ledger: self.ledger.clone(),
             others: self.others.clone(),
             measured: Arc::clone(&self.measured),
+            quotas: Arc::clone(&self.quotas),
             traced: self.traced,
             from,
         }
@@ -138,7 +189,7 @@ enum Answer<L> {
     Ledger(L),
     Other(Box<<Routes as tower::Service<Request<Incoming>>>::Future>),
     /// Not let in; taken when it is answered.
-    Denied(Option<Status>),
+    Refused(Option<Status>),
 }
 
 /// A call that is under way.
@@ -149,6 +200,8 @@ pub(crate) struct Call<L> {
     ends: Option<Pin<Box<Sleep>>>,
     span: Span,
     counted: Counted,
+    /// Goes along with the answer.
+    place: Option<Place>,
 }
 
 /// A call that is counted as under way until it is dropped.
@@ -164,9 +217,13 @@ impl Counted {
         Counted { measured: Arc::clone(measured), place }
     }
 
+    fn method(&self) -> &Method {
+        self.measured.calls.method(self.place)
+    }
+
     fn answered(&self, status: Option<&Status>, took: Duration) {
         let code = status.map_or(Code::Ok, Status::code);
-        self.measured.calls.method(self.place).answered(code, took);
+        self.method().answered(code, took);
         if let Some(status) = status.filter(|status| status.code() != Code::Ok) {
             let reason = status.get_details_error_info().map(|info| info.reason);
             self.measured.refused.count(reason.as_deref().unwrap_or("PROTOCOL"));
@@ -176,7 +233,7 @@ impl Counted {
 
 impl Drop for Counted {
     fn drop(&mut self) {
-        self.measured.calls.method(self.place).ended();
+        self.method().ended();
     }
 }
 
@@ -184,7 +241,7 @@ impl<L> Future for Call<L>
 where
     L: Future<Output = Result<Response<Body>, Infallible>> + Unpin,
 {
-    type Output = Result<Response<Body>, Infallible>;
+    type Output = Result<Response<Sending>, Infallible>;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let call = &mut *self;
@@ -192,7 +249,7 @@ where
         let answer = match &mut call.answer {
             Answer::Ledger(answer) => Pin::new(answer).poll(context),
             Answer::Other(answer) => Pin::new(answer).poll(context),
-            Answer::Denied(status) => {
+            Answer::Refused(status) => {
                 let status = status.take().unwrap_or_else(|| Status::internal("asked twice"));
                 Poll::Ready(Ok(status.into_http()))
             }
@@ -211,7 +268,8 @@ where
         let status = Status::from_header_map(response.headers());
         call.counted.answered(status.as_ref(), call.arrived.elapsed());
         tell(status.as_ref(), call.arrived, &call.span);
-        Poll::Ready(Ok(response))
+        let place = call.place.take();
+        Poll::Ready(Ok(response.map(|body| Sending::new(body, place))))
     }
 }
 
@@ -273,8 +331,8 @@ pub(crate) fn of_the_protocol(status: &Status) -> Option<Status> {
         // No service of ours answers with this code: the decoder found a message too long.
         Code::OutOfRange => {
             let message = format!(
-                "the message is longer than the {MAX_MESSAGE_BYTES} bytes that are taken: send \
-                 less in one call"
+                "the message is longer than what is taken: send less in one call ({})",
+                status.message()
             );
             ("MESSAGE_TOO_LARGE", message)
         }
@@ -306,7 +364,8 @@ mod tests {
         let url = format!("http://{}/some.Service/Method", listener.local_addr().unwrap());
         let access = Arc::new(Access::new(AuthOptions::default(), None).unwrap());
         let (none, waiting) = (Routes::default(), Routes::from(waiting));
-        let calls = Calls::new(none, waiting, access, Arc::default(), false);
+        let quotas = Arc::new(Quotas::new(Limits::default()));
+        let calls = Calls::new(none, waiting, access, Arc::default(), quotas, false);
         let door = Arc::new(Door::new(None, Limits::default()));
         let open = Arc::default();
         let serving = tokio::spawn(connections::serve(listener, door, calls, open, pending()));

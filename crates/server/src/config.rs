@@ -21,6 +21,7 @@ mod access;
 mod file;
 mod given;
 mod layers;
+mod limits;
 mod settings;
 
 pub use access::{Auth, Tls};
@@ -116,6 +117,7 @@ impl Config {
             problems.push(("data", why.to_owned()));
         }
         problems.extend(self.access_problems());
+        problems.extend(self.limits.problems());
         let tls = self.tls.options();
         if let Err(refused) = check_protection(self.listen, tls.as_ref(), self.auth.is_set()) {
             problems.push(("listen", refused.to_string()));

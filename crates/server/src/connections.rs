@@ -8,7 +8,7 @@ use crate::limits::{
 };
 use futures::stream::FuturesUnordered;
 use futures::{FutureExt as _, StreamExt as _};
-use hyper::body::Incoming;
+use hyper::body::{Body, Bytes, Incoming};
 use hyper::rt::Executor;
 use hyper::server::conn::http2;
 use hyper::service::Service;
@@ -25,7 +25,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
-use tonic::body::Body;
+use tonic::Status;
 use tonic::codegen::http::{Request, Response};
 
 /// What a client says first, at least: the preface of HTTP/2 and the head of a frame of settings.
@@ -33,16 +33,17 @@ const GREETING_BYTES: usize = 24 + 9;
 
 /// Serves until `stop` is ready; then takes no more calls, and waits for those that are in flight.
 /// `open` counts them.
-pub(crate) async fn serve<S>(
+pub(crate) async fn serve<S, B>(
     listener: TcpListener,
     door: Arc<Door>,
     service: S,
     open: Arc<AtomicUsize>,
     stop: impl Future<Output = ()>,
 ) where
-    S: Service<Request<Incoming>, Response = Response<Body>, Error = Infallible>,
+    S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible>,
     S: Lanes + Send + Sync + 'static,
     S::Future: Send + 'static,
+    B: AnswerBody,
 {
     let (stopping, stopped) = watch::channel(false);
     let service = Arc::new(service);
@@ -84,15 +85,16 @@ pub(crate) async fn serve<S>(
 }
 
 /// Lets a connection in, and serves it.
-async fn arrive<S>(
+async fn arrive<S, B>(
     stream: TcpStream,
     from: SocketAddr,
     door: &Door,
     service: &S,
     mut stopped: watch::Receiver<bool>,
 ) where
-    S: Service<Request<Incoming>, Response = Response<Body>, Error = Infallible> + Lanes,
+    S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible> + Lanes,
     S::Future: Send + 'static,
+    B: AnswerBody,
 {
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "a connection sends late");
@@ -116,7 +118,7 @@ async fn arrive<S>(
 
 /// Serves one connection. Its task also has its short calls: one that is answered then wakes no
 /// other task, and what many say together is sent together.
-async fn connection<R, W, S>(
+async fn connection<R, W, S, B>(
     incoming: R,
     outgoing: W,
     limits: &Limits,
@@ -125,8 +127,9 @@ async fn connection<R, W, S>(
 ) where
     R: AsyncRead + Unpin,
     W: AsyncWrite + Unpin,
-    S: Service<Request<Incoming>, Response = Response<Body>, Error = Infallible> + Lanes,
+    S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible> + Lanes,
     S::Future: Send + 'static,
+    B: AnswerBody,
 {
     let (stream, gathered) = gathered(incoming, outgoing);
     let begun = Begun::default();
@@ -191,6 +194,11 @@ pub(crate) trait Lanes: Sized {
     fn is_short(request: &Request<Incoming>) -> bool;
 }
 
+/// The body of an answer.
+pub(crate) trait AnswerBody: Body<Data = Bytes, Error = Status> + Send + 'static {}
+
+impl<B: Body<Data = Bytes, Error = Status> + Send + 'static> AnswerBody for B {}
+
 type ShortCall = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 /// Calls that have begun, on their way to the task of the connection.
@@ -251,6 +259,7 @@ mod tests {
     use hyper_util::client::legacy::{Client, connect::HttpConnector};
     use hyper_util::rt::TokioExecutor;
     use tokio::sync::oneshot;
+    use tonic::body::Body;
 
     /// Answers with the task that it runs in; a path with "panic" in it panics.
     #[derive(Clone)]

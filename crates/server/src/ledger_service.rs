@@ -3,6 +3,7 @@
 use crate::access::Pass;
 use crate::concerned::{Concerned, there_already};
 use crate::deadline::{Deadline, within};
+use crate::quotas::Pace;
 use crate::refusal;
 use crate::resources::View;
 use crate::services::{CURRENCY, Services, parse_ledger};
@@ -70,7 +71,9 @@ macro_rules! commands {
                 let pass = self.pass(request.extensions())?;
                 let caller = pass.caller(request.metadata().as_ref())?;
                 let deadline = Deadline::of(request.extensions());
-                let batch = self.batch(&pass, caller, request.into_inner(), deadline);
+                let pace = request.extensions().get::<Pace>().cloned();
+                let batch =
+                    self.batch(&pass, caller, request.into_inner(), deadline, pace.as_ref());
                 within(deadline, batch).await?.map(Response::new)
             }
 
@@ -84,7 +87,10 @@ macro_rules! commands {
                 let pass = self.pass(request.extensions())?;
                 let caller = pass.caller(request.metadata().as_ref())?;
                 let deadline = pass.deadline(Deadline::of(request.extensions()));
-                stream::answers(self, pass, caller, request.into_inner(), deadline).map(Response::new)
+                let pace = request.extensions().get::<Pace>().cloned();
+                let incoming = request.into_inner();
+                let answers = stream::answers(self, pass, caller, incoming, deadline, pace);
+                Ok(Response::new(answers))
             }
         }
     };

@@ -1,9 +1,11 @@
-//! What one caller may ask of the server, all in one place. The most commands of a batch is a rule
-//! of the API: `bergulir_proto::wire::MAX_BATCH_ITEMS`.
+//! What callers may ask of the server, all in one place: what is fixed, and in [`Limits`] what an
+//! operator sets.
 
+use bergulir_proto::wire::MAX_BATCH_ITEMS;
 use std::time::Duration;
 
-/// The longest message that is taken. What is longer is refused with `MESSAGE_TOO_LARGE`.
+/// The longest message that is taken if nothing else is set. What is longer is refused with
+/// `MESSAGE_TOO_LARGE`.
 pub const MAX_MESSAGE_BYTES: usize = 4 << 20;
 /// The longest header of a call, token included. What is longer ends the call, or the connection.
 pub const MAX_HEADER_BYTES: u32 = 16 << 10;
@@ -24,12 +26,15 @@ pub const TOKEN_LEEWAY: Duration = Duration::from_secs(30);
 pub const MAX_ACCESS_FILE_BYTES: u64 = 1 << 20;
 /// Calls of one connection at a time; HTTP/2 makes a client wait with more.
 pub const MAX_CALLS_PER_CONNECTION: u32 = 1_024;
-/// Streams of records (`ReadRecords` and `Subscribe`) of the whole server at a time. What is more
-/// is refused with `TOO_MANY_STREAMS`.
-pub const MAX_STREAMS: usize = 256;
-/// Streams of commands (`SubmitStream`) of the whole server at a time. What is more is refused with
-/// `TOO_MANY_STREAMS`.
-pub const MAX_COMMAND_STREAMS: usize = 256;
+/// So many principals are kept apart, those who called of late. With more those who come last share
+/// what one of them may ask for: whoever makes up names takes no more memory than this.
+pub const MAX_PRINCIPALS: usize = 16_384;
+/// How often it is looked who of them asks for nothing any more, when there are so many.
+pub const PRINCIPALS_SWEPT_EVERY: Duration = Duration::from_secs(1);
+/// When a caller that has as many calls under way as it may should try again.
+pub const RETRY_AFTER_CALLS: Duration = Duration::from_millis(100);
+/// When one that has as many streams open as it may should.
+pub const RETRY_AFTER_STREAMS: Duration = Duration::from_secs(1);
 /// Pieces of work of one stream of commands that are decided at a time: a message each, or short
 /// ones together, see [`STREAM_JOINED_COMMANDS`]. With more the server reads no further.
 pub const MAX_STREAM_IN_FLIGHT: usize = 8;
@@ -67,11 +72,35 @@ pub const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// 16 MiB.
 pub const MAX_FILES_READ: usize = 16;
 
-/// What an operator may set. Its defaults are the limits that hold if nothing is said.
+/// What an operator may set. Its defaults are the limits that hold if nothing is said; `None` is no
+/// limit.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Limits {
+    /// Commands a second that one principal may ask for. Every call that is no stream counts as one,
+    /// and each further command of a batch and each command of a stream does.
+    pub principal_rate: Option<u64>,
+    /// So many of them may come at once after a rest; `None`: as many as in a second.
+    pub principal_burst: Option<u64>,
+    /// Calls of one principal under way, streams aside.
+    pub principal_calls: Option<usize>,
+    /// Streams of one principal, of all kinds.
+    pub principal_streams: Option<usize>,
+    /// Commands a second, of all principals together.
+    pub rate: Option<u64>,
+    /// So many of them may come at once after a rest; `None`: as many as in a second.
+    pub burst: Option<u64>,
+    /// Calls under way, streams aside.
+    pub calls: Option<usize>,
+    /// Streams of records: `ReadRecords`, `Subscribe`, `ReadBackup`.
+    pub streams: Option<usize>,
+    /// Streams of commands: `SubmitStream`.
+    pub command_streams: Option<usize>,
     /// Connections of the whole server at a time. What is more is closed at once.
     pub connections: usize,
+    /// The longest message that is taken.
+    pub message_bytes: usize,
+    /// The most commands of a batch, or of a message of a stream.
+    pub batch_commands: usize,
     /// TLS handshakes under way at a time. What is more is closed at once.
     pub handshakes: usize,
     /// TLS handshakes under way from one address, so that nobody can take the room of all.
@@ -90,7 +119,18 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Limits {
         Limits {
+            principal_rate: None,
+            principal_burst: None,
+            principal_calls: Some(8_192),
+            principal_streams: Some(128),
+            rate: None,
+            burst: None,
+            calls: Some(16_384),
+            streams: Some(256),
+            command_streams: Some(256),
             connections: 4_096,
+            message_bytes: MAX_MESSAGE_BYTES,
+            batch_commands: MAX_BATCH_ITEMS,
             handshakes: 1_024,
             handshakes_per_address: 128,
             handshake_timeout: Duration::from_secs(10),

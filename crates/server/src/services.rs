@@ -2,7 +2,7 @@
 
 use crate::access::{Pass, Reason, Scope, denied};
 use crate::health::Health;
-use crate::limits::{MAX_COMMAND_STREAMS, MAX_STREAMS};
+use crate::quotas::Quotas;
 use crate::refusal;
 use crate::resources::View;
 use crate::telemetry::Measured;
@@ -11,13 +11,12 @@ use bergulir_domain::LedgerId;
 use bergulir_domain::money::Currency;
 use bergulir_engine::clock::Clock;
 use bergulir_engine::{AsOf, Ledger, Node, Slot};
-use bergulir_proto::Described;
 use bergulir_proto::name::NameError;
 use bergulir_proto::wire::InvalidFields;
 use std::str::FromStr;
 use std::sync::Arc;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
-use tonic::{Code, Extensions, Status};
+use tokio::sync::watch;
+use tonic::{Extensions, Status};
 
 /// The only currency that there is; a second one will have to be asked of the ledger.
 pub(crate) const CURRENCY: Currency = Currency::Idr;
@@ -32,8 +31,7 @@ pub(crate) struct Services {
     pub(crate) measured: Arc<Measured>,
     /// Whether calls come without a pass, because everybody may do everything.
     open: bool,
-    streams: Arc<Semaphore>,
-    command_streams: Arc<Semaphore>,
+    pub(crate) quotas: Arc<Quotas>,
 }
 
 impl Services {
@@ -43,11 +41,10 @@ impl Services {
         health: Health,
         stopping: watch::Receiver<bool>,
         measured: Arc<Measured>,
+        quotas: Arc<Quotas>,
         open: bool,
     ) -> Services {
-        let streams = Arc::new(Semaphore::new(MAX_STREAMS));
-        let command_streams = Arc::new(Semaphore::new(MAX_COMMAND_STREAMS));
-        Services { node, clock, health, stopping, measured, open, streams, command_streams }
+        Services { node, clock, health, stopping, measured, open, quotas }
     }
 
     /// What a call may do.
@@ -94,38 +91,10 @@ impl Services {
         seen.map_err(|refused| refusal::read_status(&refused))?
     }
 
-    /// How many streams of records and of commands are open.
-    pub(crate) fn open_streams(&self) -> [usize; 2] {
-        [
-            MAX_STREAMS - self.streams.available_permits(),
-            MAX_COMMAND_STREAMS - self.command_streams.available_permits(),
-        ]
-    }
-
     /// How many pieces of work may wait for the writer of a ledger.
     pub(crate) fn queue_limit(&self) -> usize {
         self.node.ledger_options().queue
     }
-
-    /// Room for one more stream of records.
-    pub(crate) fn stream(&self) -> Result<OwnedSemaphorePermit, Status> {
-        room(&self.streams, MAX_STREAMS, "records")
-    }
-
-    /// Room for one more stream of commands.
-    pub(crate) fn command_stream(&self) -> Result<OwnedSemaphorePermit, Status> {
-        room(&self.command_streams, MAX_COMMAND_STREAMS, "commands")
-    }
-}
-
-fn room(streams: &Arc<Semaphore>, most: usize, of: &str) -> Result<OwnedSemaphorePermit, Status> {
-    Arc::clone(streams).try_acquire_owned().map_err(|_| {
-        let message = format!(
-            "the server has {most} streams of {of} open, which is all it takes: end one, or try \
-             again later"
-        );
-        Described::new(Code::ResourceExhausted, "TOO_MANY_STREAMS", message).status()
-    })
 }
 
 /// The last position of a state. An open ledger has at least the record that opened it.

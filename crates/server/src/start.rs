@@ -6,7 +6,8 @@ use crate::connections;
 use crate::door::Door;
 use crate::files::{FileError, Followed};
 use crate::health::Health;
-use crate::limits::{Limits, MAX_MESSAGE_BYTES, STOP_GRACE};
+use crate::limits::{Limits, STOP_GRACE};
+use crate::quotas::Quotas;
 use crate::services::Services;
 use crate::static_log::{self, StaticLogs};
 use crate::telemetry::{self, Measured, Scrape};
@@ -218,7 +219,9 @@ pub async fn start(
     });
     let measured = Arc::clone(&scrape.measured);
     let open = access.is_open();
-    let services = Services::new(node, clock, health, stopping, Arc::clone(&measured), open);
+    let quotas = Arc::new(Quotas::new(limits.clone()));
+    let services =
+        Services::new(node, clock, health, stopping, Arc::clone(&measured), quotas, open);
     // Set once, here.
     let _ = scrape.services.set(services.clone());
     let door = Arc::new(Door::new(tls.clone(), limits));
@@ -386,19 +389,15 @@ fn calls(
             .register_encoded_file_descriptor_set(FILE_DESCRIPTOR_SET)
             .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
     };
+    let quotas = Arc::clone(&services.quotas);
+    let longest = quotas.limits.message_bytes;
     let built = "the descriptors were made when this was built";
     let routes = Routes::new(HealthServer::new(services.health.service()))
         .add_service(reflection().build_v1().expect(built))
         .add_service(reflection().build_v1alpha().expect(built))
-        .add_service(
-            QueryServiceServer::new(services.clone()).max_decoding_message_size(MAX_MESSAGE_BYTES),
-        )
-        .add_service(
-            BackupServiceServer::new(services.clone()).max_decoding_message_size(MAX_MESSAGE_BYTES),
-        )
-        .add_service(
-            LogServiceServer::new(services.clone()).max_decoding_message_size(MAX_MESSAGE_BYTES),
-        );
-    let ledger = LedgerServiceServer::new(services).max_decoding_message_size(MAX_MESSAGE_BYTES);
-    Calls::new(ledger, routes.prepare(), access, measured, traced)
+        .add_service(QueryServiceServer::new(services.clone()).max_decoding_message_size(longest))
+        .add_service(BackupServiceServer::new(services.clone()).max_decoding_message_size(longest))
+        .add_service(LogServiceServer::new(services.clone()).max_decoding_message_size(longest));
+    let ledger = LedgerServiceServer::new(services).max_decoding_message_size(longest);
+    Calls::new(ledger, routes.prepare(), access, measured, quotas, traced)
 }

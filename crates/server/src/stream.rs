@@ -5,12 +5,13 @@
 //! call ends. Whatever the caller does, a message is in the writer's queue whole or not at all.
 
 use crate::access::{Pass, Scope};
-use crate::batch::{Asked, NotDone, status};
+use crate::batch::{Asked, NotDone, commands, status};
 use crate::calls::of_the_protocol;
 use crate::deadline::within;
 use crate::limits::{MAX_STREAM_IN_FLIGHT, STREAM_JOINED_COMMANDS, STREAM_STOP_PAUSE};
+use crate::quotas::Pace;
 use crate::refusal::{self, stopping};
-use crate::services::{CURRENCY, Services, parse_ledger};
+use crate::services::{Services, parse_ledger};
 use crate::telemetry::{Measured, Refusals};
 use bergulir_engine::{Answer, Caller, Ledger, Queued, Refusal, Terms};
 use bergulir_proto::pb;
@@ -20,7 +21,6 @@ use futures::{FutureExt as _, StreamExt as _};
 use prost::Message as _;
 use std::sync::Arc;
 use std::time::Instant;
-use tokio::sync::OwnedSemaphorePermit;
 use tonic::{Code, Status, Streaming};
 use tonic_types::StatusExt as _;
 
@@ -33,17 +33,18 @@ pub(crate) fn answers(
     caller: Caller,
     incoming: Streaming<BatchBytes>,
     deadline: Option<Instant>,
-) -> Result<BoxStream<'static, Response>, Status> {
+    pace: Option<Pace>,
+) -> BoxStream<'static, Response> {
     let reading = Reading {
         services: services.clone(),
         pass,
         caller,
         incoming,
         deadline,
+        pace,
         ledger: None,
         next: 0,
         ahead: None,
-        _room: services.command_stream()?,
     };
     // One piece after the other is queued; those that are in the queue wait side by side.
     let pieces = stream::unfold(Some(reading), |reading| async { reading?.piece().await });
@@ -51,7 +52,7 @@ pub(crate) fn answers(
     let answers = pieces
         .map(move |piece| piece.answers(Arc::clone(&measured)))
         .buffered(MAX_STREAM_IN_FLIGHT);
-    Ok(answers.flat_map(stream::iter).boxed())
+    answers.flat_map(stream::iter).boxed()
 }
 
 /// How far a stream is read.
@@ -61,13 +62,14 @@ struct Reading {
     caller: Caller,
     incoming: Streaming<BatchBytes>,
     deadline: Option<Instant>,
+    /// How fast commands may come, if there is a limit to it.
+    pace: Option<Pace>,
     /// The ledger of the first message, and its name there.
     ledger: Option<(String, Arc<Ledger>, Scope)>,
     /// The number of the next message.
     next: u64,
     /// What was read already, and does not join what came before.
     ahead: Option<Arrived>,
-    _room: OwnedSemaphorePermit,
 }
 
 /// What comes next from a caller.
@@ -100,6 +102,9 @@ impl Reading {
                 return Some((Piece::End(numbered(&status, number)), None));
             }
         };
+        if let Err(status) = self.paced(commands(&batch)).await {
+            return Some((Piece::End(numbered(&status, number)), None));
+        }
         let batch = match self.services.permitted(&scope, &ledger, batch).await {
             Ok(Ok(batch)) => batch,
             Ok(Err(denied)) => {
@@ -131,7 +136,9 @@ impl Reading {
         while asked.items() < STREAM_JOINED_COMMANDS {
             let Some(arrived) = self.arrived().now_or_never() else { return };
             match arrived {
-                Arrived::Batch(batch, ledger, scope) if batch.mode == BatchMode::Independent => {
+                Arrived::Batch(batch, ledger, scope)
+                    if batch.mode == BatchMode::Independent && self.may_come(&batch) =>
+                {
                     match self.services.permitted(&scope, &ledger, batch).await {
                         Ok(Ok(batch)) => asked.add(batch),
                         // Only an atomic batch is denied as a whole.
@@ -153,6 +160,36 @@ impl Reading {
         }
     }
 
+    /// Waits until so many commands may come: nothing more is read until then.
+    async fn paced(&self, commands: usize) -> Result<(), Status> {
+        let Some(pace) = &self.pace else { return Ok(()) };
+        let mut stop = self.services.stopping.clone();
+        while let Err(exceeded) = pace.take(commands) {
+            let stops = tokio::select! {
+                _ = stop.wait_for(|stop| *stop) => true,
+                waited = within(self.deadline, tokio::time::sleep(exceeded.retry_after)) => {
+                    waited?;
+                    false
+                }
+            };
+            if stops {
+                return Err(self.stopped().await);
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether a batch may come now.
+    fn may_come(&self, batch: &Batch) -> bool {
+        self.pace.as_ref().is_none_or(|pace| pace.take(commands(batch)).is_ok())
+    }
+
+    /// The server stops: what the caller was sending comes to rest first.
+    async fn stopped(&self) -> Status {
+        tokio::time::sleep(STREAM_STOP_PAUSE).await;
+        stopping()
+    }
+
     async fn queue(
         &self,
         ledger: &Ledger,
@@ -172,10 +209,7 @@ impl Reading {
             _ = stop.wait_for(|stop| *stop) => None,
             message = within(self.deadline, self.incoming.message()) => Some(message),
         };
-        let Some(message) = message else {
-            tokio::time::sleep(STREAM_STOP_PAUSE).await;
-            return Arrived::End(Some(stopping()));
-        };
+        let Some(message) = message else { return Arrived::End(Some(self.stopped().await)) };
         match message.and_then(|message| message) {
             Ok(Some(message)) => self.read(&message),
             Ok(None) => Arrived::End(None),
@@ -200,7 +234,7 @@ impl Reading {
             let description = "must be that of the first message, or empty";
             return Arrived::Wrong(InvalidFields::one("ledger", description));
         }
-        match Batch::read(parts, CURRENCY) {
+        match self.services.read_batch(parts) {
             Ok(batch) => Arrived::Batch(batch, Arc::clone(ledger), scope.clone()),
             Err(BatchError::Invalid(invalid)) => Arrived::Wrong(invalid),
             Err(error @ BatchError::Malformed(_)) => Arrived::End(Some(status(error))),
@@ -244,7 +278,12 @@ impl Piece {
                 measured.refused.count(&error.reason);
                 vec![Ok(refused(error))]
             }
-            Piece::End(status) => vec![Err(status)],
+            Piece::End(status) => {
+                if let Some(info) = status.get_details_error_info() {
+                    measured.refused.count(&info.reason);
+                }
+                vec![Err(status)]
+            }
         }
     }
 }

@@ -10,7 +10,7 @@ mod process;
 mod scrape;
 mod traces;
 
-pub(crate) use calls::CallMeter;
+pub(crate) use calls::{CallMeter, Method};
 pub use logs::{LogFormat, TelemetryError, Traces, start};
 pub(crate) use scrape::{Scrape, serve};
 pub(crate) use traces::parent;

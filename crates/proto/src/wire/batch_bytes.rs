@@ -89,6 +89,11 @@ pub struct BatchParts<'a> {
 }
 
 impl<'a> BatchParts<'a> {
+    /// How many commands it has.
+    pub fn commands(&self) -> usize {
+        self.items.len()
+    }
+
     /// The parts of a message. Of a field that stands there twice the last counts, and fields
     /// without a meaning are passed over, as everywhere in protobuf. `None`: it is not a message.
     fn of(mut bytes: &'a [u8]) -> Option<BatchParts<'a>> {

@@ -1,7 +1,7 @@
 //! The one list of everything that can be set.
 
-use super::Config;
 use super::given::Given;
+use super::{Config, limits};
 use crate::telemetry::{LogFormat, check_endpoint};
 use std::ffi::{OsStr, OsString};
 use std::net::SocketAddr;
@@ -83,7 +83,7 @@ impl Setting {
     }
 }
 
-fn text(value: &impl ToString) -> Vec<OsString> {
+pub(super) fn text(value: &impl ToString) -> Vec<OsString> {
     vec![value.to_string().into()]
 }
 
@@ -402,6 +402,18 @@ pub static SETTINGS: &[Setting] = &[
         read: |config, given| given.text().map(|t| config.auth.audience = Some(t.to_owned())),
         shown: |config| config.auth.audience.iter().flat_map(text).collect(),
     },
+    limits::PRINCIPAL_RATE,
+    limits::PRINCIPAL_BURST,
+    limits::PRINCIPAL_CALLS,
+    limits::PRINCIPAL_STREAMS,
+    limits::RATE,
+    limits::BURST,
+    limits::CALLS,
+    limits::STREAMS,
+    limits::COMMAND_STREAMS,
+    limits::CONNECTIONS,
+    limits::MESSAGE_BYTES,
+    limits::BATCH_COMMANDS,
 ];
 
 #[cfg(test)]

@@ -13,7 +13,7 @@ use futures::StreamExt as _;
 use futures::stream::{self, BoxStream};
 use std::sync::Arc;
 use std::time::Instant;
-use tokio::sync::{OwnedSemaphorePermit, watch};
+use tokio::sync::watch;
 use tonic::{Code, Status};
 
 /// How far a stream has come. The next message is read from the log when the caller has room for
@@ -26,7 +26,6 @@ struct Walk {
     verbatim_only: bool,
     deadline: Option<Instant>,
     stopping: watch::Receiver<bool>,
-    _room: OwnedSemaphorePermit,
 }
 
 pub(super) fn records(
@@ -45,7 +44,6 @@ pub(super) fn records(
         verbatim_only: request.verbatim_only,
         deadline: pass.deadline(deadline),
         stopping: services.stopping.clone(),
-        _room: services.stream()?,
         ledger,
     };
     Ok(stream::try_unfold(walk, Walk::step).boxed())

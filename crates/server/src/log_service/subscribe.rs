@@ -18,7 +18,7 @@ use futures::StreamExt as _;
 use futures::stream::{self, BoxStream};
 use std::sync::Arc;
 use std::time::Instant;
-use tokio::sync::{OwnedSemaphorePermit, watch};
+use tokio::sync::watch;
 use tokio::time::{Interval, MissedTickBehavior, interval_at};
 use tonic::Status;
 
@@ -40,7 +40,6 @@ struct Subscription {
     /// When to say again how far it has come, whatever is recorded.
     progress: Interval,
     deadline: Option<Instant>,
-    _room: OwnedSemaphorePermit,
 }
 
 pub(super) fn records(
@@ -65,7 +64,6 @@ pub(super) fn records(
         told_caught_up: false,
         progress: progress(),
         deadline: pass.deadline(deadline),
-        _room: services.stream()?,
         services: services.clone(),
         ledger,
         head,

@@ -1,14 +1,16 @@
 //! How many calls there are, and how long they take, by method and code.
 
+use crate::quotas::Kind;
 use bergulir_engine::meter::{Histogram, MICROS};
 use bergulir_proto::pb::FILE_DESCRIPTOR_SET;
 use prost::Message as _;
-use prost_types::FileDescriptorSet;
+use prost_types::{FileDescriptorSet, MethodDescriptorProto};
 use std::collections::HashMap;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 use tonic::Code;
+use tonic_health::pb::health_server::SERVICE_NAME as HEALTH;
 
 /// Whatever is called that nobody serves counts as one method, so that callers make no names.
 const UNKNOWN: &str = "unknown";
@@ -28,15 +30,33 @@ pub(crate) struct CallMeter {
 pub(crate) struct Method {
     /// Its path without the slash before it.
     pub(crate) name: String,
+    /// What a call of it holds while it is under way; `None`: nothing, since it is answered at once, to
+    /// whoever asks.
+    pub(crate) kind: Option<Kind>,
     pub(crate) in_flight: AtomicUsize,
     /// Made when the first call ends with that code.
     codes: [OnceLock<Histogram>; CODES],
 }
 
 impl Method {
-    fn new(name: String) -> Method {
+    /// What nobody serves.
+    fn unknown() -> Method {
+        Method::new(UNKNOWN.to_owned(), Some(Kind::Call))
+    }
+
+    fn served(service: &str, method: &MethodDescriptorProto) -> Method {
+        let kind = match (method.client_streaming(), method.server_streaming()) {
+            _ if service == HEALTH => (method.name() != "Check").then_some(Kind::Call),
+            (true, _) => Some(Kind::Commands),
+            (false, true) => Some(Kind::Records),
+            (false, false) => Some(Kind::Call),
+        };
+        Method::new(format!("{service}/{}", method.name()), kind)
+    }
+
+    fn new(name: String, kind: Option<Kind>) -> Method {
         let codes = std::array::from_fn(|_| OnceLock::new());
-        Method { name, in_flight: AtomicUsize::new(0), codes }
+        Method { name, kind, in_flight: AtomicUsize::new(0), codes }
     }
 
     pub(crate) fn began(&self) {
@@ -64,19 +84,19 @@ impl Method {
 
 impl Default for CallMeter {
     fn default() -> CallMeter {
-        let mut names = vec![UNKNOWN.to_owned()];
+        let mut methods = vec![Method::unknown()];
         for set in [FILE_DESCRIPTOR_SET, tonic_health::pb::FILE_DESCRIPTOR_SET] {
             let set = FileDescriptorSet::decode(set);
             for file in set.expect("the descriptors were made when this was built").file {
                 for service in &file.service {
-                    let prefix = format!("{}.{}", file.package(), service.name());
-                    let methods = service.method.iter();
-                    names.extend(methods.map(|method| format!("{prefix}/{}", method.name())));
+                    let name = format!("{}.{}", file.package(), service.name());
+                    methods
+                        .extend(service.method.iter().map(|method| Method::served(&name, method)));
                 }
             }
         }
-        let places = names.iter().cloned().zip(0..).collect();
-        CallMeter { places, methods: names.into_iter().map(Method::new).collect() }
+        let places = methods.iter().map(|method| method.name.clone()).zip(0..).collect();
+        CallMeter { places, methods }
     }
 }
 
@@ -110,6 +130,19 @@ mod tests {
         for path in ["/bergulir.v1.LedgerService/Steal", "", "/", "/unknown", "//"] {
             assert_eq!(meter.method(meter.place(path)).name, UNKNOWN);
         }
+    }
+
+    #[test]
+    fn a_method_says_what_its_calls_hold() {
+        let meter = CallMeter::default();
+        let of = |path| meter.method(meter.place(path)).kind;
+        assert_eq!(of("/bergulir.v1.LedgerService/Disburse"), Some(Kind::Call));
+        assert_eq!(of("/bergulir.v1.LedgerService/SubmitStream"), Some(Kind::Commands));
+        assert_eq!(of("/bergulir.v1.LogService/Subscribe"), Some(Kind::Records));
+        assert_eq!(of("/bergulir.v1.BackupService/ReadBackup"), Some(Kind::Records));
+        assert_eq!(of("/grpc.health.v1.Health/Check"), None);
+        assert_eq!(of("/grpc.health.v1.Health/Watch"), Some(Kind::Call));
+        assert_eq!(of("/any.Service/Else"), Some(Kind::Call));
     }
 
     #[test]

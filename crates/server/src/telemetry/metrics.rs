@@ -95,7 +95,7 @@ impl Exposition {
 }
 
 fn streams(services: &Services, text: &mut Text<'_>) -> Result<(), Error> {
-    let [records, commands] = services.open_streams().map(|open| open as u64);
+    let [records, commands] = services.quotas.open_streams().map(|open| open as u64);
     let open = [([("of", "records")], records), ([("of", "commands")], commands)];
     text.gauges("bergulir_streams", "Streams that are open", open)
 }

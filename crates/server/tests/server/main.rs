@@ -6,6 +6,7 @@ mod batches;
 mod commands;
 mod guard;
 mod lifecycle;
+mod limits;
 mod log;
 mod pilot;
 mod proofs;

@@ -5,14 +5,12 @@ use bergulir_engine::LedgerOptions;
 use bergulir_proto::pb;
 use bergulir_proto::pb::batch_item_result::Outcome;
 use bergulir_proto::pb::ledger_service_client::LedgerServiceClient;
-use bergulir_server::limits::MAX_COMMAND_STREAMS;
 use futures::stream::{self, StreamExt as _};
 use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 use tonic::transport::Endpoint;
 use tonic::{Code, Request, Status, Streaming};
-use tonic_types::StatusExt as _;
 
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -363,36 +361,6 @@ async fn a_stream_has_a_deadline_as_any_call() {
     assert_eq!(answers.len(), 1);
     let late = (Code::DeadlineExceeded, "DEADLINE_EXCEEDED".to_owned(), "1".to_owned());
     assert_eq!(end(ended), late);
-    server.stop().await;
-}
-
-#[tokio::test]
-async fn a_server_has_so_many_streams_of_commands() {
-    let folder = tempfile::tempdir().unwrap();
-    let server = Server::start(folder.path()).await;
-    server.prepare(0).await;
-    let mut open = Vec::new();
-    for _ in 0..MAX_COMMAND_STREAMS {
-        let (sender, messages) = futures::channel::mpsc::unbounded();
-        let answers = server.as_caller("maker").submit_stream(messages).await.unwrap();
-        open.push((sender, answers));
-    }
-    let more = server.as_caller("maker").submit_stream(stream::pending()).await;
-    let status = more.unwrap_err();
-    assert_eq!(status.code(), Code::ResourceExhausted);
-    assert_eq!(status.get_details_error_info().unwrap().reason, "TOO_MANY_STREAMS");
-    drop(open);
-    let again = async {
-        loop {
-            let (answers, ended) =
-                send(&server, registrations(pb::BatchMode::Independent, 1, 1)).await;
-            if ended.is_ok() {
-                return answers.len();
-            }
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
-    };
-    assert_eq!(timeout(PATIENCE, again).await.unwrap(), 1);
     server.stop().await;
 }
 

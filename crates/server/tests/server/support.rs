@@ -28,6 +28,7 @@ pub(crate) const FUND: &str = "ledgers/kab/funds/dana";
 pub(crate) struct Server {
     pub(crate) address: SocketAddr,
     pub(crate) http: Option<SocketAddr>,
+    pub(crate) metrics: Option<SocketAddr>,
     pub(crate) channel: Channel,
     pub(crate) folder: PathBuf,
     pub(crate) denials: Arc<Denials>,
@@ -63,12 +64,14 @@ impl Server {
         let folder = options.data.clone();
         let running = start(options, |_, _, _| {}).await.unwrap();
         let (address, http) = (running.address(), running.http_address());
+        let metrics = running.metrics_address();
         let denials = running.denials();
         let (stop, stopped) = oneshot::channel();
         let task = tokio::spawn(running.serve_until(async {
             let _ = stopped.await;
         }));
-        Server { address, http, channel: unconnected(address), folder, denials, stop, task }
+        let channel = unconnected(address);
+        Server { address, http, metrics, channel, folder, denials, stop, task }
     }
 
     /// Asks the server to stop; it does so in the task that is returned.
@@ -106,6 +109,13 @@ impl Server {
     ) -> LedgerServiceClient<InterceptedService<Channel, As>> {
         LedgerServiceClient::with_interceptor(self.channel.clone(), As(who))
             .max_decoding_message_size(64 << 20)
+    }
+
+    pub(crate) fn logs_as(
+        &self,
+        who: &'static str,
+    ) -> LogServiceClient<InterceptedService<Channel, As>> {
+        LogServiceClient::with_interceptor(self.channel.clone(), As(who))
     }
 
     /// One command under a fresh request id.

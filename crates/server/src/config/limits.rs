@@ -1,0 +1,226 @@
+//! How much callers may ask for, as it is configured.
+
+use super::settings::{Names, Setting, Shape, text};
+use crate::limits::Limits;
+use bergulir_proto::wire::MAX_BATCH_ITEMS;
+use std::ffi::OsString;
+use std::fmt::Display;
+
+/// A limit that there may be none of, which is written as 0.
+fn zero_is_none<T: Display>(limit: Option<T>) -> Vec<OsString> {
+    limit.map_or_else(|| text(&0), |limit| text(&limit))
+}
+
+/// A limit: its names, what it counts, what it means, and its field, in which 0 is none, or which is a
+/// number within a range.
+macro_rules! limit {
+    ($name:literal, $flag:literal, $variable:literal, $unit:literal, $help:literal, 0 is none, $field:ident) => {
+        limit!(@ $name, $flag, $variable, $unit, $help,
+            |config, given| given
+                .number(0..=1_000_000_000)
+                .map(|n| config.limits.$field = (n > 0).then_some(n)),
+            |config| zero_is_none(config.limits.$field), "")
+    };
+    ($name:literal, $flag:literal, $variable:literal, $unit:literal, $help:literal, $range:expr, $field:ident) => {
+        limit!(@ $name, $flag, $variable, $unit, $help,
+            |config, given| given.number($range).map(|n| config.limits.$field = n),
+            |config| text(&config.limits.$field), "")
+    };
+    (@ $name:literal, $flag:literal, $variable:literal, $unit:literal, $help:literal, $read:expr, $shown:expr, $absent:literal) => {
+        Setting {
+            name: $name,
+            flag: $flag,
+            variable: $variable,
+            shape: Shape::Number,
+            names: Names::Nothing,
+            placeholder: $unit,
+            help: $help,
+            absent: $absent,
+            read: $read,
+            shown: $shown,
+        }
+    };
+}
+
+pub(super) const PRINCIPAL_RATE: Setting = limit!(
+    "limits.principal_rate",
+    "limits-principal-rate",
+    "BERGULIR_LIMITS_PRINCIPAL_RATE",
+    "COMMANDS",
+    "How many commands a second one principal may ask for; each call counts as one, each command of \
+     a batch or a stream too; 0: any number",
+    0 is none,
+    principal_rate
+);
+
+pub(super) const PRINCIPAL_BURST: Setting = limit!(
+    @ "limits.principal_burst",
+    "limits-principal-burst",
+    "BERGULIR_LIMITS_PRINCIPAL_BURST",
+    "COMMANDS",
+    "How many of them may come at once after a rest",
+    |config, given| given.number(1..=1_000_000_000).map(|n| config.limits.principal_burst = Some(n)),
+    |config| config.limits.principal_burst.iter().flat_map(text).collect(),
+    "those of a second"
+);
+
+pub(super) const PRINCIPAL_CALLS: Setting = limit!(
+    "limits.principal_calls",
+    "limits-principal-calls",
+    "BERGULIR_LIMITS_PRINCIPAL_CALLS",
+    "N",
+    "How many calls of one principal may be under way, streams aside; 0: any number",
+    0 is none,
+    principal_calls
+);
+
+pub(super) const PRINCIPAL_STREAMS: Setting = limit!(
+    "limits.principal_streams",
+    "limits-principal-streams",
+    "BERGULIR_LIMITS_PRINCIPAL_STREAMS",
+    "N",
+    "How many streams of any kind one principal may have open; 0: any number",
+    0 is none,
+    principal_streams
+);
+
+pub(super) const RATE: Setting = limit!(
+    "limits.rate",
+    "limits-rate",
+    "BERGULIR_LIMITS_RATE",
+    "COMMANDS",
+    "How many commands a second all callers together may ask for, counted in the same way; 0: any \
+     number",
+    0 is none,
+    rate
+);
+
+pub(super) const BURST: Setting = limit!(
+    @ "limits.burst",
+    "limits-burst",
+    "BERGULIR_LIMITS_BURST",
+    "COMMANDS",
+    "How many of them may come at once after a rest",
+    |config, given| given.number(1..=1_000_000_000).map(|n| config.limits.burst = Some(n)),
+    |config| config.limits.burst.iter().flat_map(text).collect(),
+    "those of a second"
+);
+
+pub(super) const CALLS: Setting = limit!(
+    "limits.calls",
+    "limits-calls",
+    "BERGULIR_LIMITS_CALLS",
+    "N",
+    "How many calls of all callers may be under way, streams aside; 0: any number",
+    0 is none,
+    calls
+);
+
+pub(super) const STREAMS: Setting = limit!(
+    "limits.streams",
+    "limits-streams",
+    "BERGULIR_LIMITS_STREAMS",
+    "N",
+    "How many streams of records (ReadRecords, Subscribe, ReadBackup) all callers may have open; 0: \
+     any number",
+    0 is none,
+    streams
+);
+
+pub(super) const COMMAND_STREAMS: Setting = limit!(
+    "limits.command_streams",
+    "limits-command-streams",
+    "BERGULIR_LIMITS_COMMAND_STREAMS",
+    "N",
+    "How many streams of commands (SubmitStream) all callers may have open; 0: any number",
+    0 is none,
+    command_streams
+);
+
+pub(super) const CONNECTIONS: Setting = limit!(
+    "limits.connections",
+    "limits-connections",
+    "BERGULIR_LIMITS_CONNECTIONS",
+    "N",
+    "How many connections may be open; what is more is closed at once",
+    1..=1_000_000,
+    connections
+);
+
+pub(super) const MESSAGE_BYTES: Setting = limit!(
+    "limits.message_bytes",
+    "limits-message-bytes",
+    "BERGULIR_LIMITS_MESSAGE_BYTES",
+    "BYTES",
+    "The longest message that is taken",
+    65_536..=67_108_864,
+    message_bytes
+);
+
+pub(super) const BATCH_COMMANDS: Setting = limit!(
+    "limits.batch_commands",
+    "limits-batch-commands",
+    "BERGULIR_LIMITS_BATCH_COMMANDS",
+    "COMMANDS",
+    "The most commands of a batch, or of a message of a stream; 10000 at most",
+    1..=MAX_BATCH_ITEMS,
+    batch_commands
+);
+
+impl Limits {
+    /// What is wrong with them together.
+    pub(super) fn problems(&self) -> Vec<(&'static str, String)> {
+        let mut problems = Vec::new();
+        for (name, burst, rate, of) in [
+            ("limits.principal_burst", self.principal_burst, self.principal_rate, "principal_rate"),
+            ("limits.burst", self.burst, self.rate, "rate"),
+        ] {
+            if burst.is_some() && rate.is_none() {
+                let why =
+                    format!("there is no limits.{of} that it would be a burst of: set that too");
+                problems.push((name, why));
+            }
+        }
+        problems
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Layers, load};
+    use std::ffi::OsString;
+    use std::path::Path;
+
+    #[test]
+    fn zero_is_no_limit_where_there_may_be_none() {
+        let text =
+            "data = \"/d\"\n[limits]\nprincipal_rate = 100\nprincipal_calls = 0\nstreams = 7\n";
+        let file = Some((Path::new("/etc/b.toml"), text));
+        let loaded = load(Layers { file, ..Layers::default() });
+        assert_eq!(loaded.problems, []);
+        let limits = &loaded.config.limits;
+        assert_eq!(limits.principal_rate, Some(100));
+        assert_eq!((limits.principal_calls, limits.streams), (None, Some(7)));
+        let shown = |name| super::super::Setting::find(name).unwrap().shown(&loaded.config);
+        assert_eq!(shown("limits.principal_calls"), [OsString::from("0")]);
+        assert_eq!(shown("limits.streams"), [OsString::from("7")]);
+    }
+
+    #[test]
+    fn what_is_no_limit_is_refused() {
+        for (line, expected) in [
+            ("connections = 0", "from 1 to"),
+            ("batch_commands = 10001", "from 1 to 10000"),
+            ("message_bytes = 1000", "from 65536 to"),
+            ("principal_rate = -1", "from 0 to"),
+            ("principal_burst = 5", "limits.principal_rate"),
+            ("burst = 5", "limits.rate"),
+        ] {
+            let text = format!("data = \"/d\"\n[limits]\n{line}\n");
+            let file = Some((Path::new("/etc/b.toml"), &*text));
+            let loaded = load(Layers { file, ..Layers::default() });
+            let problems: Vec<String> = loaded.problems.iter().map(ToString::to_string).collect();
+            assert!(problems.len() == 1 && problems[0].contains(expected), "{line}: {problems:?}");
+        }
+    }
+}
