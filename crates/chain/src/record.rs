@@ -27,6 +27,12 @@ const AUTHENTICATION_AT: usize = 1;
 /// Where in a record the length of its principal is.
 const PRINCIPAL_LENGTH_AT: usize = 2;
 
+/// Where in a record the hash of the one before it is.
+const PREVIOUS_AT: usize = 16;
+
+/// As many bytes of a record as say which one is before it.
+pub const LINK_BYTES: usize = PREVIOUS_AT + 32;
+
 /// Where in a record its request id is.
 const REQUEST_ID_AT: usize = 56;
 
@@ -142,6 +148,11 @@ pub fn hash(bytes: &[u8]) -> Hash {
 /// The request id of a record that is whole, without a look at anything else of it.
 pub fn request_id(record: &[u8]) -> Option<[u8; 16]> {
     record.get(REQUEST_ID_AT..)?.first_chunk().copied()
+}
+
+/// The hash of the record before this one, of whose bytes the first [`LINK_BYTES`] are enough.
+pub fn link(record: &[u8]) -> Option<Hash> {
+    record.get(PREVIOUS_AT..)?.first_chunk().copied().map(Hash::from_bytes)
 }
 
 /// The authentication of a record that is whole, without a look at anything else of it.

@@ -7,8 +7,11 @@ use bergulir_engine::{Ledger, ReadLimit, Records};
 use bergulir_proto::decode_event;
 use tonic::Status;
 
-/// What is read at once: records that are wanted together mostly lie together.
+/// What is read at once where records that are wanted lie together.
 const NEIGHBOURS: ReadLimit = ReadLimit { max_records: 64, max_bytes: 16 << 10 };
+
+/// A record that is at most so far after the one before it is near.
+const NEAR: u64 = 64;
 
 /// Reads single records. Blocks on the disk.
 pub(crate) struct Reader<'a> {
@@ -25,7 +28,10 @@ impl<'a> Reader<'a> {
     pub(crate) fn bytes(&mut self, position: Position) -> Result<&[u8], Status> {
         let holds = |records: &Records| (records.first()..records.next()).contains(&position);
         if !self.near.as_ref().is_some_and(holds) {
-            let read = self.ledger.records(position, NEIGHBOURS);
+            let after = |records: &Records| position.get().wrapping_sub(records.first().get());
+            let is_near = self.near.as_ref().is_some_and(|near| after(near) <= NEAR);
+            let limit = if is_near { NEIGHBOURS } else { ReadLimit::ONE };
+            let read = self.ledger.records(position, limit);
             self.near = Some(read.map_err(|refused| read_status(&refused))?);
         }
         let mut near = self.near.iter().flatten();

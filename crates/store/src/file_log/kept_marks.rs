@@ -13,15 +13,19 @@ use tracing::debug;
 
 use super::medium::{Medium, write_whole};
 use super::segment::{Extent, Mark, Marks, Source};
+use super::single::{Step, Steps};
 
-const MAGIC: &[u8; 8] = b"BGMARKS1";
+const MAGIC: &[u8; 8] = b"BGMARKS2";
 
 /// Magic, first position, end, next position, hash of the last record.
 const HEAD_BYTES: usize = 64;
+/// After that, how many marks follow; then come the steps.
+const COUNT_BYTES: usize = 8;
 const MARK_BYTES: usize = 16;
+const STEP_BYTES: usize = MARK_BYTES + 4;
 const CRC_BYTES: usize = 4;
 
-/// A segment of 256 MiB has 4,096 marks at most, of 64 KiB together.
+/// A segment of 256 MiB has 4,096 marks at most and 32,768 steps, of 704 KiB together.
 const MOST_BYTES: u64 = 4 << 20;
 
 /// Where the marks of a log's closed segments are kept.
@@ -45,13 +49,22 @@ impl KeptMarks {
         let bytes = self.bytes(&self.path(header)).ok()?;
         let (summed, crc) = bytes.split_last_chunk::<CRC_BYTES>()?;
         let rest = summed.strip_prefix(&head(header, extent))?;
-        let (marks, []) = rest.as_chunks::<MARK_BYTES>() else { return None };
         if crc32fast::hash(summed).to_le_bytes() != *crc {
             return None;
         }
-        let places: Vec<Mark> = marks.iter().filter_map(parse).collect();
+        let (count, rest) = rest.split_first_chunk::<COUNT_BYTES>()?;
+        let marks = usize::try_from(u64::from_le_bytes(*count)).ok()?.checked_mul(MARK_BYTES)?;
+        let (marks, steps) = rest.split_at_checked(marks)?;
+        let (marks, []) = marks.as_chunks::<MARK_BYTES>() else { return None };
+        let (steps, []) = steps.as_chunks::<STEP_BYTES>() else { return None };
         let reached = Mark { first: extent.next, offset: extent.end };
-        Some(Marks { places, reached, whole: true, source: Source::Kept })
+        Some(Marks {
+            places: marks.iter().filter_map(|mark| read_mark(mark)).collect(),
+            steps: Steps::kept(steps.iter().filter_map(read_step).collect()),
+            reached,
+            whole: true,
+            source: Source::Kept,
+        })
     }
 
     fn bytes(&self, path: &Path) -> io::Result<Vec<u8>> {
@@ -67,12 +80,15 @@ impl KeptMarks {
 
     /// Keeps the marks of a closed segment. Where that fails, the next who needs them walks.
     pub(super) fn keep(&self, header: SegmentHeader, extent: Extent, marks: &Marks) {
-        let mut bytes =
-            Vec::with_capacity(HEAD_BYTES + marks.places.len() * MARK_BYTES + CRC_BYTES);
+        let mut bytes = Vec::new();
         bytes.extend_from_slice(&head(header, extent));
-        for Mark { first, offset } in &marks.places {
-            bytes.extend_from_slice(&first.get().to_le_bytes());
-            bytes.extend_from_slice(&offset.to_le_bytes());
+        bytes.extend_from_slice(&(marks.places.len() as u64).to_le_bytes());
+        for mark in &marks.places {
+            push_mark(&mut bytes, *mark);
+        }
+        for step in marks.steps.iter() {
+            push_mark(&mut bytes, step.at);
+            bytes.extend_from_slice(&step.left.to_le_bytes());
         }
         let crc = crc32fast::hash(&bytes);
         bytes.extend_from_slice(&crc.to_le_bytes());
@@ -104,7 +120,18 @@ fn head(header: SegmentHeader, extent: Extent) -> [u8; HEAD_BYTES] {
     head
 }
 
-fn parse(mark: &[u8; MARK_BYTES]) -> Option<Mark> {
-    let long = |bytes: &[u8]| bytes.first_chunk().map(|bytes| u64::from_le_bytes(*bytes));
-    Some(Mark { first: Position::new(long(mark)?), offset: long(&mark[8..])? })
+fn push_mark(bytes: &mut Vec<u8>, Mark { first, offset }: Mark) {
+    bytes.extend_from_slice(&first.get().to_le_bytes());
+    bytes.extend_from_slice(&offset.to_le_bytes());
+}
+
+fn read_mark(mark: &[u8]) -> Option<Mark> {
+    let (first, rest) = mark.split_first_chunk()?;
+    let first = Position::new(u64::from_le_bytes(*first));
+    Some(Mark { first, offset: u64::from_le_bytes(*rest.first_chunk()?) })
+}
+
+fn read_step(step: &[u8; STEP_BYTES]) -> Option<Step> {
+    let (mark, left) = step.split_last_chunk()?;
+    Some(Step { at: read_mark(mark)?, left: u32::from_le_bytes(*left) })
 }

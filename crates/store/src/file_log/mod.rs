@@ -18,11 +18,13 @@ mod salvage;
 mod segment;
 #[cfg(test)]
 mod simulated;
+mod single;
 #[cfg(test)]
 mod tests;
 mod walk;
 
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use bergulir_chain::frame::{BuildError, END_BYTES, HEADER_BYTES, MAX_BODY_BYTES};
@@ -40,6 +42,12 @@ use cache::{CachedFrame, FrameCache};
 use kept_marks::KeptMarks;
 use medium::write_whole;
 use segment::{Extent, Mark, Segment};
+
+/// Who reads one record, and then another that is at most so much later, is likely to go on.
+const NEIGHBOURS: u64 = 64;
+
+/// Far from every position.
+const NONE_YET: u64 = u64::MAX / 2;
 
 /// How a file log is laid out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,6 +76,8 @@ pub struct FileLog {
     published: RwLock<Published>,
     writer: Mutex<Writer>,
     cache: FrameCache,
+    /// Which single record was read last.
+    last_single: AtomicU64,
     kept_marks: Option<KeptMarks>,
 }
 
@@ -131,6 +141,7 @@ impl FileLog {
                 segments: opened.closed.into_iter().chain([(opened.newest, opened.end)]).collect(),
             }),
             cache: FrameCache::default(),
+            last_single: AtomicU64::new(NONE_YET),
             kept_marks: None,
         };
         Ok((log, opened.recovery))
@@ -185,6 +196,13 @@ impl FileLog {
             return Ok(true);
         };
         let kept = self.kept_marks.as_ref();
+        if limit.max_records == 1
+            && !self.goes_on_from_the_last(records.next())
+            && let Some(record) = segment.single(records.next(), extent, kept)
+        {
+            records.take_in(&record, limit);
+            return Ok(true);
+        }
         let mut walk = segment.walk_from(records.next(), extent, kept)?;
         let whole = segment.is_whole();
         while walk.next() < extent.next {
@@ -209,6 +227,13 @@ impl FileLog {
             walk.skip()?;
         }
         Ok(false)
+    }
+
+    /// Whether a single record comes soon after the one that was read last: who reads on one by one
+    /// is better off with the frame.
+    fn goes_on_from_the_last(&self, position: Position) -> bool {
+        let last = self.last_single.swap(position.get(), Ordering::Relaxed);
+        position.get().wrapping_sub(last) <= NEIGHBOURS
     }
 
     /// Writes the frame of a group and syncs it. Where it fails, the outcome is unknown. Gives the
@@ -255,8 +280,7 @@ impl FileLog {
 
         writer.head = group.head();
         writer.end = offset + length;
-        let next = Mark { first: writer.head.size.next_position(), offset: writer.end };
-        writer.segment.pass(Mark { first, offset }, next);
+        writer.segment.pass(Mark { first, offset }, records, group.body());
         Ok(closed)
     }
 

@@ -258,8 +258,9 @@ fn scan(segment: &Segment, length: u64) -> Result<Scan, OpenError> {
             why: error.fault.to_string(),
         })?;
         last_frame = Some(offset);
+        let records = frame.header().records;
+        marks.pass(at, records, walk.unchecked_body()?);
         walk.skip()?;
-        marks.pass(at, walk.mark());
     }
     Ok(Scan { cursor, marks, last_frame, end: walk.offset() })
 }

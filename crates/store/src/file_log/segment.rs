@@ -3,10 +3,12 @@
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use bergulir_chain::frame::{END_BYTES, HEADER_BYTES};
 use bergulir_chain::{Hash, Position, SegmentHeader, record, segment};
 
 use super::kept_marks::KeptMarks;
 use super::medium::MediumFile;
+use super::single::{self, Steps};
 use super::walk::FrameWalk;
 use crate::log::ReadError;
 
@@ -30,6 +32,8 @@ pub(super) struct Segment {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Marks {
     pub(super) places: Vec<Mark>,
+    /// Where some of the records in those frames begin.
+    pub(super) steps: Steps,
     /// Where the first frame begins that was not walked over.
     pub(super) reached: Mark,
     /// All frames were walked over, and the next segment goes on where this one ends.
@@ -37,7 +41,7 @@ pub(super) struct Marks {
     pub(super) source: Source,
 }
 
-/// Where a frame begins: its first position, and its place in the file.
+/// Where a frame or a record begins: its first position, and its place in the file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Mark {
     pub(super) first: Position,
@@ -70,7 +74,8 @@ impl Marks {
     /// Of a segment none of whose frames was seen yet.
     pub(super) fn none(header: SegmentHeader, source: Source) -> Self {
         let reached = Mark { first: header.first, offset: segment::HEADER_BYTES as u64 };
-        Self { places: Vec::new(), reached, whole: false, source }
+        let places = Vec::new();
+        Self { places, steps: Steps::default(), reached, whole: false, source }
     }
 
     /// Of the newest segment of a log, which takes note of each frame.
@@ -78,14 +83,17 @@ impl Marks {
         Self { whole: true, ..Self::none(header, Source::Seen) }
     }
 
-    /// Takes note of the frame at `at`, which ends at `next`. It is marked if it is far enough from
-    /// the mark before.
-    pub(super) fn pass(&mut self, at: Mark, next: Mark) {
+    /// Takes note of the frame at `at`. It is marked if it is far enough from the mark before.
+    pub(super) fn pass(&mut self, at: Mark, records: u32, body: &[u8]) {
         let far = self.places.last().is_none_or(|mark| at.offset - mark.offset >= MARK_BYTES);
         if far {
             self.places.push(at);
         }
-        self.reached = next;
+        self.steps.pass(at, records, body);
+        self.reached = Mark {
+            first: Position::new(at.first.get() + u64::from(records)),
+            offset: at.offset + (HEADER_BYTES + body.len() + END_BYTES) as u64,
+        };
     }
 
     fn before(&self, position: Position) -> Option<Mark> {
@@ -99,6 +107,7 @@ impl Marks {
         let news = found.places.into_iter().filter(|mark| mark.offset >= self.reached.offset);
         if found.reached.offset > self.reached.offset {
             self.places.extend(news);
+            self.steps.take_in(found.steps, self.reached.offset);
             self.reached = found.reached;
         }
         self.whole |= found.whole;
@@ -125,8 +134,28 @@ impl Segment {
     }
 
     /// Takes note of a frame that was appended.
-    pub(super) fn pass(&self, at: Mark, next: Mark) {
-        self.marks().pass(at, next);
+    pub(super) fn pass(&self, at: Mark, records: u32, body: &[u8]) {
+        self.marks().pass(at, records, body);
+    }
+
+    /// One record, if it can be had without its frame. Why not, if not, reading the frame tells.
+    pub(super) fn single(
+        &self,
+        position: Position,
+        extent: Extent,
+        kept: Option<&KeptMarks>,
+    ) -> Option<Vec<u8>> {
+        self.recall(extent, kept);
+        let stretch = {
+            let marks = self.marks();
+            let Mark { first, offset } = marks.reached;
+            let walked_over = position < first;
+            walked_over.then(|| marks.steps.stretch(position, offset, extent.end)).flatten()
+        }?;
+        let mut bytes = vec![0; usize::try_from(stretch.length()).ok()?];
+        self.file.read_exact_at(&mut bytes, stretch.step.at.offset).ok()?;
+        let record = single::find(&bytes, stretch.step, position, extent)?;
+        Some(record.to_vec())
     }
 
     /// Keeps the marks of this segment, which is closed and was walked over.
@@ -245,13 +274,19 @@ impl Segment {
 /// Walks on over some frames, at most to the one that holds `position`.
 fn step(walk: &mut FrameWalk<'_>, position: Position, extent: Extent) -> Result<Marks, ReadError> {
     let begin = walk.mark();
-    let mut found =
-        Marks { places: Vec::new(), reached: begin, whole: false, source: Source::Seen };
+    let mut found = Marks {
+        places: Vec::new(),
+        steps: Steps::default(),
+        reached: begin,
+        whole: false,
+        source: Source::Seen,
+    };
     while !found.whole && walk.next() <= position && walk.offset() - begin.offset < SHARED_BYTES {
         let at = walk.mark();
         found.whole = is_last(walk, extent)?;
+        let records = walk.header()?.records;
+        found.pass(at, records, walk.unchecked_body()?);
         walk.skip()?;
-        found.pass(at, walk.mark());
     }
     Ok(found)
 }

@@ -2,7 +2,7 @@
 
 use std::mem;
 
-use bergulir_chain::frame::HEADER_BYTES;
+use bergulir_chain::frame::{END_BYTES, HEADER_BYTES};
 use bergulir_chain::{Frame, FrameError, FrameHeader, Position};
 
 use super::segment::{Extent, Mark, Segment};
@@ -88,6 +88,14 @@ impl<'a> FrameWalk<'a> {
         self.read_ahead(length)?;
         let walk = &*self;
         Frame::parse(walk.ahead(), walk.offset).map_err(|error| walk.damaged(error))
+    }
+
+    /// The records of the next frame. They may be damaged.
+    pub(super) fn unchecked_body(&mut self) -> Result<&[u8], ReadError> {
+        let length = self.header()?.frame_length();
+        self.read_ahead(length)?;
+        let frame = self.ahead().get(..length).unwrap_or_default();
+        Ok(frame.get(HEADER_BYTES..length - END_BYTES).unwrap_or_default())
     }
 
     /// The bytes that were read, and where in them the next frame begins. To go on, they are read

@@ -3,6 +3,7 @@
 mod kept_frames;
 mod marks;
 mod salvage;
+mod single;
 
 use std::fs;
 use std::path::{Path, PathBuf};
