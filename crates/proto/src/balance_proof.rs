@@ -2,7 +2,7 @@
 //! was none of that name. They need a checkpoint's key to be checked, and nothing else.
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod text;
 
 use bergulir_chain::checkpoint::Checkpoint;

@@ -20,6 +20,8 @@ pub mod status;
 pub mod wire;
 
 #[cfg(test)]
+mod fuzz_tests;
+#[cfg(test)]
 mod sample_ledger;
 #[cfg(test)]
 mod samples;

@@ -59,6 +59,13 @@ fn with_grants() -> Sealed {
     Sealed::new(SampleLedger::with_grants())
 }
 
+/// Proofs as texts: of keys that are there, and that would stand before, between and behind those.
+pub(crate) fn sample_texts() -> Vec<String> {
+    let sealed = with_grants();
+    let keys = ["fund dana", "account dana a2", "account dana a1", "account dana b0", "fund zz"];
+    keys.map(|key| sealed.proof(key).to_string()).to_vec()
+}
+
 fn verify(proof: &BalanceProof) -> Result<Proved, BalanceProofError> {
     proof.verify(&origin(), [signer().verifier()])
 }

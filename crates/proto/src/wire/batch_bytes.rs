@@ -69,11 +69,7 @@ impl BatchBytes {
     /// # Errors
     /// If it is not a message.
     pub fn parts(&self) -> Result<BatchParts<'_>, BatchError> {
-        BatchParts::of(&self.0).ok_or_else(|| {
-            let why = pb::SubmitBatchRequest::decode(self.0.clone()).err();
-            let why = why.map_or_else(|| "it is no batch".to_owned(), |error| error.to_string());
-            BatchError::Malformed(why)
-        })
+        BatchParts::of(&self.0).map_err(BatchError::Malformed)
     }
 }
 
@@ -96,34 +92,44 @@ impl<'a> BatchParts<'a> {
 
     /// The parts of a message. Of a field that stands there twice the last counts, and fields
     /// without a meaning are passed over, as everywhere in protobuf. `None`: it is not a message.
-    fn of(mut bytes: &'a [u8]) -> Option<BatchParts<'a>> {
+    fn of(mut bytes: &'a [u8]) -> Result<BatchParts<'a>, String> {
         let from = &mut bytes;
         let mut parts = BatchParts::default();
         while !from.is_empty() {
-            let (field, wire_type) = decode_key(from).ok()?;
+            let (field, wire_type) = decode_key(from).map_err(why)?;
             match (field, wire_type) {
                 (1, WireType::LengthDelimited) => {
-                    parts.ledger = core::str::from_utf8(length_delimited(from)?).ok()?;
+                    parts.ledger = core::str::from_utf8(length_delimited(from)?).map_err(why)?;
                 }
-                (2, WireType::Varint) => parts.mode = int32(decode_varint(from).ok()?),
+                (2, WireType::Varint) => parts.mode = int32(decode_varint(from).map_err(why)?),
                 (3, WireType::Varint) => {
-                    parts.expected_position = Some(decode_varint(from).ok()?);
+                    parts.expected_position = Some(decode_varint(from).map_err(why)?);
                 }
-                (4, WireType::Varint) => parts.validate_only = decode_varint(from).ok()? != 0,
+                (4, WireType::Varint) => {
+                    parts.validate_only = decode_varint(from).map_err(why)? != 0;
+                }
                 (5, WireType::LengthDelimited) => parts.items.push(length_delimited(from)?),
-                (1..=5, _) => return None,
-                _ => skip_field(wire_type, field, from, DecodeContext::default()).ok()?,
+                (1..=5, _) => return Err(format!("field {field} has another type")),
+                _ => {
+                    skip_field(wire_type, field, from, DecodeContext::default()).map_err(why)?;
+                }
             }
         }
-        Some(parts)
+        Ok(parts)
     }
 }
 
-fn length_delimited<'a>(from: &mut &'a [u8]) -> Option<&'a [u8]> {
-    let length = usize::try_from(decode_varint(from).ok()?).ok()?;
-    let (bytes, rest) = from.split_at_checked(length)?;
+fn length_delimited<'a>(from: &mut &'a [u8]) -> Result<&'a [u8], String> {
+    let length = usize::try_from(decode_varint(from).map_err(why)?).map_err(why)?;
+    let split = from.split_at_checked(length);
+    let (bytes, rest) = split.ok_or_else(|| "it ends inside a field".to_owned())?;
     *from = rest;
-    Some(bytes)
+    Ok(bytes)
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "as `map_err` gives it")]
+fn why(error: impl ToString) -> String {
+    error.to_string()
 }
 
 #[expect(clippy::cast_possible_truncation, reason = "what protobuf says of an int32")]

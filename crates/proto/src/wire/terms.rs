@@ -10,6 +10,7 @@ use rust_decimal::Decimal;
 use super::fields::{Fields, Read};
 use crate::enums::WireEnum as _;
 use crate::pb;
+use crate::status::MAX_VIOLATIONS;
 
 pub(super) fn terms(f: &mut Fields, m: Option<&pb::Terms>) -> Read<Terms> {
     let m = f.present("terms", m)?;
@@ -94,6 +95,10 @@ fn required_readiness(f: &mut Fields, numbers: &[i32]) -> Read<ReadinessSet> {
     let mut set = ReadinessSet::EMPTY;
     let mut outcome = Ok(());
     for (i, number) in numbers.iter().enumerate() {
+        // More is not shown, and a list may be as long as a message.
+        if f.found() > MAX_VIOLATIONS {
+            break;
+        }
         let field = format!("required_readiness[{i}]");
         match f.choice::<ReadinessItem>(&field, *number) {
             Ok(item) if set.contains(item) => {

@@ -6,6 +6,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::pb::command::Kind;
 use crate::samples::{a_disbursement, a_repayment, command, verifier_key};
+use crate::status::MAX_VIOLATIONS;
 
 pub(super) const ID: &str = "0190a8f0-6f2a-7c3b-8d4e-5f60718293a4";
 
@@ -235,6 +236,8 @@ fn terms_fit_their_kind_and_each_other() {
     assert_eq!(wrong_terms(|t| t.ceiling = None), field("ceiling"));
     assert_eq!(wrong_terms(|t| t.required_readiness = vec![1, 8]), field("required_readiness[1]"));
     assert_eq!(wrong_terms(|t| t.required_readiness = vec![1, 1]), field("required_readiness[1]"));
+    let endless = wrong_terms(|t| t.required_readiness = vec![0; 1 << 20]);
+    assert_eq!(endless.len(), MAX_VIOLATIONS + 1, "what is not shown is not written down");
     for days in [0, 367, 65_536 + 1] {
         let found = wrong_terms(|t| t.proposal_validity_days = Some(days));
         assert_eq!(found, field("proposal_validity_days"), "{days}");
