@@ -13,7 +13,7 @@ use uuid::Uuid;
 
 use crate::pilot::{allocate, open_fund, open_ledger};
 use crate::second_verifier::copy;
-use crate::support::{Client, Server, last_json, run};
+use crate::support::{Client, Server, last_json, run, run_briefly};
 
 /// A folder with a data directory, a backup, an anchor and more.
 struct Office(tempfile::TempDir);
@@ -417,7 +417,8 @@ async fn files_beside_a_running_server_are_backed_up_too_and_only_what_was_named
     assert!(said.contains("holds other things"), "{said}");
     // A backup is not served.
     drop(server);
-    let served = run(["serve", "--data", folder.to_str().unwrap(), "--listen", "127.0.0.1:0"]);
+    let served =
+        run_briefly(["serve", "--data", folder.to_str().unwrap(), "--listen", "127.0.0.1:0"]);
     let said = refused(&served, 2);
     assert!(said.contains("bergulir restore"), "{said}");
     // Nor is anything restored over a ledger, or among other things.

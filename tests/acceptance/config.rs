@@ -1,11 +1,12 @@
 //! Flags over environment over file over defaults, and what is said of a configuration that is wrong.
 
 use std::process::Output;
+use std::time::Duration;
 
 use bergulir_server::config::SETTINGS;
 use serde_json::{Value, json};
 
-use crate::support::{Server, bergulir, last_json, run};
+use crate::support::{Server, bergulir, ended, last_json, run, run_briefly};
 
 struct Scene(tempfile::TempDir);
 
@@ -27,7 +28,8 @@ impl Scene {
 
 fn with(args: &[&str], environment: &[(&str, &str)]) -> Output {
     let mut command = bergulir(args.iter().copied());
-    command.envs(environment.iter().copied()).output().unwrap()
+    command.envs(environment.iter().copied());
+    ended(command, Duration::from_secs(60))
 }
 
 /// The value of a setting and where it comes from.
@@ -177,7 +179,7 @@ fn a_file_that_is_no_toml_or_is_not_there_is_said_to_be() {
         assert_eq!(output.status.code(), Some(2));
         assert!(said(&output).contains("could not read the configuration /missing.toml"));
     }
-    let output = run(["serve"]);
+    let output = run_briefly(["serve"]);
     assert_eq!(output.status.code(), Some(2));
     assert!(said(&output).contains("--data DIR, BERGULIR_DATA, or `data`"), "{}", said(&output));
 }

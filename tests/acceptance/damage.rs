@@ -2,7 +2,7 @@
 //! does not serve it as truth.
 
 use crate::pilot::{allocate, open_fund, open_ledger};
-use crate::support::{Server, last_json, run};
+use crate::support::{Server, last_json, run, run_briefly};
 use std::path::{Path, PathBuf};
 use tonic::Code;
 use tonic_types::StatusExt;
@@ -106,7 +106,7 @@ async fn a_second_server_on_the_same_data_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let server = Server::start(folder.path());
     let data = folder.path().to_str().unwrap();
-    let second = run(["serve", "--listen", "127.0.0.1:0", "--data", data]);
+    let second = run_briefly(["serve", "--listen", "127.0.0.1:0", "--data", data]);
     let error = String::from_utf8_lossy(&second.stderr);
     assert_ne!(second.status.code(), Some(0));
     assert!(error.contains("in use by another process"), "{error}");
@@ -117,7 +117,7 @@ async fn a_second_server_on_the_same_data_is_refused() {
 fn another_address_than_loopback_is_refused_with_the_reason() {
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path().to_str().unwrap();
-    let output = run(["serve", "--listen", "0.0.0.0:0", "--data", data]);
+    let output = run_briefly(["serve", "--listen", "0.0.0.0:0", "--data", data]);
     let error = String::from_utf8_lossy(&output.stderr);
     assert_ne!(output.status.code(), Some(0));
     assert!(error.contains("loopback"), "{error}");

@@ -5,7 +5,7 @@ use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair, SanType}
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
-fn put(folder: &Path, name: &str, text: &str) -> String {
+pub fn put(folder: &Path, name: &str, text: &str) -> String {
     let path = folder.join(name);
     std::fs::write(&path, text).unwrap();
     std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
@@ -13,7 +13,7 @@ fn put(folder: &Path, name: &str, text: &str) -> String {
 }
 
 /// An authority's certificate, and those of the server and of two people, in files.
-fn papers(folder: &Path) {
+pub fn papers(folder: &Path) {
     let mut params = CertificateParams::default();
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     let key = KeyPair::generate().unwrap();

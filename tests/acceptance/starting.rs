@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::process::{Output, Stdio};
 use std::time::{Duration, Instant};
 
-use crate::support::{Server, bergulir, last_json, run};
+use crate::support::{Server, accept, bergulir, last_json, run, run_briefly};
 
 /// A data directory with one ledger, and a witness that takes requests and never answers.
 struct Scene {
@@ -57,7 +57,7 @@ impl Scene {
     fn serve(&self, more: &[&str]) -> Output {
         let data = self.text("data");
         let args = ["serve", "--listen", "127.0.0.1:0", "--data", &data];
-        run(args.into_iter().chain(more.iter().copied()))
+        run_briefly(args.into_iter().chain(more.iter().copied()))
     }
 }
 
@@ -72,7 +72,7 @@ fn a_start_that_waits_for_a_witness_is_stopped_at_once() {
         .spawn()
         .unwrap();
     // It was asked, and so is waited for.
-    let (asked, _) = scene.silent.accept().unwrap();
+    let asked = accept(&scene.silent, &mut child);
     let began = Instant::now();
     let id = rustix::process::Pid::from_child(&child);
     rustix::process::kill_process(id, rustix::process::Signal::TERM).unwrap();

@@ -6,9 +6,11 @@ use bergulir_proto::pb::log_service_client::LogServiceClient;
 use bergulir_proto::pb::{self, Receipt};
 use bergulir_proto::wire::{self, RequestParts};
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::TcpStream;
+use std::net::{TcpListener, TcpStream};
 use std::path::Path;
 use std::process::{Child, ChildStdout, Output, Stdio};
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::time::Duration;
 use tonic::metadata::MetadataValue;
 use tonic::service::Interceptor;
 use tonic::service::interceptor::InterceptedService;
@@ -27,7 +29,46 @@ pub fn bergulir<'a>(args: impl IntoIterator<Item = &'a str>) -> std::process::Co
 
 /// Runs the binary to its end.
 pub fn run<'a>(args: impl IntoIterator<Item = &'a str>) -> Output {
-    bergulir(args).output().unwrap()
+    ended(bergulir(args), Duration::from_secs(600))
+}
+
+/// Runs the binary with arguments that it must refuse: a server that starts instead would never end.
+pub fn run_briefly<'a>(args: impl IntoIterator<Item = &'a str>) -> Output {
+    ended(bergulir(args), Duration::from_secs(60))
+}
+
+/// Runs a command to its end, which must come by then.
+pub fn ended(mut command: std::process::Command, limit: Duration) -> Output {
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let child = command.spawn().unwrap();
+    let id = rustix::process::Pid::from_child(&child);
+    let (done, waiting) = mpsc::channel::<()>();
+    let watch = std::thread::spawn(move || {
+        let late = waiting.recv_timeout(limit) == Err(RecvTimeoutError::Timeout);
+        // It is not waited for yet, so the number is still its own.
+        late && rustix::process::kill_process(id, rustix::process::Signal::KILL).is_ok()
+    });
+    let output = child.wait_with_output().unwrap();
+    drop(done);
+    assert!(!watch.join().unwrap(), "it did not end within {limit:?}: {command:?}: {output:?}");
+    output
+}
+
+/// The connection of a child that is expected to call, if it does before it ends.
+pub fn accept(listener: &TcpListener, child: &mut Child) -> TcpStream {
+    listener.set_nonblocking(true).unwrap();
+    for _ in 0..1_200 {
+        if let Ok((stream, _)) = listener.accept() {
+            stream.set_nonblocking(false).unwrap();
+            return stream;
+        }
+        if let Some(ended) = child.try_wait().unwrap() {
+            panic!("it ended before it called: {ended}");
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    let _ = child.kill();
+    panic!("it did not call: {:?}", child.wait());
 }
 
 /// The last line of standard output, which is one JSON object.
@@ -67,12 +108,19 @@ impl Server {
 
     /// As [`run`](Self::run), if it gets ready.
     pub fn try_run<'a>(args: impl IntoIterator<Item = &'a str>) -> Result<Server, String> {
-        let mut child = bergulir(args)
-            .args(["--listen", "127.0.0.1:0"])
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
+        let mut command = bergulir(args);
+        command.args(["--listen", "127.0.0.1:0"]).stderr(Stdio::null());
+        Server::try_command(command)
+    }
+
+    /// As [`run`](Self::run), with where it listens, its environment and where it logs as the command
+    /// has them.
+    pub fn command(command: std::process::Command) -> Server {
+        Server::try_command(command).unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    fn try_command(mut command: std::process::Command) -> Result<Server, String> {
+        let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
         let mut stdout = BufReader::new(child.stdout.take().unwrap());
         let (mut line, mut printed) = (String::new(), Vec::new());
         while stdout.read_line(&mut line).unwrap() > 0 {
@@ -94,9 +142,22 @@ impl Server {
 
     /// SIGTERM, and how it ended.
     pub fn stop(mut self) -> std::process::ExitStatus {
-        let id = rustix::process::Pid::from_child(&self.child);
-        rustix::process::kill_process(id, rustix::process::Signal::TERM).unwrap();
+        self.signal(rustix::process::Signal::TERM);
         self.child.wait().unwrap()
+    }
+
+    pub fn signal(&self, signal: rustix::process::Signal) {
+        let id = rustix::process::Pid::from_child(&self.child);
+        rustix::process::kill_process(id, signal).unwrap();
+    }
+
+    /// An address that it printed before it was ready.
+    pub fn printed_address(&self, before: &str, after: &str) -> String {
+        let found = self
+            .printed
+            .iter()
+            .find_map(|line| line.strip_prefix(before)?.strip_suffix(after).map(str::to_owned));
+        found.unwrap_or_else(|| panic!("{before}: {:?}", self.printed))
     }
 
     /// One request over HTTP/1.1, with its answer.

@@ -23,17 +23,14 @@ use tonic_health::pb::health_client::HealthClient;
 use uuid::Uuid;
 
 use crate::pilot::{allocate, open_fund, open_ledger};
-use crate::support::{HttpAnswer, LEDGER, Server, bergulir, http, run};
+use crate::support::{HttpAnswer, LEDGER, Server, accept, bergulir, http, run, run_briefly};
 
 /// A server with metrics, and where they are.
 pub fn watched(data: &Path, more: &[&str]) -> (Server, String) {
     let args = ["serve", "--metrics", "127.0.0.1:0", "--data", data.to_str().unwrap()];
     let server = Server::run(args.into_iter().chain(more.iter().copied()));
-    let metrics = server.printed.iter().find_map(|line| {
-        let address = line.strip_prefix("serving metrics on http://")?.strip_suffix("/metrics")?;
-        Some(address.to_owned())
-    });
-    (server, metrics.unwrap())
+    let metrics = server.printed_address("serving metrics on http://", "/metrics");
+    (server, metrics)
 }
 
 pub fn get(address: &str, path: &str) -> HttpAnswer {
@@ -41,7 +38,7 @@ pub fn get(address: &str, path: &str) -> HttpAnswer {
 }
 
 /// The value of a metric with those labels; `None` if it has no such line.
-fn value(metrics: &str, line: &str) -> Option<f64> {
+pub fn value(metrics: &str, line: &str) -> Option<f64> {
     let found = metrics
         .lines()
         .find(|text| text.strip_prefix(line).is_some_and(|rest| rest.starts_with(' ')));
@@ -49,7 +46,7 @@ fn value(metrics: &str, line: &str) -> Option<f64> {
 }
 
 /// Waits until a metric has that value.
-fn until(address: &str, line: &str, expected: f64) {
+pub fn until(address: &str, line: &str, expected: f64) {
     let began = Instant::now();
     loop {
         let answer = get(address, "/metrics");
@@ -262,7 +259,7 @@ async fn a_server_that_starts_lives_and_is_not_ready() {
         .stderr(Stdio::null())
         .spawn()
         .unwrap();
-    let (asked, _) = silent.accept().unwrap();
+    let asked = accept(&silent, &mut starting);
     assert_eq!(get(&free, "/healthz").status, 200);
     let ready = get(&free, "/readyz");
     assert_eq!((ready.status, ready.text()), (503, "the ledgers are being opened\n"));
@@ -278,7 +275,7 @@ fn metrics_that_others_could_reach_must_be_asked_for() {
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path().join("data");
     let args = ["serve", "--data", data.to_str().unwrap(), "--metrics", "0.0.0.0:0"];
-    let refused = run(args);
+    let refused = run_briefly(args);
     assert_eq!(refused.status.code(), Some(2));
     let said = String::from_utf8_lossy(&refused.stderr).into_owned();
     assert!(said.contains("--metrics: 0.0.0.0:0 can be reached from other machines"), "{said}");
@@ -314,7 +311,7 @@ fn log_lines_are_json_if_asked_for() {
 
 /// Keeps the spans that it gets.
 #[derive(Clone, Default)]
-struct Collector(Arc<Mutex<Vec<Span>>>);
+pub struct Collector(pub Arc<Mutex<Vec<Span>>>);
 
 #[tonic::async_trait]
 impl TraceService for Collector {
@@ -329,7 +326,7 @@ impl TraceService for Collector {
     }
 }
 
-async fn collector() -> (Collector, String) {
+pub async fn collector() -> (Collector, String) {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = format!("http://{}", listener.local_addr().unwrap());
     let collector = Collector::default();
@@ -417,6 +414,6 @@ fn a_collector_that_is_not_there_holds_nothing_up() {
     let began = Instant::now();
     assert!(server.stop().success());
     assert!(began.elapsed() < Duration::from_secs(20), "{:?}", began.elapsed());
-    let refused = run(["serve", "--data", data, "--otlp", "https://c:4317"]);
+    let refused = run_briefly(["serve", "--data", data, "--otlp", "https://c:4317"]);
     assert_eq!(refused.status.code(), Some(2));
 }

@@ -3,8 +3,6 @@
 mod args;
 mod check;
 
-use std::fmt::Write as _;
-
 use bergulir_server::config::{Loaded, Origin, Problem, SETTINGS, Setting, Shape};
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
@@ -48,20 +46,6 @@ pub(crate) fn run(args: ConfigArgs, json: bool) -> Result<(), Failure> {
             report(&loaded, json)
         }
         ConfigCommand::Show(settings) => show(&settings.load()?, json),
-    }
-}
-
-/// All that is wrong, for one message.
-pub(crate) fn all_problems(loaded: &Loaded) -> String {
-    match loaded.problems.as_slice() {
-        [one] => one.to_string(),
-        many => many.iter().fold(
-            format!("{} things are wrong with the configuration:", many.len()),
-            |mut said, problem| {
-                let _ = write!(said, "\n  {problem}");
-                said
-            },
-        ),
     }
 }
 
@@ -115,7 +99,7 @@ fn show(loaded: &Loaded, json: bool) -> Result<(), Failure> {
         page.rows(&["setting", "value", "from"], usize::MAX, rows);
         page.print()?;
     }
-    if loaded.problems.is_empty() { Ok(()) } else { Err(Failure::Input(all_problems(loaded))) }
+    if loaded.problems.is_empty() { Ok(()) } else { Err(Failure::Input(loaded.all_problems())) }
 }
 
 fn setting_json(setting: &Setting, loaded: &Loaded) -> Value {

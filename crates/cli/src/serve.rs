@@ -7,14 +7,15 @@ use std::sync::PoisonError;
 use std::time::Duration;
 
 use bergulir_engine::NodeOptions;
-use bergulir_server::ServerOptions;
 use bergulir_server::config::{Config, Loaded};
 use bergulir_server::telemetry::{self, Otlp};
+use bergulir_server::{ConfigFile, ServerOptions};
 use clap::Args;
 use sd_notify::NotifyState;
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
-use crate::config::{self, SettingArgs};
+use crate::config::SettingArgs;
 use crate::failure::Failure;
 use crate::output;
 use crate::progress::Bar;
@@ -23,7 +24,8 @@ use crate::witness;
 /// Serve the ledgers of a data directory
 ///
 /// Prints `listening on ADDRESS` when it is ready. Stops on Ctrl-C or SIGTERM: what is in flight is
-/// finished first; before it is ready, it stops at once. What it logs on the standard error is chosen with `RUST_LOG`.
+/// finished first; before it is ready, it stops at once. SIGHUP has it look at once at the files of
+/// configuration, certificates and keys, which it follows anyway. What it logs on the standard error is chosen with `RUST_LOG`.
 ///
 /// Each setting is a flag, an environment variable or a line of --config; the first that is set of
 /// these counts. `bergulir config check` says what is wrong, `bergulir config show` what holds.
@@ -38,7 +40,7 @@ pub(crate) struct ServeArgs {
 }
 
 /// What a server runs with.
-fn options(config: Config) -> Result<ServerOptions, Failure> {
+fn options(config: Config, config_file: Option<ConfigFile>) -> Result<ServerOptions, Failure> {
     let auth = config.auth_options().map_err(|error| Failure::Usage(error.to_string()))?;
     let tls = config.tls.options();
     let Config { data, listen, http, keys, anchors, policy, metrics, metrics_exposed, .. } = config;
@@ -49,37 +51,39 @@ fn options(config: Config) -> Result<ServerOptions, Failure> {
     let node =
         NodeOptions { ledger, keys, anchors, policy, longest_rest, ..NodeOptions::default() };
     let options = ServerOptions::new(data, listen);
-    Ok(ServerOptions { node, http, metrics, metrics_exposed, traced, tls, auth, limits, ..options })
+    let options = ServerOptions { node, http, metrics, metrics_exposed, traced, ..options };
+    Ok(ServerOptions { tls, auth, limits, config_file, ..options })
 }
 
 pub(crate) fn run(args: &ServeArgs) -> Result<(), Failure> {
     let loaded = args.settings.load()?;
     if !loaded.problems.is_empty() {
-        return Err(Failure::Usage(config::all_problems(&loaded)));
+        return Err(Failure::Usage(loaded.all_problems()));
     }
     let runtime = crate::server_runtime()?;
-    let served = runtime.block_on(serve(loaded));
+    let served = runtime.block_on(serve(loaded, args.settings.file()));
     // A start that was cut off goes on in a thread of its own, and has acknowledged nothing.
     runtime.shutdown_background();
     served
 }
 
-async fn serve(loaded: Loaded) -> Result<(), Failure> {
+async fn serve(loaded: Loaded, file: Option<ConfigFile>) -> Result<(), Failure> {
     let Config { log_format, otlp_ratio: ratio, .. } = loaded.config;
     let otlp = loaded.config.otlp.clone().map(|endpoint| Otlp { endpoint, ratio });
     let traces = telemetry::start(log_format, "info,sled=warn", otlp.as_ref());
     let traces = traces.map_err(Failure::could_not)?;
-    let served = serve_traced(loaded).await;
+    let served = serve_traced(loaded, file).await;
     // It waits for a collector, for a few seconds.
     let _ = tokio::task::spawn_blocking(move || traces.stop()).await;
     served
 }
 
-async fn serve_traced(loaded: Loaded) -> Result<(), Failure> {
+async fn serve_traced(loaded: Loaded, file: Option<ConfigFile>) -> Result<(), Failure> {
     for warning in &loaded.warnings {
         tracing::warn!("{warning}");
     }
     let mut stop = Box::pin(stop_signal()?);
+    let mut hangup = taken_over(SignalKind::hangup())?;
     let bar = Mutex::new(Bar::patient());
     let progress = move |ledger, done, total| {
         let mut bar = bar.lock().unwrap_or_else(PoisonError::into_inner);
@@ -89,7 +93,7 @@ async fn serve_traced(loaded: Loaded) -> Result<(), Failure> {
         }
     };
     let running = tokio::select! {
-        running = bergulir_server::start(options(loaded.config)?, progress) => {
+        running = bergulir_server::start(options(loaded.config, file)?, progress) => {
             running.map_err(Failure::could_not)?
         }
         () = &mut stop => {
@@ -105,11 +109,22 @@ async fn serve_traced(loaded: Loaded) -> Result<(), Failure> {
     }
     output::line(format_args!("listening on {}", running.address()))?;
     tell_systemd(NotifyState::Ready);
+    let reloader = running.reloader();
+    let reloading = tokio::spawn(async move {
+        while hangup.recv().await.is_some() {
+            tracing::info!(
+                "SIGHUP: the files of configuration, certificates and keys are looked at"
+            );
+            reloader.reload();
+        }
+    });
     let stop = async {
         stop.await;
         tell_systemd(NotifyState::Stopping);
     };
-    running.serve_until(stop).await.map_err(Failure::could_not)
+    let served = running.serve_until(stop).await.map_err(Failure::could_not);
+    reloading.abort();
+    served
 }
 
 /// Tells systemd, if it started this process and wants to know.
@@ -130,17 +145,18 @@ pub(crate) fn log_to_stderr(default: &str) {
         .try_init();
 }
 
+/// A signal, which does from here on nothing else than to be told.
+fn taken_over(kind: SignalKind) -> Result<Signal, Failure> {
+    signal(kind).map_err(|error| {
+        Failure::CouldNotTell(format!("the signals could not be taken over: {error}"))
+    })
+}
+
 /// Ready when the operating system asks the process to stop. The signals are taken over at once,
 /// so that none that comes early is lost.
 pub(crate) fn stop_signal() -> Result<impl Future<Output = ()> + Send + 'static, Failure> {
-    use tokio::signal::unix::{SignalKind, signal};
-    let take = |kind| {
-        signal(kind).map_err(|error| {
-            Failure::CouldNotTell(format!("the signals could not be taken over: {error}"))
-        })
-    };
-    let mut interrupted = take(SignalKind::interrupt())?;
-    let mut terminated = take(SignalKind::terminate())?;
+    let mut interrupted = taken_over(SignalKind::interrupt())?;
+    let mut terminated = taken_over(SignalKind::terminate())?;
     Ok(async move {
         tokio::select! {
             _ = interrupted.recv() => {}

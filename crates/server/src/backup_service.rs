@@ -1,5 +1,6 @@
 //! `BackupService`: the files of logs, for who makes backups.
 
+use crate::access::Pass;
 use crate::deadline::Deadline;
 use crate::log_service::still_wanted;
 use crate::refusal::{no_frame_at, not_offered, read_status};
@@ -60,6 +61,7 @@ impl BackupService for Services {
             rest: None,
             deadline,
             stopping: self.stopping.clone(),
+            pass,
         };
         // Told after what comes, by which a caller sees that this is another history.
         let begins = match walk.read().await? {
@@ -85,11 +87,13 @@ struct Walk {
     rest: Option<Piece>,
     deadline: Option<Instant>,
     stopping: watch::Receiver<bool>,
+    pass: Pass,
 }
 
 impl Walk {
     async fn step(mut self) -> Result<Option<(pb::ReadBackupResponse, Walk)>, Status> {
         still_wanted(self.deadline, &self.stopping)?;
+        self.pass.still_holds()?;
         let mut piece = match self.rest.take() {
             Some(rest) => rest,
             None => match self.read().await? {

@@ -53,7 +53,7 @@ enum From {
 
 /// One connection.
 struct One {
-    connection: Connection,
+    connection: Arc<Connection>,
     /// The account of who called last over it: mostly the same one.
     account: Mutex<Option<Arc<Account>>>,
 }
@@ -162,7 +162,7 @@ impl<L: Clone> Lanes for Calls<L> {
     fn of(&self, peer: Peer) -> Calls<L> {
         let from = match &self.from {
             From::All(access) => From::One(Arc::new(One {
-                connection: Connection::new(Arc::clone(access), peer),
+                connection: Arc::new(Connection::new(Arc::clone(access), peer)),
                 account: Mutex::default(),
             })),
             From::One(one) => From::One(Arc::clone(one)),

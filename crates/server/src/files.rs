@@ -5,7 +5,7 @@ use crate::limits::MAX_ACCESS_FILE_BYTES;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 use thiserror::Error;
@@ -88,6 +88,9 @@ impl Source {
     }
 }
 
+/// What changed is looked at again after so long, and taken if it is still the same.
+const SETTLED_AFTER: Duration = Duration::from_millis(50);
+
 type Make<T> = dyn Fn(&[Vec<u8>]) -> Result<T, FileError> + Send + Sync;
 
 /// What was made of some files.
@@ -100,6 +103,8 @@ pub(crate) struct Followed<T> {
     changes: AtomicU64,
     /// Tells whether the files are other ones than those that were looked at last.
     seen: Mutex<u64>,
+    /// Whether what lies there now is wrong, and so not in force.
+    wrong: Arc<AtomicBool>,
 }
 
 impl<T: Send + Sync + 'static> Followed<T> {
@@ -121,6 +126,7 @@ impl<T: Send + Sync + 'static> Followed<T> {
             current: RwLock::new(Arc::new(made)),
             changes: AtomicU64::new(0),
             seen: Mutex::new(seen),
+            wrong: Arc::default(),
         })
     }
 
@@ -134,6 +140,11 @@ impl<T: Send + Sync + 'static> Followed<T> {
         self.changes.load(Ordering::Acquire)
     }
 
+    /// Under which name the files are known, and whether what lies there now is wrong.
+    pub(crate) fn watch(&self) -> (&'static str, Arc<AtomicBool>) {
+        (self.what, Arc::clone(&self.wrong))
+    }
+
     /// Looks at the files, and takes what they hold if it is new and right. Says in the log what it
     /// found, once for each change. Blocks on the disk.
     pub(crate) fn refresh(&self) {
@@ -143,33 +154,45 @@ impl<T: Send + Sync + 'static> Followed<T> {
             if *seen == found {
                 return;
             }
+            // Whoever writes them may be in the middle: half of a file can be right by itself.
+            std::thread::sleep(SETTLED_AFTER);
+            if read(&self.sources).0 != found {
+                return;
+            }
             *seen = found;
         }
         match contents.and_then(|contents| (self.make)(&contents)) {
             Ok(made) => {
                 *self.current.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(made);
                 self.changes.fetch_add(1, Ordering::Release);
+                self.wrong.store(false, Ordering::Relaxed);
                 tracing::info!("{}: the files changed, and are in force", self.what);
             }
-            Err(error) => tracing::error!(
-                %error,
-                "{}: the files changed and are wrong: what was read before stays in force",
-                self.what
-            ),
+            Err(error) => {
+                self.wrong.store(true, Ordering::Relaxed);
+                tracing::error!(
+                    %error,
+                    "{}: the files changed and are wrong: what was read before stays in force",
+                    self.what
+                );
+            }
         }
     }
 
-    /// Looks at the files again and again until the server stops.
+    /// Looks at the files again and again, and at once when that is asked for, until the server stops.
     pub(crate) async fn follow(
         self: Arc<Self>,
         every: Duration,
+        mut asked: watch::Receiver<()>,
         mut stopping: watch::Receiver<bool>,
     ) {
-        let mut ticks = tokio::time::interval(every);
+        // They were read a moment ago.
+        let mut ticks = tokio::time::interval_at(tokio::time::Instant::now() + every, every);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             tokio::select! {
                 _ = ticks.tick() => {}
+                Ok(()) = asked.changed() => {}
                 _ = stopping.wait_for(|stopping| *stopping) => return,
             }
             let followed = Arc::clone(&self);

@@ -27,10 +27,12 @@ pub(crate) fn stated(headers: &HeaderMap) -> Result<Option<PrincipalId>, Status>
     not_the_server(principal).map(Some)
 }
 
-/// The principal, unless it is the server's own.
+/// The principal, unless it is the server's own. However it is written: whoever reads the log must not
+/// take a caller for the server.
 pub(crate) fn not_the_server(principal: PrincipalId) -> Result<PrincipalId, Status> {
-    if principal.is_system() {
-        let message = "the principal \"system\" is the server's own: call under another id";
+    if principal.as_str().eq_ignore_ascii_case(PrincipalId::SYSTEM) {
+        let message = "the principal \"system\" is the server's own, in capitals too: call under \
+                       another id";
         return Err(denied(Reason::ReservedPrincipal, message).status());
     }
     Ok(principal)
@@ -71,6 +73,8 @@ mod tests {
         assert_eq!(stated(&["a b"]), Err(Code::InvalidArgument));
         assert_eq!(stated(&[""]), Err(Code::InvalidArgument));
         assert_eq!(stated(&["maker", "checker"]), Err(Code::InvalidArgument));
-        assert_eq!(stated(&["system"]), Err(Code::PermissionDenied));
+        for system in ["system", "System", "SYSTEM"] {
+            assert_eq!(stated(&[system]), Err(Code::PermissionDenied));
+        }
     }
 }

@@ -26,6 +26,7 @@ mod query;
 mod quotas;
 mod records;
 mod refusal;
+mod reload;
 mod resources;
 mod seal;
 mod sending;
@@ -41,5 +42,6 @@ pub use access::{AuthOptions, Denials, Grant, GrantError, Grants, Role, TokenOpt
 pub use files::FileError;
 pub use identity::PRINCIPAL_KEY;
 pub use limits::Limits;
+pub use reload::{ConfigFile, Reloader};
 pub use start::{Running, ServeError, ServerOptions, StartError, start};
 pub use tls::{ClientCertificates, TlsOptions};

@@ -1,6 +1,6 @@
 //! What every service works with, and the few steps that all their methods share.
 
-use crate::access::{Pass, Reason, Scope, denied};
+use crate::access::{Access, Pass, Reason, Scope, denied};
 use crate::health::Health;
 use crate::quotas::Quotas;
 use crate::refusal;
@@ -29,8 +29,8 @@ pub(crate) struct Services {
     pub(crate) health: Health,
     pub(crate) stopping: watch::Receiver<bool>,
     pub(crate) measured: Arc<Measured>,
-    /// Whether calls come without a pass, because everybody may do everything.
-    open: bool,
+    /// Says whether calls come without a pass, because everybody may do everything.
+    access: Arc<Access>,
     pub(crate) quotas: Arc<Quotas>,
 }
 
@@ -42,16 +42,16 @@ impl Services {
         stopping: watch::Receiver<bool>,
         measured: Arc<Measured>,
         quotas: Arc<Quotas>,
-        open: bool,
+        access: Arc<Access>,
     ) -> Services {
-        Services { node, clock, health, stopping, measured, open, quotas }
+        Services { node, clock, health, stopping, measured, access, quotas }
     }
 
     /// What a call may do.
     pub(crate) fn pass(&self, extensions: &Extensions) -> Result<Pass, Status> {
         match extensions.get::<Pass>() {
             Some(pass) => Ok(pass.clone()),
-            None if self.open => Ok(Pass::OPEN),
+            None if self.access.is_open() => Ok(Pass::OPEN),
             None => {
                 let message = "nobody is known to call";
                 Err(denied(Reason::CredentialsMissing, message).status())

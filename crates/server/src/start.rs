@@ -8,6 +8,7 @@ use crate::files::{FileError, Followed};
 use crate::health::Health;
 use crate::limits::{Limits, STOP_GRACE};
 use crate::quotas::Quotas;
+use crate::reload::{self, ConfigFile, Reloader};
 use crate::services::Services;
 use crate::static_log::{self, StaticLogs};
 use crate::telemetry::{self, Measured, Scrape};
@@ -24,6 +25,8 @@ use bergulir_proto::pb::query_service_server::{QueryServiceServer, SERVICE_NAME 
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
 use thiserror::Error;
 use tokio::net::TcpListener;
 use tokio::runtime::Handle;
@@ -57,6 +60,9 @@ pub struct ServerOptions {
     pub auth: AuthOptions,
     /// How much callers may ask for.
     pub limits: Limits,
+    /// The file of the configuration, which is followed: the grants that it has go before those in
+    /// `auth`. `None`: there is none.
+    pub config_file: Option<ConfigFile>,
 }
 
 impl ServerOptions {
@@ -73,6 +79,7 @@ impl ServerOptions {
             tls: None,
             auth: AuthOptions::default(),
             limits: Limits::default(),
+            config_file: None,
         }
     }
 }
@@ -153,8 +160,10 @@ pub struct Running {
     http: Option<(TcpListener, SocketAddr, StaticLogs)>,
     services: Services,
     door: Arc<Door>,
-    tls: Option<Arc<Followed<tls::Keys>>>,
     access: Arc<Access>,
+    /// Keeps up with the files of certificates, keys and the configuration.
+    followers: Followers,
+    reload: Reloader,
     stop: watch::Sender<bool>,
     measured: Arc<Measured>,
     traced: bool,
@@ -176,11 +185,14 @@ pub async fn start(
     let ServerOptions { traced, tls, auth, limits, .. } = options;
     check_protection(listen, tls.as_ref(), auth.tokens.is_some())?;
     http.map(check_loopback).transpose()?;
-    let (tls, access) = protection(tls, auth).await?;
+    let (tls, access, config) = protection(tls, auth, options.config_file).await?;
     if http.is_some() && access.authenticates() && !access.takes_tokens() {
         return Err(StartError::HttpWithoutTokens);
     }
+    let followers = Followers { tls: tls.clone(), access: Arc::clone(&access), config };
     let scrape = Scrape::default();
+    // Set once, here.
+    let _ = scrape.measured.files.set(followers.watch());
     let mut watched = JoinSet::new();
     let metrics = match metrics {
         Some(address) => {
@@ -218,10 +230,9 @@ pub async fn start(
         (listener, address, StaticLogs::new(Arc::clone(&node), witnessed_only, Arc::clone(&access)))
     });
     let measured = Arc::clone(&scrape.measured);
-    let open = access.is_open();
     let quotas = Arc::new(Quotas::new(limits.clone()));
-    let services =
-        Services::new(node, clock, health, stopping, Arc::clone(&measured), quotas, open);
+    let (counts, may) = (Arc::clone(&measured), Arc::clone(&access));
+    let services = Services::new(node, clock, health, stopping, counts, quotas, may);
     // Set once, here.
     let _ = scrape.services.set(services.clone());
     let door = Arc::new(Door::new(tls.clone(), limits));
@@ -231,8 +242,9 @@ pub async fn start(
         http,
         services,
         door,
-        tls,
         access,
+        followers,
+        reload: Reloader(watch::Sender::new(())),
         stop,
         measured,
         traced,
@@ -276,18 +288,66 @@ pub(crate) fn check_metrics_address(address: SocketAddr, exposed: bool) -> Resul
     Err(StartError::MetricsExposed { address })
 }
 
-type Protection = (Option<Arc<Followed<tls::Keys>>>, Arc<Access>);
+type Protection = (Option<Arc<Followed<tls::Keys>>>, Arc<Access>, Option<Arc<Followed<()>>>);
+
+/// The files that are followed.
+struct Followers {
+    tls: Option<Arc<Followed<tls::Keys>>>,
+    access: Arc<Access>,
+    config: Option<Arc<Followed<()>>>,
+}
+
+impl Followers {
+    /// Which there are, and whether each is wrong now.
+    fn watch(&self) -> Vec<(&'static str, Arc<AtomicBool>)> {
+        let tls = self.tls.as_ref().map(|files| files.watch());
+        let tokens = self.access.token_keys().map(|files| files.watch());
+        let config = self.config.as_ref().map(|files| files.watch());
+        tls.into_iter().chain(tokens).chain(config).collect()
+    }
+
+    /// Follows them until the server stops.
+    async fn follow(
+        self,
+        every: Duration,
+        asked: watch::Receiver<()>,
+        stopping: watch::Receiver<bool>,
+    ) {
+        let tokens = self.access.token_keys().map(Arc::clone);
+        let [next, after] = [asked.clone(), asked.clone()];
+        let [until, at_last] = [stopping.clone(), stopping.clone()];
+        tokio::join!(
+            followed(self.tls, every, asked, stopping),
+            followed(tokens, every, next, until),
+            followed(self.config, every, after, at_last),
+        );
+    }
+}
+
+async fn followed<T: Send + Sync + 'static>(
+    files: Option<Arc<Followed<T>>>,
+    every: Duration,
+    asked: watch::Receiver<()>,
+    stopping: watch::Receiver<bool>,
+) {
+    if let Some(files) = files {
+        files.follow(every, asked, stopping).await;
+    }
+}
 
 /// Reads certificates and keys.
 async fn protection(
     options: Option<TlsOptions>,
     auth: AuthOptions,
+    config: Option<ConfigFile>,
 ) -> Result<Protection, StartError> {
     let read = tokio::task::spawn_blocking(move || {
         let clients = options.as_ref().is_some_and(|tls| tls.clients.is_some());
         let tls = options.as_ref().map(tls::follow).transpose()?.map(Arc::new);
         let access = Access::new(auth, tls.clone().filter(|_| clients))?;
-        Ok::<Protection, FileError>((tls, Arc::new(access)))
+        let follow = |file| reload::follow(file, Arc::clone(&access.rights)).map(Arc::new);
+        let config = config.map(follow).transpose()?;
+        Ok::<Protection, FileError>((tls, Arc::new(access), config))
     });
     Ok(read.await??)
 }
@@ -316,6 +376,11 @@ impl Running {
         self.metrics
     }
 
+    /// What asks the server to look at its files at once.
+    pub fn reloader(&self) -> Reloader {
+        self.reload.clone()
+    }
+
     /// What was denied to callers so far, and goes on to be counted.
     pub fn denials(&self) -> Arc<Denials> {
         Arc::clone(&self.access.denials)
@@ -331,7 +396,7 @@ impl Running {
         self,
         shutdown: impl Future<Output = ()> + Send,
     ) -> Result<(), ServeError> {
-        let Running { listener, http, services, door, tls, access, stop, .. } = self;
+        let Running { listener, http, services, door, access, followers, reload, stop, .. } = self;
         let (measured, traced, watched) = (self.measured, self.traced, self.watched);
         let node = Arc::clone(&services.node);
         let mut stopping = services.stopping.clone();
@@ -343,14 +408,8 @@ impl Running {
             health.stop().await;
         };
         let files_every = door.limits().files_every;
-        let (authorities, keys) = (Arc::clone(&access), services_stopping.clone());
-        let follow_keys = async move { authorities.follow(files_every, keys).await };
-        let stopped = services_stopping.clone();
-        let follow_tls = async move {
-            if let Some(tls) = tls {
-                tls.follow(files_every, stopped).await;
-            }
-        };
+        let (asked, stopped) = (reload.0.subscribe(), services_stopping.clone());
+        let follow = followers.follow(files_every, asked, stopped);
         let connections = Arc::clone(&measured.connections);
         let calls = calls(services, access, measured, traced);
         let serving = connections::serve(listener, door, calls, connections, signal);
@@ -360,7 +419,7 @@ impl Running {
                 static_log::serve(listener, logs, http_stopping).await;
             }
         };
-        let serving = async { tokio::join!(serving, files, follow_keys, follow_tls) };
+        let serving = async { tokio::join!(serving, files, follow) };
         let grace = async {
             // Cannot fail: the sender lives in `signal`, or is gone once it has sent.
             let _ = stopping.wait_for(|stopping| *stopping).await;

@@ -211,7 +211,10 @@ impl Reading {
         };
         let Some(message) = message else { return Arrived::End(Some(self.stopped().await)) };
         match message.and_then(|message| message) {
-            Ok(Some(message)) => self.read(&message),
+            Ok(Some(message)) => match self.pass.still_holds() {
+                Ok(()) => self.read(&message),
+                Err(status) => Arrived::End(Some(status)),
+            },
             Ok(None) => Arrived::End(None),
             Err(status) => Arrived::End(Some(of_the_protocol(&status).unwrap_or(status))),
         }

@@ -17,8 +17,8 @@ pub(crate) use traces::parent;
 pub use traces::{Otlp, check_endpoint};
 
 use std::collections::BTreeMap;
-use std::sync::atomic::AtomicUsize;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::{AtomicBool, AtomicUsize};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 /// What a server counts of what it is asked.
 #[derive(Debug, Default)]
@@ -27,6 +27,8 @@ pub(crate) struct Measured {
     pub(crate) refused: Refusals,
     /// Connections of callers of gRPC that are open.
     pub(crate) connections: Arc<AtomicUsize>,
+    /// The files that are followed, and whether each is wrong now; set at the start.
+    pub(crate) files: OnceLock<Vec<(&'static str, Arc<AtomicBool>)>>,
 }
 
 /// How often something was refused, by reason. Reasons are names in this program, so there are few.

@@ -57,7 +57,7 @@ pub(crate) fn follow(options: &TlsOptions) -> Result<Followed<Keys>, FileError> 
     let TlsOptions { certificate, key, clients } = options.clone();
     let mut sources = vec![Source::public(&certificate), Source::private(&key)];
     sources.extend(clients.iter().map(|clients| Source::public(&clients.authorities)));
-    Followed::new("TLS", sources, move |contents| {
+    Followed::new("tls", sources, move |contents| {
         let authorities = clients.as_ref().zip(contents.get(2));
         let clients = authorities.map(|(clients, pem)| verifier(clients, pem)).transpose()?;
         let server = server(&certificate, &contents[0], &key, &contents[1], clients.clone())?;

@@ -2,7 +2,9 @@
 
 use std::ffi::OsString;
 use std::path::PathBuf;
+use std::sync::Arc;
 
+use bergulir_server::ConfigFile;
 use bergulir_server::config::{Layers, Loaded, Names, SETTINGS, Setting, Shape, load};
 use clap::{Arg, ArgAction, ArgMatches, Args, Command, FromArgMatches, ValueHint, value_parser};
 
@@ -11,7 +13,7 @@ use crate::failure::Failure;
 const CONFIG: &str = "config";
 
 /// What was said on the command line.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct SettingArgs {
     config: Option<PathBuf>,
     flags: Vec<(&'static Setting, Vec<OsString>)>,
@@ -27,11 +29,22 @@ impl SettingArgs {
             })?),
             None => None,
         };
-        Ok(load(Layers {
+        Ok(self.load_text(text.as_deref()))
+    }
+
+    /// Where the file is, and how it is read again.
+    pub(crate) fn file(&self) -> Option<ConfigFile> {
+        let path = self.config.clone()?;
+        let args = self.clone();
+        Some(ConfigFile { path, read: Arc::new(move |text| args.load_text(Some(text))) })
+    }
+
+    fn load_text(&self, text: Option<&str>) -> Loaded {
+        load(Layers {
             flags: self.flags.clone(),
             environment: std::env::vars_os().collect(),
-            file: self.config.as_deref().zip(text.as_deref()),
-        }))
+            file: self.config.as_deref().zip(text),
+        })
     }
 }
 

@@ -11,6 +11,7 @@ use crate::witness;
 
 /// Adds what is wrong with files and folders.
 pub(crate) fn disk(loaded: &mut Loaded) {
+    let mut blamed = Vec::new();
     for setting in SETTINGS {
         for value in setting.shown(&loaded.config) {
             let path = PathBuf::from(value);
@@ -21,8 +22,16 @@ pub(crate) fn disk(loaded: &mut Loaded) {
                 Names::NewFolder => new_folder(&path).err(),
             };
             if let Some(why) = wrong {
+                blamed.push(setting.name);
                 loaded.blame(setting.name, why);
             }
+        }
+    }
+    // What is in those of certificates and keys, if all are there.
+    let missing = |name: &str| name.starts_with("tls.") || name.starts_with("auth.");
+    if !blamed.iter().any(|name| missing(name)) {
+        for (name, why) in loaded.config.file_problems() {
+            loaded.blame(name, why);
         }
     }
     let config = loaded.config.clone();

@@ -7,7 +7,7 @@
 
 use bergulir_domain::PrincipalId;
 use bergulir_domain::id::IdError;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 use thiserror::Error;
 use tokio_rustls::rustls::pki_types::CertificateDer;
 use x509_parser::extensions::GeneralName;
@@ -56,6 +56,12 @@ impl Certificate {
         let now = now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         i64::try_from(now.as_secs()).unwrap_or(i64::MAX) > self.not_after
     }
+
+    /// The first moment at which it is over; `None` if that is too far away to matter.
+    pub(crate) fn until(&self) -> Option<SystemTime> {
+        let last = u64::try_from(self.not_after).unwrap_or(0);
+        SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(last.checked_add(1)?))
+    }
 }
 
 fn principal(certificate: &X509Certificate<'_>) -> Result<PrincipalId, NoPrincipal> {
@@ -88,7 +94,6 @@ fn principal(certificate: &X509Certificate<'_>) -> Result<PrincipalId, NoPrincip
 mod tests {
     use super::*;
     use rcgen::{CertificateParams, KeyPair, SanType};
-    use std::time::Duration;
 
     fn certificate(names: Vec<SanType>) -> Certificate {
         let mut params = CertificateParams::default();
@@ -155,6 +160,7 @@ mod tests {
     fn a_certificate_ends_with_its_last_second() {
         let read = certificate(vec![dns("a")]);
         let end = SystemTime::UNIX_EPOCH + Duration::from_secs(3_786_912_000);
+        assert_eq!(read.until(), Some(end + Duration::from_secs(1)));
         assert!(!read.has_expired(end));
         assert!(read.has_expired(end + Duration::from_secs(1)));
     }

@@ -45,6 +45,7 @@ reasons! {
     PrincipalDiffers PermissionDenied "PRINCIPAL_DIFFERS",
     ReservedPrincipal PermissionDenied "RESERVED_PRINCIPAL",
     RoleMissing PermissionDenied "ROLE_MISSING",
+    GrantsChanged Aborted "GRANTS_CHANGED",
 }
 
 /// Counts of what was denied.

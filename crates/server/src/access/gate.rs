@@ -2,10 +2,13 @@
 //! Whether it may for what the call names is asked when that is read: see [`Scope`](super::Scope).
 
 use super::certificate::Certificate;
+use super::keys::Keys;
 use super::methods::{self, Of};
-use super::pass::{Admitted, Pass};
+use super::pass::{Admitted, Again, Pass};
+use super::rights::Rights;
+use super::roles::Granted;
 use super::token::{TokenError, Tokens, Verified};
-use super::{AuthOptions, Denials, Grants, Reason, denied};
+use super::{AuthOptions, Denials, Reason, denied};
 use crate::door::Peer;
 use crate::files::{FileError, Followed};
 use crate::identity::{self, PRINCIPAL_KEY};
@@ -13,19 +16,19 @@ use crate::tls;
 use bergulir_chain::Authentication;
 use bergulir_domain::PrincipalId;
 use bergulir_engine::Caller;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, SystemTime};
-use tokio::sync::watch;
+use std::time::SystemTime;
 use tonic::Status;
-use tonic::codegen::http::HeaderMap;
 use tonic::codegen::http::header::AUTHORIZATION;
+use tonic::codegen::http::{HeaderMap, HeaderName};
 
 /// What decides who may call.
 pub(crate) struct Access {
     /// Set if clients may show certificates.
     certificates: Option<Arc<Followed<tls::Keys>>>,
     tokens: Option<Tokens>,
-    grants: Option<Grants>,
+    pub(crate) rights: Arc<Rights>,
     pub(crate) denials: Arc<Denials>,
 }
 
@@ -37,7 +40,8 @@ impl Access {
     ) -> Result<Access, FileError> {
         let AuthOptions { tokens, grants } = options;
         let tokens = tokens.map(Tokens::new).transpose()?;
-        Ok(Access { certificates, tokens, grants, denials: Arc::default() })
+        let rights = Arc::new(Rights::new(grants));
+        Ok(Access { certificates, tokens, rights, denials: Arc::default() })
     }
 
     /// Whether callers must prove who they are.
@@ -50,16 +54,22 @@ impl Access {
         self.tokens.is_some()
     }
 
-    /// Whether everybody may do everything: only on loopback, if nothing else is configured.
+    /// Whether everybody may do everything: only on loopback, if nothing else is configured. It ends
+    /// with the first grant.
     pub(crate) fn is_open(&self) -> bool {
-        !self.authenticates() && self.grants.is_none()
+        !self.authenticates() && !self.rights.are_set()
     }
 
-    /// Keeps up with the files of keys until the server stops.
-    pub(crate) async fn follow(&self, every: Duration, stopping: watch::Receiver<bool>) {
-        if let Some(tokens) = &self.tokens {
-            Arc::clone(tokens.keys()).follow(every, stopping).await;
-        }
+    /// The keys of tokens, if tokens are taken.
+    pub(crate) fn token_keys(&self) -> Option<&Arc<Followed<Keys>>> {
+        self.tokens.as_ref().map(Tokens::keys)
+    }
+
+    /// How often something changed of which depends who may do what.
+    fn changes(&self) -> u64 {
+        let certificates = self.certificates.as_ref().map_or(0, |keys| keys.changes());
+        let tokens = self.token_keys().map_or(0, |keys| keys.changes());
+        self.rights.changes() + certificates + tokens
     }
 }
 
@@ -101,20 +111,31 @@ impl Connection {
     }
 
     /// Lets a call in, or says why not. `None` for what takes no pass, because nobody has to be known.
-    pub(crate) fn admit(&self, method: &str, headers: &HeaderMap) -> Result<Option<Pass>, Status> {
+    pub(crate) fn admit(
+        self: &Arc<Self>,
+        method: &str,
+        headers: &HeaderMap,
+    ) -> Result<Option<Pass>, Status> {
         let rule = methods::of_path(method).map(|(_, rule)| rule);
         if rule.is_some_and(|rule| rule.of == Of::Anyone) {
             return Ok(None);
         }
+        // Before anything is looked at: what changes from here on is seen as a change.
+        let seen = self.access.changes();
         let Identity { caller, until } = self.identify(method, headers)?;
         // What is not there is said to be not there, to who is known.
         let Some(rule) = rule else { return Ok(None) };
-        let granted = self.access.grants.as_ref().and_then(|all| all.of(caller.principal));
-        let granted = granted.unwrap_or_default();
+        let granted = self.granted(caller.principal);
+        let again = rule.lasts.then(|| Again {
+            connection: Arc::clone(self),
+            headers: shown(headers),
+            seen: AtomicU64::new(seen),
+        });
         let admitted = Admitted {
             caller,
             rule,
             granted,
+            again,
             until,
             peer: self.peer.address,
             denials: Arc::clone(&self.access.denials),
@@ -123,6 +144,29 @@ impl Connection {
             return Err(admitted.deny(None, None).status());
         }
         Ok(Some(Pass::new(admitted)))
+    }
+
+    /// Whether a call that lasts may go on: `seen` says with which changes that was found out last.
+    pub(super) fn still_admits(&self, admitted: &Admitted, again: &Again) -> Result<(), Status> {
+        let changes = self.access.changes();
+        if again.seen.load(Ordering::Acquire) == changes {
+            return Ok(());
+        }
+        let identity = self.identify(admitted.rule.method, &again.headers)?;
+        let now = self.granted(identity.caller.principal);
+        if !now.anywhere().meet(admitted.rule.roles) {
+            return Err(admitted.deny(None, None).status());
+        }
+        if now != admitted.granted {
+            let message = "what the caller may do has changed: begin with a new call";
+            return Err(denied(Reason::GrantsChanged, message).status());
+        }
+        again.seen.store(changes, Ordering::Release);
+        Ok(())
+    }
+
+    fn granted(&self, principal: PrincipalId) -> Arc<Granted> {
+        self.access.rights.of(principal).unwrap_or_default()
     }
 
     fn identify(&self, method: &str, headers: &HeaderMap) -> Result<Identity, Status> {
@@ -145,7 +189,8 @@ impl Connection {
                                    them, or both of one principal";
                     return Err(deny((Reason::IdentitiesDiffer, message.to_owned()), None));
                 }
-                Identity { until: token.until, ..certificate }
+                let until = certificate.until.into_iter().chain(token.until).min();
+                Identity { until, ..certificate }
             }
             (Some(one), None) | (None, Some(one)) => one,
             (None, None) => {
@@ -202,7 +247,7 @@ impl Connection {
         }
         let principal = *principal.as_ref().map_err(|why| refused(&why.to_string()))?;
         let caller = Caller { principal, authentication: Authentication::MutualTls };
-        Ok(Some(Identity { caller, until: None }))
+        Ok(Some(Identity { caller, until: certificate.until() }))
     }
 
     fn by_token(&self, headers: &HeaderMap) -> Result<Option<Identity>, Unknown> {
@@ -241,6 +286,17 @@ impl Connection {
         let caller = Caller { principal: verified.principal, authentication: Authentication::Jwt };
         Ok(Some(Identity { caller, until: Some(verified.until) }))
     }
+}
+
+/// What of the headers says who calls.
+fn shown(headers: &HeaderMap) -> HeaderMap {
+    let mut shown = HeaderMap::new();
+    for name in [AUTHORIZATION.as_str(), PRINCIPAL_KEY] {
+        for value in headers.get_all(name) {
+            shown.append(HeaderName::from_static(name), value.clone());
+        }
+    }
+    shown
 }
 
 /// The token of `Bearer TOKEN`.

@@ -16,6 +16,8 @@ pub(crate) struct Rule {
     /// One of these is needed.
     pub(crate) roles: Roles,
     pub(crate) of: Of,
+    /// Whether a call may last for long, so that it is asked again and again whether it may go on.
+    pub(crate) lasts: bool,
 }
 
 /// Where a role is needed.
@@ -103,12 +105,13 @@ macro_rules! commands {
             method: concat!("/bergulir.v1.LedgerService/", stringify!($command)),
             roles: $roles,
             of: of!($place),
+            lasts: false,
         }
     };
 }
 
 /// What nobody asks a server for.
-const NOT_ASKED: Rule = Rule { method: "", roles: Roles::NONE, of: Of::Ledger };
+const NOT_ASKED: Rule = Rule { method: "", roles: Roles::NONE, of: Of::Ledger, lasts: false };
 
 commands! {
     OpenLedger: OPERATOR of ledger;
@@ -147,7 +150,12 @@ commands! {
 }
 
 const fn rule(method: &'static str, roles: Roles, of: Of) -> Rule {
-    Rule { method, roles, of }
+    Rule { method, roles, of, lasts: false }
+}
+
+/// The same for a stream.
+const fn lasting(method: &'static str, roles: Roles, of: Of) -> Rule {
+    Rule { method, roles, of, lasts: true }
 }
 
 /// The making of a seal, which other methods ask for too.
@@ -171,7 +179,7 @@ const OTHERS: &[Rule] = &[
         Roles::MAKER.and(Roles::CHECKER).and(Roles::OPERATOR),
         Of::SomeFund,
     ),
-    rule(
+    lasting(
         "/bergulir.v1.LedgerService/SubmitStream",
         Roles::MAKER.and(Roles::CHECKER).and(Roles::OPERATOR),
         Of::SomeFund,
@@ -197,10 +205,10 @@ const OTHERS: &[Rule] = &[
     rule("/bergulir.v1.LogService/GetHead", Roles::ALL, Of::SomeFund),
     rule("/bergulir.v1.LogService/GetRecord", READERS, Of::Ledger),
     // Everyone's money: for auditors, and for the backup.
-    rule("/bergulir.v1.LogService/ReadRecords", Roles::AUDITOR.and(Roles::OPERATOR), Of::Ledger),
-    rule("/bergulir.v1.LogService/Subscribe", Roles::AUDITOR, Of::Ledger),
+    lasting("/bergulir.v1.LogService/ReadRecords", Roles::AUDITOR.and(Roles::OPERATOR), Of::Ledger),
+    lasting("/bergulir.v1.LogService/Subscribe", Roles::AUDITOR, Of::Ledger),
     rule("/bergulir.v1.BackupService/ListBackupLedgers", OPERATOR, Of::SomeLedger),
-    rule("/bergulir.v1.BackupService/ReadBackup", OPERATOR, Of::Ledger),
+    lasting("/bergulir.v1.BackupService/ReadBackup", OPERATOR, Of::Ledger),
     // Hashes and signatures.
     rule("/bergulir.v1.LogService/GetCheckpoint", Roles::ALL, Of::SomeFund),
     rule("/bergulir.v1.LogService/GetConsistencyProof", Roles::ALL, Of::SomeFund),

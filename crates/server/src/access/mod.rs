@@ -6,6 +6,7 @@ mod gate;
 mod keys;
 pub(crate) mod methods;
 mod pass;
+mod rights;
 pub(crate) mod roles;
 mod token;
 
@@ -13,8 +14,10 @@ pub use denied::Denials;
 pub(crate) use denied::{Reason, denied};
 pub(crate) use gate::{Access, Connection};
 pub(crate) use pass::{Open, Pass, Scope};
+pub(crate) use rights::Rights;
 pub use roles::{Grant, GrantError, Grants, Role};
 pub use token::TokenOptions;
+pub(crate) use token::Tokens;
 
 /// How callers prove who they are, apart from certificates, and what they may do.
 #[derive(Debug, Clone, Default)]

@@ -1,5 +1,6 @@
 //! What one call may do. The services get at a ledger only with a pass, and so cannot forget to ask.
 
+use super::gate::Connection;
 use super::methods::{self, Of, Place, Rule};
 use super::roles::{Granted, Roles};
 use super::{Denials, Reason, denied};
@@ -11,6 +12,7 @@ use bergulir_proto::Described;
 use bergulir_proto::name::LoanName;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::time::{Instant, SystemTime};
 use tonic::Status;
 use tonic::codegen::http::HeaderMap;
@@ -28,6 +30,17 @@ pub(super) struct Admitted {
     pub(super) until: Option<SystemTime>,
     pub(super) peer: SocketAddr,
     pub(super) denials: Arc<Denials>,
+    /// Set for a call that lasts.
+    pub(super) again: Option<Again>,
+}
+
+/// What it takes to find out again whether a call may go on.
+pub(super) struct Again {
+    pub(super) connection: Arc<Connection>,
+    /// Those that say who calls.
+    pub(super) headers: HeaderMap,
+    /// With which changes of keys and grants that was found out last.
+    pub(super) seen: AtomicU64,
 }
 
 impl Admitted {
@@ -71,6 +84,18 @@ impl Pass {
         match &self.0 {
             Some(admitted) => Ok(admitted.caller),
             None => identity::caller(headers),
+        }
+    }
+
+    /// Whether a call that lasts may go on; cheap as long as neither keys nor grants changed.
+    ///
+    /// # Errors
+    /// If not, or if it may do something else by now: then another call can.
+    pub(crate) fn still_holds(&self) -> Result<(), Status> {
+        let Some(admitted) = &self.0 else { return Ok(()) };
+        match &admitted.again {
+            Some(again) => again.connection.still_admits(admitted, again),
+            None => Ok(()),
         }
     }
 

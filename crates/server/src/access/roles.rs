@@ -132,6 +132,17 @@ pub enum GrantError {
     /// Nobody can be the server.
     #[error("the principal \"system\" is the server's own and cannot be granted anything")]
     System,
+    /// Two names that whoever gives them out may take for one.
+    #[error(
+        "{} and {} differ in nothing but capitals or a dot or stroke at the end: if that is one \
+         person, she could approve what she proposed. Grant to one of the two names",
+        names[0],
+        names[1]
+    )]
+    Alike {
+        /// The two.
+        names: Box<[PrincipalId; 2]>,
+    },
 }
 
 /// All grants. What they do not give is denied.
@@ -146,7 +157,7 @@ impl Grants {
     pub fn new(grants: impl IntoIterator<Item = Grant>) -> Result<Grants, GrantError> {
         let mut all: HashMap<PrincipalId, Granted> = HashMap::new();
         for Grant { principal, ledger, roles, funds } in grants {
-            if principal.is_system() {
+            if principal.as_str().eq_ignore_ascii_case(PrincipalId::SYSTEM) {
                 return Err(GrantError::System);
             }
             let given = roles.iter().fold(Roles::NONE, |all, role| all | Roles::of(*role));
@@ -172,7 +183,23 @@ impl Grants {
                 }
             }
         }
+        let mut names: Vec<PrincipalId> = all.keys().copied().collect();
+        names.sort_unstable();
+        let mut by_shape = HashMap::new();
+        for other in names {
+            let shape = other.as_str().trim_end_matches(['.', '/']).to_ascii_lowercase();
+            if let Some(one) = by_shape.insert(shape, other) {
+                return Err(GrantError::Alike { names: Box::new([one, other]) });
+            }
+        }
         Ok(Grants(all.into_iter().map(|(who, granted)| (who, Arc::new(granted))).collect()))
+    }
+
+    /// Whose rights are not the same under the others, by name.
+    pub(super) fn other_than(&self, others: &Grants) -> Vec<PrincipalId> {
+        let all: BTreeSet<PrincipalId> = self.0.keys().chain(others.0.keys()).copied().collect();
+        let differs = |who: &PrincipalId| self.0.get(who) != others.0.get(who);
+        all.into_iter().filter(differs).collect()
     }
 
     /// What somebody was granted; `None`: nothing.
@@ -283,6 +310,25 @@ pub(crate) mod tests {
         let operator = grant("a", "operator @ kab : dana");
         assert_eq!(refused(operator), GrantError::OperatorOfFund { principal });
         assert_eq!(refused(grant("system", "auditor @ *")), GrantError::System);
+        assert_eq!(refused(grant("SYSTEM", "auditor @ *")), GrantError::System);
         assert!("Maker".parse::<Role>().is_err());
+    }
+
+    #[test]
+    fn two_spellings_of_one_name_are_not_two_people() {
+        let both = |one, other| {
+            Grants::new([grant(one, "maker @ kab"), grant(other, "checker @ kab")]).map(|_| ())
+        };
+        for (one, other) in [
+            ("Ani", "ani"),
+            ("ani@Example.go.id", "ani@example.go.id"),
+            ("ani.example.go.id", "ani.example.go.id."),
+            ("https://id.example/ani", "https://id.example/ani/"),
+        ] {
+            assert!(matches!(both(one, other), Err(GrantError::Alike { .. })), "{one} {other}");
+        }
+        // Grants of one name add up, as before.
+        assert_eq!(both("ani", "ani"), Ok(()));
+        assert_eq!(both("ani", "budi"), Ok(()));
     }
 }

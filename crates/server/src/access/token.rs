@@ -100,9 +100,8 @@ impl Tokens {
         let _ = RING.install_default();
         let TokenOptions { keys: path, issuer, audience } = options;
         let source = Source::public(&path);
-        let keys = Followed::new("the keys of tokens", vec![source], move |contents| {
-            Keys::read(&path, &contents[0])
-        })?;
+        let keys =
+            Followed::new("tokens", vec![source], move |contents| Keys::read(&path, &contents[0]))?;
         let mut validation = Validation::new(Algorithm::EdDSA);
         validation.leeway = TOKEN_LEEWAY.as_secs();
         validation.validate_nbf = true;

@@ -2,8 +2,9 @@
 
 use super::Config;
 use super::file::tables;
-use crate::access::{AuthOptions, Grant, Grants, Role, TokenOptions};
-use crate::tls::{ClientCertificates, TlsOptions};
+use crate::access::{AuthOptions, Grant, Grants, Role, TokenOptions, Tokens};
+use crate::files::FileError;
+use crate::tls::{self, ClientCertificates, TlsOptions};
 use bergulir_domain::{FundId, PrincipalId};
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
@@ -71,6 +72,17 @@ impl Config {
     pub fn auth_options(&self) -> Result<AuthOptions, crate::GrantError> {
         let grants = self.grants.clone().map(Grants::new).transpose()?;
         Ok(AuthOptions { tokens: self.auth.options(), grants })
+    }
+
+    /// What is wrong with the files of certificates and keys, as a start would find it. Reads them.
+    pub fn file_problems(&self) -> Vec<(&'static str, String)> {
+        let tls = self.tls.options().map(|options| tls::follow(&options).map(|_| ()));
+        let tokens = self.auth.options().map(|options| Tokens::new(options).map(|_| ()));
+        let found = [("tls.certificate", tls), ("auth.jwks", tokens)];
+        let wrong = |(name, checked): (_, Option<Result<(), FileError>>)| {
+            checked?.err().map(|error| (name, error.to_string()))
+        };
+        found.into_iter().filter_map(wrong).collect()
     }
 
     /// What of this does not fit together.

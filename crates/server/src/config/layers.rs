@@ -106,6 +106,17 @@ impl Loaded {
         self.origins.get(name).cloned().unwrap_or(Origin::Default)
     }
 
+    /// All that is wrong, for one message.
+    pub fn all_problems(&self) -> String {
+        match self.problems.as_slice() {
+            [one] => one.to_string(),
+            many => many.iter().fold(
+                format!("{} things are wrong with the configuration:", many.len()),
+                |said, problem| format!("{said}\n  {problem}"),
+            ),
+        }
+    }
+
     /// Adds what is wrong with the value of a setting.
     pub fn blame(&mut self, name: &str, why: String) {
         let origin = self.origins.get(name).cloned();

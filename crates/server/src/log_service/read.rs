@@ -26,6 +26,7 @@ struct Walk {
     verbatim_only: bool,
     deadline: Option<Instant>,
     stopping: watch::Receiver<bool>,
+    pass: Pass,
 }
 
 pub(super) fn records(
@@ -44,6 +45,7 @@ pub(super) fn records(
         verbatim_only: request.verbatim_only,
         deadline: pass.deadline(deadline),
         stopping: services.stopping.clone(),
+        pass: pass.clone(),
         ledger,
     };
     Ok(stream::try_unfold(walk, Walk::step).boxed())
@@ -55,6 +57,7 @@ impl Walk {
             return Ok(None);
         }
         still_wanted(self.deadline, &self.stopping)?;
+        self.pass.still_holds()?;
         let left = usize::try_from(self.end - self.next).unwrap_or(usize::MAX);
         let records = chunk(&self.ledger, self.next, left).await?;
         self.next = records.next().get();

@@ -40,6 +40,7 @@ struct Subscription {
     /// When to say again how far it has come, whatever is recorded.
     progress: Interval,
     deadline: Option<Instant>,
+    pass: Pass,
 }
 
 pub(super) fn records(
@@ -64,6 +65,7 @@ pub(super) fn records(
         told_caught_up: false,
         progress: progress(),
         deadline: pass.deadline(deadline),
+        pass: pass.clone(),
         services: services.clone(),
         ledger,
         head,
@@ -77,6 +79,7 @@ impl Subscription {
             // A stop waits for the end of a batch.
             if self.rest_of_batch == 0 {
                 still_wanted(self.deadline, &self.services.stopping)?;
+                self.pass.still_holds()?;
                 let log_size = self.head.borrow().size.get();
                 if self.next == log_size && !self.told_caught_up {
                     return Ok(Some(self.tell(Vec::new())));

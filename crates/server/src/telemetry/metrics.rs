@@ -90,7 +90,13 @@ impl Exposition {
         let help = "Calls, and items and messages of batches and streams, that were refused";
         text.counters("bergulir_refused", help, refused)?;
         let connections = self.measured.connections.load(Ordering::Relaxed);
-        text.gauge("bergulir_connections", "Connections of callers", connections as u64)
+        text.gauge("bergulir_connections", "Connections of callers", connections as u64)?;
+        let files = self.measured.files.get().into_iter().flatten();
+        let wrong = files
+            .map(|(name, wrong)| ([("files", *name)], u64::from(wrong.load(Ordering::Relaxed))));
+        let help =
+            "1 if files of that kind changed and are wrong, so that the old ones stay in force";
+        text.gauges("bergulir_files_wrong", help, wrong)
     }
 }
 

@@ -12,10 +12,12 @@ mod pilot;
 mod proofs;
 mod queries;
 mod refusals;
+mod reload;
 mod roles;
 #[path = "../../../chain/tests/trees/served.rs"]
 mod served;
 mod static_log;
+mod strangers;
 mod streams;
 mod support;
 mod tls;

@@ -7,7 +7,7 @@ use bergulir_proto::pb::ledger_service_client::LedgerServiceClient;
 use bergulir_proto::pb::log_service_client::LogServiceClient;
 use bergulir_proto::pb::query_service_client::QueryServiceClient;
 use bergulir_proto::wire::{Reply, RequestParts, send};
-use bergulir_server::{Denials, PRINCIPAL_KEY, ServeError, ServerOptions, start};
+use bergulir_server::{Denials, PRINCIPAL_KEY, Reloader, ServeError, ServerOptions, start};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -32,6 +32,7 @@ pub(crate) struct Server {
     pub(crate) channel: Channel,
     pub(crate) folder: PathBuf,
     pub(crate) denials: Arc<Denials>,
+    pub(crate) reloader: Reloader,
     stop: oneshot::Sender<()>,
     task: JoinHandle<Result<(), ServeError>>,
 }
@@ -65,13 +66,13 @@ impl Server {
         let running = start(options, |_, _, _| {}).await.unwrap();
         let (address, http) = (running.address(), running.http_address());
         let metrics = running.metrics_address();
-        let denials = running.denials();
+        let (denials, reloader) = (running.denials(), running.reloader());
         let (stop, stopped) = oneshot::channel();
         let task = tokio::spawn(running.serve_until(async {
             let _ = stopped.await;
         }));
         let channel = unconnected(address);
-        Server { address, http, metrics, channel, folder, denials, stop, task }
+        Server { address, http, metrics, channel, folder, denials, reloader, stop, task }
     }
 
     /// Asks the server to stop; it does so in the task that is returned.

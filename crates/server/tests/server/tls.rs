@@ -117,6 +117,85 @@ async fn where_certificates_are_optional_a_token_does_and_both_must_agree() {
 }
 
 #[tokio::test]
+async fn whoever_comes_by_another_way_under_the_same_name_is_the_same_person() {
+    let signer = Signer::ed();
+    let under = Under::start(false, |options, files| {
+        files.put_keys(&[signer.jwk("k")]);
+        options.auth.tokens = Some(files.tokens());
+        options.auth.grants = Some(grants(&[
+            ("ani.go.id", "operator maker checker @ *"),
+            ("budi.go.id", "checker @ *"),
+        ]));
+    })
+    .await;
+    let ours = &under.files.authority;
+    let dns = |name: &str| SanType::DnsName(name.try_into().unwrap());
+    let papers = ours.issue(vec![dns("ani.go.id")]);
+    let channel = dial(under.address(), ours, Some(&papers)).await.unwrap();
+    let ani = Who::sending(&channel, vec![]);
+    ani.post(open_ledger("kab")).await.unwrap();
+    ani.post(open_fund()).await.unwrap();
+    ani.post(allocate(5_800_000_000, "alloc-1")).await.unwrap();
+    for kind in cooperative(1) {
+        ani.post(kind).await.unwrap();
+    }
+    ani.post(propose_loan(1, 1_000_000)).await.unwrap();
+    let plain = dial(under.address(), ours, None).await.unwrap();
+    let by_token = Who::bearing(&plain, &signer.token("ani.go.id"));
+    assert_eq!(reason(by_token.post(approve_loan(1)).await).1, "SAME_PERSON");
+    // A name of another form that reads the same is the same one, too.
+    let papers = ours.issue(vec![uri("ani.go.id")]);
+    let channel = dial(under.address(), ours, Some(&papers)).await.unwrap();
+    let refused = Who::sending(&channel, vec![]).post(approve_loan(1)).await;
+    assert_eq!(reason(refused).1, "SAME_PERSON");
+    // And one that is written otherwise is nobody, since nobody was granted anything under it.
+    for name in ["Ani.go.id", "ani.go.id.", "ANI.GO.ID"] {
+        let token = Who::bearing(&plain, &signer.token(name));
+        assert_eq!(reason(token.post(approve_loan(1)).await).1, "ROLE_MISSING", "{name}");
+    }
+    let budi = Who::bearing(&plain, &signer.token("budi.go.id"));
+    budi.post(approve_loan(1)).await.unwrap();
+    under.server.stop().await;
+}
+
+#[tokio::test]
+async fn a_stream_ends_with_the_certificate_that_began_it() {
+    use futures::StreamExt as _;
+    let under = Under::start(true, |_, _| {}).await;
+    let ours = &under.files.authority;
+    let papers = ours.officer("spiffe://go.id/a");
+    let channel = dial(under.address(), ours, Some(&papers)).await.unwrap();
+    Who::sending(&channel, vec![]).post(open_ledger("kab")).await.unwrap();
+    let soon = SystemTime::now() + Duration::from_secs(6);
+    let short = ours.issue_until(vec![uri("spiffe://go.id/a")], soon);
+    let channel = dial(under.address(), ours, Some(&short)).await.unwrap();
+    let follow = async || {
+        let request = pb::SubscribeRequest { ledger: KAB.to_owned(), ..Default::default() };
+        Who::sending(&channel, vec![]).logs().subscribe(request).await.unwrap().into_inner()
+    };
+    let ended = async |mut stream: tonic::Streaming<pb::SubscribeResponse>| {
+        let ended = async {
+            loop {
+                match stream.next().await {
+                    Some(Ok(_)) => {}
+                    Some(Err(status)) => return status.code(),
+                    None => return tonic::Code::Ok,
+                }
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(40), ended).await.unwrap()
+    };
+    assert_eq!(ended(follow().await).await, tonic::Code::DeadlineExceeded);
+    // And with its authority.
+    let channel = dial(under.address(), ours, Some(&papers)).await.unwrap();
+    let request = pb::SubscribeRequest { ledger: KAB.to_owned(), ..Default::default() };
+    let stream = Who::sending(&channel, vec![]).logs().subscribe(request).await.unwrap();
+    under.files.put_authorities(&Authority::new());
+    assert_eq!(ended(stream.into_inner()).await, tonic::Code::Unauthenticated);
+    under.server.stop().await;
+}
+
+#[tokio::test]
 async fn files_change_without_a_restart_and_broken_ones_change_nothing() {
     let under = Under::start(true, |_, _| {}).await;
     let (first, second) = (&under.files.authority, Authority::new());

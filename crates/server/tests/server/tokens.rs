@@ -140,6 +140,28 @@ async fn a_token_that_is_wrong_in_anything_is_refused() {
             claiming(format!(r#"{{{head},{sub},"exp":18446744073709551615}}"#)),
             "claims",
         ),
+        ("exp with a point", claiming(format!(r#"{{{head},{sub},"exp":{soon}.5}}"#)), "claims"),
+        ("exp as a power", claiming(format!(r#"{{{head},{sub},"exp":4e9}}"#)), "claims"),
+        ("exp before 1970", claiming(format!(r#"{{{head},{sub},"exp":-{soon}}}"#)), "claims"),
+        ("exp in a list", claiming(format!(r#"{{{head},{sub},"exp":[{soon}]}}"#)), "claims"),
+        ("exp null", claiming(format!(r#"{{{head},{sub},"exp":null}}"#)), "claims"),
+        ("exp twice", claiming(format!(r#"{{{head},{sub},"exp":{past},"exp":{soon}}}"#)), "claims"),
+        (
+            "nbf as text",
+            claiming(format!(r#"{{{head},{sub},"exp":{soon},"nbf":"{soon}"}}"#)),
+            "claims",
+        ),
+        (
+            "nbf twice",
+            claiming(format!(r#"{{{head},{sub},"exp":{soon},"nbf":{soon},"nbf":{past}}}"#)),
+            "claims",
+        ),
+        (
+            "nbf before 1970",
+            claiming(format!(r#"{{{head},{sub},"exp":{soon},"nbf":-1}}"#)),
+            "claims",
+        ),
+        ("nbf null", claiming(format!(r#"{{{head},{sub},"exp":{soon},"nbf":null}}"#)), "claims"),
         ("no sub", claiming(format!(r#"{{{head},"exp":{soon}}}"#)), "claims"),
         (
             "two subs",
@@ -151,6 +173,56 @@ async fn a_token_that_is_wrong_in_anything_is_refused() {
             "a sub with a space",
             claiming(format!(r#"{{{head},"sub":"a b","exp":{soon}}}"#)),
             "principal",
+        ),
+        (
+            "a sub that looks like another",
+            claiming(format!("{{{head},\"sub\":\"\u{43e}fficer-1\",\"exp\":{soon}}}")),
+            "principal",
+        ),
+        (
+            "a sub in letters twice as wide",
+            claiming(format!("{{{head},\"sub\":\"\u{ff4f}fficer-1\",\"exp\":{soon}}}")),
+            "principal",
+        ),
+        (
+            "a sub with what is not seen",
+            claiming(format!("{{{head},\"sub\":\"officer-1\u{200b}\",\"exp\":{soon}}}")),
+            "principal",
+        ),
+        (
+            "a sub with an end in it",
+            claiming(format!(r#"{{{head},"sub":"officer-1\u0000","exp":{soon}}}"#)),
+            "principal",
+        ),
+        (
+            "a sub that is a number",
+            claiming(format!(r#"{{{head},"sub":1,"exp":{soon}}}"#)),
+            "claims",
+        ),
+        (
+            "a list of subs",
+            claiming(format!(r#"{{{head},"sub":["officer-1"],"exp":{soon}}}"#)),
+            "claims",
+        ),
+        (
+            "iss with a stroke more",
+            claiming(format!(r#"{{"iss":"{ISSUER}/","aud":"{AUDIENCE}",{sub},"exp":{soon}}}"#)),
+            "issuer",
+        ),
+        (
+            "iss in capitals",
+            claiming(format!(
+                r#"{{"iss":"{}","aud":"{AUDIENCE}",{sub},"exp":{soon}}}"#,
+                ISSUER.to_uppercase()
+            )),
+            "issuer",
+        ),
+        (
+            "iss twice",
+            claiming(format!(
+                r#"{{"iss":"x","iss":"{ISSUER}","aud":"{AUDIENCE}",{sub},"exp":{soon}}}"#
+            )),
+            "claims",
         ),
         ("no iss", claiming(format!(r#"{{"aud":"{AUDIENCE}",{sub},"exp":{soon}}}"#)), "claims"),
         (
@@ -171,6 +243,42 @@ async fn a_token_that_is_wrong_in_anything_is_refused() {
             claiming(format!(r#"{{"iss":"{ISSUER}","aud":["x"],{sub},"exp":{soon}}}"#)),
             "audience",
         ),
+        (
+            "aud of nobody",
+            claiming(format!(r#"{{"iss":"{ISSUER}","aud":[],{sub},"exp":{soon}}}"#)),
+            "audience",
+        ),
+        (
+            "aud twice",
+            claiming(format!(
+                r#"{{"iss":"{ISSUER}","aud":"x","aud":"{AUDIENCE}",{sub},"exp":{soon}}}"#
+            )),
+            "claims",
+        ),
+        (
+            "aud in a list in a list",
+            claiming(format!(r#"{{"iss":"{ISSUER}","aud":[["{AUDIENCE}"]],{sub},"exp":{soon}}}"#)),
+            "claims",
+        ),
+        ("claims that are no object", claiming(format!(r#"["{ISSUER}"]"#)), "claims"),
+        ("claims that are nothing", claiming(String::new()), "claims"),
+        (
+            "a key in the token",
+            ed.sign(
+                &header(&format!(r#""alg":"EdDSA","kid":"x","jwk":{}"#, ed.jwk("x"))),
+                &claims("officer-1"),
+            ),
+            "no key of its kid",
+        ),
+        (
+            "a place of keys in the token",
+            ed.sign(
+                &header(r#""alg":"EdDSA","kid":"x","jku":"http://127.0.0.1:1/""#),
+                &claims("officer-1"),
+            ),
+            "no key of its kid",
+        ),
+        ("padding", format!("{whole}="), "JSON Web Token"),
         ("too long", "a".repeat(9_000), "longer"),
     ] {
         let (reason, message) = guarded.bearing(&token).refusal().await;
@@ -204,6 +312,14 @@ async fn who_sends_no_token_or_another_name_is_refused() {
         (vec![("bergulir-principal", "officer-1".to_owned())], "CREDENTIALS_MISSING"),
         (vec![("authorization", format!("Basic {token}"))], "TOKEN_REFUSED"),
         (vec![("authorization", "Bearer ".to_owned())], "TOKEN_REFUSED"),
+        (vec![("authorization", "Bearer".to_owned())], "TOKEN_REFUSED"),
+        (vec![("authorization", token.clone())], "TOKEN_REFUSED"),
+        (vec![("authorization", format!("Bearer  {token}"))], "TOKEN_REFUSED"),
+        (vec![("authorization", format!("Bearer\t{token}"))], "TOKEN_REFUSED"),
+        (vec![("authorization", format!("Bearer {token},"))], "TOKEN_REFUSED"),
+        (vec![("authorization", format!("Bearer {token}, Bearer {token}"))], "TOKEN_REFUSED"),
+        (vec![bearer(), ("authorization", "Basic x".to_owned())], "TOKEN_REFUSED"),
+        (vec![bearer(), ("bergulir-principal", "OFFICER-1".to_owned())], "PRINCIPAL_DIFFERS"),
         (vec![bearer(), bearer()], "TOKEN_REFUSED"),
         (vec![bearer(), ("bergulir-principal", "officer-2".to_owned())], "PRINCIPAL_DIFFERS"),
         (vec![bearer(), ("bergulir-principal", "officer-1".to_owned())], ""),
@@ -212,7 +328,11 @@ async fn who_sends_no_token_or_another_name_is_refused() {
         let refusal = Who::sending(channel, sends.clone()).refusal().await;
         assert_eq!(refusal.0, expected, "{sends:?}");
     }
-    assert_eq!(guarded.who("system").refusal().await.0, "RESERVED_PRINCIPAL");
+    for system in ["system", "System", "SYSTEM"] {
+        assert_eq!(guarded.who(system).refusal().await.0, "RESERVED_PRINCIPAL");
+    }
+    // Another spelling is another one, who was granted nothing.
+    assert_eq!(guarded.who("Officer-1").refusal().await.0, "ROLE_MISSING");
     guarded.server.stop().await;
 }
 
