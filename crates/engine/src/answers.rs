@@ -46,7 +46,9 @@ async fn tell_groups(mut groups: UnboundedReceiver<Vec<Waiter>>) {
 
 fn tell(waiter: Waiter) {
     match waiter {
-        Waiter::Answer(reply, answer) => {
+        Waiter::Answer(reply, answer, room) => {
+            // First: who has an answer finds room for the next.
+            drop(room);
             let _ = reply.send(answer);
         }
         Waiter::Fence(reply) => {
@@ -57,7 +59,8 @@ fn tell(waiter: Waiter) {
 
 /// Tells one of a group that is not durable.
 pub(crate) fn tell_lost(waiter: Waiter, why: &str) {
-    if let Waiter::Answer(reply, answer) = waiter {
+    if let Waiter::Answer(reply, answer, room) = waiter {
+        drop(room);
         let why = why.to_owned();
         let refusal = match answer {
             // Decided on a state that is not durable: neither yes nor no can be said.

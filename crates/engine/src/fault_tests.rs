@@ -5,7 +5,7 @@ use crate::clock::{Clock, ClockWatch, LONGEST_REST, SystemClock};
 use crate::health::{Health, Status};
 use crate::keyring::Keyring;
 use crate::ledger::{Ledger, LedgerOptions, Shared};
-use crate::open;
+use crate::open::{self, Opened};
 use crate::proofs::ProofRefusal;
 use crate::reads::ReadRefusal;
 use crate::scrub::Trusted;
@@ -83,7 +83,7 @@ pub(super) fn register(n: u32) -> Request {
     Request { request_id: u128::from(n).to_be_bytes(), command }
 }
 
-fn shared(folder: &std::path::Path, clock: Arc<dyn Clock>) -> Shared {
+pub(super) fn shared(folder: &std::path::Path, clock: Arc<dyn Clock>) -> Shared {
     let keyring = Arc::new(Keyring::open(folder.join("keys")).unwrap());
     Shared {
         watch: Arc::new(ClockWatch::new(clock, LONGEST_REST)),
@@ -96,7 +96,12 @@ fn shared(folder: &std::path::Path, clock: Arc<dyn Clock>) -> Shared {
     }
 }
 
-fn start(folder: &std::path::Path) -> (Arc<Faulty>, Arc<Ledger>) {
+/// Opens a ledger in an empty log.
+pub(super) fn opened(
+    folder: &std::path::Path,
+    log: &Arc<dyn EventLog>,
+    clock: &dyn Clock,
+) -> Opened {
     let opened = Event::LedgerOpened(Box::new(OpenLedger {
         ledger: "pilot".parse().unwrap(),
         origin: Origin::new("ledger.example.go.id/pilot").unwrap(),
@@ -109,7 +114,6 @@ fn start(folder: &std::path::Path) -> (Arc<Faulty>, Arc<Ledger>) {
     let mut event = Vec::new();
     encode_event(&opened, &mut event);
     let mut group = Group::new(Head::EMPTY);
-    let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
     group
         .push(&Record {
             position: Position::new(0),
@@ -123,6 +127,12 @@ fn start(folder: &std::path::Path) -> (Arc<Faulty>, Arc<Ledger>) {
             signature: None,
         })
         .unwrap();
+    log.append(Head::EMPTY, &group).unwrap();
+    let id = "pilot".parse().unwrap();
+    open::open(folder, id, log, &[], open::options, &|_, _| ControlFlow::Continue(())).unwrap()
+}
+
+fn start(folder: &std::path::Path) -> (Arc<Faulty>, Arc<Ledger>) {
     let faulty = Arc::new(Faulty {
         inner: MemoryLog::default(),
         fail: AtomicBool::new(false),
@@ -130,12 +140,11 @@ fn start(folder: &std::path::Path) -> (Arc<Faulty>, Arc<Ledger>) {
         begun: AtomicU64::new(0),
         damaged: AtomicU64::new(u64::MAX),
     });
-    faulty.inner.append(Head::EMPTY, &group).unwrap();
     let log: Arc<dyn EventLog> = Arc::<Faulty>::clone(&faulty);
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
+    let opened = opened(folder, &log, &*clock);
+    faulty.begun.store(0, Ordering::SeqCst);
     let id = "pilot".parse().unwrap();
-    let opened =
-        open::open(folder, id, &log, &[], open::options, &|_, _| ControlFlow::Continue(()))
-            .unwrap();
     let ledger = Ledger::start(id, folder, opened, shared(folder, clock));
     (faulty, Arc::new(ledger))
 }

@@ -1,32 +1,44 @@
 //! The way to the writer: a queue that is bounded in pieces of work and in commands, and that
 //! closes when the ledger stops or one of its threads fails.
+//!
+//! Work takes its room until it is answered, not only until the writer takes it: on a slow disk the
+//! writer decides far more than can be made durable soon, and all of that would wait.
 
+use crate::clock::Clock;
 use crate::health::Health;
-use crate::meter::Waiting;
+use crate::ledger::LedgerOptions;
+use crate::meter::{Meter, Waiting};
 use crate::submission::{Answer, Caller, Refusal, Request, RequestId, Submission, Terms, Work};
 use crate::writer::Message;
 use bergulir_chain::Authentication;
 use bergulir_domain::command::Seal;
 use bergulir_domain::{Command, PrincipalId, Timestamp};
 use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::oneshot;
 
-/// So many commands may wait, in however many pieces of work: what the queue takes of memory.
+/// So many commands may wait for their answer, in however many pieces of work: what they take of
+/// memory.
 pub(crate) const MAX_QUEUED_COMMANDS: usize = 100_000;
-/// How often work that waits for room in the queue looks for it. A full queue is 100 ms of work or
-/// more.
+/// How often work that waits for room in the queue looks for it.
 pub(crate) const ROOM_PAUSE: Duration = Duration::from_millis(1);
-/// When a caller that was pushed back should try again.
-const RETRY_AFTER: Duration = Duration::from_millis(50);
+/// When a caller that was pushed back should try again: as long as the oldest work has waited, for
+/// that is about what the queue takes to empty, but within these.
+const RETRY_AFTER: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(1));
 
 pub(crate) struct Inbox {
     sender: Mutex<Option<Sender<Message>>>,
     /// To let go of what waits if nobody will take it.
     receiver: Receiver<Message>,
-    commands: Arc<AtomicUsize>,
+    /// So many pieces of work may wait for their answer.
+    capacity: usize,
+    /// How long work may wait for its turn.
+    longest_wait: Duration,
+    unanswered: Arc<Unanswered>,
+    clock: Arc<dyn Clock>,
+    meter: Arc<Meter>,
     health: Arc<Health>,
     request_ids: RequestIds,
 }
@@ -43,32 +55,68 @@ pub(crate) enum NotQueued {
     Closed(Refusal),
 }
 
-/// The room that a piece of work takes in the queue; given back when it is taken or dropped.
+/// Whether a caller would rather be refused than wait for long.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Patience {
+    /// It waits for one answer: late work is refused when its turn comes.
+    Limited,
+    /// It sends one piece after the other, to be decided in that order, or it is the server.
+    Endless,
+}
+
+/// What has no answer yet.
+#[derive(Debug, Default)]
+pub(crate) struct Unanswered {
+    work: AtomicUsize,
+    commands: AtomicUsize,
+    /// All of it was queued after this, in microseconds of the clock that nobody sets.
+    after: AtomicU64,
+}
+
+impl Unanswered {
+    /// All that was queued until then is answered.
+    pub(crate) fn answered_until(&self, queued: Duration) {
+        self.after.fetch_max(micros(queued), Ordering::Relaxed);
+    }
+}
+
+/// The room that a piece of work takes; given back when it is answered or dropped.
 #[derive(Debug)]
 pub(crate) struct Room {
     commands: usize,
-    taken: Arc<AtomicUsize>,
+    of: Arc<Unanswered>,
 }
 
 impl Drop for Room {
     fn drop(&mut self) {
-        self.taken.fetch_sub(self.commands, Ordering::Relaxed);
+        self.of.commands.fetch_sub(self.commands, Ordering::Relaxed);
+        self.of.work.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
+/// What an inbox is made of.
+pub(crate) struct InboxParts {
+    pub(crate) options: LedgerOptions,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) meter: Arc<Meter>,
+    pub(crate) health: Arc<Health>,
+    pub(crate) request_ids: RequestIds,
+}
+
 impl Inbox {
-    /// An inbox for so many pieces of work, and its other end.
-    pub(crate) fn new(
-        capacity: usize,
-        health: &Arc<Health>,
-        request_ids: RequestIds,
-    ) -> (Arc<Inbox>, Receiver<Message>) {
-        let (sender, receiver) = bounded(capacity);
+    /// An inbox, and its other end.
+    pub(crate) fn new(parts: InboxParts) -> (Arc<Inbox>, Receiver<Message>) {
+        let InboxParts { options, clock, meter, health, request_ids } = parts;
+        let (sender, receiver) = bounded(options.queue);
         let inbox = Inbox {
             sender: Mutex::new(Some(sender)),
             receiver: receiver.clone(),
-            commands: Arc::default(),
-            health: Arc::clone(health),
+            capacity: options.queue,
+            longest_wait: options.longest_wait,
+            unanswered: Arc::default(),
+            clock,
+            meter,
+            health,
             request_ids,
         };
         (Arc::new(inbox), receiver)
@@ -80,9 +128,13 @@ impl Inbox {
         caller: Caller,
         work: Work,
         terms: Terms,
+        patience: Patience,
     ) -> Result<oneshot::Receiver<Answer>, Refusal> {
-        self.try_submit(caller, work, terms).map_err(|not_queued| match not_queued {
-            NotQueued::Full(_) => Refusal::QueueFull { retry_after: RETRY_AFTER },
+        self.try_submit(caller, work, terms, patience).map_err(|not_queued| match not_queued {
+            NotQueued::Full(_) => {
+                self.meter.pushed_back.fetch_add(1, Ordering::Relaxed);
+                Refusal::QueueFull { retry_after: retry_after(self.waiting().age) }
+            }
             NotQueued::Closed(refusal) => refusal,
         })
     }
@@ -93,17 +145,18 @@ impl Inbox {
         caller: Caller,
         work: Work,
         terms: Terms,
+        patience: Patience,
     ) -> Result<oneshot::Receiver<Answer>, NotQueued> {
-        let commands = work.commands();
-        let taken = Arc::clone(&self.commands);
-        let waiting = taken.fetch_add(commands, Ordering::Relaxed);
-        let room = Room { commands, taken };
-        // One piece of work is taken whatever its size: its own limit is the caller's.
-        if waiting > 0 && waiting + commands > MAX_QUEUED_COMMANDS {
+        let queued = self.clock.monotonic();
+        let Some(room) = self.room(work.commands(), queued) else {
             return Err(NotQueued::Full(Box::new(work)));
-        }
+        };
+        let turn_by = match patience {
+            Patience::Limited => queued.checked_add(self.longest_wait),
+            Patience::Endless => None,
+        };
         let (reply, answer) = oneshot::channel();
-        let submission = Submission { caller, work, terms, reply, room };
+        let submission = Submission { caller, work, terms, reply, queued, turn_by, room };
         let sender = self.sender.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(sender) = sender.as_ref() else { return Err(NotQueued::Closed(self.closed())) };
         match sender.try_send(Message::Work(submission)) {
@@ -117,12 +170,26 @@ impl Inbox {
         }
     }
 
+    /// Room for a piece of work of so many commands, if there is any.
+    fn room(&self, commands: usize, now: Duration) -> Option<Room> {
+        let of = Arc::clone(&self.unanswered);
+        let work = of.work.fetch_add(1, Ordering::Relaxed);
+        let waiting = of.commands.fetch_add(commands, Ordering::Relaxed);
+        let room = Room { commands, of };
+        if work == 0 {
+            room.of.answered_until(now);
+        }
+        // One piece of work is taken whatever its size: its own limit is the caller's.
+        let fits = waiting == 0 || waiting + commands <= MAX_QUEUED_COMMANDS;
+        (fits && work < self.capacity).then_some(room)
+    }
+
     /// Asks the writer to record a seal, in the server's own name.
     pub(crate) fn record_seal(&self, seal: Seal) -> Result<oneshot::Receiver<Answer>, Refusal> {
         let principal = PrincipalId::new(PrincipalId::SYSTEM).expect("it is within the alphabet");
         let caller = Caller { principal, authentication: Authentication::System };
         let request = Request { request_id: (self.request_ids)(), command: Command::Seal(seal) };
-        self.submit(caller, Work::Single(request), Terms::PLAIN)
+        self.submit(caller, Work::Single(request), Terms::PLAIN, Patience::Endless)
     }
 
     /// Queues a fence, once there is room; false if the ledger takes no work.
@@ -139,9 +206,18 @@ impl Inbox {
         }
     }
 
-    /// What waits.
+    /// What waits for its answer.
     pub(crate) fn waiting(&self) -> Waiting {
-        Waiting { work: self.receiver.len(), commands: self.commands.load(Ordering::Relaxed) }
+        let Unanswered { work, commands, after } = &*self.unanswered;
+        let (work, commands) = (work.load(Ordering::Relaxed), commands.load(Ordering::Relaxed));
+        let after = Duration::from_micros(after.load(Ordering::Relaxed));
+        let age = if work == 0 { None } else { self.clock.monotonic().checked_sub(after) };
+        Waiting { work, commands, age: age.unwrap_or_default() }
+    }
+
+    /// What has no answer yet, for those who give answers.
+    pub(crate) fn unanswered(&self) -> Arc<Unanswered> {
+        Arc::clone(&self.unanswered)
     }
 
     /// The way to the writer; `None` once it is closed.
@@ -167,4 +243,14 @@ impl Inbox {
         self.close();
         self.receiver.try_iter().for_each(drop);
     }
+}
+
+/// When a caller that is pushed back should try again, if the oldest work has waited that long.
+pub(crate) fn retry_after(age: Duration) -> Duration {
+    let (least, most) = RETRY_AFTER;
+    age.clamp(least, most)
+}
+
+fn micros(duration: Duration) -> u64 {
+    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
 }

@@ -7,7 +7,7 @@ use crate::checkpointer::{self, Checkpointer};
 use crate::checkpoints::{Checkpoints, SignedCheckpoint};
 use crate::clock::{Clock, ClockWatch, Stamper};
 use crate::health::{Health, Status};
-use crate::inbox::{Inbox, NotQueued, ROOM_PAUSE, RequestIds};
+use crate::inbox::{Inbox, InboxParts, NotQueued, Patience, ROOM_PAUSE, RequestIds};
 use crate::keyring::Keyring;
 use crate::meter::{Meter, Waiting};
 use crate::open::Opened;
@@ -39,8 +39,11 @@ use tokio::sync::{oneshot, watch};
 /// How a ledger runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LedgerOptions {
-    /// So many pieces of work may wait; more are pushed back.
+    /// So many pieces of work may wait for their answer; more are pushed back.
     pub queue: usize,
+    /// Work that a caller waits for is pushed back if its turn comes later than this. Not that of
+    /// [`Ledger::queue`].
+    pub longest_wait: Duration,
     /// A seal is recorded after so many records.
     pub seal_every: u64,
     /// A clean stop records a seal if so many records came since the last one.
@@ -49,7 +52,12 @@ pub struct LedgerOptions {
 
 impl Default for LedgerOptions {
     fn default() -> LedgerOptions {
-        LedgerOptions { queue: 4_096, seal_every: 1_000_000, seal_at_stop: 10_000 }
+        LedgerOptions {
+            queue: 4_096,
+            longest_wait: Duration::from_secs(2),
+            seal_every: 1_000_000,
+            seal_at_stop: 10_000,
+        }
     }
 }
 
@@ -140,10 +148,13 @@ impl Ledger {
         let since_seal = replayed;
         let clock = Arc::clone(watch.clock());
         let stamper = Arc::new(Stamper::new(last, watch));
+        let meter = Arc::<Meter>::default();
         let writer = Writer {
             state: replica.state().clone(),
             recent: Recent::new(durable.size.get()),
             stamper: Arc::clone(&stamper),
+            clock: Arc::clone(&clock),
+            meter: Arc::clone(&meter),
             index: Arc::clone(&index),
             log: Arc::clone(&log),
             health: Arc::clone(&health),
@@ -153,15 +164,21 @@ impl Ledger {
             thread: Arc::default(),
         };
         let published = Arc::new(RwLock::new(replica));
-        let (inbox, messages) = Inbox::new(options.queue, &health, request_ids);
+        let (inbox, messages) = Inbox::new(InboxParts {
+            options,
+            clock: Arc::clone(&clock),
+            meter: Arc::clone(&meter),
+            health: Arc::clone(&health),
+            request_ids,
+        });
         // Bounded by the writer, which waits while too many records are not in the index.
         let (projector, projector_messages) = unbounded();
         let head = watch::Sender::new(durable);
         let projected = watch::Sender::new(durable.size);
         let (head_watch, projected_watch) = (head.subscribe(), projected.subscribe());
-        let meter = Arc::<Meter>::default();
         let persister = Persister {
             meter: Arc::clone(&meter),
+            unanswered: inbox.unanswered(),
             log: Arc::clone(&log),
             head: head.clone(),
             projector: projector.clone(),
@@ -287,7 +304,7 @@ impl Ledger {
     }
     /// Has work decided and made durable.
     pub async fn submit(&self, caller: Caller, work: Work, terms: Terms) -> Answer {
-        match self.inbox.submit(caller, work, terms) {
+        match self.inbox.submit(caller, work, terms, Patience::Limited) {
             Ok(answer) => answer.await.unwrap_or_else(|_| self.gone()),
             Err(refusal) => Answer::Refused { item: None, refusal },
         }
@@ -302,7 +319,7 @@ impl Ledger {
     pub async fn queue(&self, caller: Caller, work: Work, terms: Terms) -> Result<Queued, Refusal> {
         let mut work = work;
         loop {
-            match self.inbox.try_submit(caller, work, terms) {
+            match self.inbox.try_submit(caller, work, terms, Patience::Endless) {
                 Ok(answer) => return Ok(Queued(answer)),
                 Err(NotQueued::Full(back)) => work = *back,
                 Err(NotQueued::Closed(refusal)) => return Err(refusal),
@@ -355,7 +372,7 @@ impl Ledger {
         &self.meter
     }
 
-    /// What waits for its writer.
+    /// What waits for an answer of it.
     pub fn waiting(&self) -> Waiting {
         self.inbox.waiting()
     }

@@ -28,6 +28,8 @@ mod ledgers;
 pub mod meter;
 mod node;
 mod open;
+#[cfg(test)]
+mod overload_tests;
 mod persister;
 mod projector;
 mod proofs;

@@ -71,21 +71,35 @@ pub struct Meter {
     pub append_micros: Histogram,
     /// How many records each group had.
     pub group_records: Histogram,
+    /// How long each piece of work waited for its turn, in microseconds.
+    pub turn_micros: Histogram,
+    /// Pieces of work that were refused because too much waited.
+    pub pushed_back: AtomicU64,
+    /// Pieces of work that were refused because their turn came too late.
+    pub waited_too_long: AtomicU64,
 }
 
 impl Default for Meter {
     fn default() -> Meter {
-        Meter { append_micros: Histogram::new(MICROS), group_records: Histogram::new(SIZES) }
+        Meter {
+            append_micros: Histogram::new(MICROS),
+            group_records: Histogram::new(SIZES),
+            turn_micros: Histogram::new(MICROS),
+            pushed_back: AtomicU64::new(0),
+            waited_too_long: AtomicU64::new(0),
+        }
     }
 }
 
-/// What waits for the writer of a ledger.
+/// What waits for an answer from a ledger: in the queue of the writer, decided, or being written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Waiting {
     /// Pieces of work.
     pub work: usize,
-    /// The commands in them, with those that the writer has taken and not yet answered for.
+    /// The commands in them.
     pub commands: usize,
+    /// None of it has waited longer than this.
+    pub age: Duration,
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 
 use crate::answers::{Answers, tell_lost};
 use crate::health::Health;
+use crate::inbox::Unanswered;
 use crate::meter::Meter;
 use crate::projector;
 use crate::recent::SealedGroup;
@@ -21,6 +22,7 @@ pub(crate) struct Persister {
     pub(crate) health: Arc<Health>,
     pub(crate) answers: Answers,
     pub(crate) meter: Arc<Meter>,
+    pub(crate) unanswered: Arc<Unanswered>,
     /// The writer, which may wait for the persister to be free.
     pub(crate) writer: Arc<OnceLock<Thread>>,
     /// Why a group could not be appended: nothing that was decided on top of it can be answered.
@@ -73,6 +75,7 @@ impl Persister {
             }
             Some(why) => bundle.waiters.drain(..).for_each(|waiter| tell_lost(waiter, why)),
         }
+        self.unanswered.answered_until(bundle.newest);
         bundle.sealed = None;
         bundle.decided = 0;
     }

@@ -65,6 +65,10 @@ pub(crate) struct Submission {
     pub(crate) work: Work,
     pub(crate) terms: Terms,
     pub(crate) reply: oneshot::Sender<Answer>,
+    /// When it was queued, by the clock that nobody sets.
+    pub(crate) queued: Duration,
+    /// By when its turn must have come; later it is refused.
+    pub(crate) turn_by: Option<Duration>,
     pub(crate) room: Room,
 }
 
@@ -161,6 +165,17 @@ pub enum Refusal {
     /// Too much is waiting.
     #[error("the ledger's queue is full: try again in {} ms", retry_after.as_millis())]
     QueueFull {
+        /// When to try again.
+        retry_after: Duration,
+    },
+    /// Its turn came too late.
+    #[error(
+        "the command waited {} ms for its turn, and nothing was recorded: try again in {} ms",
+        waited.as_millis(), retry_after.as_millis()
+    )]
+    WaitedTooLong {
+        /// How long it waited.
+        waited: Duration,
         /// When to try again.
         retry_after: Duration,
     },

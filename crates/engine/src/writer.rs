@@ -3,10 +3,12 @@
 //! free: while one group is being synced, the next one grows.
 
 use crate::asked::{self, Asked};
-use crate::clock::{ClockSuspect, Stamper};
+use crate::clock::{Clock, ClockSuspect, Stamper};
 use crate::facts::Facts;
 use crate::health::Health;
+use crate::inbox::{self, Room};
 use crate::keyring::Keyring;
+use crate::meter::Meter;
 use crate::recent::{Recent, Sealed, SealedGroup};
 use crate::submission::{
     Accepted, Answer, Balances, Caller, Named, Receipt, Refusal, Request, Submission, Terms, Work,
@@ -21,6 +23,7 @@ use bergulir_store::index::Index;
 use bergulir_store::{EventLog, Group, GroupError, Head};
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TryRecvError, select};
 use std::collections::HashSet;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, OnceLock};
 use std::thread::Thread;
 use std::time::{Duration, Instant};
@@ -65,18 +68,26 @@ pub(crate) struct Bundle {
     pub(crate) waiters: Vec<Waiter>,
     /// How many commands were decided for it.
     pub(crate) decided: usize,
+    /// When the last work for it was queued.
+    pub(crate) newest: Duration,
 }
 
 /// Who is told once the state that was decided on is durable.
 #[derive(Debug)]
 pub(crate) enum Waiter {
-    Answer(oneshot::Sender<Answer>, Answer),
+    Answer(oneshot::Sender<Answer>, Answer, Room),
     Fence(oneshot::Sender<()>),
 }
 
 impl Bundle {
     pub(crate) fn new(base: Head) -> Bundle {
-        Bundle { group: Group::new(base), sealed: None, waiters: Vec::new(), decided: 0 }
+        Bundle {
+            group: Group::new(base),
+            sealed: None,
+            waiters: Vec::new(),
+            decided: 0,
+            newest: Duration::ZERO,
+        }
     }
 
     /// Refusals and repeated answers count as well: who waits for one should not wait long.
@@ -89,6 +100,8 @@ pub(crate) struct Writer {
     pub(crate) state: State,
     pub(crate) recent: Recent,
     pub(crate) stamper: Arc<Stamper>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) meter: Arc<Meter>,
     pub(crate) index: Arc<Index>,
     pub(crate) log: Arc<dyn EventLog>,
     pub(crate) health: Arc<Health>,
@@ -194,13 +207,14 @@ impl Writer {
                 waiting.push(message);
             }
             messages += waiting.len();
+            let turn = self.clock.monotonic();
             let known = self.look_up(&waiting);
             for (message, known) in waiting.drain(..).zip(known) {
                 match message {
                     Message::Work(submission) => {
                         let now = stamp.map_or_else(|| self.stamper.stamp(), Ok);
                         stamp = now.ok();
-                        self.take(submission, known, now);
+                        self.take(submission, known, now, turn);
                     }
                     Message::Fence { instant, reply } => {
                         // Dropped, the reply says that nothing is final now.
@@ -240,25 +254,36 @@ impl Writer {
         submission: Submission,
         known: asked::Known,
         stamp: Result<Timestamp, ClockSuspect>,
+        turn: Duration,
     ) {
-        let Submission { caller, work, terms, reply, room: _room } = submission;
+        let Submission { caller, work, terms, reply, queued, turn_by, room } = submission;
+        self.bundle.newest = queued;
+        let waited = turn.saturating_sub(queued);
+        self.meter.turn_micros.record_micros(waited);
         if let Some(why) = self.health.failure() {
-            refuse(reply, Refusal::ReadOnly { why });
+            refuse(reply, room, Refusal::ReadOnly { why });
             return;
         }
         if terms.deadline.is_some_and(|deadline| deadline <= Instant::now()) {
-            refuse(reply, Refusal::DeadlineExceeded);
+            refuse(reply, room, Refusal::DeadlineExceeded);
             return;
         }
         // A caller that went away before anything was decided has no claim on the ledger's time.
         if reply.is_closed() {
             return;
         }
+        // Those who come now are served in time; who has waited long would make them wait, too.
+        if turn_by.is_some_and(|by| by < turn) {
+            self.meter.waited_too_long.fetch_add(1, Ordering::Relaxed);
+            let retry_after = inbox::retry_after(waited);
+            refuse(reply, room, Refusal::WaitedTooLong { waited, retry_after });
+            return;
+        }
         let now = match stamp {
             Ok(now) => now,
             Err(suspect) => {
                 self.health.clock(Some(suspect));
-                refuse(reply, Refusal::ReadOnly { why: suspect.to_string() });
+                refuse(reply, room, Refusal::ReadOnly { why: suspect.to_string() });
                 return;
             }
         };
@@ -283,7 +308,7 @@ impl Writer {
             }
             Work::Atomic(requests) => self.atomic(caller, &requests, terms, now),
         };
-        self.bundle.waiters.push(Waiter::Answer(reply, answer));
+        self.bundle.waiters.push(Waiter::Answer(reply, answer, room));
     }
 
     fn look_ahead(&self, some: &[Asked<'_>]) {
@@ -500,7 +525,9 @@ pub(crate) fn named(state: &State, touched: Touched) -> Named {
     }
 }
 
-fn refuse(reply: oneshot::Sender<Answer>, refusal: Refusal) {
+fn refuse(reply: oneshot::Sender<Answer>, room: Room, refusal: Refusal) {
+    // First: who has an answer finds room for the next.
+    drop(room);
     // A caller that went away needs no answer.
     let _ = reply.send(Answer::Refused { item: None, refusal });
 }

@@ -30,7 +30,9 @@ pub(crate) fn of_command(refusal: &Refusal, id: Option<Uuid>) -> Described {
         Refusal::HeadMoved { expected, size } => say(Code::Aborted, "HEAD_MOVED")
             .with("expected_position", expected)
             .with("log_size", size),
-        Refusal::QueueFull { .. } => say(Code::ResourceExhausted, "PUSHBACK"),
+        Refusal::QueueFull { .. } | Refusal::WaitedTooLong { .. } => {
+            say(Code::ResourceExhausted, "PUSHBACK")
+        }
         Refusal::DeadlineExceeded => say(Code::DeadlineExceeded, "DEADLINE_EXCEEDED"),
         Refusal::ReadOnly { .. } => say(Code::Unavailable, "LEDGER_READ_ONLY"),
         Refusal::ShuttingDown => say(Code::Unavailable, "SHUTTING_DOWN"),
@@ -94,7 +96,9 @@ pub(crate) fn batch_status(refusal: &Refusal, item: Option<(usize, Uuid)>) -> St
 
 fn status(refusal: &Refusal, described: &Described) -> Status {
     match refusal {
-        Refusal::QueueFull { retry_after } => described.status_with_retry(*retry_after),
+        Refusal::QueueFull { retry_after } | Refusal::WaitedTooLong { retry_after, .. } => {
+            described.status_with_retry(*retry_after)
+        }
         Refusal::ShuttingDown => described.status_with_retry(RETRY_AFTER_STOP),
         Refusal::Reopening => described.status_with_retry(RETRY_AFTER_REOPENING),
         Refusal::Rule(_)
@@ -248,11 +252,16 @@ mod tests {
 
     #[test]
     fn a_refusal_says_what_to_do_and_carries_its_facts() {
-        let pushback = Refusal::QueueFull { retry_after: Duration::from_millis(50) };
-        let status = command_status(&pushback, None);
-        assert_eq!(status.code(), Code::ResourceExhausted);
-        let retry = status.get_details_retry_info().unwrap();
-        assert_eq!(retry.retry_delay, Some(Duration::from_millis(50)));
+        let (retry_after, waited) = (Duration::from_millis(50), Duration::from_secs(3));
+        for pushback in
+            [Refusal::QueueFull { retry_after }, Refusal::WaitedTooLong { waited, retry_after }]
+        {
+            let status = command_status(&pushback, None);
+            assert_eq!(status.code(), Code::ResourceExhausted);
+            assert_eq!(status.get_details_error_info().unwrap().reason, "PUSHBACK");
+            let retry = status.get_details_retry_info().unwrap();
+            assert_eq!(retry.retry_delay, Some(retry_after));
+        }
 
         let moved = Refusal::HeadMoved { expected: LogSize::new(7), size: LogSize::new(9) };
         let status = batch_status(&moved, Some((3, Uuid::from_u128(1))));

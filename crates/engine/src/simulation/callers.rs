@@ -6,6 +6,7 @@ use super::machine::{KEYS, key};
 use super::run::Run;
 use super::steps::{Ask, HOUR, PRINCIPALS, Step, Wait, beginning};
 use super::{Pair, Records, Seen};
+use crate::inbox::Patience;
 use crate::submission::{Caller, Refusal, Request, RequestId, Terms, Work};
 use bergulir_chain::{Authentication, LogSize};
 use bergulir_domain::command::RotateKey;
@@ -25,6 +26,10 @@ impl Run {
             if !self.queue.is_empty() || self.machine().persister.lost.is_some() {
                 return self.write();
             }
+            if self.unanswered() >= self.site.ledger.queue {
+                self.hand_over();
+                return self.answer();
+            }
             self.left.pop_front();
             (id(by), Work::Single(self.request(command)))
         } else if !self.sent.is_empty() && self.one_in(4) {
@@ -39,16 +44,19 @@ impl Run {
         let is_beginning = self.sent.len() < beginning().len();
         let terms = if is_beginning { Terms::PLAIN } else { self.terms(&work) };
         self.sent.push((by, work.clone()));
-        let submitted = self.machine().ledger.inbox.submit(Run::caller(by), work.clone(), terms);
+        let (caller, patience) = (Run::caller(by), Patience::Limited);
+        let submitted = self.machine().ledger.inbox.submit(caller, work.clone(), terms, patience);
         match submitted {
             Ok(reply) => {
                 let number = self.sent.len() as u64;
                 self.say(|| format!("{number}: {by} asks {work:?} {terms:?}"));
                 let what = What::Work(by, work, terms);
-                self.queue.push_back(Asked { number, what, reply: Some(reply) });
+                let at = self.site.clock.both().1;
+                self.queue.push_back(Asked { number, at, what, reply: Some(reply) });
             }
             Err(Refusal::QueueFull { .. }) => {
-                assert_eq!(self.queue.len(), self.site.ledger.queue);
+                let most = self.site.ledger.queue;
+                assert!(self.unanswered() == most || self.queue.len() == most);
                 self.counts.one("queue full");
             }
             Err(refusal) => panic!("{refusal}"),
@@ -57,6 +65,14 @@ impl Run {
         if is_beginning && self.left.is_empty() {
             self.rest();
         }
+    }
+
+    /// Pieces of work that wait for the writer, for the disk, or for their answer.
+    fn unanswered(&self) -> usize {
+        let flying = self.flying.iter().flat_map(|flying| &flying.waiting);
+        let decided = flying.chain(&self.growing).map(|waiting| &waiting.asked);
+        let is_work = |asked: &&Asked| !matches!(asked.what, What::Fence(_));
+        decided.chain(&self.queue).filter(is_work).count()
     }
 
     fn request(&mut self, command: Command) -> Request {

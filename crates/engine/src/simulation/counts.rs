@@ -27,13 +27,14 @@ impl Counts {
 }
 
 /// What has to happen in some hundred runs.
-const ALL: [&str; 34] = [
+const ALL: [&str; 35] = [
     "acknowledged",
     "refused by a rule",
     "conflict",
     "repeated in one batch",
     "head moved",
     "deadline passed",
+    "waited too long",
     "key not held",
     "key rotated",
     "read-only",
@@ -77,6 +78,7 @@ impl Run {
             No::RepeatedId => "repeated in one batch",
             No::HeadMoved => "head moved",
             No::Late => "deadline passed",
+            No::WaitedTooLong => "waited too long",
             No::KeyNotHeld => "key not held",
             No::ReadOnly => "read-only",
         };

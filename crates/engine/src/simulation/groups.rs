@@ -3,7 +3,7 @@
 
 use super::commands::id;
 use super::machine::Machine;
-use super::oracle::{Expected, No};
+use super::oracle::{Expected, No, Waits};
 use super::run::Run;
 use super::simulated::Fault;
 use crate::submission::{Answer, Refusal, Request, Terms, Work};
@@ -15,6 +15,8 @@ use tokio::sync::oneshot;
 /// A piece of work, or a fence, on its way to the writer.
 pub(super) struct Asked {
     pub(super) number: u64,
+    /// When it was asked, by the clock that nobody sets.
+    pub(super) at: i64,
     pub(super) what: What,
     /// `None` once the caller gave up.
     pub(super) reply: Option<oneshot::Receiver<Answer>>,
@@ -70,7 +72,14 @@ impl Run {
             let sealed = machine.writer.recent.get(position).unwrap();
             self.events.push((sealed.header, sealed.event.clone()));
         }
+        let longest = self.site.ledger.longest_wait.as_micros();
+        let longest = i64::try_from(longest).unwrap_or(i64::MAX);
         for (mut asked, waits) in taken.into_iter().zip(waiting) {
+            let waits = match asked.what {
+                What::Work(..) if waits && clock.1 - asked.at > longest => Waits::TooLong,
+                _ if waits => Waits::Yes,
+                _ => Waits::No,
+            };
             let expected = match &asked.what {
                 What::Work(by, work, terms) => self.oracle.take(*by, work, *terms, waits, clock),
                 What::Seal(request) => {
@@ -83,7 +92,7 @@ impl Run {
             match &expected {
                 Expected::Nothing => {}
                 // No state stands behind these, so they need not wait for one to be durable.
-                Expected::Refused(No::ReadOnly | No::Late) => {
+                Expected::Refused(No::ReadOnly | No::Late | No::WaitedTooLong) => {
                     if let Some(reply) = &mut asked.reply {
                         self.oracle.check(&expected, &reply.try_recv().unwrap());
                     }
@@ -212,6 +221,6 @@ impl Run {
         self.say(|| format!("the server asks for a seal through {}", seal.through));
         let request_id = self.site.newest_seal_id();
         let what = What::Seal(Request { request_id, command: Command::Seal(seal) });
-        self.queue.push_back(Asked { number: 0, what, reply });
+        self.queue.push_back(Asked { number: 0, at: 0, what, reply });
     }
 }

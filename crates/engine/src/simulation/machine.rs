@@ -120,8 +120,11 @@ impl Site {
             create_signer(&keys.join(format!("{number}.key")), &key(number)).unwrap();
         }
         let mut among = |all: &[u64]| all[usize::try_from(chance.below(all.len() as u64)).unwrap()];
+        let queue = usize::try_from(among(&[2, 6, 64])).unwrap();
         let ledger = LedgerOptions {
-            queue: usize::try_from(among(&[2, 6, 64])).unwrap(),
+            queue,
+            // Some ledgers let nothing wait over night.
+            longest_wait: if queue == 6 { Duration::from_secs(3_600) } else { Duration::MAX },
             seal_every: among(&[7, 20, 60, 1 << 20]),
             seal_at_stop: 0,
         };

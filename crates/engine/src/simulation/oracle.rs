@@ -51,6 +51,7 @@ pub(super) enum No {
     RepeatedId,
     HeadMoved,
     Late,
+    WaitedTooLong,
     KeyNotHeld,
     /// No writes are taken.
     ReadOnly,
@@ -64,6 +65,15 @@ impl fmt::Debug for Item {
             Item::No(no) => no.fmt(f),
         }
     }
+}
+
+/// Whether somebody still waits for an answer.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Waits {
+    Yes,
+    No,
+    /// For longer than work may wait for its turn.
+    TooLong,
 }
 
 /// How the time of records is chosen.
@@ -135,7 +145,7 @@ impl Oracle {
         by: PrincipalId,
         work: &Work,
         terms: Terms,
-        waits: bool,
+        waits: Waits,
         clock: (i64, i64),
     ) -> Expected {
         let stamp = self.stamps.take(clock);
@@ -146,8 +156,10 @@ impl Oracle {
         if terms.deadline.is_some_and(|deadline| deadline <= std::time::Instant::now()) {
             return Expected::Refused(No::Late);
         }
-        if !waits {
-            return Expected::Nothing;
+        match waits {
+            Waits::Yes => {}
+            Waits::No => return Expected::Nothing,
+            Waits::TooLong => return Expected::Refused(No::WaitedTooLong),
         }
         let Some(at) = stamp else { return Expected::Refused(No::ReadOnly) };
         self.now.pass_time(Timestamp::from_micros(at));
@@ -319,6 +331,7 @@ impl No {
             | (No::RepeatedId, Refusal::RequestIdRepeated)
             | (No::HeadMoved, Refusal::HeadMoved { .. })
             | (No::Late, Refusal::DeadlineExceeded)
+            | (No::WaitedTooLong, Refusal::WaitedTooLong { .. })
             | (No::KeyNotHeld, Refusal::KeyNotHeld { .. })
             | (No::ReadOnly, Refusal::ReadOnly { .. }) => true,
             _ => false,

@@ -141,7 +141,7 @@ impl Run {
                 let found = question.poll();
                 if self.machine().messages.len() > self.queue.len() {
                     let what = What::Fence(instant);
-                    self.queue.push_back(Asked { number: 0, what, reply: None });
+                    self.queue.push_back(Asked { number: 0, at: 0, what, reply: None });
                 }
                 if let Some(found) = found {
                     return self.found(&question, &found);

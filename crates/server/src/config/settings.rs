@@ -6,6 +6,7 @@ use crate::telemetry::{LogFormat, check_endpoint};
 use std::ffi::{OsStr, OsString};
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 /// How a setting is written in the configuration file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -277,10 +278,26 @@ pub static SETTINGS: &[Setting] = &[
         shape: Shape::Number,
         names: Names::Nothing,
         placeholder: "N",
-        help: "How many pieces of work may wait for the writer of a ledger; more are pushed back",
+        help: "How many pieces of work of a ledger may wait for their answer; more are pushed back",
         absent: "",
         read: |config, given| given.number(1..=1_000_000).map(|n| config.ledger.queue = n),
         shown: |config| text(&config.ledger.queue),
+    },
+    Setting {
+        name: "ledger.longest_wait_ms",
+        flag: "ledger-longest-wait-ms",
+        variable: "BERGULIR_LEDGER_LONGEST_WAIT_MS",
+        shape: Shape::Number,
+        names: Names::Nothing,
+        placeholder: "MS",
+        help: "A call or batch whose turn comes later than this is pushed back; messages of a stream wait",
+        absent: "",
+        read: |config, given| {
+            let wait = given.number(1..=3_600_000)?;
+            config.ledger.longest_wait = Duration::from_millis(wait);
+            Ok(())
+        },
+        shown: |config| text(&config.ledger.longest_wait.as_millis()),
     },
     Setting {
         name: "ledger.seal_every",

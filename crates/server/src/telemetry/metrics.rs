@@ -144,10 +144,10 @@ fn ledgers(services: &Services, text: &mut Text<'_>) -> Result<(), Error> {
             "Records that balances, trails and the index reflect",
             |l| Some(l.projected_size().get()),
         ),
-        ("bergulir_queue_work", "Pieces of work that wait for the writer", |ledger| {
+        ("bergulir_queue_work", "Pieces of work that wait for their answer", |ledger| {
             Some(ledger.waiting().work as u64)
         }),
-        ("bergulir_queue_commands", "Commands that wait for the writer or are with it", |ledger| {
+        ("bergulir_queue_commands", "The commands in them", |ledger| {
             Some(ledger.waiting().commands as u64)
         }),
         ("bergulir_checkpoint_records", "Records that the newest checkpoint covers", |ledger| {
@@ -161,11 +161,28 @@ fn ledgers(services: &Services, text: &mut Text<'_>) -> Result<(), Error> {
         text.gauges(name, help, each(value))?;
     }
     let limit = services.queue_limit() as u64;
-    text.gauge("bergulir_queue_limit", "Pieces of work that may wait for one writer", limit)?;
+    let help = "Pieces of work of a ledger that may wait for their answer";
+    text.gauge("bergulir_queue_limit", help, limit)?;
+    let age = open
+        .iter()
+        .map(|(id, ledger)| ([("ledger", id.as_str())], ledger.waiting().age.as_secs_f64()));
+    let help = "No work waits for its answer for longer than this";
+    text.gauges("bergulir_queue_age_seconds", help, age)?;
+    let pushed_back = open.iter().flat_map(|(id, ledger)| {
+        let meter = ledger.meter();
+        let counted = [("FULL", &meter.pushed_back), ("LATE", &meter.waited_too_long)];
+        counted.map(|(why, count)| {
+            ([("ledger", id.as_str()), ("why", why)], count.load(Ordering::Relaxed))
+        })
+    });
+    let help = "Pieces of work that were pushed back: the queue was full, or their turn came late";
+    text.counters("bergulir_pushed_back", help, pushed_back)?;
 
     let meters = |histogram: fn(&Ledger) -> &Histogram| {
         open.iter().map(move |(id, ledger)| ([("ledger", id.as_str())], histogram(ledger)))
     };
+    let help = "How long work waited for its turn";
+    text.seconds("bergulir_turn_seconds", help, meters(|l| &l.meter().turn_micros))?;
     let help = "How long it took to write and sync a group of records";
     text.seconds("bergulir_append_seconds", help, meters(|l| &l.meter().append_micros))?;
     let help = "How many records were written and synced together";
