@@ -17,6 +17,7 @@ mod guarded;
 mod index;
 mod kill;
 mod layering;
+mod overload;
 mod packaging;
 mod pilot;
 mod power_cut;

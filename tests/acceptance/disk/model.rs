@@ -5,6 +5,7 @@
 
 use super::dice::Dice;
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 /// What a disk writes at once, unless the power is cut.
 const SECTOR: usize = 4096;
@@ -50,6 +51,8 @@ pub enum Then {
     Short,
     /// A sync is said to be done, and is not.
     Pretend,
+    /// A sync is done, and said so after that time; meanwhile everything else goes on.
+    Late(Duration),
 }
 
 #[derive(Debug, Clone)]
@@ -258,10 +261,13 @@ impl Disk {
         Ok(())
     }
 
-    pub fn sync(&mut self, ino: u64) -> Result<(), Fault> {
-        if let Some(Then::Pretend) = self.rule(Operation::Sync, ino)? {
-            return Ok(());
-        }
+    /// Makes a file or the names in a folder durable; gives how long that is to take.
+    pub fn sync(&mut self, ino: u64) -> Result<Duration, Fault> {
+        let takes = match self.rule(Operation::Sync, ino)? {
+            Some(Then::Pretend) => return Ok(Duration::ZERO),
+            Some(Then::Late(takes)) => takes,
+            _ => Duration::ZERO,
+        };
         match self.nodes.get_mut(&ino).ok_or(Fault::NoEntry)? {
             Node::File(File { bytes, synced, dirty }) => {
                 synced.resize(bytes.len(), 0);
@@ -277,7 +283,7 @@ impl Disk {
                 done.clear();
             }
         }
-        Ok(())
+        Ok(takes)
     }
 
     /// What is found when the power is back.
