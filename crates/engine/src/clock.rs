@@ -182,20 +182,20 @@ pub(crate) struct Stamper {
 }
 
 impl Stamper {
-    /// Goes on after the last record.
+    /// Goes on from the last record, or the last instant that may have been answered as of.
     pub(crate) fn new(last: Timestamp, watch: Arc<ClockWatch>) -> Stamper {
         Stamper { watch, last: Mutex::new(last) }
     }
 
-    /// Whether a time can be given now.
-    pub(crate) fn check(&self) -> Result<(), ClockSuspect> {
-        self.next(*self.held()).map(drop)
+    /// What the clock says, if a time can be given now.
+    pub(crate) fn check(&self) -> Result<Timestamp, ClockSuspect> {
+        self.now(*self.held())
     }
 
     /// The time of the next group of records.
     pub(crate) fn stamp(&self) -> Result<Timestamp, ClockSuspect> {
         let mut last = self.held();
-        *last = self.next(*last)?;
+        *last = (*last).max(self.now(*last)?);
         Ok(*last)
     }
 
@@ -203,7 +203,7 @@ impl Stamper {
     /// clock is not believed: then the instant may lie in the future.
     pub(crate) fn pass(&self, instant: Timestamp) -> Result<(), ClockSuspect> {
         let mut last = self.held();
-        self.next(*last)?;
+        self.now(*last)?;
         let after = Timestamp::from_micros(instant.as_micros().saturating_add(1));
         *last = (*last).max(after);
         Ok(())
@@ -214,13 +214,13 @@ impl Stamper {
         *self.held()
     }
 
-    fn next(&self, last: Timestamp) -> Result<Timestamp, ClockSuspect> {
+    fn now(&self, last: Timestamp) -> Result<Timestamp, ClockSuspect> {
         let now = self.watch.now()?;
         let behind = since(now, last);
         if behind > micros(CLOCK_TOLERANCE) && last > self.watch.held().held_to {
             return Err(ClockSuspect::Behind { seconds: behind / 1_000_000 });
         }
-        Ok(last.max(now))
+        Ok(now)
     }
 
     fn held(&self) -> MutexGuard<'_, Timestamp> {

@@ -7,6 +7,7 @@ use crate::checkpointer::{self, Checkpointer};
 use crate::checkpoints::{Checkpoints, SignedCheckpoint};
 use crate::clock::{Clock, ClockWatch, Stamper};
 use crate::health::{Health, Status};
+use crate::horizon::Horizon;
 use crate::inbox::{Inbox, InboxParts, NotQueued, Patience, ROOM_PAUSE, RequestIds};
 use crate::keyring::Keyring;
 use crate::meter::{Meter, Waiting};
@@ -83,7 +84,8 @@ pub struct Ledger {
     pub(crate) projected: watch::Receiver<LogSize>,
     pub(crate) health: Arc<Health>,
     pub(crate) clock: Arc<dyn Clock>,
-    stamper: Arc<Stamper>,
+    pub(crate) stamper: Arc<Stamper>,
+    pub(crate) horizon: Arc<Horizon>,
     pub(crate) inbox: Arc<Inbox>,
     projector: Mutex<Option<Sender<projector::Message>>>,
     pub(crate) sealed: Arc<NewestSeal>,
@@ -135,13 +137,14 @@ impl Ledger {
         shared: Shared,
     ) -> (Ledger, Workers) {
         let Shared { watch, options, keyring, witnesses, runtime, request_ids, alarms } = shared;
-        let Opened { log, index, replica, trusted, anchors, known } = opened;
+        let last = opened.last_stamp();
+        let Opened { log, index, replica, trusted, anchors, known, horizon } = opened;
         let health = Arc::new(Health::new(folder.to_owned(), alarms.map(|alarms| alarms.of(id))));
         if let Some(why) = known.trouble {
             health.fail(why);
         }
         let checkpoints = Arc::new(Checkpoints::new(folder, known.newest, known.witnessed));
-        let last = Timestamp::from_micros(replica.recorded_at().as_micros());
+        let horizon = Arc::new(Horizon::new(folder, horizon, runtime.clone()));
         let durable = log.head();
         let replayed = durable.size.get() - trusted.size();
         // What was replayed counts too: after a rebuild of the index a snapshot is wanted soon.
@@ -247,6 +250,7 @@ impl Ledger {
             health,
             clock,
             stamper,
+            horizon,
             inbox,
             projector: Mutex::new(Some(projector)),
             sealed,
@@ -426,6 +430,7 @@ impl Ledger {
             let _ = answer.blocking_recv();
         }
         self.halt();
+        self.horizon.settle(self.stamper.last());
     }
 
     /// Closes the index, so that it can be opened again: after a [`halt`](Self::halt), when nobody
@@ -483,6 +488,7 @@ impl Ledger {
     pub(crate) fn halt(&self) {
         self.stopping.store(true, Ordering::Relaxed);
         self.inbox.close();
+        self.horizon.close();
         if let Some(index) = self.index.get() {
             index.wake();
         }

@@ -19,6 +19,7 @@ mod facts;
 #[cfg(test)]
 mod fault_tests;
 mod health;
+mod horizon;
 mod inbox;
 mod keyring;
 mod keys;

@@ -200,10 +200,9 @@ impl Node {
         let mut found: Vec<_> = ids.into_iter().map(read).collect();
         ledgers.retire(&mut found);
         ledgers.ask_witnesses(&mut found);
-        let last = found.iter().filter_map(|(_, read)| {
-            let recorded_at = read.as_ref().ok()?.as_ref()?.opened.replica.recorded_at();
-            Some(bergulir_domain::Timestamp::from_micros(recorded_at.as_micros()))
-        });
+        let last = found
+            .iter()
+            .filter_map(|(_, read)| Some(read.as_ref().ok()?.as_ref()?.opened.last_stamp()));
         ledgers.watch_of_clock().begin(last.collect());
         for (id, read) in found {
             ledgers.put(id, read);

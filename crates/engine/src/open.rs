@@ -4,6 +4,7 @@
 use crate::anchor::{self, Anchor};
 use crate::checkpoints::{log_keys, log_name};
 use crate::health::Health;
+use crate::horizon::{self, Unknown};
 use crate::keyring::Keyring;
 use crate::known::{self, Known};
 use crate::projector::describe;
@@ -12,7 +13,7 @@ use crate::scrub::Trusted;
 use crate::tree::{Tree, TreeError};
 use crate::witnesses::Witnesses;
 use bergulir_chain::{Hash, LogSize, Position, Record};
-use bergulir_domain::{Event, LedgerId};
+use bergulir_domain::{Event, LedgerId, Timestamp};
 use bergulir_proto::event::decode_event;
 use bergulir_proto::replay::{ReplayError, Replica, digest};
 use bergulir_store::file_log::Medium;
@@ -215,6 +216,15 @@ pub(crate) struct Opened {
     pub(crate) anchors: Arc<[Anchor]>,
     /// The checkpoints that are known of it.
     pub(crate) known: Known,
+    /// No question as of this instant or a later one was answered.
+    pub(crate) horizon: Timestamp,
+}
+
+impl Opened {
+    /// The next stamp is no earlier: that of the last record, or the horizon.
+    pub(crate) fn last_stamp(&self) -> Timestamp {
+        Timestamp::from_micros(self.replica.recorded_at().as_micros()).max(self.horizon)
+    }
 }
 
 /// Opens the log of a ledger and says what that took.
@@ -304,8 +314,16 @@ fn open_with_index(
     }
     let tree = Tree { log: log.as_ref(), index: &index };
     check_tiles(tree, &replica)?;
-    let (anchors, known) = known(folder, anchors, tree, &replica)?;
-    Ok(Opened { log: Arc::clone(log), index, replica, trusted, anchors, known })
+    let (anchors, mut known) = known(folder, anchors, tree, &replica)?;
+    let horizon = match horizon::read(folder) {
+        Ok(horizon) => horizon,
+        Err(Unknown::Io(path, source)) => return Err(OpenError::Io { path, source }),
+        Err(Unknown::Damaged(why)) => {
+            known.trouble.get_or_insert(why);
+            Timestamp::MIN
+        }
+    };
+    Ok(Opened { log: Arc::clone(log), index, replica, trusted, anchors, known, horizon })
 }
 
 /// Compares the log with the checkpoints that are known of it.

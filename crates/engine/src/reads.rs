@@ -45,6 +45,15 @@ pub enum ReadRefusal {
          that instant: ask as of a position"
     )]
     NotFinal,
+    /// It cannot be noted down on the disk that no more records may carry the instant.
+    #[error(
+        "it cannot be noted down that no later record may carry that instant ({why}): see to the disk and \
+         its space, or ask as of a position"
+    )]
+    NotNoted {
+        /// What the operating system said.
+        why: String,
+    },
     /// The instant lies in the future.
     #[error("the instant lies in the future: ask for one before now")]
     InTheFuture,
@@ -186,8 +195,10 @@ impl Ledger {
     }
 
     /// Sees to it that no later record carries the instant or an earlier one, and that all that
-    /// were decided before are durable.
+    /// were decided before are durable: also none after a restart.
     async fn fence(&self, instant: Timestamp) -> Result<(), ReadRefusal> {
+        let now = self.stamper.check().map_err(|_| ReadRefusal::NotFinal)?;
+        self.horizon.pass(instant, now).await?;
         let (reply, done) = oneshot::channel();
         if !self.inbox.fence(instant, reply).await {
             return Err(ReadRefusal::NotFinal);

@@ -129,7 +129,7 @@ pub(crate) fn read_status(refusal: &ReadRefusal) -> Status {
                 .with("before", before)
                 .with("after", after)
         }
-        ReadRefusal::NotFinal => say(Code::Unavailable, "NOT_FINAL"),
+        ReadRefusal::NotFinal | ReadRefusal::NotNoted { .. } => say(Code::Unavailable, "NOT_FINAL"),
         ReadRefusal::InTheFuture => say(Code::InvalidArgument, "IN_THE_FUTURE"),
         ReadRefusal::Log(ReadError::BeyondHead { from, size }) => {
             say(Code::NotFound, "RECORD_NOT_FOUND").with("position", from).with("log_size", size)

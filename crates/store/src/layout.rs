@@ -12,6 +12,10 @@ pub const CHECKPOINT_FILE: &str = "checkpoint";
 /// The newest checkpoint that a quorum of the policy's witnesses cosigned, beside the other.
 pub const WITNESSED_FILE: &str = "checkpoint.witnessed";
 
+/// The horizon of a ledger's answers, in its folder: up to which instants questions may have been answered
+/// as of them.
+pub const HORIZON_FILE: &str = "horizon";
+
 /// The file in the folder of a ledger that goes on as another one.
 pub const CONTINUED_FILE: &str = "continued";
 

@@ -104,6 +104,11 @@ impl Stamps {
         Some(next)
     }
 
+    /// Somebody looks whether a time can be given.
+    pub(super) fn check(&mut self, clock: (i64, i64)) {
+        self.next(clock);
+    }
+
     fn pass(&mut self, instant: Timestamp, clock: (i64, i64)) -> bool {
         let can = self.next(clock).is_some();
         if can {
@@ -126,11 +131,12 @@ pub(super) struct Oracle {
 
 impl Oracle {
     /// Only so many records were durable, and the ledger was opened again.
-    pub(super) fn reopen(&mut self, size: usize, clock: (i64, i64)) {
+    /// The first stamp after is no earlier than `stamp`.
+    pub(super) fn reopen(&mut self, size: usize, stamp: i64, clock: (i64, i64)) {
         self.records.truncate(size);
         let last = self.records.last().unwrap();
         self.now = Model::clone(&last.after);
-        self.stamps = Stamps::new(last.at, clock);
+        self.stamps = Stamps::new(stamp, clock);
         self.read_only = false;
     }
 

@@ -6,6 +6,7 @@ use super::model::FundSums;
 use super::model::compare::account_sums_of;
 use super::oracle::Oracle;
 use super::run::Run;
+use crate::horizon::AHEAD;
 use crate::ledger::Ledger;
 use crate::reads::ReadRefusal;
 use crate::trail::{Owner, Running};
@@ -138,6 +139,13 @@ impl Run {
                 let before = 1 + self.chance.below(100_000_000) * self.chance.below(2);
                 let instant = Timestamp::from_micros(now - i64::try_from(before).unwrap());
                 let mut question = Question::at(ledger, instant);
+                // With no later record, it takes a fence, and the clock is looked at for that.
+                if self.oracle.records[usize::try_from(size.get()).unwrap() - 1].at
+                    <= instant.as_micros()
+                {
+                    self.oracle.stamps.check(self.site.clock.both());
+                    self.horizon = self.horizon.max(now + AHEAD);
+                }
                 let found = question.poll();
                 if self.machine().messages.len() > self.queue.len() {
                     let what = What::Fence(instant);

@@ -37,6 +37,8 @@ pub(super) struct Run {
     pub(super) acknowledged: BTreeMap<u64, Accepted>,
     /// What was answered as of an instant, which is final.
     pub(super) finals: Vec<(Timestamp, Option<u64>)>,
+    /// The next start gives no later stamp than this one or the last record's.
+    pub(super) horizon: i64,
     pub(super) fresh: u32,
     pub(super) next: u64,
     pub(super) faulty: bool,
@@ -86,6 +88,7 @@ impl Run {
             unsure: None,
             acknowledged: BTreeMap::new(),
             finals: Vec::new(),
+            horizon: i64::MIN,
             fresh: 0,
             next: 1,
             faulty,

@@ -28,6 +28,9 @@ impl Run {
         let machine = self.machine();
         machine.writer.index.flush().unwrap();
         machine.checkpointer.keep_up();
+        let last = machine.ledger.last_stamp();
+        machine.ledger.horizon.settle(last);
+        self.horizon = self.horizon.min(last.as_micros());
         self.counts.one("clean stop");
         self.say(|| "a clean stop".to_owned());
         self.forget();
@@ -78,12 +81,14 @@ impl Run {
             self.counts.one(what);
         }
         (self.durable, self.unsure) = (size, None);
-        self.oracle.reopen(size, self.site.clock.both());
         self.events.truncate(size);
-        // A clock that is set back while nothing runs may come by an instant again that no record
-        // has passed: see the ADR.
-        let last = Timestamp::from_micros(self.oracle.records[size - 1].at);
-        self.finals.retain(|(instant, _)| *instant < last);
+        // No record comes to lie at or before an instant that was answered as of, whatever the clock
+        // says now; and none far beyond the last one of those.
+        let stamp = machine.ledger.last_stamp();
+        assert!(self.finals.iter().all(|(instant, _)| *instant < stamp), "not final: {stamp:?}");
+        let most = self.oracle.records[size - 1].at.max(self.horizon);
+        assert!(stamp.as_micros() <= most, "{stamp:?}, and {most} at most");
+        self.oracle.reopen(size, stamp.as_micros(), self.site.clock.both());
         checks::log(machine.log.as_ref(), &self.oracle, &self.acknowledged);
         if self.events.is_empty() {
             let open =

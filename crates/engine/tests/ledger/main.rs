@@ -9,6 +9,7 @@ mod checkpoints;
 mod clock;
 mod continuation;
 mod crowd;
+mod horizon;
 mod keys;
 mod proofs;
 mod reads;
