@@ -123,7 +123,7 @@ impl Ledger {
 pub fn offer_of_folder(folder: &Path) -> Result<Offer, NoOffer> {
     let read = |file: &str| {
         let path = folder.join(file);
-        known::read(&path).map_err(|why| NoOffer::File { path, why })
+        known::read(&path).map_err(|why| NoOffer::File { path, why: why.to_string() })
     };
     let continued = mark(folder)?;
     let witnessed = read(WITNESSED_FILE)?;

@@ -12,7 +12,7 @@ mod evidence;
 use crate::anchor;
 use crate::clock::Clock;
 use crate::continued::Mark;
-use crate::keyring::{KEYS_FOLDER, Keyring};
+use crate::keyring::{self, KEYS_FOLDER, Keyring};
 use crate::node::Nothing;
 use crate::open::{INDEX_FOLDER, options};
 use crate::replay::replay;
@@ -146,11 +146,13 @@ pub fn continue_ledger(
     for anchor in &asked.anchors {
         anchor::check(anchor, data)?;
     }
-    let keyring = Keyring::open(asked.keys.clone().unwrap_or_else(|| data.join(KEYS_FOLDER)))?;
+    let keys = asked.keys.clone().unwrap_or_else(|| data.join(KEYS_FOLDER));
+    keyring::check(&keys)?;
+    let keyring = Keyring::open(keys)?;
     match Mark::read(&places.old) {
         Ok(None) => {}
         Ok(Some(mark)) => return finish(&places, asked, &mark),
-        Err(why) => return Err(ContinuationError::Mark { ledger, why }),
+        Err(why) => return Err(ContinuationError::Mark { ledger, why: why.to_string() }),
     }
     if places.new.exists() {
         return Err(ContinuationError::NameTaken { ledger: successor });

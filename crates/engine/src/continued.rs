@@ -5,7 +5,9 @@ use bergulir_domain::LedgerId;
 use bergulir_domain::ledger::Origin;
 use bergulir_store::layout::CONTINUED_FILE;
 use std::fmt;
+use std::io;
 use std::path::Path;
+use thiserror::Error;
 
 /// What the reason of a ledger begins with that takes no writes since it goes on as another one.
 pub const CONTINUED: &str = "CONTINUED";
@@ -25,6 +27,17 @@ pub(crate) struct Mark {
     pub(crate) record: Hash,
 }
 
+/// Why a mark cannot be read.
+#[derive(Debug, Error)]
+pub(crate) enum MarkError {
+    /// The disk did not give it. It may at another time.
+    #[error("{0}")]
+    Io(io::Error),
+    /// It is no mark.
+    #[error("it is not what was written there")]
+    Damaged,
+}
+
 impl fmt::Display for Mark {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Mark { ledger, origin, size, record } = self;
@@ -37,15 +50,15 @@ impl Mark {
     /// The mark in the folder of a ledger, if there is one.
     ///
     /// # Errors
-    /// In words, if there is one that cannot be read. It marks all the same.
-    pub(crate) fn read(folder: &Path) -> Result<Option<Mark>, String> {
-        let path = folder.join(CONTINUED_FILE);
-        let text = match std::fs::read_to_string(&path) {
-            Ok(text) => text,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(error.to_string()),
+    /// If there is one that cannot be read. It marks all the same.
+    pub(crate) fn read(folder: &Path) -> Result<Option<Mark>, MarkError> {
+        let bytes = match std::fs::read(folder.join(CONTINUED_FILE)) {
+            Ok(bytes) => bytes,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(MarkError::Io(error)),
         };
-        Mark::parse(&text).map(Some).ok_or_else(|| "it is not what was written there".to_owned())
+        let mark = std::str::from_utf8(&bytes).ok().and_then(Mark::parse);
+        mark.map(Some).ok_or(MarkError::Damaged)
     }
 
     fn parse(text: &str) -> Option<Mark> {
@@ -63,13 +76,20 @@ impl Mark {
 }
 
 /// Why the ledger in a folder takes no writes, in words, if it goes on as another one.
-pub(crate) fn retired(folder: &Path) -> Option<String> {
+///
+/// # Errors
+/// In words, if that cannot be told now since the disk does not give the mark.
+pub(crate) fn retired(folder: &Path) -> Result<Option<String>, String> {
     match Mark::read(folder) {
-        Ok(None) => None,
-        Ok(Some(mark)) => Some(goes_on(mark.ledger, &mark.origin, Some(mark.size))),
-        Err(why) => Some(format!(
+        Ok(None) => Ok(None),
+        Ok(Some(mark)) => Ok(Some(goes_on(mark.ledger, &mark.origin, Some(mark.size)))),
+        Err(why @ MarkError::Damaged) => Ok(Some(format!(
             "{CONTINUED}: the file {CONTINUED_FILE} of this ledger says that it goes on as another \
              one, and cannot be read ({why}): restore that file"
+        ))),
+        Err(MarkError::Io(error)) => Err(format!(
+            "MARK_UNREADABLE: the file {CONTINUED_FILE} of this ledger could not be read ({error}), which \
+             says as what it goes on"
         )),
     }
 }
@@ -92,7 +112,8 @@ mod tests {
     fn a_mark_has_one_text_and_marks_also_if_it_cannot_be_read() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join(CONTINUED_FILE);
-        assert_eq!((Mark::read(folder.path()), retired(folder.path())), (Ok(None), None));
+        assert_eq!(Mark::read(folder.path()).unwrap(), None);
+        assert_eq!(retired(folder.path()), Ok(None));
         let mark = Mark {
             ledger: "pilot-2".parse().unwrap(),
             origin: Origin::new("ledger.example.go.id/pilot-2").unwrap(),
@@ -101,12 +122,15 @@ mod tests {
         };
         let text = mark.to_string();
         std::fs::write(&path, &text).unwrap();
-        assert_eq!(Mark::read(folder.path()), Ok(Some(mark)));
-        assert!(retired(folder.path()).unwrap().contains("ledgers/pilot-2"));
+        assert_eq!(Mark::read(folder.path()).unwrap(), Some(mark));
+        let why = || retired(folder.path()).unwrap().unwrap();
+        assert!(why().contains("ledgers/pilot-2"));
+        std::fs::write(&path, [0xff]).unwrap();
+        assert!(why().starts_with(CONTINUED));
         for end in 0..text.len() {
             std::fs::write(&path, &text[..end]).unwrap();
             Mark::read(folder.path()).unwrap_err();
-            assert!(retired(folder.path()).unwrap().starts_with(CONTINUED));
+            assert!(why().starts_with(CONTINUED));
         }
     }
 }

@@ -39,6 +39,8 @@ struct Faulty {
     begun: AtomicU64,
     /// Reads that reach this position find damage.
     damaged: AtomicU64,
+    /// The disk does not give what is damaged.
+    unread: AtomicBool,
 }
 
 impl EventLog for Faulty {
@@ -48,6 +50,11 @@ impl EventLog for Faulty {
     fn read(&self, from: Position, limit: ReadLimit) -> Result<Records, ReadError> {
         let damaged = Position::new(self.damaged.load(Ordering::SeqCst));
         if from >= damaged {
+            if self.unread.load(Ordering::SeqCst) {
+                let source = std::io::Error::from_raw_os_error(5);
+                let place = "here".to_owned();
+                return Err(ReadError::Io { position: damaged, place, source });
+            }
             let (place, why) = ("here".to_owned(), "its CRC is wrong".to_owned());
             return Err(ReadError::Corrupt { position: damaged, place, why });
         }
@@ -139,6 +146,7 @@ fn start(folder: &std::path::Path) -> (Arc<Faulty>, Arc<Ledger>) {
         held: AtomicBool::new(false),
         begun: AtomicU64::new(0),
         damaged: AtomicU64::new(u64::MAX),
+        unread: AtomicBool::new(false),
     });
     let log: Arc<dyn EventLog> = Arc::<Faulty>::clone(&faulty);
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
@@ -272,6 +280,32 @@ async fn the_scrub_makes_a_ledger_read_only_whose_older_records_do_not_chain() {
     crate::scrub::run(log.as_ref(), &whole, &health, &stop);
     let why = health.failure().unwrap();
     assert!(why.contains("position 7"), "{why}");
+}
+
+#[tokio::test]
+async fn what_the_disk_does_not_give_the_scrub_is_a_read_error_and_no_damage() {
+    let folder = tempfile::tempdir().unwrap();
+    let (log, ledger) = start(folder.path());
+    for n in 1..10 {
+        submit(&ledger, register(n)).await;
+    }
+    let tree = Tree::new(Prefixes::RFC_6962);
+    let mut whole = Trusted { hash: log.head().hash, tree };
+    for (_, record) in &log.read(Position::new(0), ReadLimit::records(10)).unwrap() {
+        whole.tree.push_hash(bergulir_chain::record::hash(record));
+    }
+    log.unread.store(true, Ordering::SeqCst);
+    log.damaged.store(7, Ordering::SeqCst);
+    let (health, stop) = (&ledger.health, AtomicBool::new(false));
+    crate::scrub::run_waiting(log.as_ref(), &whole, health, &stop, Duration::from_millis(1));
+    let why = health.failure().unwrap();
+    assert!(why.starts_with("READ_FAILED position 7 could not be read"), "{why}");
+    assert!(health.can_be_cured());
+    // To open it again helps once the disk gives that.
+    let unread = ledger.check_unread().unwrap_err();
+    assert!(matches!(unread, ReadError::Io { position, .. } if position.get() == 7), "{unread}");
+    log.damaged.store(u64::MAX, Ordering::SeqCst);
+    ledger.check_unread().unwrap();
 }
 
 /// A ledger over a log of its own, with this clock.

@@ -5,6 +5,7 @@ use crate::open::{CONDEMNED_INDEX, index_without_paths, log_without_paths};
 use crate::projector::describe;
 use crate::reopening::Alarm;
 use crate::tree::TreeError;
+use bergulir_chain::Position;
 use bergulir_store::ReadError;
 use bergulir_store::index::IndexError;
 use std::path::PathBuf;
@@ -60,13 +61,21 @@ pub(crate) struct Health {
     folder: PathBuf,
     /// Who opens the ledger again.
     alarm: Option<Alarm>,
+    /// What the disk does not give.
+    unread: Mutex<Option<Position>>,
 }
 
 impl Health {
     /// Of the ledger in this folder.
     pub(crate) fn new(folder: PathBuf, alarm: Option<Alarm>) -> Health {
         let status = watch::Sender::new(Status::Serving);
-        Health { trouble: Mutex::new(Trouble::None), status, folder, alarm }
+        Health {
+            trouble: Mutex::new(Trouble::None),
+            status,
+            folder,
+            alarm,
+            unread: Mutex::default(),
+        }
     }
 
     /// The index failed. If it is damaged, the next opening makes it anew from the log.
@@ -115,6 +124,17 @@ impl Health {
         {
             alarm.sound();
         }
+    }
+
+    /// The disk does not give the records from a position on, however often it is asked.
+    pub(crate) fn unread(&self, position: Position, what: &str) {
+        *self.unread.lock().unwrap_or_else(PoisonError::into_inner) = Some(position);
+        self.fail_for_now(what);
+    }
+
+    /// The position that must be readable before it helps to open the ledger again.
+    pub(crate) fn unread_position(&self) -> Option<Position> {
+        *self.unread.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The ledger was opened again: nobody gets anything of this opening any more.

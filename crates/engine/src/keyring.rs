@@ -80,12 +80,15 @@ impl KeyError {
     }
 }
 
-/// Checks that every key of a folder can be used, as a start does; a folder that is missing has none.
+/// Checks that every key of a folder can be used; a folder that is missing has none.
 ///
 /// # Errors
 /// If one cannot be used: it cannot be read, others can read it, or it is no key.
 pub fn check(folder: &Path) -> Result<(), KeyError> {
-    Keyring::open(folder.to_owned()).map(|_| ())
+    for path in key_files(folder)? {
+        read_signer(&path)?;
+    }
+    Ok(())
 }
 
 /// The private keys that lie in one folder, in files that end with `.key`.
@@ -99,16 +102,45 @@ pub(crate) struct Keyring {
 }
 
 impl Keyring {
-    /// Reads all keys of a folder; none if it is missing.
+    /// Reads all keys of a folder; none if it is missing. A file that cannot be used is told, and keeps
+    /// only those ledgers from being written to that [miss](Self::missed) a key.
     ///
     /// # Errors
-    /// If a key file cannot be used: one that others can read is not passed over in silence.
+    /// If the folder cannot be read.
     pub(crate) fn open(folder: PathBuf) -> Result<Keyring, KeyError> {
         let mut files = Vec::new();
         for path in key_files(&folder)? {
-            files.push((read_signer(&path)?.verifier().clone(), path));
+            match read_signer(&path) {
+                Ok(key) => files.push((key.verifier().clone(), path)),
+                Err(error) => tracing::error!(%error, "a key file cannot be used"),
+            }
         }
         Ok(Keyring { folder, files: RwLock::new(files), making: Mutex::new(()) })
+    }
+
+    /// Why this key is not here, in words for callers, if it may be in a file that cannot be used: the
+    /// disk does not give it, it is damaged, or others can read it. A key whose file was taken away is
+    /// not missed.
+    pub(crate) fn missed(&self, key: &VerifierKey) -> Option<String> {
+        if self.signer(key, true).is_some() {
+            return None;
+        }
+        let told = |path: PathBuf| {
+            let error = read_signer(&path).err()?.to_string();
+            let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            Some(error.replace(&path.display().to_string(), &name))
+        };
+        let files = key_files(&self.folder).unwrap_or_default();
+        let unusable: Vec<String> = files.into_iter().filter_map(told).collect();
+        (!unusable.is_empty()).then(|| {
+            format!(
+                "KEY_UNUSABLE: the key of this ledger, {} ({}), is in no file of the key folder that can \
+                 be used, and may be in one that cannot: {}. Put that file in order, or restore it",
+                key.name(),
+                key.id(),
+                unusable.join("; ")
+            )
+        })
     }
 
     /// The private key of a verifier key, if its file is here now. Files that came or were renamed in
@@ -322,14 +354,33 @@ mod tests {
     }
 
     #[test]
-    fn a_key_that_others_can_read_is_refused_at_start() {
+    fn a_key_in_a_file_that_cannot_be_used_is_missed_and_no_other_is() {
         let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("a.key");
-        create_signer(&path, &key("example.org/a", 1)).unwrap();
+        let [path, other] = ["a.key", "b.key"].map(|file| folder.path().join(file));
+        let keys = [("example.org/a", 1), ("example.org/b", 2)].map(|(name, seed)| key(name, seed));
+        create_signer(&path, &keys[0]).unwrap();
+        create_signer(&other, &keys[1]).unwrap();
+        check(folder.path()).unwrap();
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o644)).unwrap();
-        let refused = Keyring::open(folder.path().to_owned()).unwrap_err().to_string();
+        let refused = check(folder.path()).unwrap_err().to_string();
         assert!(refused.contains("chmod 600"), "{refused}");
+        let ring = Keyring::open(folder.path().to_owned()).unwrap();
+        let missed = |key: &SignerKey| ring.missed(key.verifier());
+        let why = missed(&keys[0]).unwrap();
+        assert!(why.contains("chmod 600 a.key"), "{why}");
+        assert!(!why.contains(folder.path().to_str().unwrap()), "{why}");
+        assert_eq!(missed(&keys[1]), None);
+        std::fs::write(&path, "garbage").unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
+        assert!(missed(&keys[0]).unwrap().contains("a.key"));
+        // Taking the file away takes the key away, and means it.
         std::fs::remove_file(&path).unwrap();
+        assert_eq!(missed(&keys[0]), None);
+    }
+
+    #[test]
+    fn a_key_folder_that_cannot_be_read_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
         // Other files are none of its business; a folder that cannot be read is.
         std::fs::write(folder.path().join("README"), "not a key").unwrap();
         Keyring::open(folder.path().to_owned()).unwrap();

@@ -8,14 +8,30 @@ use crate::tree::{Tree, TreeError};
 use bergulir_chain::LogSize;
 use bergulir_chain::checkpoint::Checkpoint;
 use bergulir_chain::merkle::TreeHead;
-use bergulir_chain::note::{KeyName, MAX_NOTE_BYTES, Note};
+use bergulir_chain::note::{KeyName, MAX_NOTE_BYTES, Note, NoteError};
 use bergulir_store::layout::{CHECKPOINT_FILE, LEDGERS_FOLDER, WITNESSED_FILE};
-use std::io::Read as _;
-use std::path::Path;
+use std::io::{self, Read as _};
+use std::path::{Path, PathBuf};
+use thiserror::Error;
 
 /// What the reason of a ledger begins with that takes no writes since its log is not what a known
 /// checkpoint says.
 pub const ROLLED_BACK: &str = "ROLLED_BACK";
+
+/// What the reason of a ledger begins with that takes no writes until a file with a checkpoint of it can
+/// be read again.
+const UNREADABLE: &str = "CHECKPOINT_UNREADABLE";
+
+/// Why a file does not tell which checkpoint is known.
+#[derive(Debug, Error)]
+pub(crate) enum Unread {
+    /// The disk did not give it. It may at another time.
+    #[error("{0}")]
+    Io(io::Error),
+    /// What it holds is no checkpoint.
+    #[error("{0}")]
+    Damaged(NoteError),
+}
 
 /// The checkpoints that were found at start.
 #[derive(Debug, Default)]
@@ -26,6 +42,8 @@ pub(crate) struct Known {
     pub(crate) witnessed: Option<SignedCheckpoint>,
     /// Why the ledger must not be written to; `None` if its log leads to all of them.
     pub(crate) trouble: Option<String>,
+    /// Why it must not be written to until it was opened again: what it needs could not be read.
+    pub(crate) passing: Option<String>,
 }
 
 /// A log that is opened, as far as checkpoints are compared with it.
@@ -45,15 +63,33 @@ pub(crate) struct Log<'a> {
 /// the log is.
 pub(crate) fn check(folder: &Path, anchors: &[Anchor], log: &Log<'_>) -> Result<Known, TreeError> {
     let mut known = Known::default();
-    // Callers are told these names, and no folders of the server.
-    let ledger = folder.file_name().unwrap_or_default().to_string_lossy();
-    let own = |file| format!("{LEDGERS_FOLDER}/{ledger}/{file}");
-    known.witnessed = known.found_in(&own(WITNESSED_FILE), &folder.join(WITNESSED_FILE), log)?;
-    known.found_in(&own(CHECKPOINT_FILE), &folder.join(CHECKPOINT_FILE), log)?;
-    for (number, anchor) in (1..).zip(anchors) {
-        known.found_in(&format!("anchor {number}"), anchor.path(), log)?;
+    for (source, path) in files(folder, anchors) {
+        let found = known.found_in(&source, &path, log)?;
+        if path.ends_with(WITNESSED_FILE) {
+            known.witnessed = found;
+        }
     }
     Ok(known)
+}
+
+/// The files that may hold a checkpoint of the ledger in a folder, and what they are called: callers are
+/// told these names, and no folders of the server.
+fn files(folder: &Path, anchors: &[Anchor]) -> Vec<(String, PathBuf)> {
+    let ledger = folder.file_name().unwrap_or_default().to_string_lossy();
+    let own = |file| (format!("{LEDGERS_FOLDER}/{ledger}/{file}"), folder.join(file));
+    let mut files = vec![own(WITNESSED_FILE), own(CHECKPOINT_FILE)];
+    let of_anchors = (1..).zip(anchors);
+    files.extend(of_anchors.map(|(n, anchor)| (format!("anchor {n}"), anchor.path().to_owned())));
+    files
+}
+
+/// Why the known checkpoints of a ledger cannot be compared with its log now, if one of their files
+/// cannot be read.
+pub(crate) fn unreadable_now(folder: &Path, anchors: &[Anchor]) -> Option<String> {
+    files(folder, anchors).iter().find_map(|(source, path)| match read(path) {
+        Err(Unread::Io(error)) => Some(unreadable(source, &error)),
+        Err(Unread::Damaged(_)) | Ok(_) => None,
+    })
 }
 
 impl Known {
@@ -67,7 +103,13 @@ impl Known {
         let judged = match read(path) {
             Ok(None) => return Ok(None),
             Ok(Some(note)) => judge(source, note, log)?,
-            Err(why) => Err(unreadable(source, &why)),
+            Err(Unread::Damaged(why)) => Err(damaged(source, &why)),
+            Err(Unread::Io(error)) => {
+                let (origin, file) = (log.origin, path.display());
+                tracing::error!(%origin, %file, %error, "a known checkpoint cannot be read");
+                self.passing.get_or_insert(unreadable(source, &error));
+                return Ok(None);
+            }
         };
         match judged {
             Ok(signed) => {
@@ -89,16 +131,16 @@ impl Known {
 }
 
 /// The note in a file; `None` if there is no such file.
-pub(crate) fn read(path: &Path) -> Result<Option<Note>, String> {
+pub(crate) fn read(path: &Path) -> Result<Option<Note>, Unread> {
     let file = match std::fs::File::open(path) {
         Ok(file) => file,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(error.to_string()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(Unread::Io(error)),
     };
     let mut bytes = Vec::new();
     let most = MAX_NOTE_BYTES as u64 + 1;
-    file.take(most).read_to_end(&mut bytes).map_err(|error| error.to_string())?;
-    Note::parse(&bytes).map(Some).map_err(|error| error.to_string())
+    file.take(most).read_to_end(&mut bytes).map_err(Unread::Io)?;
+    Note::parse(&bytes).map(Some).map_err(Unread::Damaged)
 }
 
 /// Compares one known checkpoint with the log; says in words what does not fit.
@@ -161,9 +203,16 @@ fn foreign(source: &str, origin: &KeyName, why: &str) -> String {
     )
 }
 
-fn unreadable(source: &str, why: &str) -> String {
+fn damaged(source: &str, why: &NoteError) -> String {
     format!(
-        "{ROLLED_BACK}: the checkpoint of {source} cannot be read ({why}), so nobody knows whether \
-         the log is the newest. Restore that file; or, if the log is known to be whole, move it away"
+        "{ROLLED_BACK}: the checkpoint of {source} is damaged ({why}), so nobody knows whether the log \
+         is the newest. Restore that file; or, if the log is known to be whole, move it away"
+    )
+}
+
+fn unreadable(source: &str, error: &io::Error) -> String {
+    format!(
+        "{UNREADABLE}: the checkpoint of {source} could not be read ({error}), so nobody knows whether \
+         the log is the newest"
     )
 }

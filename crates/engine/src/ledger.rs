@@ -28,7 +28,7 @@ use bergulir_domain::ledger::Origin;
 use bergulir_domain::{LedgerId, Timestamp};
 use bergulir_proto::replay::Replica;
 use bergulir_store::index::IndexBatch;
-use bergulir_store::{EventLog, Head};
+use bergulir_store::{EventLog, FileLogOptions, Head, ReadError, ReadLimit};
 use crossbeam_channel::{Sender, bounded, unbounded};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -49,6 +49,8 @@ pub struct LedgerOptions {
     pub seal_every: u64,
     /// A clean stop records a seal if so many records came since the last one.
     pub seal_at_stop: u64,
+    /// A file of the log is closed before it grows past so many bytes.
+    pub segment_bytes: u64,
 }
 
 impl Default for LedgerOptions {
@@ -58,6 +60,7 @@ impl Default for LedgerOptions {
             longest_wait: Duration::from_secs(2),
             seal_every: 1_000_000,
             seal_at_stop: 10_000,
+            segment_bytes: FileLogOptions::default().segment_bytes,
         }
     }
 }
@@ -142,6 +145,8 @@ impl Ledger {
         let health = Arc::new(Health::new(folder.to_owned(), alarms.map(|alarms| alarms.of(id))));
         if let Some(why) = known.trouble {
             health.fail(why);
+        } else if let Some(what) = known.passing {
+            health.fail_for_now(&what);
         }
         let checkpoints = Arc::new(Checkpoints::new(folder, known.newest, known.witnessed));
         let horizon = Arc::new(Horizon::new(folder, horizon, runtime.clone()));
@@ -306,6 +311,19 @@ impl Ledger {
     pub fn status(&self) -> watch::Receiver<Status> {
         self.health.watch()
     }
+    /// Checks that the disk gives by now what it did not give before. What it gives is looked at by
+    /// the next opening.
+    ///
+    /// # Errors
+    /// If it still does not.
+    pub(crate) fn check_unread(&self) -> Result<(), ReadError> {
+        let Some(position) = self.health.unread_position() else { return Ok(()) };
+        match self.log.read(position, ReadLimit::ONE) {
+            Err(error @ ReadError::Io { .. }) => Err(error),
+            Err(_) | Ok(_) => Ok(()),
+        }
+    }
+
     /// Has work decided and made durable.
     pub async fn submit(&self, caller: Caller, work: Work, terms: Terms) -> Answer {
         match self.inbox.submit(caller, work, terms, Patience::Limited) {

@@ -1,6 +1,7 @@
 //! The ledgers of a node by their names, and what each of them is opened with.
 
-use crate::checkpoints::SignedCheckpoint;
+use crate::anchor;
+use crate::checkpoints::{SignedCheckpoint, log_keys, log_name};
 use crate::clock::{Clock, ClockWatch};
 use crate::continued;
 use crate::keyring::Keyring;
@@ -14,10 +15,10 @@ use crate::witnesses::{START_LIMIT, Witnesses};
 use bergulir_domain::ledger::Origin;
 use bergulir_domain::{LedgerId, State};
 use bergulir_store::file_log::Medium;
-use bergulir_store::{EventLog, Head};
+use bergulir_store::{EventLog, FileLog, Head, Recovery};
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 use tokio::sync::watch;
@@ -134,8 +135,17 @@ impl Ledgers {
     ) -> Result<Option<Read>, OpenError> {
         // Whatever can be read of a ledger that goes on as another one, it takes no writes.
         let retired = continued::retired(&self.folder.join(id.as_str()));
-        let read = self.read_log(id, before, progress);
-        let Some(why) = retired else { return read };
+        let mut read = self.read_log(id, before, progress);
+        let why = match retired {
+            Ok(None) => return read,
+            Ok(Some(why)) => why,
+            Err(why) => {
+                if let Ok(Some(read)) = &mut read {
+                    read.opened.known.passing.get_or_insert(why);
+                }
+                return read;
+            }
+        };
         match read {
             Ok(Some(mut read)) => {
                 read.opened.known.trouble = Some(why);
@@ -144,6 +154,31 @@ impl Ledgers {
             Ok(None) => Ok(None),
             Err(error) => Err(OpenError::Continued { why, source: Box::new(error) }),
         }
+    }
+
+    /// Why the key of a ledger is missed, if it is.
+    fn missed_key(&self, state: &State) -> Option<String> {
+        let in_force = log_keys(state).pop()?;
+        self.keyring.missed(&in_force.key)
+    }
+
+    /// Checks that what a ledger needs beside its log can be had, before the opening of it that there
+    /// is is ended for another one.
+    pub(crate) fn check_beside(&self, id: LedgerId, before: &Ledger) -> Result<(), OpenError> {
+        before.check_unread()?;
+        let folder = self.folder.join(id.as_str());
+        let (origin, missed) = before.glance(|state| (log_name(state), self.missed_key(state)));
+        let anchors = origin.map(|origin| anchor::files(&self.options.anchors, origin.as_str()));
+        let why = continued::retired(&folder)
+            .err()
+            .or_else(|| known::unreadable_now(&folder, anchors.as_deref().unwrap_or_default()))
+            .or(missed);
+        why.map_or(Ok(()), |why| Err(OpenError::Beside { why }))
+    }
+
+    /// Opens the log in the folder of a ledger.
+    pub(crate) fn open_log(&self, folder: &Path) -> Result<(FileLog, Recovery), OpenError> {
+        open::open_log(&self.basis.medium, folder, self.options.ledger.segment_bytes)
     }
 
     fn read_log(
@@ -156,7 +191,7 @@ impl Ledgers {
         if let Some(before) = before {
             before.halt();
         }
-        let (log, _) = open::open_log(&self.basis.medium, &folder)?;
+        let (log, _) = self.open_log(&folder)?;
         if let Some(before) = before
             && !before.close_index(&|| progress(0, 0).is_break())
         {
@@ -175,6 +210,10 @@ impl Ledgers {
         let stands =
             |signed: &SignedCheckpoint| policy.is_some_and(|it| it.witnessed(&signed.note).is_ok());
         opened.known.witnessed = opened.known.witnessed.filter(stands);
+        if let Some(why) = self.missed_key(opened.replica.state()) {
+            tracing::error!(ledger = %id, why, "the ledger misses its key");
+            opened.known.passing.get_or_insert(why);
+        }
         if let Some(before) = before
             && let Some(why) = forgotten(before.head(), log.as_ref())?
         {

@@ -357,7 +357,7 @@ impl Node {
         let folder = self.ledgers.folder.join(id.as_str());
         // The ledger's own folder must survive a power cut as surely as what is in it.
         create_folder_durably(&folder).map_err(|error| failed(&error))?;
-        let (log, _) = open::open_log(&self.ledgers.basis.medium, &folder).map_err(|error| {
+        let (log, _) = self.ledgers.open_log(&folder).map_err(|error| {
             tracing::error!(ledger = %id, error = open::with_sources(&error), "it cannot be made");
             Refusal::OutcomeUnknown { why: error.without_paths() }
         })?;

@@ -99,6 +99,12 @@ pub enum OpenError {
         /// What the operating system said.
         source: std::io::Error,
     },
+    /// What the ledger needs beside its log cannot be read.
+    #[error("{why}")]
+    Beside {
+        /// What, and why.
+        why: String,
+    },
     /// The log of a ledger that was open holds nothing any more.
     #[error("the log of ledger {folder} is empty, and was not: restore it from a backup")]
     Emptied {
@@ -147,6 +153,7 @@ impl OpenError {
             | OpenError::OtherLedger { .. }
             | OpenError::BrokenOff
             | OpenError::NoRoom { .. }
+            | OpenError::Beside { .. }
             | OpenError::Io { .. } => None,
         }
     }
@@ -178,6 +185,7 @@ impl OpenError {
             | OpenError::OtherLedger { .. }
             | OpenError::BrokenOff
             | OpenError::NoRoom { .. }
+            | OpenError::Beside { .. }
             | OpenError::Emptied { .. } => Vec::new(),
         }
     }
@@ -192,7 +200,10 @@ impl OpenError {
             | OpenError::Read(ReadError::Io { source, .. })
             | OpenError::Io { source, .. } => passes(source),
             // Made anew at each attempt, if it is damaged.
-            OpenError::Index(_) | OpenError::BrokenOff | OpenError::NoRoom { .. } => true,
+            OpenError::Index(_)
+            | OpenError::BrokenOff
+            | OpenError::NoRoom { .. }
+            | OpenError::Beside { .. } => true,
             OpenError::Continued { source, .. } => source.passes(),
             OpenError::Log(_)
             | OpenError::Read(_)
@@ -227,12 +238,13 @@ impl Opened {
     }
 }
 
-/// Opens the log of a ledger and says what that took.
+/// Opens the log of a ledger, whose segments are closed at so many bytes, and says what that took.
 pub(crate) fn open_log(
     medium: &Arc<dyn Medium>,
     folder: &Path,
+    segment_bytes: u64,
 ) -> Result<(FileLog, Recovery), OpenError> {
-    let (medium, options) = (Arc::clone(medium), FileLogOptions::default());
+    let (medium, options) = (Arc::clone(medium), FileLogOptions { segment_bytes });
     let (log, recovery) = FileLog::open_on(medium, &folder.join(LOG_FOLDER), options)?;
     if let Some(cut) = &recovery.cut {
         tracing::warn!(

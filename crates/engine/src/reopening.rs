@@ -236,7 +236,8 @@ impl Attempts {
         attempt.told = None;
         if let Ok(Some(read)) = &read {
             let records = read.opened.log.head().size.get();
-            match &read.opened.known.trouble {
+            let known = &read.opened.known;
+            match known.trouble.as_ref().or(known.passing.as_ref()) {
                 None => tracing::info!(ledger = %id, records, "the ledger was opened again"),
                 Some(why) => tracing::error!(ledger = %id, records, why, "it was opened again"),
             }
@@ -255,6 +256,9 @@ impl Attempts {
         let probe = self.ledgers.folder.join(id.as_str()).join(ROOM_FILE);
         check_room(self.ledgers.basis.medium.as_ref(), &probe)
             .map_err(|source| OpenError::NoRoom { source })?;
+        if let Some(before) = before {
+            self.ledgers.check_beside(id, before)?;
+        }
         // A panic was told where it happened; the next attempt may fare better.
         let read = || self.ledgers.read(id, before, &go_on);
         catch_unwind(AssertUnwindSafe(read)).unwrap_or(Err(OpenError::BrokenOff))

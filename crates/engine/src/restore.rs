@@ -125,7 +125,8 @@ pub fn anchored(anchors: &[PathBuf], origin: &str) -> Result<Vec<KnownNote>, Res
             return Err(unreadable(folder, "there is no such folder".to_owned()));
         }
         let anchor = Anchor::of(folder, origin);
-        let note = known::read(anchor.path()).map_err(|why| unreadable(anchor.path(), why))?;
+        let note =
+            known::read(anchor.path()).map_err(|why| unreadable(anchor.path(), why.to_string()))?;
         let name = format!("anchor {}", folder.display());
         found.extend(note.map(|note| KnownNote { name, note }));
     }

@@ -38,10 +38,29 @@ impl Trusted {
     }
 }
 
+/// Why the records were not checked to the end.
+enum Trouble {
+    /// They are not what was written; in words.
+    Damaged(String),
+    /// The disk does not give those from there on.
+    Unread(Position, ReadError),
+}
+
 /// Checks the records that a snapshot stands for.
 pub(crate) fn run(log: &dyn EventLog, trusted: &Trusted, health: &Health, stop: &AtomicBool) {
+    run_waiting(log, trusted, health, stop, FIRST_WAIT);
+}
+
+/// [`run`], with another pause after the first read that fails.
+pub(crate) fn run_waiting(
+    log: &dyn EventLog,
+    trusted: &Trusted,
+    health: &Health,
+    stop: &AtomicBool,
+    first_wait: Duration,
+) {
     let size = trusted.size();
-    match check(log, size, stop) {
+    match check(log, size, stop, first_wait) {
         Ok(Some(found)) if found.hash != trusted.hash || found.tree != trusted.tree => {
             health.fail(format!(
                 "CHAIN_BROKEN at position {}: the first {size} records do not lead to the snapshot \
@@ -51,24 +70,36 @@ pub(crate) fn run(log: &dyn EventLog, trusted: &Trusted, health: &Health, stop: 
         }
         Ok(Some(_)) => tracing::info!(records = size, "the older records are whole"),
         Ok(None) => {}
-        Err(why) => health.fail(format!("CHAIN_BROKEN {why}; restore the log from a backup")),
+        Err(Trouble::Damaged(why)) => {
+            health.fail(format!("CHAIN_BROKEN {why}; restore the log from a backup"));
+        }
+        Err(Trouble::Unread(position, error)) => {
+            let why = describe(&log_without_paths(error));
+            health.unread(position, &format!("READ_FAILED {why}, for a minute"));
+        }
     }
 }
 
 /// What the first `size` records lead to; `None` if stopped before.
-fn check(log: &dyn EventLog, size: u64, stop: &AtomicBool) -> Result<Option<Trusted>, String> {
+fn check(
+    log: &dyn EventLog,
+    size: u64,
+    stop: &AtomicBool,
+    first_wait: Duration,
+) -> Result<Option<Trusted>, Trouble> {
     let mut cursor = ChainCursor::resume(Position::new(0), Hash::ZERO);
     let mut tree = Tree::new(Prefixes::RFC_6962);
     while tree.size() < size {
         if stop.load(Ordering::Relaxed) {
             return Ok(None);
         }
-        let Some(records) = read(log, cursor.next(), stop)? else { return Ok(None) };
+        let Some(records) = read(log, cursor.next(), stop, first_wait)? else { return Ok(None) };
         for (position, bytes) in &records {
             if position.get() >= size {
                 break;
             }
-            let (_, hash) = cursor.check(bytes).map_err(|error| error.to_string())?;
+            let checked = cursor.check(bytes);
+            let (_, hash) = checked.map_err(|error| Trouble::Damaged(error.to_string()))?;
             tree.push_hash(hash);
         }
         std::thread::sleep(PAUSE);
@@ -77,8 +108,13 @@ fn check(log: &dyn EventLog, size: u64, stop: &AtomicBool) -> Result<Option<Trus
 }
 
 /// A step of the log from a position on; `None` if stopped before.
-fn read(log: &dyn EventLog, from: Position, stop: &AtomicBool) -> Result<Option<Records>, String> {
-    let mut waits = (0..RETRIES).map(|retry| FIRST_WAIT * 2_u32.pow(retry));
+fn read(
+    log: &dyn EventLog,
+    from: Position,
+    stop: &AtomicBool,
+    first_wait: Duration,
+) -> Result<Option<Records>, Trouble> {
+    let mut waits = (0..RETRIES).map(|retry| first_wait * 2_u32.pow(retry));
     loop {
         let error = match log.read(from, ReadLimit::STEP) {
             Ok(records) => return Ok(Some(records)),
@@ -87,7 +123,11 @@ fn read(log: &dyn EventLog, from: Position, stop: &AtomicBool) -> Result<Option<
         let passes = matches!(error, ReadError::Io { .. });
         let Some(wait) = waits.next().filter(|_| passes) else {
             tracing::error!(error = %describe(&error), "an older record cannot be read");
-            return Err(describe(&log_without_paths(error)));
+            return Err(if passes {
+                Trouble::Unread(from, error)
+            } else {
+                Trouble::Damaged(describe(&log_without_paths(error)))
+            });
         };
         tracing::warn!(error = %describe(&error), "an older record could not be read: tried again");
         let until = Instant::now() + wait;

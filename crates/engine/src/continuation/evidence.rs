@@ -90,7 +90,7 @@ pub(super) fn known(
             Ok(None) => {}
             Ok(Some(note)) => known.push(judge(name, note, origin, replica, tree)?),
             Err(why) => {
-                let fit = Fit::Foreign(why);
+                let fit = Fit::Foreign(why.to_string());
                 known.push(KnownCheckpoint { name, size: None, fit, note: None });
             }
         }

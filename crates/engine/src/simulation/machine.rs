@@ -127,6 +127,7 @@ impl Site {
             longest_wait: if queue == 6 { Duration::from_secs(3_600) } else { Duration::MAX },
             seal_every: among(&[7, 20, 60, 1 << 20]),
             seal_at_stop: 0,
+            ..LedgerOptions::default()
         };
         Site {
             disk: SimulatedDisk::default(),

@@ -64,11 +64,16 @@ fn anchored(anchor: &Path) -> NodeOptions {
 
 /// The ledger takes no writes and signs nothing, says why, and answers questions; returns why.
 async fn refuses_writes(desk: &Desk) -> String {
+    refuses_writes_for(desk, ROLLED_BACK).await
+}
+
+/// The same for the reason that begins with this.
+async fn refuses_writes_for(desk: &Desk, kind: &str) -> String {
     let ledger = desk.ledger();
     let Status::ReadOnly { why } = ledger.status().borrow().clone() else {
         panic!("it takes writes")
     };
-    assert!(why.starts_with(ROLLED_BACK), "{why}");
+    assert!(why.starts_with(kind), "{why}");
     // It is told to callers: where the server keeps its files is no concern of theirs.
     let above = desk.folder.parent().unwrap();
     assert!(!why.contains(above.to_str().unwrap()), "{why}");
@@ -200,7 +205,7 @@ async fn what_is_no_checkpoint_is_not_written_over() {
     std::fs::remove_file(past.anchor_file()).unwrap();
     std::os::unix::fs::symlink(past.anchor_file(), past.anchor_file()).unwrap();
     let desk = Desk::at(&past.data(), anchored(&past.anchor));
-    refuses_writes(&desk).await;
+    refuses_writes_for(&desk, "CHECKPOINT_UNREADABLE").await;
 }
 
 #[tokio::test]

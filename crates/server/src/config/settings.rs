@@ -329,6 +329,22 @@ pub static SETTINGS: &[Setting] = &[
         shown: |config| text(&config.ledger.seal_at_stop),
     },
     Setting {
+        name: "ledger.segment_bytes",
+        flag: "ledger-segment-bytes",
+        variable: "BERGULIR_LEDGER_SEGMENT_BYTES",
+        shape: Shape::Number,
+        names: Names::Nothing,
+        placeholder: "BYTES",
+        help: "A file of the log is closed before it grows past so many bytes, and the next one begun; \
+               each stays open while the server runs",
+        absent: "",
+        // A header and a record fit in the least; what is longer gets a file of its own.
+        read: |config, given| {
+            given.number(4_096..=1 << 40).map(|n| config.ledger.segment_bytes = n)
+        },
+        shown: |config| text(&config.ledger.segment_bytes),
+    },
+    Setting {
         name: "tls.certificate",
         flag: "tls-certificate",
         variable: "BERGULIR_TLS_CERTIFICATE",
