@@ -9,11 +9,12 @@
 use crate::disk::dice::Dice;
 use crate::disk::{Disk, Mounted, Operation, Rule, Then};
 use crate::pilot::{allocate, open_fund, open_ledger};
-use crate::support::{Client, LEDGER, Server, last_json, run};
+use crate::support::{Client, LEDGER, Server, last_json, number, run, segments_below};
 use bergulir_proto::pb;
 use bergulir_proto::pb::batch_item_result::Outcome;
 use bergulir_proto::wire;
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 use tokio::task::JoinSet;
@@ -25,6 +26,8 @@ const DEFAULT_CUTS: u64 = 8;
 const CUTS_OF_A_LIFE: u64 = 8;
 const WRITERS: u64 = 6;
 const RUPIAH: i64 = 3;
+/// A group of the load has some 2 kB.
+const SEGMENT_BYTES: &str = "8192";
 /// How long a start or a load may take before something is wrong.
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -44,11 +47,6 @@ struct Known {
     open: BTreeMap<Uuid, Sent>,
 }
 
-fn number(variable: &str, default: u64) -> u64 {
-    let set = std::env::var(variable).ok();
-    set.map_or(default, |set| set.parse().unwrap_or_else(|_| panic!("{variable} is a number")))
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nothing_acknowledged_is_lost_when_the_power_is_cut() {
     let (cuts, seed) = (number("BERGULIR_POWER_CUTS", DEFAULT_CUTS), number("BERGULIR_SEED", 1));
@@ -56,8 +54,10 @@ async fn nothing_acknowledged_is_lost_when_the_power_is_cut() {
     for seed in seed.. {
         let of_this = left.min(CUTS_OF_A_LIFE);
         match life(seed, of_this, &[]).await {
-            Ok(Some(receipts)) => {
-                eprintln!("seed {seed}: {of_this} cuts, {receipts} receipts stand");
+            Ok(Some((receipts, segments))) => {
+                eprintln!(
+                    "seed {seed}: {of_this} cuts, {receipts} receipts stand, in {segments} segments"
+                );
             }
             Ok(None) => return,
             Err(lost) => panic!(
@@ -88,13 +88,19 @@ async fn without_the_sync_of_the_log_a_loss_is_found_within_a_few_cuts() {
     eprintln!("{} of 5: {}", found.len(), found[0]);
 }
 
-/// Lets a ledger live through some cuts; gives the number of receipts that stand at the end, and what
-/// was lost otherwise. `None`: no such disk can be had here.
-async fn life(seed: u64, cuts: u64, rules: &[Rule]) -> Result<Option<usize>, String> {
+/// The files of the log are small, so that the power is cut while one ends and the next begins.
+fn start(data: &Path) -> Result<Server, String> {
+    let data = data.to_str().unwrap();
+    Server::try_run(["serve", "--data", data, "--ledger-segment-bytes", SEGMENT_BYTES])
+}
+
+/// Lets a ledger live through some cuts; gives the number of receipts that stand at the end and of
+/// segments that they are in, and what was lost otherwise. `None`: no such disk can be had here.
+async fn life(seed: u64, cuts: u64, rules: &[Rule]) -> Result<Option<(usize, usize)>, String> {
     let mut dice = Dice::new(seed);
     let Some(mut mounted) = Mounted::new(Disk::default()) else { return Ok(None) };
     let known = Arc::new(Mutex::new(Known::default()));
-    let mut server = Server::try_start(&mounted.data())?;
+    let mut server = start(&mounted.data())?;
     let mut client = server.client("maker").await;
     client.post(&open_ledger()).await;
     client.post(&open_fund()).await;
@@ -111,12 +117,12 @@ async fn life(seed: u64, cuts: u64, rules: &[Rule]) -> Result<Option<usize>, Str
         // Now and then it is cut again while the server starts.
         while dice.one_in(4) {
             mounted.disk().until_cut = Some(1 + dice.below(60));
-            if let Ok(server) = Server::try_start(&mounted.data()) {
+            if let Ok(server) = start(&mounted.data()) {
                 server.kill();
             }
             mounted = survivor(mounted, &mut dice)?;
         }
-        server = Server::try_start(&mounted.data())?;
+        server = start(&mounted.data())?;
         let what = format!("after cut {} of seed {seed}", cut + 1);
         everything_stands(&server, &known, &mut dice)
             .await
@@ -125,7 +131,7 @@ async fn life(seed: u64, cuts: u64, rules: &[Rule]) -> Result<Option<usize>, Str
     server.stop();
     verify(&mounted, &known.lock().unwrap())?;
     let receipts = known.lock().unwrap().acknowledged.len();
-    Ok(Some(receipts))
+    Ok(Some((receipts, segments_below(&mounted.data()))))
 }
 
 /// The disk when the power is back.

@@ -80,6 +80,36 @@ pub fn last_json(output: &Output) -> serde_json::Value {
     })
 }
 
+/// The number that an environment variable sets.
+pub fn number(variable: &str, default: u64) -> u64 {
+    let set = std::env::var(variable).ok();
+    set.map_or(default, |set| set.parse().unwrap_or_else(|_| panic!("{variable} is a number")))
+}
+
+/// Every file in a folder and in those in it, by its path from there, which begins with `/`.
+pub fn files_below(folder: &Path) -> Vec<String> {
+    let (mut files, mut open) = (Vec::new(), vec![folder.to_owned()]);
+    while let Some(next) = open.pop() {
+        for found in std::fs::read_dir(next).unwrap() {
+            let path = found.unwrap().path();
+            if path.is_dir() {
+                open.push(path);
+            } else {
+                files.push(format!("/{}", path.strip_prefix(folder).unwrap().display()));
+            }
+        }
+    }
+    files.sort();
+    files
+}
+
+/// How many segments the logs in a data directory have.
+pub fn segments_below(data: &Path) -> usize {
+    let files = files_below(data);
+    let is_segment = |path: &&String| Path::new(path).extension().is_some_and(|end| end == "seg");
+    files.iter().filter(is_segment).count()
+}
+
 /// A running server or witness; killed when dropped.
 pub struct Server {
     child: Child,
@@ -94,11 +124,6 @@ impl Server {
     /// Starts a server on a data directory and waits until it is ready.
     pub fn start(data: &Path) -> Server {
         Server::run(["serve", "--data", data.to_str().unwrap()])
-    }
-
-    /// Starts a server, if it can be started.
-    pub fn try_start(data: &Path) -> Result<Server, String> {
-        Server::try_run(["serve", "--data", data.to_str().unwrap()])
     }
 
     /// Starts something that listens and waits until it is ready.
@@ -140,6 +165,19 @@ impl Server {
         let status = status.unwrap_or_default();
         let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
         line.map_or(0, |line| line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() << 10)
+    }
+
+    /// Starts something and kills it at some moment after that, ready or not.
+    pub fn kill_after<'a>(args: impl IntoIterator<Item = &'a str>, moment: Duration) {
+        let mut child = bergulir(args)
+            .args(["--listen", "127.0.0.1:0"])
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        std::thread::sleep(moment);
+        child.kill().unwrap();
+        child.wait().unwrap();
     }
 
     /// SIGKILL, and waits for the end.
