@@ -1,6 +1,7 @@
 //! Why a command did not do what was asked, for people and for programs.
 
 use std::fmt::Write as _;
+use std::time::Duration;
 
 use bergulir_proto::pb;
 use serde_json::{Map, Value, json};
@@ -49,6 +50,8 @@ pub(crate) struct Refusal {
     pub(crate) message: String,
     pub(crate) facts: Vec<(String, String)>,
     pub(crate) violations: Vec<(String, String)>,
+    /// After how long it can be tried again, if the server says so.
+    pub(crate) retry_after: Option<Duration>,
 }
 
 impl Refusal {
@@ -72,6 +75,7 @@ impl Refusal {
             message: status.message().to_owned(),
             facts,
             violations,
+            retry_after: details.retry_info().and_then(|retry| retry.retry_delay),
         }
     }
 
@@ -86,6 +90,7 @@ impl Refusal {
             violations: violations
                 .map(|violation| (violation.field.clone(), violation.description.clone()))
                 .collect(),
+            retry_after: None,
         }
     }
 
@@ -102,6 +107,9 @@ impl Refusal {
         }
         for (field, description) in &self.violations {
             let _ = writeln!(lines, "  field {field}: {description}");
+        }
+        if let Some(after) = self.retry_after {
+            let _ = writeln!(lines, "  try again after: {:.3} s", after.as_secs_f64());
         }
         lines
     }
@@ -123,6 +131,7 @@ impl Refusal {
             "message": self.message,
             "metadata": facts,
             "fieldViolations": violations,
+            "retryAfterSeconds": self.retry_after.map(|after| after.as_secs_f64()),
         })
     }
 }
@@ -280,6 +289,21 @@ mod tests {
             "  reason: INSUFFICIENT_FUNDS (FAILED_PRECONDITION)\n  fund: dana\n  has: 1.50\n"
         );
         assert_eq!(refusal.json()["metadata"]["has"], "1.50");
+    }
+
+    #[test]
+    fn who_is_to_come_again_is_told_when() {
+        let described = Described::new(Code::ResourceExhausted, "RATE_LIMITED", "too fast");
+        let status = described.status_with_retry(Duration::from_millis(1_250));
+        let Failure::Refused(refusal) = Failure::of_command(&status, "id") else {
+            panic!("not refused: {status:?}");
+        };
+        assert!(refusal.lines().ends_with("  try again after: 1.250 s\n"), "{}", refusal.lines());
+        assert_eq!(refusal.json()["retryAfterSeconds"], 1.25);
+        let refusal = Refusal::of_status(&described.status());
+        assert!(
+            !refusal.lines().contains("again") && refusal.json()["retryAfterSeconds"].is_null()
+        );
     }
 
     #[test]

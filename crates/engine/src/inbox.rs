@@ -1,4 +1,4 @@
-//! The way to the writer: a queue that is bounded in pieces of work and in commands, and that
+//! The way to the writer: a queue that is bounded in pieces of work, in commands and in bytes, and that
 //! closes when the ledger stops or one of its threads fails.
 //!
 //! Work takes its room until it is answered, not only until the writer takes it: on a slow disk the
@@ -19,9 +19,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::oneshot;
 
-/// So many commands may wait for their answer, in however many pieces of work: what they take of
-/// memory.
+/// So many commands may wait for their answer, in however many pieces of work.
 pub(crate) const MAX_QUEUED_COMMANDS: usize = 100_000;
+/// And so many bytes of them, as far as their callers know: what they take of memory.
+pub(crate) const MAX_QUEUED_BYTES: usize = 64 << 20;
 /// How often work that waits for room in the queue looks for it.
 pub(crate) const ROOM_PAUSE: Duration = Duration::from_millis(1);
 /// When a caller that was pushed back should try again: as long as the oldest work has waited, for
@@ -69,11 +70,33 @@ pub(crate) enum Patience {
 pub(crate) struct Unanswered {
     work: AtomicUsize,
     commands: AtomicUsize,
+    bytes: AtomicUsize,
     /// All of it was queued after this, in microseconds of the clock that nobody sets.
     after: AtomicU64,
 }
 
 impl Unanswered {
+    /// Room for a piece of work of so many commands and bytes, if there is any, and no more than `most`
+    /// pieces.
+    fn room(
+        self: &Arc<Self>,
+        commands: usize,
+        bytes: usize,
+        most: usize,
+        now: Duration,
+    ) -> Option<Room> {
+        let work = self.work.fetch_add(1, Ordering::Relaxed);
+        let waiting = self.commands.fetch_add(commands, Ordering::Relaxed);
+        let held = self.bytes.fetch_add(bytes, Ordering::Relaxed);
+        let room = Room { commands, bytes, of: Arc::clone(self) };
+        if work == 0 {
+            self.answered_until(now);
+        }
+        // One piece of work is taken whatever its size: its own limit is the caller's.
+        let fits = waiting + commands <= MAX_QUEUED_COMMANDS && held + bytes <= MAX_QUEUED_BYTES;
+        ((waiting == 0 || fits) && work < most).then_some(room)
+    }
+
     /// All that was queued until then is answered.
     pub(crate) fn answered_until(&self, queued: Duration) {
         self.after.fetch_max(micros(queued), Ordering::Relaxed);
@@ -84,11 +107,13 @@ impl Unanswered {
 #[derive(Debug)]
 pub(crate) struct Room {
     commands: usize,
+    bytes: usize,
     of: Arc<Unanswered>,
 }
 
 impl Drop for Room {
     fn drop(&mut self) {
+        self.of.bytes.fetch_sub(self.bytes, Ordering::Relaxed);
         self.of.commands.fetch_sub(self.commands, Ordering::Relaxed);
         self.of.work.fetch_sub(1, Ordering::Relaxed);
     }
@@ -148,7 +173,9 @@ impl Inbox {
         patience: Patience,
     ) -> Result<oneshot::Receiver<Answer>, NotQueued> {
         let queued = self.clock.monotonic();
-        let Some(room) = self.room(work.commands(), queued) else {
+        let bytes = work.commands() * size_of::<Request>() + terms.bytes;
+        let room = self.unanswered.room(work.commands(), bytes, self.capacity, queued);
+        let Some(room) = room else {
             return Err(NotQueued::Full(Box::new(work)));
         };
         let turn_by = match patience {
@@ -168,20 +195,6 @@ impl Inbox {
                 Err(NotQueued::Closed(self.closed()))
             }
         }
-    }
-
-    /// Room for a piece of work of so many commands, if there is any.
-    fn room(&self, commands: usize, now: Duration) -> Option<Room> {
-        let of = Arc::clone(&self.unanswered);
-        let work = of.work.fetch_add(1, Ordering::Relaxed);
-        let waiting = of.commands.fetch_add(commands, Ordering::Relaxed);
-        let room = Room { commands, of };
-        if work == 0 {
-            room.of.answered_until(now);
-        }
-        // One piece of work is taken whatever its size: its own limit is the caller's.
-        let fits = waiting == 0 || waiting + commands <= MAX_QUEUED_COMMANDS;
-        (fits && work < self.capacity).then_some(room)
     }
 
     /// Asks the writer to record a seal, in the server's own name.
@@ -208,7 +221,7 @@ impl Inbox {
 
     /// What waits for its answer.
     pub(crate) fn waiting(&self) -> Waiting {
-        let Unanswered { work, commands, after } = &*self.unanswered;
+        let Unanswered { work, commands, after, .. } = &*self.unanswered;
         let (work, commands) = (work.load(Ordering::Relaxed), commands.load(Ordering::Relaxed));
         let after = Duration::from_micros(after.load(Ordering::Relaxed));
         let age = if work == 0 { None } else { self.clock.monotonic().checked_sub(after) };
@@ -253,4 +266,32 @@ pub(crate) fn retry_after(age: Duration) -> Duration {
 
 fn micros(duration: Duration) -> u64 {
     u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_queue_is_full_by_pieces_by_commands_and_by_bytes() {
+        let of = Arc::<Unanswered>::default();
+        let room = |commands, bytes| of.room(commands, bytes, 2, Duration::ZERO);
+        let rest = room(MAX_QUEUED_COMMANDS - 1, 0);
+        assert!(rest.is_some());
+        assert!(room(2, 0).is_none());
+        let second = room(1, 0);
+        assert!(second.is_some() && room(0, 0).is_none());
+        drop((rest, second));
+        let rest = room(1, MAX_QUEUED_BYTES - 1);
+        assert!(rest.is_some());
+        assert!(room(1, 2).is_none());
+        assert!(room(1, 1).is_some());
+        drop(rest);
+        // One alone is taken whatever its size.
+        assert!(room(1, MAX_QUEUED_BYTES + 1).is_some());
+        assert_eq!(of.bytes.load(Ordering::Relaxed), 0);
+        assert_eq!(of.commands.load(Ordering::Relaxed), 0);
+        // A full queue of commands without long texts is no more bytes than may be.
+        assert!(MAX_QUEUED_COMMANDS * size_of::<Request>() <= MAX_QUEUED_BYTES);
+    }
 }

@@ -50,12 +50,14 @@ pub struct Terms {
     pub expected_position: Option<LogSize>,
     /// Past it the work is dropped if it still waits.
     pub deadline: Option<Instant>,
+    /// Bytes that its texts take, as far as the caller knows: no more than the message that it came in.
+    pub bytes: usize,
 }
 
 impl Terms {
     /// No conditions.
     pub const PLAIN: Terms =
-        Terms { validate_only: false, expected_position: None, deadline: None };
+        Terms { validate_only: false, expected_position: None, deadline: None, bytes: 0 };
 }
 
 /// Work on its way to the writer.

@@ -15,6 +15,7 @@ use bergulir_proto::wire::{
     Batch, BatchAnswer, BatchBytes, BatchError, BatchMode, BatchParts, BatchReceipt, InvalidFields,
     Request, RequestId, Results,
 };
+use prost::Message as _;
 use std::collections::HashSet;
 use std::time::Instant;
 use tonic::{Code, Status};
@@ -156,6 +157,7 @@ impl Services {
         pace: Option<&Pace>,
     ) -> Result<BatchAnswer, Status> {
         let batch = request.parts().and_then(|parts| self.read_batch(parts));
+        let bytes = request.encoded_len();
         drop(request);
         // What cannot be read counts as one command.
         let count = batch.as_ref().map_or(1, commands);
@@ -165,7 +167,7 @@ impl Services {
         let (ledger, scope) = self.ledger(pass, batch.ledger)?;
         let batch = self.permitted(&scope, &ledger, batch).await?;
         let batch = batch.map_err(|denied| denied.status())?;
-        let (mode, terms) = (batch.mode, batch.terms(deadline));
+        let (mode, terms) = (batch.mode, batch.terms(deadline, bytes));
         let mut asked = Asked::default();
         asked.add(batch);
         let answer = match asked.work(mode) {
@@ -222,9 +224,10 @@ impl Permitted {
         Ok(Permitted { mode, expected, validate_only, requests, wrong })
     }
 
-    /// How it wants to be done.
-    pub(crate) fn terms(&self, deadline: Option<Instant>) -> Terms {
-        Terms { validate_only: self.validate_only, expected_position: self.expected, deadline }
+    /// How it wants to be done. Its message had so many bytes.
+    pub(crate) fn terms(&self, deadline: Option<Instant>, bytes: usize) -> Terms {
+        let (validate_only, expected_position) = (self.validate_only, self.expected);
+        Terms { validate_only, expected_position, deadline, bytes }
     }
 }
 

@@ -6,14 +6,15 @@ use crate::connections::Lanes;
 use crate::deadline::{self, Deadline};
 use crate::door::Peer;
 use crate::identity::PRINCIPAL_KEY;
-use crate::quotas::{Account, Kind, Place, Quotas};
+use crate::quotas::{Account, Kind, Memory, Place, Quotas};
+use crate::receiving::{Receiving, Sends};
 use crate::sending::Sending;
 use crate::telemetry::{self, Measured, Method};
+use crate::underway::Underway;
 use bergulir_domain::PrincipalId;
 use bergulir_proto::Described;
 use bergulir_proto::pb::ledger_service_server::SERVICE_NAME as LEDGER;
 use hyper::body::Incoming;
-use hyper::service::Service;
 use std::convert::Infallible;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -54,6 +55,7 @@ enum From {
 /// One connection.
 struct One {
     connection: Arc<Connection>,
+    memory: Arc<Memory>,
     /// The account of who called last over it: mostly the same one.
     account: Mutex<Option<Arc<Account>>>,
 }
@@ -117,54 +119,30 @@ impl<L> Calls<L> {
 }
 
 /// The method of the service that takes commands, if that one is called.
-fn ledger_method(request: &Request<Incoming>) -> Option<&str> {
+fn ledger_method<A>(request: &Request<A>) -> Option<&str> {
     let (service, method) = request.uri().path().strip_prefix('/')?.split_once('/')?;
     (service == LEDGER).then_some(method)
 }
 
-impl<L> Service<Request<Incoming>> for Calls<L>
+impl<L> Lanes for Calls<L>
 where
-    L: tower::Service<Request<Incoming>, Response = Response<Body>, Error = Infallible> + Clone,
-    L::Future: Unpin,
+    L: tower::Service<Request<Receiving>, Response = Response<Body>, Error = Infallible>,
+    L: Clone + Send + Sync + 'static,
+    L::Future: Unpin + Send + 'static,
 {
-    type Response = Response<Sending>;
-    type Error = Infallible;
-    type Future = Call<L::Future>;
+    type Body = Sending;
+    type Answer = Call<L::Future>;
 
-    fn call(&self, mut request: Request<Incoming>) -> Call<L::Future> {
-        let arrived = Instant::now();
-        let mut ends = None;
-        if let Some((timeout, deadline)) = Deadline::read(request.headers(), arrived) {
-            request.extensions_mut().insert(deadline);
-            ends = Some(Box::pin(tokio::time::sleep(timeout)));
-        }
-        let counted = Counted::began(&self.measured, request.uri().path());
-        let admitted = self.admit(&mut request, counted.method().kind, arrived);
-        let (admitted, place) = match admitted {
-            Ok(place) => (Ok(()), place),
-            Err(refused) => (Err(refused), None),
-        };
-        let span = if self.traced { traced_span(&request) } else { span(&request) };
-        let answer = span.in_scope(|| match (admitted, ledger_method(&request)) {
-            (Err(refused), _) => Answer::Refused(Some(refused)),
-            (Ok(()), Some(_)) => {
-                Answer::Ledger(tower::Service::call(&mut self.ledger.clone(), request))
-            }
-            (Ok(()), None) => {
-                Answer::Other(Box::new(tower::Service::call(&mut self.others.clone(), request)))
-            }
-        });
-        Call { answer, arrived, ends, span, counted, place }
-    }
-}
-
-impl<L: Clone> Lanes for Calls<L> {
     fn of(&self, peer: Peer) -> Calls<L> {
         let from = match &self.from {
-            From::All(access) => From::One(Arc::new(One {
-                connection: Arc::new(Connection::new(Arc::clone(access), peer)),
-                account: Mutex::default(),
-            })),
+            From::All(access) => {
+                let most = self.quotas.limits.connection_memory_bytes;
+                From::One(Arc::new(One {
+                    connection: Arc::new(Connection::new(Arc::clone(access), peer)),
+                    memory: Arc::new(Memory::of_connection(&self.quotas.memory, most)),
+                    account: Mutex::default(),
+                }))
+            }
             From::One(one) => From::One(Arc::clone(one)),
         };
         Calls {
@@ -182,12 +160,56 @@ impl<L: Clone> Lanes for Calls<L> {
         let long = ["SubmitBatch", "SubmitStream", "CreateSeal", "OpenLedger"];
         ledger_method(request).is_some_and(|method| !long.contains(&method))
     }
+
+    fn underway(&self) -> Arc<Underway> {
+        let memory = match &self.from {
+            From::All(_) => &self.quotas.memory,
+            From::One(one) => &one.memory,
+        };
+        Arc::new(Underway::new(memory, &self.quotas.limits))
+    }
+
+    fn begin(&self, request: Request<Incoming>, underway: Arc<Underway>) -> Call<L::Future> {
+        let mut request = request;
+        let arrived = Instant::now();
+        let limits = &self.quotas.limits;
+        let counted = Counted::began(&self.measured, request.uri().path());
+        let (kind, sends) = (counted.method().kind, counted.method().sends);
+        let most = limits.call_seconds.filter(|_| kind == Some(Kind::Call));
+        let most = most.map(|seconds| Duration::from_secs(seconds.into()));
+        let mut ends = None;
+        if let Some((timeout, deadline)) = Deadline::read(request.headers(), arrived, most) {
+            request.extensions_mut().insert(deadline);
+            ends = Some(Box::pin(tokio::time::sleep(timeout)));
+        }
+        let admitted = self.admit(&mut request, kind, arrived);
+        let (admitted, place) = match admitted {
+            Ok(place) => (Ok(()), place),
+            Err(refused) => (Err(refused), None),
+        };
+        if sends == Sends::Commands {
+            request.extensions_mut().insert(Arc::clone(&underway));
+        }
+        let span = if self.traced { traced_span(&request) } else { span(&request) };
+        let of = Arc::clone(&underway);
+        let request = request.map(|body| Receiving::new(body, of, sends, limits.message_bytes));
+        let answer = span.in_scope(|| match (admitted, ledger_method(&request)) {
+            (Err(refused), _) => Answer::Refused(Some(refused)),
+            (Ok(()), Some(_)) => {
+                Answer::Ledger(tower::Service::call(&mut self.ledger.clone(), request))
+            }
+            (Ok(()), None) => {
+                Answer::Other(Box::new(tower::Service::call(&mut self.others.clone(), request)))
+            }
+        });
+        Call { answer, arrived, ends, span, counted, place, underway }
+    }
 }
 
 /// The answer of one service or the other.
 enum Answer<L> {
     Ledger(L),
-    Other(Box<<Routes as tower::Service<Request<Incoming>>>::Future>),
+    Other(Box<<Routes as tower::Service<Request<Receiving>>>::Future>),
     /// Not let in; taken when it is answered.
     Refused(Option<Status>),
 }
@@ -202,6 +224,7 @@ pub(crate) struct Call<L> {
     counted: Counted,
     /// Goes along with the answer.
     place: Option<Place>,
+    underway: Arc<Underway>,
 }
 
 /// A call that is counted as under way until it is dropped.
@@ -256,6 +279,7 @@ where
         };
         let mut response = match answer {
             Poll::Ready(answer) => answer?,
+            Poll::Pending if call.underway.is_overdue() => deadline::passed().into_http(),
             Poll::Pending => match call.ends.as_mut().map(|ends| ends.as_mut().poll(context)) {
                 Some(Poll::Ready(())) => deadline::passed().into_http(),
                 Some(Poll::Pending) | None => return Poll::Pending,
@@ -268,8 +292,10 @@ where
         let status = Status::from_header_map(response.headers());
         call.counted.answered(status.as_ref(), call.arrived.elapsed());
         tell(status.as_ref(), call.arrived, &call.span);
-        let place = call.place.take();
-        Poll::Ready(Ok(response.map(|body| Sending::new(body, place))))
+        call.underway.answered();
+        let (of, place) = (Arc::clone(&call.underway), call.place.take());
+        let measured = Arc::clone(&call.counted.measured);
+        Poll::Ready(Ok(response.map(|body| Sending::new(body, of, measured, place))))
     }
 }
 

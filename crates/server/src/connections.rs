@@ -4,8 +4,9 @@ use crate::door::{Arrival, Door, Peer};
 use crate::gathered::gathered;
 use crate::limits::{
     ACCEPT_PAUSE, CONNECTION_WINDOW_BYTES, Limits, MAX_CALLS_PER_CONNECTION, MAX_HEADER_BYTES,
-    MAX_RESET_CALLS, MAX_UNREAD_ANSWER_BYTES, STREAM_WINDOW_BYTES,
+    MAX_RESET_CALLS, MAX_UNREAD_ANSWER_BYTES, STREAM_WINDOW_BYTES, TICK,
 };
+use crate::underway::Underway;
 use futures::stream::FuturesUnordered;
 use futures::{FutureExt as _, StreamExt as _};
 use hyper::body::{Body, Bytes, Incoming};
@@ -13,6 +14,7 @@ use hyper::rt::Executor;
 use hyper::server::conn::http2;
 use hyper::service::Service;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use slab::Slab;
 use std::convert::Infallible;
 use std::future::poll_fn;
 use std::net::SocketAddr;
@@ -20,11 +22,12 @@ use std::panic::AssertUnwindSafe;
 use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::Poll;
+use std::task::{Context, Poll};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
+use tokio::time::{Instant, MissedTickBehavior, interval_at};
 use tonic::Status;
 use tonic::codegen::http::{Request, Response};
 
@@ -33,17 +36,14 @@ const GREETING_BYTES: usize = 24 + 9;
 
 /// Serves until `stop` is ready; then takes no more calls, and waits for those that are in flight.
 /// `open` counts them.
-pub(crate) async fn serve<S, B>(
+pub(crate) async fn serve<S>(
     listener: TcpListener,
     door: Arc<Door>,
     service: S,
     open: Arc<AtomicUsize>,
     stop: impl Future<Output = ()>,
 ) where
-    S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible>,
     S: Lanes + Send + Sync + 'static,
-    S::Future: Send + 'static,
-    B: AnswerBody,
 {
     let (stopping, stopped) = watch::channel(false);
     let service = Arc::new(service);
@@ -85,16 +85,14 @@ pub(crate) async fn serve<S, B>(
 }
 
 /// Lets a connection in, and serves it.
-async fn arrive<S, B>(
+async fn arrive<S>(
     stream: TcpStream,
     from: SocketAddr,
     door: &Door,
     service: &S,
     mut stopped: watch::Receiver<bool>,
 ) where
-    S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible> + Lanes,
-    S::Future: Send + 'static,
-    B: AnswerBody,
+    S: Lanes,
 {
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "a connection sends late");
@@ -118,7 +116,7 @@ async fn arrive<S, B>(
 
 /// Serves one connection. Its task also has its short calls: one that is answered then wakes no
 /// other task, and what many say together is sent together.
-async fn connection<R, W, S, B>(
+async fn connection<R, W, S>(
     incoming: R,
     outgoing: W,
     limits: &Limits,
@@ -127,9 +125,7 @@ async fn connection<R, W, S, B>(
 ) where
     R: AsyncRead + Unpin,
     W: AsyncWrite + Unpin,
-    S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible> + Lanes,
-    S::Future: Send + 'static,
-    B: AnswerBody,
+    S: Lanes,
 {
     let (stream, gathered) = gathered(incoming, outgoing);
     let begun = Begun::default();
@@ -148,6 +144,8 @@ async fn connection<R, W, S, B>(
     let service = Sorted { service, begun: begun.clone() };
     let mut connection = pin!(http.serve_connection(TokioIo::new(stream), service));
     let mut calls = FuturesUnordered::new();
+    let mut ticks = interval_at(Instant::now() + TICK, TICK);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut stop = pin!(stopped.wait_for(|stopped| *stopped));
     let mut stopping = false;
     // Once a client has greeted, it is asked again and again whether it is there.
@@ -162,6 +160,11 @@ async fn connection<R, W, S, B>(
             return Poll::Ready(ended);
         }
         begun.take_over(&mut calls);
+        if !begun.roster.is_empty() {
+            while ticks.poll_tick(context).is_ready() {
+                begun.roster.tick();
+            }
+        }
         while let Poll::Ready(Some(())) = calls.poll_next_unpin(context) {}
         // An answer that was given just now has woken this task: it is sent at the end of its next
         // turn, with those of the calls that are ready until then.
@@ -186,39 +189,46 @@ async fn connection<R, W, S, B>(
 
 /// A service of many connections, which knows which of its calls are short.
 pub(crate) trait Lanes: Sized {
+    /// The body of an answer.
+    type Body: Body<Data = Bytes, Error = Status> + Send + 'static;
+    /// The way to an answer.
+    type Answer: Future<Output = Result<Response<Self::Body>, Infallible>> + Send + 'static;
+
     /// The service of one connection.
     fn of(&self, peer: Peer) -> Self;
 
     /// Whether a call takes little of the processor's time and never blocks, so that the other calls
     /// of its connection can wait for it. Its answer has one message.
     fn is_short(request: &Request<Incoming>) -> bool;
+
+    /// A call that is about to begin.
+    fn underway(&self) -> Arc<Underway>;
+
+    /// Begins a call.
+    fn begin(&self, request: Request<Incoming>, underway: Arc<Underway>) -> Self::Answer;
 }
-
-/// The body of an answer.
-pub(crate) trait AnswerBody: Body<Data = Bytes, Error = Status> + Send + 'static {}
-
-impl<B: Body<Data = Bytes, Error = Status> + Send + 'static> AnswerBody for B {}
-
-type ShortCall = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 /// Calls that have begun, on their way to the task of the connection.
 #[derive(Clone, Default)]
-struct Begun(Arc<Mutex<Beginning>>);
+struct Begun {
+    beginning: Arc<Mutex<Beginning>>,
+    roster: Roster,
+}
 
 #[derive(Default)]
 struct Beginning {
-    /// Whether the newest call is short.
-    short: bool,
-    calls: Vec<ShortCall>,
+    /// The newest call, and whether it is short.
+    next: Option<(bool, Arc<Underway>)>,
+    calls: Vec<WatchedCall>,
 }
 
 impl Begun {
-    fn take_over(&self, calls: &mut FuturesUnordered<ShortCall>) {
+    fn take_over(&self, calls: &mut FuturesUnordered<WatchedCall>) {
         calls.extend(self.held().calls.drain(..));
     }
 
     fn held(&self) -> MutexGuard<'_, Beginning> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.beginning.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -226,13 +236,82 @@ impl Begun {
 impl<F: Future<Output = ()> + Send + 'static> Executor<F> for Begun {
     fn execute(&self, call: F) {
         let mut begun = self.held();
-        if begun.short {
-            // A panic is logged where it happens, and ends its call.
-            let call = AssertUnwindSafe(call).catch_unwind().map(|_| ());
-            begun.calls.push(Box::pin(call));
-        } else {
-            tokio::spawn(call);
+        match begun.next.take() {
+            Some((true, underway)) => {
+                // A panic is logged where it happens, and ends its call.
+                let call = AssertUnwindSafe(call).catch_unwind().map(|_| ());
+                let entry = self.roster.enter(underway);
+                begun.calls.push(WatchedCall { call: Box::pin(call), entry });
+            }
+            Some((false, underway)) => {
+                let entry = self.roster.enter(underway);
+                tokio::spawn(WatchedCall { call: Box::pin(call), entry });
+            }
+            None => {
+                tokio::spawn(call);
+            }
         }
+    }
+}
+
+/// The calls of a connection that are under way.
+#[derive(Clone, Default)]
+struct Roster(Arc<Mutex<Slab<Arc<Underway>>>>);
+
+impl Roster {
+    fn enter(&self, underway: Arc<Underway>) -> Entry {
+        let place = self.held().insert(Arc::clone(&underway));
+        Entry { roster: self.clone(), place, underway }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.held().is_empty()
+    }
+
+    /// Tells all calls that a second has passed.
+    fn tick(&self) {
+        let due: Vec<Arc<Underway>> = {
+            let calls = self.held();
+            calls.iter().filter(|(_, call)| call.tick()).map(|(_, call)| Arc::clone(call)).collect()
+        };
+        for call in due {
+            call.wake();
+        }
+    }
+
+    fn held(&self) -> MutexGuard<'_, Slab<Arc<Underway>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A call in the roster, until this is dropped.
+struct Entry {
+    roster: Roster,
+    place: usize,
+    underway: Arc<Underway>,
+}
+
+impl Drop for Entry {
+    fn drop(&mut self) {
+        self.roster.held().try_remove(self.place);
+    }
+}
+
+/// A call that ends when its caller does not read its answer: HTTP/2 has nobody else who would.
+struct WatchedCall {
+    call: Pin<Box<dyn Future<Output = ()> + Send>>,
+    entry: Entry,
+}
+
+impl Future for WatchedCall {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
+        if self.call.as_mut().poll(context).is_ready() || self.entry.underway.is_unread() {
+            return Poll::Ready(());
+        }
+        self.entry.underway.is_of(context.waker());
+        Poll::Pending
     }
 }
 
@@ -242,20 +321,22 @@ struct Sorted<S> {
     begun: Begun,
 }
 
-impl<S: Service<Request<Incoming>> + Lanes> Service<Request<Incoming>> for Sorted<S> {
-    type Response = S::Response;
-    type Error = S::Error;
-    type Future = S::Future;
+impl<S: Lanes> Service<Request<Incoming>> for Sorted<S> {
+    type Response = Response<S::Body>;
+    type Error = Infallible;
+    type Future = S::Answer;
 
-    fn call(&self, request: Request<Incoming>) -> S::Future {
-        self.begun.held().short = S::is_short(&request);
-        self.service.call(request)
+    fn call(&self, request: Request<Incoming>) -> S::Answer {
+        let underway = self.service.underway();
+        self.begun.held().next = Some((S::is_short(&request), Arc::clone(&underway)));
+        self.service.begin(request, underway)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::quotas::Quotas;
     use hyper_util::client::legacy::{Client, connect::HttpConnector};
     use hyper_util::rt::TokioExecutor;
     use tokio::sync::oneshot;
@@ -267,11 +348,20 @@ mod tests {
 
     type Answer = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
 
-    impl Service<Request<Incoming>> for Where {
-        type Response = Response<Body>;
-        type Error = Infallible;
-        type Future = Answer;
-        fn call(&self, request: Request<Incoming>) -> Answer {
+    impl Lanes for Where {
+        type Body = Body;
+        type Answer = Answer;
+        fn of(&self, _: Peer) -> Where {
+            Where
+        }
+        fn is_short(request: &Request<Incoming>) -> bool {
+            request.uri().path().starts_with("/short")
+        }
+        fn underway(&self) -> Arc<Underway> {
+            let quotas = Quotas::new(Limits::default());
+            Arc::new(Underway::new(&quotas.memory, &quotas.limits))
+        }
+        fn begin(&self, request: Request<Incoming>, _: Arc<Underway>) -> Answer {
             Box::pin(async move {
                 tokio::task::yield_now().await;
                 assert!(!request.uri().path().contains("panic"), "as it was asked for");
@@ -279,15 +369,6 @@ mod tests {
                 let answer = Response::builder().header("task", task).body(Body::empty());
                 Ok(answer.unwrap())
             })
-        }
-    }
-
-    impl Lanes for Where {
-        fn of(&self, _: Peer) -> Where {
-            Where
-        }
-        fn is_short(request: &Request<Incoming>) -> bool {
-            request.uri().path().starts_with("/short")
         }
     }
 

@@ -11,10 +11,16 @@ use tonic::{Code, Extensions, Status};
 pub(crate) struct Deadline(pub(crate) Instant);
 
 impl Deadline {
-    /// How long the caller of a call that arrived at that moment waits, by its headers, and the
-    /// deadline that follows. A timeout of another form than the protocol's is as good as none.
-    pub(crate) fn read(headers: &HeaderMap, arrived: Instant) -> Option<(Duration, Deadline)> {
+    /// How long the caller of a call that arrived at that moment waits, by its headers, and no longer
+    /// than it may take; and the deadline that follows. A timeout of another form than the protocol's
+    /// is as good as none.
+    pub(crate) fn read(
+        headers: &HeaderMap,
+        arrived: Instant,
+        most: Option<Duration>,
+    ) -> Option<(Duration, Deadline)> {
         let timeout = parse(headers.get("grpc-timeout")?.to_str().ok()?)?;
+        let timeout = most.map_or(timeout, |most| timeout.min(most));
         let margin = DEADLINE_MARGIN.min(timeout / 10);
         let deadline = arrived.checked_add(timeout.saturating_sub(margin))?;
         Some((timeout, Deadline(deadline)))
@@ -89,13 +95,16 @@ mod tests {
     fn the_answer_leaves_before_the_caller_gives_up() {
         let mut headers = HeaderMap::new();
         let arrived = Instant::now();
-        assert_eq!(Deadline::read(&headers, arrived), None);
+        assert_eq!(Deadline::read(&headers, arrived, None), None);
         headers.insert("grpc-timeout", "1S".parse().unwrap());
-        let (timeout, deadline) = Deadline::read(&headers, arrived).unwrap();
+        let (timeout, deadline) = Deadline::read(&headers, arrived, None).unwrap();
         assert_eq!(timeout, Duration::from_secs(1));
         assert_eq!(deadline.0, arrived + Duration::from_millis(990));
+        let most = Some(Duration::from_millis(100));
+        let (timeout, _) = Deadline::read(&headers, arrived, most).unwrap();
+        assert_eq!(timeout, Duration::from_millis(100));
         headers.insert("grpc-timeout", "0m".parse().unwrap());
         let now = (Duration::ZERO, Deadline(arrived));
-        assert_eq!(Deadline::read(&headers, arrived), Some(now));
+        assert_eq!(Deadline::read(&headers, arrived, None), Some(now));
     }
 }

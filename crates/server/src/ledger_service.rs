@@ -7,6 +7,7 @@ use crate::quotas::Pace;
 use crate::refusal;
 use crate::resources::View;
 use crate::services::{CURRENCY, Services, parse_ledger};
+use crate::underway::Underway;
 use crate::{batch, query, seal, stream};
 use bergulir_domain::ledger::Origin;
 use bergulir_domain::text::VerifierKey;
@@ -88,8 +89,10 @@ macro_rules! commands {
                 let caller = pass.caller(request.metadata().as_ref())?;
                 let deadline = pass.deadline(Deadline::of(request.extensions()));
                 let pace = request.extensions().get::<Pace>().cloned();
+                let underway = request.extensions().get::<Arc<Underway>>().cloned();
                 let incoming = request.into_inner();
-                let answers = stream::answers(self, pass, caller, incoming, deadline, pace);
+                let answers =
+                    stream::answers(self, pass, caller, incoming, deadline, pace, underway);
                 Ok(Response::new(answers))
             }
         }
@@ -193,7 +196,7 @@ impl Services {
         {
             opening.verifier_key = self.first_key(id, &opening.origin, validate_only).await?;
         }
-        let terms = Terms { validate_only, expected_position: expected, deadline };
+        let terms = Terms { validate_only, expected_position: expected, deadline, ..Terms::PLAIN };
         let request = bergulir_engine::Request { request_id: *request_id.as_bytes(), command };
         let command = validate_only.then(|| request.command.clone());
 

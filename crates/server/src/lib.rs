@@ -24,6 +24,7 @@ mod log_service;
 mod permitted;
 mod query;
 mod quotas;
+mod receiving;
 mod records;
 mod refusal;
 mod reload;
@@ -36,6 +37,7 @@ mod static_log;
 mod stream;
 pub mod telemetry;
 mod tls;
+mod underway;
 mod warnings;
 
 pub use access::{AuthOptions, Denials, Grant, GrantError, Grants, Role, TokenOptions};

@@ -35,6 +35,18 @@ pub const PRINCIPALS_SWEPT_EVERY: Duration = Duration::from_secs(1);
 pub const RETRY_AFTER_CALLS: Duration = Duration::from_millis(100);
 /// When one that has as many streams open as it may should.
 pub const RETRY_AFTER_STREAMS: Duration = Duration::from_secs(1);
+/// When one for whose message there is no memory should.
+pub const RETRY_AFTER_MEMORY: Duration = Duration::from_millis(250);
+/// A message of a call that is no longer is not counted as memory: how many calls may be under way
+/// bounds that, and most commands are such messages.
+pub const SMALL_MESSAGE_BYTES: usize = 4 << 10;
+/// Answers are given to HTTP/2 in pieces of this length; a caller who takes none in
+/// [`Limits::answer_seconds`] does not read.
+pub const ANSWER_PIECE_BYTES: usize = 32 << 10;
+/// The last piece of a longer answer is no longer. It is what may lie in HTTP/2 for a call that is over.
+pub const ANSWER_TAIL_BYTES: usize = 4 << 10;
+/// How often it is looked how long calls wait.
+pub const TICK: Duration = Duration::from_secs(1);
 /// Pieces of work of one stream of commands that are decided at a time: a message each, or short
 /// ones together, see [`STREAM_JOINED_COMMANDS`]. With more the server reads no further.
 pub const MAX_STREAM_IN_FLIGHT: usize = 8;
@@ -101,6 +113,17 @@ pub struct Limits {
     pub message_bytes: usize,
     /// The most commands of a batch, or of a message of a stream.
     pub batch_commands: usize,
+    /// Bytes of messages that the server holds: those that are on their way in or are worked on, and
+    /// answers that are not taken yet.
+    pub memory_bytes: usize,
+    /// The same of the calls of one connection.
+    pub connection_memory_bytes: usize,
+    /// The longest that a call may take, in seconds, streams aside.
+    pub call_seconds: Option<u32>,
+    /// The longest that a message may be on its way in, in seconds.
+    pub message_seconds: Option<u32>,
+    /// The longest that a caller may not read its answer, in seconds.
+    pub answer_seconds: Option<u32>,
     /// TLS handshakes under way at a time. What is more is closed at once.
     pub handshakes: usize,
     /// TLS handshakes under way from one address, so that nobody can take the room of all.
@@ -131,6 +154,11 @@ impl Default for Limits {
             connections: 4_096,
             message_bytes: MAX_MESSAGE_BYTES,
             batch_commands: MAX_BATCH_ITEMS,
+            memory_bytes: 128 << 20,
+            connection_memory_bytes: 32 << 20,
+            call_seconds: Some(120),
+            message_seconds: Some(60),
+            answer_seconds: Some(30),
             handshakes: 1_024,
             handshakes_per_address: 128,
             handshake_timeout: Duration::from_secs(10),

@@ -5,10 +5,12 @@
 //! speak for another principal.
 
 mod exceeded;
+mod memory;
 mod principals;
 mod rate;
 
 pub(crate) use exceeded::{Exceeded, Limit, Whose};
+pub(crate) use memory::Memory;
 pub(crate) use principals::Account;
 
 use crate::limits::{Limits, RETRY_AFTER_CALLS, RETRY_AFTER_STREAMS};
@@ -39,6 +41,7 @@ pub(crate) struct Quotas {
     calls: AtomicUsize,
     records: AtomicUsize,
     commands: AtomicUsize,
+    pub(crate) memory: Arc<Memory>,
 }
 
 impl Quotas {
@@ -50,6 +53,7 @@ impl Quotas {
             calls: AtomicUsize::new(0),
             records: AtomicUsize::new(0),
             commands: AtomicUsize::new(0),
+            memory: Arc::new(Memory::of_server(limits.memory_bytes)),
             limits,
         }
     }

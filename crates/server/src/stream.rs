@@ -13,6 +13,7 @@ use crate::quotas::Pace;
 use crate::refusal::{self, stopping};
 use crate::services::{Services, parse_ledger};
 use crate::telemetry::{Measured, Refusals};
+use crate::underway::{Held, Underway};
 use bergulir_engine::{Answer, Caller, Ledger, Queued, Refusal, Terms};
 use bergulir_proto::pb;
 use bergulir_proto::wire::{Batch, BatchAnswer, BatchBytes, BatchError, BatchMode, InvalidFields};
@@ -34,6 +35,7 @@ pub(crate) fn answers(
     incoming: Streaming<BatchBytes>,
     deadline: Option<Instant>,
     pace: Option<Pace>,
+    underway: Option<Arc<Underway>>,
 ) -> BoxStream<'static, Response> {
     let reading = Reading {
         services: services.clone(),
@@ -42,6 +44,7 @@ pub(crate) fn answers(
         incoming,
         deadline,
         pace,
+        underway,
         ledger: None,
         next: 0,
         ahead: None,
@@ -64,6 +67,8 @@ struct Reading {
     deadline: Option<Instant>,
     /// How fast commands may come, if there is a limit to it.
     pace: Option<Pace>,
+    /// What took memory for the messages.
+    underway: Option<Arc<Underway>>,
     /// The ledger of the first message, and its name there.
     ledger: Option<(String, Arc<Ledger>, Scope)>,
     /// The number of the next message.
@@ -74,8 +79,8 @@ struct Reading {
 
 /// What comes next from a caller.
 enum Arrived {
-    /// A message, with its ledger.
-    Batch(Batch, Arc<Ledger>, Scope),
+    /// A message, with its ledger, and the memory that it takes.
+    Batch(Batch, Arc<Ledger>, Scope, Option<Held>),
     /// A message whose form is wrong.
     Wrong(InvalidFields),
     /// The end of the stream: of the caller, or with that status.
@@ -91,8 +96,8 @@ impl Reading {
             Some(arrived) => arrived,
             None => self.arrived().await,
         };
-        let (batch, ledger, scope) = match arrived {
-            Arrived::Batch(batch, ledger, scope) => (batch, ledger, scope),
+        let (batch, ledger, scope, mut held) = match arrived {
+            Arrived::Batch(batch, ledger, scope, held) => (batch, ledger, scope, held),
             Arrived::Wrong(invalid) => {
                 self.next = number + 1;
                 return Some((Piece::Refused(invalid.command_error()), Some(self)));
@@ -113,12 +118,13 @@ impl Reading {
             }
             Err(status) => return Some((Piece::End(numbered(&status, number)), None)),
         };
-        let (mode, terms) = (batch.mode, batch.terms(self.deadline));
+        let (mode, mut terms) = (batch.mode, batch.terms(self.deadline, 0));
         let mut asked = Asked::default();
         asked.add(batch);
         if mode == BatchMode::Independent {
-            self.join(&mut asked).await;
+            self.join(&mut asked, &mut held).await;
         }
+        terms.bytes = held.as_ref().map_or(0, Held::bytes);
         self.next = number + asked.batches() as u64;
         let queued = self.queue(&ledger, &mut asked, mode, terms).await;
         let queued = match queued {
@@ -126,21 +132,26 @@ impl Reading {
             Err(status) => return Some((Piece::End(numbered(&status, number)), None)),
         };
         let deadline = self.deadline;
-        let piece = Asking { ledger, asked, queued, number, deadline };
+        let piece = Asking { ledger, asked, queued, number, deadline, _held: held };
         Some((Piece::Asking(Box::new(piece)), Some(self)))
     }
 
     /// Adds the messages that are here already, as long as they are short and take each command by
     /// itself: one piece of work costs less than many.
-    async fn join(&mut self, asked: &mut Asked) {
+    async fn join(&mut self, asked: &mut Asked, held: &mut Option<Held>) {
         while asked.items() < STREAM_JOINED_COMMANDS {
             let Some(arrived) = self.arrived().now_or_never() else { return };
             match arrived {
-                Arrived::Batch(batch, ledger, scope)
+                Arrived::Batch(batch, ledger, scope, more)
                     if batch.mode == BatchMode::Independent && self.may_come(&batch) =>
                 {
                     match self.services.permitted(&scope, &ledger, batch).await {
-                        Ok(Ok(batch)) => asked.add(batch),
+                        Ok(Ok(batch)) => {
+                            asked.add(batch);
+                            if let (Some(held), Some(more)) = (held.as_mut(), more) {
+                                held.join(more);
+                            }
+                        }
                         // Only an atomic batch is denied as a whole.
                         Ok(Err(denied)) => {
                             self.ahead = Some(Arrived::End(Some(denied.status())));
@@ -211,16 +222,20 @@ impl Reading {
         };
         let Some(message) = message else { return Arrived::End(Some(self.stopped().await)) };
         match message.and_then(|message| message) {
-            Ok(Some(message)) => match self.pass.still_holds() {
-                Ok(()) => self.read(&message),
-                Err(status) => Arrived::End(Some(status)),
-            },
+            Ok(Some(message)) => {
+                let bytes = message.encoded_len();
+                let held = self.underway.as_ref().map(|of| Held::message(of, bytes));
+                match self.pass.still_holds() {
+                    Ok(()) => self.read(&message, held),
+                    Err(status) => Arrived::End(Some(status)),
+                }
+            }
             Ok(None) => Arrived::End(None),
             Err(status) => Arrived::End(Some(of_the_protocol(&status).unwrap_or(status))),
         }
     }
 
-    fn read(&mut self, message: &BatchBytes) -> Arrived {
+    fn read(&mut self, message: &BatchBytes, held: Option<Held>) -> Arrived {
         let mut parts = match message.parts() {
             Ok(parts) => parts,
             Err(error) => return Arrived::End(Some(status(error))),
@@ -238,7 +253,7 @@ impl Reading {
             return Arrived::Wrong(InvalidFields::one("ledger", description));
         }
         match self.services.read_batch(parts) {
-            Ok(batch) => Arrived::Batch(batch, Arc::clone(ledger), scope.clone()),
+            Ok(batch) => Arrived::Batch(batch, Arc::clone(ledger), scope.clone(), held),
             Err(BatchError::Invalid(invalid)) => Arrived::Wrong(invalid),
             Err(error @ BatchError::Malformed(_)) => Arrived::End(Some(status(error))),
         }
@@ -271,6 +286,8 @@ struct Asking {
     /// The number of the first message.
     number: u64,
     deadline: Option<Instant>,
+    /// The memory of the messages, until they are answered.
+    _held: Option<Held>,
 }
 
 impl Piece {
@@ -294,7 +311,7 @@ impl Piece {
 impl Asking {
     /// One answer for each message; or the end of the stream.
     async fn answers(self, refusals: &Refusals) -> Vec<Response> {
-        let Asking { ledger, asked, queued, number, deadline } = self;
+        let Asking { ledger, asked, queued, number, deadline, _held } = self;
         let answered = async {
             match queued {
                 Some(Ok(queued)) => ledger.answer(queued).await,

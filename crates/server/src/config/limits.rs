@@ -167,6 +167,57 @@ pub(super) const BATCH_COMMANDS: Setting = limit!(
     batch_commands
 );
 
+pub(super) const MEMORY_BYTES: Setting = limit!(
+    "limits.memory_bytes",
+    "limits-memory-bytes",
+    "BERGULIR_LIMITS_MEMORY_BYTES",
+    "BYTES",
+    "How many bytes of messages may be on their way in or worked on, and of answers not be taken yet, of \
+     all callers",
+    1_048_576..=1_099_511_627_776,
+    memory_bytes
+);
+
+pub(super) const CONNECTION_MEMORY_BYTES: Setting = limit!(
+    "limits.connection_memory_bytes",
+    "limits-connection-memory-bytes",
+    "BERGULIR_LIMITS_CONNECTION_MEMORY_BYTES",
+    "BYTES",
+    "The same of the calls of one connection",
+    65_536..=1_099_511_627_776,
+    connection_memory_bytes
+);
+
+pub(super) const CALL_SECONDS: Setting = limit!(
+    "limits.call_seconds",
+    "limits-call-seconds",
+    "BERGULIR_LIMITS_CALL_SECONDS",
+    "SECONDS",
+    "The longest that a call may take, streams aside, whatever deadline its caller sets; 0: for ever",
+    0 is none,
+    call_seconds
+);
+
+pub(super) const MESSAGE_SECONDS: Setting = limit!(
+    "limits.message_seconds",
+    "limits-message-seconds",
+    "BERGULIR_LIMITS_MESSAGE_SECONDS",
+    "SECONDS",
+    "The longest that a message may be on its way in; 0: for ever",
+    0 is none,
+    message_seconds
+);
+
+pub(super) const ANSWER_SECONDS: Setting = limit!(
+    "limits.answer_seconds",
+    "limits-answer-seconds",
+    "BERGULIR_LIMITS_ANSWER_SECONDS",
+    "SECONDS",
+    "After how long a call ends whose caller takes nothing of its answer; 0: never",
+    0 is none,
+    answer_seconds
+);
+
 impl Limits {
     /// What is wrong with them together.
     pub(super) fn problems(&self) -> Vec<(&'static str, String)> {
@@ -179,6 +230,24 @@ impl Limits {
                 let why =
                     format!("there is no limits.{of} that it would be a burst of: set that too");
                 problems.push((name, why));
+            }
+        }
+        for (name, least, part, of) in [
+            (
+                "limits.connection_memory_bytes",
+                self.message_bytes,
+                self.connection_memory_bytes,
+                "message_bytes",
+            ),
+            (
+                "limits.memory_bytes",
+                self.connection_memory_bytes,
+                self.memory_bytes,
+                "connection_memory_bytes",
+            ),
+        ] {
+            if part < least {
+                problems.push((name, format!("must be {least} at least, which is limits.{of}")));
             }
         }
         problems
@@ -215,6 +284,8 @@ mod tests {
             ("principal_rate = -1", "from 0 to"),
             ("principal_burst = 5", "limits.principal_rate"),
             ("burst = 5", "limits.rate"),
+            ("connection_memory_bytes = 70000", "limits.message_bytes"),
+            ("memory_bytes = 2000000", "limits.connection_memory_bytes"),
         ] {
             let text = format!("data = \"/d\"\n[limits]\n{line}\n");
             let file = Some((Path::new("/etc/b.toml"), &*text));

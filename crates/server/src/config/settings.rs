@@ -447,6 +447,11 @@ pub static SETTINGS: &[Setting] = &[
     limits::CONNECTIONS,
     limits::MESSAGE_BYTES,
     limits::BATCH_COMMANDS,
+    limits::MEMORY_BYTES,
+    limits::CONNECTION_MEMORY_BYTES,
+    limits::CALL_SECONDS,
+    limits::MESSAGE_SECONDS,
+    limits::ANSWER_SECONDS,
 ];
 
 #[cfg(test)]

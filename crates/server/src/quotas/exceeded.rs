@@ -16,6 +16,9 @@ pub(crate) enum Limit {
     Calls,
     Streams,
     CommandStreams,
+    Memory,
+    ConnectionMemory,
+    MessageSeconds,
 }
 
 impl Limit {
@@ -29,6 +32,9 @@ impl Limit {
             Limit::Calls => "limits.calls",
             Limit::Streams => "limits.streams",
             Limit::CommandStreams => "limits.command_streams",
+            Limit::Memory => "limits.memory_bytes",
+            Limit::ConnectionMemory => "limits.connection_memory_bytes",
+            Limit::MessageSeconds => "limits.message_seconds",
         }
     }
 
@@ -37,6 +43,8 @@ impl Limit {
             Limit::PrincipalRate | Limit::Rate => "RATE_LIMITED",
             Limit::PrincipalCalls | Limit::Calls => "TOO_MANY_CALLS",
             Limit::PrincipalStreams | Limit::Streams | Limit::CommandStreams => "TOO_MANY_STREAMS",
+            Limit::Memory | Limit::ConnectionMemory => "MEMORY_LIMITED",
+            Limit::MessageSeconds => "MESSAGE_TOO_SLOW",
         }
     }
 }
@@ -46,6 +54,7 @@ impl Limit {
 pub(crate) enum Whose {
     All,
     One(PrincipalId),
+    Connection,
     /// Of those together who said no name, or who came when there were too many names.
     Nobody,
 }
@@ -64,6 +73,7 @@ impl fmt::Display for Exceeded {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.of {
             Whose::All => f.write_str("all callers together")?,
+            Whose::Connection => f.write_str("the calls of one connection together")?,
             Whose::One(principal) => write!(f, "{principal}")?,
             Whose::Nobody => f.write_str("callers without a name of their own, together,")?,
         }
@@ -88,6 +98,16 @@ impl fmt::Display for Exceeded {
                 " may have {most} streams of commands open at a time, and have them: end one, or try \
                  again later"
             ),
+            Limit::Memory | Limit::ConnectionMemory => write!(
+                f,
+                " may have messages of {most} bytes under way at a time, and this one is too much: \
+                 wait for answers, and send less at a time"
+            ),
+            Limit::MessageSeconds => write!(
+                f,
+                " may take {most} seconds to send a message, and this one took longer: send it again, \
+                 or less in one message"
+            ),
         }
     }
 }
@@ -101,7 +121,7 @@ impl Exceeded {
                 .with("most", most);
         let described = match self.of {
             Whose::One(principal) => described.with("principal", principal),
-            Whose::All | Whose::Nobody => described,
+            Whose::All | Whose::Connection | Whose::Nobody => described,
         };
         described.status_with_retry(self.retry_after)
     }

@@ -1,6 +1,7 @@
 //! How many calls there are, and how long they take, by method and code.
 
 use crate::quotas::Kind;
+use crate::receiving::Sends;
 use bergulir_engine::meter::{Histogram, MICROS};
 use bergulir_proto::pb::FILE_DESCRIPTOR_SET;
 use prost::Message as _;
@@ -33,6 +34,7 @@ pub(crate) struct Method {
     /// What a call of it holds while it is under way; `None`: nothing, since it is answered at once, to
     /// whoever asks.
     pub(crate) kind: Option<Kind>,
+    pub(crate) sends: Sends,
     pub(crate) in_flight: AtomicUsize,
     /// Made when the first call ends with that code.
     codes: [OnceLock<Histogram>; CODES],
@@ -41,7 +43,7 @@ pub(crate) struct Method {
 impl Method {
     /// What nobody serves.
     fn unknown() -> Method {
-        Method::new(UNKNOWN.to_owned(), Some(Kind::Call))
+        Method::new(UNKNOWN.to_owned(), Some(Kind::Call), Sends::Many)
     }
 
     fn served(service: &str, method: &MethodDescriptorProto) -> Method {
@@ -51,12 +53,13 @@ impl Method {
             (false, true) => Some(Kind::Records),
             (false, false) => Some(Kind::Call),
         };
-        Method::new(format!("{service}/{}", method.name()), kind)
+        let sends = if kind == Some(Kind::Commands) { Sends::Commands } else { Sends::One };
+        Method::new(format!("{service}/{}", method.name()), kind, sends)
     }
 
-    fn new(name: String, kind: Option<Kind>) -> Method {
+    fn new(name: String, kind: Option<Kind>, sends: Sends) -> Method {
         let codes = std::array::from_fn(|_| OnceLock::new());
-        Method { name, kind, in_flight: AtomicUsize::new(0), codes }
+        Method { name, kind, sends, in_flight: AtomicUsize::new(0), codes }
     }
 
     pub(crate) fn began(&self) {
@@ -135,14 +138,20 @@ mod tests {
     #[test]
     fn a_method_says_what_its_calls_hold() {
         let meter = CallMeter::default();
-        let of = |path| meter.method(meter.place(path)).kind;
-        assert_eq!(of("/bergulir.v1.LedgerService/Disburse"), Some(Kind::Call));
-        assert_eq!(of("/bergulir.v1.LedgerService/SubmitStream"), Some(Kind::Commands));
-        assert_eq!(of("/bergulir.v1.LogService/Subscribe"), Some(Kind::Records));
-        assert_eq!(of("/bergulir.v1.BackupService/ReadBackup"), Some(Kind::Records));
-        assert_eq!(of("/grpc.health.v1.Health/Check"), None);
-        assert_eq!(of("/grpc.health.v1.Health/Watch"), Some(Kind::Call));
-        assert_eq!(of("/any.Service/Else"), Some(Kind::Call));
+        let of = |path| {
+            let method = meter.method(meter.place(path));
+            (method.kind, method.sends)
+        };
+        let call = (Some(Kind::Call), Sends::One);
+        assert_eq!(of("/bergulir.v1.LedgerService/Disburse"), call);
+        let commands = (Some(Kind::Commands), Sends::Commands);
+        assert_eq!(of("/bergulir.v1.LedgerService/SubmitStream"), commands);
+        let records = (Some(Kind::Records), Sends::One);
+        assert_eq!(of("/bergulir.v1.LogService/Subscribe"), records);
+        assert_eq!(of("/bergulir.v1.BackupService/ReadBackup"), records);
+        assert_eq!(of("/grpc.health.v1.Health/Check"), (None, Sends::One));
+        assert_eq!(of("/grpc.health.v1.Health/Watch"), call);
+        assert_eq!(of("/any.Service/Else"), (Some(Kind::Call), Sends::Many));
     }
 
     #[test]

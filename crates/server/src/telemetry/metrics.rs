@@ -103,7 +103,9 @@ impl Exposition {
 fn streams(services: &Services, text: &mut Text<'_>) -> Result<(), Error> {
     let [records, commands] = services.quotas.open_streams().map(|open| open as u64);
     let open = [([("of", "records")], records), ([("of", "commands")], commands)];
-    text.gauges("bergulir_streams", "Streams that are open", open)
+    text.gauges("bergulir_streams", "Streams that are open", open)?;
+    let help = "Bytes of messages on their way in or worked on, and of answers not taken yet";
+    text.gauge("bergulir_message_bytes", help, services.quotas.memory.held() as u64)
 }
 
 /// What can be said of a ledger in one number.

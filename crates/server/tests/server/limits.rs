@@ -19,9 +19,9 @@ use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_client::HealthClient;
 use tonic_types::StatusExt as _;
 
-const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
-async fn serve(folder: &Path, limits: Limits) -> Server {
+pub(crate) async fn serve(folder: &Path, limits: Limits) -> Server {
     let listen = "127.0.0.1:0".parse().unwrap();
     let metrics = Some(listen);
     Server::run(ServerOptions { limits, metrics, ..ServerOptions::new(folder, listen) }).await
@@ -29,14 +29,14 @@ async fn serve(folder: &Path, limits: Limits) -> Server {
 
 /// What a refusal says: the reason, the setting behind it, whose limit it is, and when to come again.
 #[derive(Debug, PartialEq, Eq)]
-struct Refused {
-    reason: String,
-    limit: String,
+pub(crate) struct Refused {
+    pub(crate) reason: String,
+    pub(crate) limit: String,
     principal: Option<String>,
-    retry: Duration,
+    pub(crate) retry: Duration,
 }
 
-fn refused(status: &Status) -> Refused {
+pub(crate) fn refused(status: &Status) -> Refused {
     assert_eq!(status.code(), Code::ResourceExhausted, "{status:?}");
     let info = status.get_details_error_info().unwrap();
     assert_eq!(info.domain, "bergulir");
@@ -47,22 +47,22 @@ fn refused(status: &Status) -> Refused {
 }
 
 /// The reason, the setting and the principal alone.
-fn limit(status: &Status) -> (String, String, String) {
+pub(crate) fn limit(status: &Status) -> (String, String, String) {
     let refused = refused(status);
     (refused.reason, refused.limit, refused.principal.unwrap_or_default())
 }
 
-fn said(reason: &str, limit: &str, principal: &str) -> (String, String, String) {
+pub(crate) fn said(reason: &str, limit: &str, principal: &str) -> (String, String, String) {
     (reason.to_owned(), limit.to_owned(), principal.to_owned())
 }
 
-async fn ask(server: &Server, who: &'static str) -> Result<u64, Status> {
+pub(crate) async fn ask(server: &Server, who: &'static str) -> Result<u64, Status> {
     let request = pb::GetHeadRequest { ledger: KAB.to_owned() };
     let head = server.logs_as(who).get_head(request).await;
     head.map(|head| head.into_inner().log_size)
 }
 
-async fn subscribe(
+pub(crate) async fn subscribe(
     server: &Server,
     who: &'static str,
 ) -> Result<tonic::Streaming<pb::SubscribeResponse>, Status> {
@@ -72,22 +72,26 @@ async fn subscribe(
 }
 
 /// How often something was refused for that reason, as the metrics say.
-async fn counted(server: &Server, reason: &str) -> u64 {
+pub(crate) async fn counted(server: &Server, reason: &str) -> u64 {
+    metric(server, &format!("bergulir_refused_total{{reason=\"{reason}\"}} ")).await
+}
+
+/// The number behind that beginning of a line of the metrics.
+pub(crate) async fn metric(server: &Server, begin: &str) -> u64 {
     let mut stream = TcpStream::connect(server.metrics.unwrap()).await.unwrap();
     let request = "GET /metrics HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
     stream.write_all(request.as_bytes()).await.unwrap();
     let mut text = String::new();
     stream.read_to_string(&mut text).await.unwrap();
-    let begin = format!("bergulir_refused_total{{reason=\"{reason}\"}} ");
-    let count = text.lines().find_map(|line| line.strip_prefix(&begin));
+    let count = text.lines().find_map(|line| line.strip_prefix(begin));
     count.map_or(0, |count| count.parse().unwrap())
 }
 
 /// A client that does what it likes with HTTP/2.
-struct Raw(SendRequest<Bytes>);
+pub(crate) struct Raw(SendRequest<Bytes>);
 
 impl Raw {
-    async fn connect(server: &Server) -> Raw {
+    pub(crate) async fn connect(server: &Server) -> Raw {
         let stream = TcpStream::connect(server.address).await.unwrap();
         let (client, connection) = h2::client::handshake(stream).await.unwrap();
         tokio::spawn(connection);
@@ -95,7 +99,11 @@ impl Raw {
     }
 
     /// Begins a call, and sends nothing of its request yet.
-    async fn begin(&mut self, path: &str, who: &str) -> (ResponseFuture, SendStream<Bytes>) {
+    pub(crate) async fn begin(
+        &mut self,
+        path: &str,
+        who: &str,
+    ) -> (ResponseFuture, SendStream<Bytes>) {
         let request = http::Request::post(format!("http://server/bergulir.v1.{path}"))
             .header("content-type", "application/grpc")
             .header("te", "trailers")
@@ -108,7 +116,7 @@ impl Raw {
 }
 
 /// What a call that is over before its answer begins says.
-fn status(answer: &http::Response<RecvStream>) -> Status {
+pub(crate) fn status(answer: &http::Response<RecvStream>) -> Status {
     Status::from_header_map(answer.headers()).unwrap()
 }
 

@@ -16,6 +16,7 @@ mod reload;
 mod roles;
 #[path = "../../../chain/tests/trees/served.rs"]
 mod served;
+mod slow;
 mod static_log;
 mod strangers;
 mod streams;
