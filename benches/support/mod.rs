@@ -177,7 +177,7 @@ impl Ledger {
             region: "".parse().expect("the nation"),
             currency: Currency::Idr,
             utc_offset: UtcOffset::JAKARTA,
-            rules_version: 2,
+            rules_version: 3,
         };
         let loans = LoanTerms {
             rate: Rate::from_units(60_000).expect("six percent"),

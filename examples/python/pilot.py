@@ -84,7 +84,7 @@ def main():
 
     maker("open_ledger", commands.OpenLedger(
         origin=f"ledger.example.go.id/{options.ledger}",
-        region="36.03", currency_code="IDR", utc_offset_minutes=420, rules_version=2))
+        region="36.03", currency_code="IDR", utc_offset_minutes=420, rules_version=3))
     maker("open_fund", commands.OpenFund(
         fund="dana-bergulir", display_name="Dana Bergulir", opening_date=day(0),
         terms=types.Terms(

@@ -13,11 +13,16 @@ from .events import (
 PROPOSED_LOAN, REGISTERED = 7, 3
 PAID, PROPOSED_PAYMENT = 15, 31  # a disbursement approved, and proposed
 PROPOSED_BANK_ACCOUNT, CHANGED_BANK_ACCOUNT = 32, 33
+PROPOSED_WRITE_OFF, WRITTEN_OFF, RECOVERED = 36, 37, 38
+PROPOSED_TERMS, RESTRUCTURED = 39, 40
 PROPOSALS = (PROPOSED_REVERSAL, PROPOSED_PAYMENT, PROPOSED_BANK_ACCOUNT)
+PROPOSALS += (PROPOSED_WRITE_OFF, PROPOSED_TERMS)
 OF_COOPERATIVE = (REGISTERED, 4, 5)  # an officer, readiness: the cooperative is field 1
 OF_ACCOUNT = (9, 22, 23, 24)  # a grant, suspended, resumed, closed: fund and account are 1 and 2
-OF_LOAN = (1, 2, 8, 25, 26)  # disbursed, repaid, approved, refused, withdrawn: the loan is field 1
+# Disbursed, repaid, approved, refused, withdrawn, and more: the loan is field 1.
+OF_LOAN = (1, 2, 8, 25, 26, PROPOSED_WRITE_OFF, RECOVERED, PROPOSED_TERMS)
 OF_PROPOSAL = (12, 27, 28)  # reversed, refused, withdrawn: the proposal's position is field 1
+UNDOES_OF_LOAN = (5, 6, 7)  # a repayment, a write-off, a recovery: the loan is field 1
 UNDOES_PAID = {3: 1, 4: 2}  # a disbursement, a return, and the field of what was paid
 
 LOG, COOPERATIVE, ACCOUNT = "log", "cooperative", "account"
@@ -60,6 +65,8 @@ class Own:
             return (event.text(1), event.text(2)) in self.accounts
         if kind in OF_LOAN:
             return event.text(1) in self.loans
+        if kind in (WRITTEN_OFF, RESTRUCTURED):
+            return event.text(3 if kind == WRITTEN_OFF else 2) in self.loans
         if kind in OF_PROPOSAL:
             return event.number(1) in self.proposals
         if kind in (RETURNED, PAID):
@@ -67,12 +74,13 @@ class Own:
         if kind == PROPOSED_PAYMENT:
             return self.is_paid_to(event, (1, 2, 3))
         if kind == PROPOSED_REVERSAL:
-            undoes = inner(event, 6, range(1, 6))
+            undoes = inner(event, 6, range(1, 8))
             for field, paid in UNDOES_PAID.items():
                 if field in undoes.fields:
                     undone = inner(undoes, field, range(1, 6))
                     return self.is_paid_to(inner(undone, paid, (1, 2)))
-            return 5 in undoes.fields and inner(undoes, 5, range(1, 6)).text(1) in self.loans
+            of_loan = [field for field in UNDOES_OF_LOAN if field in undoes.fields]
+            return any(inner(undoes, f, range(1, 6)).text(1) in self.loans for f in of_loan)
         return False
 
     def is_paid_to(self, paid, of_grant=(1, 2)):

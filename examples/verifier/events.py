@@ -7,7 +7,7 @@ from .origins import Origins
 # Field numbers of `Event`; those of its members are in proto/bergulir/v1/event.proto.
 OPENED_ACCOUNT, RETURNED, PROPOSED_REVERSAL, WITHDRAWN = 6, 10, 11, 21
 SEALED, OPENED_LEDGER, ROTATED_KEY, CONTINUED = 13, 16, 29, 30
-EVENTS = set(range(1, 36))
+EVENTS = set(range(1, 41))
 
 
 def varint(data, at):

@@ -12,6 +12,7 @@ FUND_BALANCES = (
 ACCOUNT_BALANCES = (
     "pending, committed, disbursed, principal repaid, interest paid, late fees paid, granted"
 ).split(", ")
+WRITTEN_OFF = ["written off", "recovered"]
 
 
 class Cursor:
@@ -50,18 +51,21 @@ class Leaf:
     def __init__(self, data):
         c = Cursor(data, "a leaf")
         kind = c.number("B")
-        require(kind in (1, 2), f"a leaf is of kind {kind}")
-        ids = [c.take(c.number("B")) for _ in range(kind)]
+        require(kind in (1, 2, 3), f"a leaf is of kind {kind}")
+        ids = [c.take(c.number("B")) for _ in range(min(kind, 2))]
         require(all(map(ID.fullmatch, ids)), "a leaf has no proper id")
         self.key = tuple(part.decode() for part in ids)  # (fund,) or (fund, account)
         names = FUND_BALANCES if kind == 1 else ACCOUNT_BALANCES
+        names = names + WRITTEN_OFF if kind == 3 else names
         self.balances = {name: c.number("q") for name in names}
+        longer = kind < 3 or any(self.balances[name] for name in WRITTEN_OFF)
+        require(longer, "a leaf has the longer form, and nothing was written off")
         self.records, self.running_hash = c.number("Q"), c.take(32)
         require(c.at == len(data), "a leaf goes on after its end")
 
 
 class Snapshot:
-    """Snapshot and State, as far as the accounts; loans and proposals follow."""
+    """Snapshot and State: up to the accounts, and what the leaves need of the rest."""
 
     def __init__(self, data):
         c = Cursor(data, "the state")
@@ -71,7 +75,8 @@ class Snapshot:
         self.head_hash, self.peaks = c.take(32), c.list(lambda: c.take(32))
         self.recorded_at = c.number("q")
         statements = [c.list(lambda: c.take(40)) for _ in range(2)]
-        if c.number("B") not in (1, 2):
+        version = c.number("B")
+        if version not in (1, 2, 3):
             raise CannotTell("the state in the snapshot is of another version")
         require(c.flag(), "the state is of a ledger that was never opened")
         _, self.origin, first_key, _ = c.text(), c.text(), c.option(c.text), c.text()
@@ -82,14 +87,20 @@ class Snapshot:
         funds = c.list(lambda: read_fund(c))
         c.list(lambda: read_cooperative(c))
         accounts = c.list(lambda: read_account(c, funds))
+        written_off = read_written_off(c, len(accounts)) if version == 3 else {}
         fits = [len(funds), len(accounts)] == [len(rows) for rows in statements]
         require(fits, "the state has not one statement for each fund and account")
         fits = len(self.peaks) == bin(self.size).count("1")
         require(fits, "the state has not one peak for each bit of its size")
         tree, rows = Tree(2, 3), zip(funds + accounts, statements[0] + statements[1])
-        for (key, balances), statement in sorted(rows):
+        lost = [(0, 0)] * len(funds) + [written_off.get(n, (0, 0)) for n in range(len(accounts))]
+        for (key, balances), statement, numbers in sorted(
+            (row, statement, numbers) for (row, statement), numbers in zip(rows, lost)
+        ):
             ids = b"".join(bytes([len(part)]) + part for part in key)
-            tree.add(tree.leaf(bytes([len(key)]) + ids + balances + statement))
+            kind = len(key) + (numbers != (0, 0))
+            more = struct.pack("<qq", *numbers) if numbers != (0, 0) else b""
+            tree.add(tree.leaf(bytes([kind]) + ids + balances + more + statement))
         self.balance_root = tree.root()
 
 
@@ -106,10 +117,8 @@ def read_fund(c):
 def read_terms(c):
     """`date ‖ Terms`."""
     c.take(4)
-    if c.number("B") == 1:  # a loan, with LoanTerms
-        c.take(4 + 1 + 2 + 2 + 1)
-        c.option(lambda: c.take(3))
-        c.take(1)
+    if c.number("B") == 1:  # a loan
+        read_loan_terms(c)
     c.take(8 + 1)  # ceiling, required readiness
     c.option(lambda: c.number("H"))
 
@@ -132,3 +141,96 @@ def read_account(c, funds):
     balances = c.take(7 * 8)
     c.list(lambda: c.take(8 + 4 + 8))  # grants that stand
     return (funds[fund][0][0], account.encode()), balances
+
+
+def read_written_off(c, accounts):
+    """What follows the accounts, up to its end: written off and recovered, by account."""
+    loans = c.list(lambda: read_loan(c))
+    c.list(lambda: read_proposal(c))
+    c.list(lambda: c.take(8 + 1 + 8))  # undone
+    c.list(lambda: c.take(4 + 4 + 8))  # two people
+    c.list(lambda: (c.take(8 + 4), c.text(), c.text()))  # bank accounts
+    c.list(lambda: c.take(4 + 4))  # closed periods
+    totals = {}
+    for loan, lost, _, back in c.list(lambda: [c.number(form) for form in "Iqqq"]):
+        require(loan < len(loans), "the state has a write-off of no loan")
+        account = loans[loan]
+        require(account < accounts, "the state has a loan of no account")
+        before = totals.get(account, (0, 0))
+        totals[account] = (before[0] + lost, before[1] + back)
+    c.list(lambda: (c.take(4 + 8 + 4), read_loan_terms(c)))  # restructurings
+    require(c.at == len(c.data), "the state goes on after its end")
+    return totals
+
+
+def read_loan_terms(c):
+    """`LoanTerms`."""
+    c.take(4 + 1 + 2 + 2 + 1)
+    c.option(lambda: c.take(3))
+    c.take(1)
+
+
+def read_loan(c):
+    """`Loan`: the place of its account."""
+    _, account = c.text(), c.number("I")
+    c.take(8)
+    for _ in range(4):  # contract reference, chair, treasurer, maker
+        c.text()
+    c.take(8)
+    state = c.number("B")
+    if state == 1:
+        c.take(8)
+    elif state == 5:
+        c.text(), read_loan_terms(c), c.take(4 * 8 + 8)
+        c.list(lambda: c.take(8 + 4 + 8))
+    return account
+
+
+def read_paid(c):
+    """`Paid`."""
+    for _ in range(c.number("B")):  # a loan, or a fund and an account
+        c.text()
+
+
+def read_undoes(c):
+    """`Undoes`."""
+    kind = c.number("B")
+    if kind == 1:
+        c.text(), c.take(8)
+    elif kind == 2:
+        c.text(), c.take(8 + 8)
+    elif kind == 3:
+        read_paid(c), c.take(8)
+    elif kind == 4:
+        c.take(8), read_paid(c), c.take(8 + 4)
+    elif kind == 5:
+        c.text(), c.take(3 * 8 + 1)
+    elif kind == 6:
+        c.text(), c.take(1 + 8 + 8)
+    else:
+        c.text(), c.take(8)
+
+
+def read_proposal(c):
+    """`position ‖ Proposal`."""
+    c.take(8), c.text(), c.take(8)
+    subject = c.number("B")
+    if subject == 1:
+        c.take(4)
+    elif subject == 2:
+        c.take(4 + 8 + 8)
+    elif subject == 3:
+        c.take(8), read_undoes(c)
+    elif subject == 4:
+        read_paid(c), c.take(8)
+    elif subject == 5:
+        c.take(4), c.text(), c.text()
+    elif subject == 6:
+        c.take(4 + 4)
+    elif subject == 7:
+        c.take(4 + 1 + 8)
+    else:
+        c.take(4 + 4), read_loan_terms(c)
+    c.take(4 + 8)  # Reservation
+    for size in (8 + 8, 4 + 8, 4 + 8):
+        c.option(lambda size=size: c.take(size))

@@ -31,7 +31,7 @@ pub fn open_ledger() -> Command {
         region: Region::NATION,
         currency: Currency::Idr,
         utc_offset: UtcOffset::JAKARTA,
-        rules_version: 2,
+        rules_version: 3,
     })
 }
 

@@ -83,9 +83,11 @@ fn both_find_a_bundle_of_each_kind_valid() {
         return;
     }
     for kind in ["log", "range", "cooperative"] {
-        let newer = golden_of("rules-2", kind);
-        let (code, said) = second(&newer, &[]);
-        assert_eq!((code, first(&newer)), (Some(0), Some(0)), "rules 2, {kind}: {said}");
+        for rules in ["rules-2", "rules-3"] {
+            let newer = golden_of(rules, kind);
+            let (code, said) = second(&newer, &[]);
+            assert_eq!((code, first(&newer)), (Some(0), Some(0)), "{rules}, {kind}: {said}");
+        }
         let (code, said) = second(&golden(kind), &[]);
         assert_eq!((code, first(&golden(kind))), (Some(0), Some(0)), "{kind}: {said}");
         assert_eq!((&said["size"], &said["kind"]), (&66.into(), &kind.into()));

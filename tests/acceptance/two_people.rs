@@ -189,3 +189,101 @@ fn a_bank_account_that_is_changed_by_two_people() {
     assert_eq!(account["account"]["bankAccount"]["bank"], "BRI");
     office.passes_the_audit();
 }
+
+/// Rule 23, with the pilot's loan.
+#[test]
+fn a_write_off_by_two_people_and_what_comes_back() {
+    let office = Office::open().with_loan("");
+    let booked = |number| format!("--bank BJB --bank-reference W-{number} --value-date 2025-03-03");
+    office.does("ani", &format!("disburse l1 --amount 100000000 {}", booked(1)));
+    let paid = format!("repay l1 --amount 60000000 --pokok 60000000 {}", booked(2));
+    office.does("ani", &paid);
+    let digest = "cd".repeat(32);
+    let propose = "write-off propose l1 --amount 40000000 --kind conditional --reason bubar";
+    assert_eq!(office.is_refused("ani", propose), "INVALID_FIELD");
+    let propose = format!("{propose} --evidence SK/7 --evidence-digest {digest}");
+    let proposal = office.does("ani", &propose);
+    let waiting = &office.sees("proposal list")["proposals"][0];
+    assert_eq!(waiting["writeOff"]["amount"]["units"], "40000000");
+    assert_eq!(waiting["writeOff"]["kind"], "WRITE_OFF_KIND_CONDITIONAL");
+    assert_eq!(office.is_refused("ani", &propose), "WRITE_OFF_PENDING");
+    let approve = format!("write-off approve {proposal} --value-date 2025-04-01");
+    assert_eq!(office.is_refused("ani", &approve), "SAME_PERSON");
+    let written_off = office.does("budi", &approve);
+
+    let recover = |millions, number| {
+        format!("write-off recover l1 --amount {millions}000000 {}", booked(number))
+    };
+    office.does("ani", &recover(25, 3));
+    assert_eq!(office.is_refused("ani", &recover(20, 4)), "RECOVERY_EXCEEDED");
+    let undo = format!("reversal propose {written_off} --reason mistake");
+    assert_eq!(office.is_refused("ani", &undo), "WRITE_OFF_RECOVERED");
+    let loan = &office.sees("loan show l1")["loan"];
+    assert_eq!(loan["state"], "LOAN_STATE_WRITTEN_OFF");
+    let units = |of: &Value, name: &str| of[name]["units"].as_str().unwrap_or("0").to_owned();
+    let balances = &loan["balances"];
+    for (name, millions) in
+        [("outstanding", 0), ("writtenOff", 40), ("recovered", 25), ("recoverable", 15)]
+    {
+        assert_eq!(units(balances, name).parse::<i64>().unwrap(), millions * 1_000_000, "{name}");
+    }
+    let fund = office.sees("fund show dana");
+    let fund = &fund["fund"]["balances"];
+    // 5,800 m, less 100 m lent, with 60 m and 25 m back.
+    assert_eq!(units(fund, "available"), "5785000000");
+    assert_eq!(units(fund, "writeOffLoss"), "40000000");
+    assert_eq!(units(fund, "recoveryIncome"), "25000000");
+    let trial = office.sees("trial-balance");
+    assert!(trial.to_string().contains("BOOK_WRITE_OFF_LOSS"), "{trial}");
+
+    let absolute = format!(
+        "write-off propose l1 --amount 15000000 --kind absolute --reason bubar --evidence SK/8 \
+         --evidence-digest {digest}"
+    );
+    let proposal = office.does("ani", &absolute);
+    office.does("budi", &format!("write-off approve {proposal} --value-date 2025-05-01"));
+    assert_eq!(office.is_refused("ani", &recover(1, 5)), "CLAIM_ENDED");
+    let late = format!("repay l1 --amount 1 --jasa 1 {}", booked(6));
+    assert_eq!(office.is_refused("ani", &late), "CLAIM_ENDED");
+    office.passes_the_audit();
+}
+
+#[test]
+fn a_loan_that_gets_new_terms_by_two_people() {
+    let office = Office::open().with_loan("");
+    let booked = |number| format!("--bank BJB --bank-reference R-{number} --value-date 2025-03-03");
+    let digest = "ef".repeat(32);
+    let propose = format!(
+        "restructuring propose l1 --effective-from 2025-06-01 --rate 4 --method declining \
+         --tenor-months 48 --grace-months 6 --addendum ADD-1 --reason panen --evidence ADD/1 \
+         --evidence-digest {digest}"
+    );
+    assert_eq!(office.is_refused("ani", &propose), "NOTHING_OUTSTANDING");
+    office.does("ani", &format!("disburse l1 --amount 100000000 {}", booked(1)));
+    let proposal = office.does("ani", &propose);
+    let waiting = &office.sees("proposal list")["proposals"][0];
+    assert_eq!(waiting["restructuring"]["terms"]["tenorMonths"], 48);
+    assert_eq!(office.is_refused("ani", &propose), "RESTRUCTURING_PENDING");
+    let approve = format!("restructuring approve {proposal}");
+    assert_eq!(office.is_refused("ani", &approve), "SAME_PERSON");
+    let approved = office.does("budi", &approve);
+    // A payment of before is recorded after, and its answer says the terms, too.
+    let paid = format!("repay l1 --amount 3030303 --pokok 3030303 {}", booked(2));
+    let output = office.types("ani", &paid);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let loans = [last_json(&output)["loan"].clone(), office.sees("loan show l1")["loan"].clone()];
+    for loan in loans {
+        assert_eq!(loan["terms"]["tenorMonths"], 36);
+        let new = &loan["restructurings"][0];
+        assert_eq!(
+            (&new["position"], &new["effectiveFrom"]["month"]),
+            (&approved.as_str().into(), &6.into())
+        );
+        assert_eq!(
+            (&new["terms"]["ratePercent"], &new["terms"]["tenorMonths"]),
+            (&"4".into(), &48.into())
+        );
+        assert_eq!(loan["balances"]["outstanding"]["units"], "96969697");
+    }
+    office.passes_the_audit();
+}

@@ -56,6 +56,8 @@ struct Sums {
     late_fees_paid: i128,
     granted: i128,
     committed: i128,
+    written_off: i128,
+    recovered: i128,
 }
 
 impl Sums {
@@ -65,6 +67,8 @@ impl Sums {
         self.late_fees_paid += sign * i128::from(balances.late_fees_paid);
         self.granted += sign * i128::from(balances.granted);
         self.committed += sign * i128::from(balances.committed);
+        self.written_off += sign * i128::from(balances.written_off);
+        self.recovered += sign * i128::from(balances.recovered);
     }
 }
 
@@ -185,6 +189,8 @@ fn check_fund(fund: &Fund, sums: &Sums) -> Checked {
         ("interest income", amount(Book::InterestIncome), sums.interest_paid),
         ("late fee income", amount(Book::LateFeeIncome), sums.late_fees_paid),
         ("grant expense", amount(Book::GrantExpense), sums.granted),
+        ("write-off loss", amount(Book::WriteOffLoss), sums.written_off),
+        ("recovery income", amount(Book::RecoveryIncome), sums.recovered),
         ("committed", i128::from(committed), sums.committed),
     ] {
         differ(whose, what, found, expected)?;
@@ -204,6 +210,8 @@ fn check_account(account: &Account) -> Checked {
         ("interest paid", balances.interest_paid),
         ("late fees paid", balances.late_fees_paid),
         ("granted", balances.granted),
+        ("written off", balances.written_off),
+        ("recovered", balances.recovered),
     ] {
         not_negative(whose, what, i128::from(minor))?;
     }
@@ -221,6 +229,10 @@ fn check_loan(loan: &Loan) -> Checked {
     for (what, minor) in [
         ("outstanding", active.balances.outstanding()),
         ("principal repaid", active.balances.principal_repaid),
+        ("written off", active.balances.written_off),
+        ("recovered", active.balances.recovered),
+        ("claim that ended", active.balances.claim_ended),
+        ("what can still be recovered", active.balances.recoverable()),
         ("what may still be disbursed", loan.undisbursed()),
     ] {
         not_negative(whose, what, i128::from(minor))?;
@@ -230,7 +242,7 @@ fn check_loan(loan: &Loan) -> Checked {
 
 /// An account is the sum of its loans, and a loan of its tranches.
 fn check_loans(state: &State) -> Checked {
-    let mut accounts = vec![[0_i128; 5]; state.accounts().len()];
+    let mut accounts = vec![[0_i128; 7]; state.accounts().len()];
     for (_, loan) in state.loans().iter() {
         check_loan(loan)?;
         let Some(active) = loan.active() else {
@@ -246,6 +258,8 @@ fn check_loans(state: &State) -> Checked {
             balances.principal_repaid,
             balances.interest_paid,
             balances.late_fees_paid,
+            balances.written_off,
+            balances.recovered,
         ];
         let totals = at(&mut accounts, loan.account.get());
         for (total, number) in totals.iter_mut().zip(numbers) {
@@ -255,7 +269,8 @@ fn check_loans(state: &State) -> Checked {
     for (index, account) in state.accounts().iter() {
         let whose = || format!("account {}", account.id);
         let balances = &account.balances;
-        let [committed, disbursed, repaid, interest, late_fees] = *at(&mut accounts, index.get());
+        let [committed, disbursed, repaid, paid @ ..] = *at(&mut accounts, index.get());
+        let [interest, late_fees, written_off, recovered] = paid;
         let grants = account.grants.iter().map(|t| i128::from(t.amount.minor()));
         for (what, found, expected) in [
             ("committed", balances.committed, committed),
@@ -264,6 +279,8 @@ fn check_loans(state: &State) -> Checked {
             ("interest paid", balances.interest_paid, interest),
             ("late fees paid", balances.late_fees_paid, late_fees),
             ("granted", balances.granted, grants.sum()),
+            ("written off", balances.written_off, written_off),
+            ("recovered", balances.recovered, recovered),
         ] {
             differ(whose, what, i128::from(found), expected)?;
         }

@@ -35,7 +35,8 @@ kinds! {
     LoanWithdrawn Disbursed GrantDisbursed DisbursementReturned Repaid ReversalProposed Reversed
     ProposalRefused ProposalWithdrawn Sealed KeyRotated LedgerContinued
     DisbursementProposed DisbursementApproved BankAccountChangeProposed BankAccountChanged
-    PeriodCloseProposed PeriodClosed
+    PeriodCloseProposed PeriodClosed WriteOffProposed WrittenOff Recovered
+    RestructuringProposed Restructured
 }
 
 impl Counts {

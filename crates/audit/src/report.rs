@@ -422,6 +422,10 @@ pub struct Totals {
     pub committed: i64,
     /// Principal that is owed.
     pub outstanding: i64,
+    /// Principal that was written off.
+    pub written_off: i64,
+    /// What came back of that.
+    pub recovered: i64,
     /// Money at the bank.
     pub cash: i64,
 }
@@ -468,7 +472,10 @@ impl Totals {
         add(&mut self.principal_repaid, balances.principal_repaid);
         add(&mut self.interest_received, balances.interest_paid);
         add(&mut self.late_fees_received, balances.late_fees_paid);
-        add(&mut self.outstanding, balances.disbursed.saturating_sub(balances.principal_repaid));
+        let left = balances.disbursed.saturating_sub(balances.principal_repaid);
+        add(&mut self.outstanding, left.saturating_sub(balances.written_off));
+        add(&mut self.written_off, balances.written_off);
+        add(&mut self.recovered, balances.recovered);
     }
 }
 

@@ -51,6 +51,11 @@ receipts! {
     ApproveDisbursementResponse { account: account },
     ReturnDisbursementResponse { account: account },
     RepayResponse { loan: loan },
+    ProposeWriteOffResponse { proposal: proposal },
+    ApproveWriteOffResponse { loan: loan },
+    RecordRecoveryResponse { loan: loan },
+    ProposeRestructuringResponse { proposal: proposal },
+    ApproveRestructuringResponse { loan: loan },
     ProposeReversalResponse { proposal: proposal },
     ApproveReversalResponse { fund: fund_money },
     RefuseProposalResponse { fund: fund_money },
@@ -338,6 +343,11 @@ mod tests {
         check::<pb::ApproveDisbursementResponse>();
         check::<pb::ReturnDisbursementResponse>();
         check::<pb::RepayResponse>();
+        check::<pb::ProposeWriteOffResponse>();
+        check::<pb::ApproveWriteOffResponse>();
+        check::<pb::RecordRecoveryResponse>();
+        check::<pb::ProposeRestructuringResponse>();
+        check::<pb::ApproveRestructuringResponse>();
         check::<pb::ProposeReversalResponse>();
         check::<pb::ApproveReversalResponse>();
         check::<pb::RefuseProposalResponse>();

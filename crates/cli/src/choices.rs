@@ -41,6 +41,13 @@ choices! {
         /// On the principal still outstanding
         Declining,
     }
+    /// Whether the claim stays when principal is written off.
+    WriteOffKind = pb::WriteOffKind {
+        /// Bersyarat: off the books, and the claim stays
+        Conditional,
+        /// Mutlak: the claim ends, too
+        Absolute,
+    }
     /// A part of a payment.
     Part = pb::PaymentPart {
         /// Denda
@@ -117,6 +124,8 @@ choices! {
         Disbursed,
         /// All repaid
         Settled,
+        /// Nothing outstanding, because something was written off
+        WrittenOff,
     }
     /// What becomes of the other commands of a batch when one is refused.
     BatchMode = pb::BatchMode {

@@ -34,6 +34,7 @@ mod progress;
 mod proof;
 mod repay;
 mod restore;
+mod restructuring;
 mod reversal;
 mod serve;
 mod show;
@@ -41,6 +42,7 @@ mod status;
 mod trail;
 mod witness;
 mod words;
+mod write_off;
 
 use std::process::ExitCode;
 
@@ -82,6 +84,8 @@ enum Command {
     Disbursement(disbursement::DisbursementArgs),
     Return(disburse::ReturnArgs),
     Repay(repay::RepayArgs),
+    WriteOff(write_off::WriteOffArgs),
+    Restructuring(restructuring::RestructuringArgs),
     Reversal(reversal::ReversalArgs),
     Proposal(reversal::ProposalArgs),
     Batch(batch::BatchArgs),
@@ -146,6 +150,8 @@ fn dispatch(cli: Cli) -> Result<(), Failure> {
         Command::Disbursement(args) => runtime()?.block_on(disbursement::run(args, json)),
         Command::Return(args) => runtime()?.block_on(disburse::take_back(args, json)),
         Command::Repay(args) => runtime()?.block_on(repay::run(args, json)),
+        Command::WriteOff(args) => runtime()?.block_on(write_off::run(args, json)),
+        Command::Restructuring(args) => runtime()?.block_on(restructuring::run(args, json)),
         Command::Reversal(args) => runtime()?.block_on(reversal::run(args, json)),
         Command::Proposal(args) => runtime()?.block_on(reversal::proposal(args, json)),
         Command::Batch(args) => runtime()?.block_on(batch::run(args, json)),

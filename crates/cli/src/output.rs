@@ -103,6 +103,18 @@ impl Page {
         self.line(table);
     }
 
+    /// As [`Page::amounts`]; of the second, which most things have not, those that are there.
+    pub(crate) fn amounts_and(
+        &mut self,
+        title: &str,
+        amounts: &[(&str, Option<&pb::Money>)],
+        if_any: &[(&str, Option<&pb::Money>)],
+    ) {
+        let there = if_any.iter().filter(|(_, amount)| amount.is_some());
+        let all: Vec<_> = amounts.iter().chain(there).copied().collect();
+        self.amounts(title, &all);
+    }
+
     /// A table of many columns; those from `amounts_from` on hold amounts.
     pub(crate) fn rows(
         &mut self,

@@ -315,6 +315,12 @@ fn fund_amounts(fund: &FundBalances) -> Amounts {
         ("interest_income", "Pendapatan jasa / Interest income", Some(book(Book::InterestIncome))),
         ("late_fee_income", "Pendapatan denda / Late-fee income", Some(book(Book::LateFeeIncome))),
         ("grant_expense", "Beban hibah / Grant expense", Some(book(Book::GrantExpense))),
+        ("write_off_loss", "Kerugian penghapusan / Write-off loss", Some(book(Book::WriteOffLoss))),
+        (
+            "recovery_income",
+            "Penerimaan kembali / Recovery income",
+            Some(book(Book::RecoveryIncome)),
+        ),
         ("available", "Tersedia / Available", available),
         ("committed", "Terikat / Committed", Some(fund.committed)),
         ("reserved", "Dicadangkan / Reserved", Some(fund.reserved)),
@@ -322,7 +328,10 @@ fn fund_amounts(fund: &FundBalances) -> Amounts {
 }
 
 fn account_amounts(account: &AccountBalances) -> Amounts {
-    let outstanding = account.disbursed.checked_sub(account.principal_repaid);
+    let outstanding = account
+        .disbursed
+        .checked_sub(account.principal_repaid)
+        .and_then(|left| left.checked_sub(account.written_off));
     vec![
         ("disbursed", "Pencairan / Disbursed", Some(account.disbursed)),
         ("principal_repaid", "Pokok dibayar / Principal repaid", Some(account.principal_repaid)),
@@ -332,6 +341,8 @@ fn account_amounts(account: &AccountBalances) -> Amounts {
         ("committed", "Terikat / Committed", Some(account.committed)),
         ("pending", "Menunggu / Pending", Some(account.pending)),
         ("granted", "Hibah / Granted", Some(account.granted)),
+        ("written_off", "Dihapuskan / Written off", Some(account.written_off)),
+        ("recovered", "Penerimaan kembali / Recovered", Some(account.recovered)),
     ]
 }
 

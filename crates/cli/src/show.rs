@@ -54,7 +54,7 @@ pub(crate) fn balance(page: &mut Page, balance: Option<&pb::Balance>) {
 
 /// A fund's money.
 pub(crate) fn fund_balances(page: &mut Page, fund: &pb::FundBalances) {
-    page.amounts(
+    page.amounts_and(
         &fund.fund,
         &[
             ("Modal / Capital", fund.capital.as_ref()),
@@ -69,12 +69,16 @@ pub(crate) fn fund_balances(page: &mut Page, fund: &pb::FundBalances) {
             ("Dicadangkan / Reserved", fund.reserved.as_ref()),
             ("Dapat dijanjikan / Committable", fund.committable.as_ref()),
         ],
+        &[
+            ("Kerugian penghapusan / Write-off loss", fund.write_off_loss.as_ref()),
+            ("Penerimaan kembali / Recovery income", fund.recovery_income.as_ref()),
+        ],
     );
 }
 
 /// What a cooperative has with a fund.
 pub(crate) fn account_balances(page: &mut Page, account: &pb::AccountBalances) {
-    page.amounts(
+    page.amounts_and(
         &account.account,
         &[
             ("Pencairan / Disbursed", account.disbursed.as_ref()),
@@ -86,12 +90,16 @@ pub(crate) fn account_balances(page: &mut Page, account: &pb::AccountBalances) {
             ("Menunggu / Pending", account.pending.as_ref()),
             ("Hibah / Granted", account.granted.as_ref()),
         ],
+        &[
+            ("Dihapuskan / Written off", account.written_off.as_ref()),
+            ("Penerimaan kembali / Recovered", account.recovered.as_ref()),
+        ],
     );
 }
 
 /// What is owed and was paid on a loan.
 pub(crate) fn loan_balances(page: &mut Page, loan: &pb::LoanBalances) {
-    page.amounts(
+    page.amounts_and(
         &loan.loan,
         &[
             ("Pinjaman / Principal", loan.principal.as_ref()),
@@ -101,6 +109,11 @@ pub(crate) fn loan_balances(page: &mut Page, loan: &pb::LoanBalances) {
             ("Sisa pokok / Outstanding", loan.outstanding.as_ref()),
             ("Jasa dibayar / Interest paid", loan.interest_paid.as_ref()),
             ("Denda dibayar / Late fee paid", loan.late_fee_paid.as_ref()),
+        ],
+        &[
+            ("Dihapuskan / Written off", loan.written_off.as_ref()),
+            ("Penerimaan kembali / Recovered", loan.recovered.as_ref()),
+            ("Masih dapat ditagih / Recoverable", loan.recoverable.as_ref()),
         ],
     );
 }
@@ -264,6 +277,14 @@ pub(crate) fn loan(page: &mut Page, loan: &pb::Loan) {
         facts.extend(loan_terms(terms));
     }
     page.facts(&loan.name, &facts);
+    for new in &loan.restructurings {
+        if let Some(terms) = &new.terms {
+            let from = date(new.effective_from.as_ref());
+            let title =
+                format!("Restrukturisasi mulai / Restructured from {from} @ {}", new.position);
+            page.facts(&title, &loan_terms(terms));
+        }
+    }
     if let Some(balances) = &loan.balances {
         loan_balances(page, balances);
     }
@@ -305,6 +326,17 @@ pub(crate) fn proposed(proposal: &pb::Proposal) -> String {
             let what = if grant { "Hibah / Grant" } else { "Pencairan / Disbursement" };
             format!("{what} {payee}: Rp {}", money(disbursement.amount.as_ref()))
         }
+        Some(pb::proposal::Kind::WriteOff(write_off)) => format!(
+            "Penghapusan / Write-off ({}) {}: Rp {}",
+            words::write_off_kind(write_off.kind),
+            write_off.loan,
+            money(write_off.amount.as_ref())
+        ),
+        Some(pb::proposal::Kind::Restructuring(new)) => format!(
+            "Restrukturisasi / Restructuring {} mulai / from {}",
+            new.loan,
+            date(new.effective_from.as_ref())
+        ),
         Some(pb::proposal::Kind::Reversal(reversal)) => {
             format!("Pembatalan / Reversal @ {}", reversal.reverses)
         }

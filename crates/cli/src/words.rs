@@ -16,7 +16,7 @@ pub(crate) fn book(book: i32) -> &'static str {
         pb::Book::LateFeeIncome => "Pendapatan denda / Late-fee income",
         pb::Book::Suspense => "Titipan / Suspense",
         pb::Book::WriteOffLoss => "Kerugian penghapusan / Write-off loss",
-        pb::Book::RecoveryIncome => "Pendapatan pemulihan / Recovery income",
+        pb::Book::RecoveryIncome => "Penerimaan kembali / Recovery income",
         pb::Book::GrantExpense => "Beban hibah / Grant expense",
     }
 }
@@ -39,6 +39,11 @@ pub(crate) fn event(event: Option<&pb::Event>) -> &'static str {
         Kind::DisbursementReturned(_) => "Pencairan dikembalikan bank / Disbursement returned",
         Kind::DisbursementProposed(_) => "Pencairan diusulkan / Disbursement proposed",
         Kind::DisbursementApproved(_) => "Pencairan disetujui / Disbursement approved",
+        Kind::WriteOffProposed(_) => "Penghapusan diusulkan / Write-off proposed",
+        Kind::WrittenOff(_) => "Dihapuskan / Written off",
+        Kind::Recovered(_) => "Penerimaan kembali / Recovered",
+        Kind::RestructuringProposed(_) => "Restrukturisasi diusulkan / Restructuring proposed",
+        Kind::Restructured(_) => "Direstrukturisasi / Restructured",
         Kind::ReversalProposed(_) => "Pembatalan diusulkan / Reversal proposed",
         Kind::Reversed(_) => "Dibatalkan / Reversed",
         Kind::Sealed(_) => "Segel / Sealed",
@@ -77,6 +82,8 @@ pub(crate) fn value_date(event: Option<&pb::Event>) -> Option<Date> {
         Kind::GrantDisbursed(event) => event.value_date,
         Kind::DisbursementApproved(event) => event.value_date,
         Kind::DisbursementReturned(event) => event.value_date,
+        Kind::WrittenOff(event) => event.value_date,
+        Kind::Recovered(event) => event.value_date,
         Kind::FundAllocated(event) => event.value_date,
         Kind::AllocationWithdrawn(event) => event.value_date,
         _ => return None,
@@ -106,6 +113,7 @@ pub(crate) fn loan_state(state: i32) -> &'static str {
         pb::LoanState::Approved => "disetujui / approved",
         pb::LoanState::Disbursed => "dicairkan / disbursed",
         pb::LoanState::Settled => "lunas / settled",
+        pb::LoanState::WrittenOff => "dihapuskan / written off",
     }
 }
 
@@ -125,6 +133,15 @@ pub(crate) fn interest_method(method: i32) -> &'static str {
         pb::InterestMethod::None => "tanpa / none",
         pb::InterestMethod::Flat => "tetap / flat",
         pb::InterestMethod::Declining => "menurun / declining",
+    }
+}
+
+/// Whether the claim stays when principal is written off.
+pub(crate) fn write_off_kind(kind: i32) -> &'static str {
+    match pb::WriteOffKind::try_from(kind).unwrap_or_default() {
+        pb::WriteOffKind::Unspecified => "? / unknown",
+        pb::WriteOffKind::Conditional => "bersyarat / conditional",
+        pb::WriteOffKind::Absolute => "mutlak / absolute",
     }
 }
 

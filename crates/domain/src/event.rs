@@ -53,6 +53,11 @@ pub enum Event {
     DisbursementApproved(DisbursementApproved),
     DisbursementReturned(DisbursementReturned),
     Repaid(Repaid),
+    WriteOffProposed(Box<Proposed<c::ProposeWriteOff>>),
+    WrittenOff(WrittenOff),
+    Recovered(c::RecordRecovery),
+    RestructuringProposed(Box<Proposed<c::ProposeRestructuring>>),
+    Restructured(Restructured),
     ReversalProposed(Box<ReversalProposed>),
     Reversed(c::ApproveReversal),
     ProposalRefused(c::RefuseProposal),
@@ -142,6 +147,35 @@ pub struct Repaid {
     pub relend_income: bool,
 }
 
+/// Principal of a loan was written off.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WrittenOff {
+    /// What was asked.
+    pub command: c::ApproveWriteOff,
+    /// The loan.
+    pub loan: LoanId,
+    /// Whether the claim stays.
+    pub kind: c::WriteOffKind,
+    /// How much.
+    pub amount: Amount,
+    /// What of it left the books: was outstanding. The rest was written off before, and is a claim no
+    /// more.
+    pub principal: Money,
+}
+
+/// A loan got new terms.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Restructured {
+    /// What was asked.
+    pub command: c::ApproveRestructuring,
+    /// The loan.
+    pub loan: LoanId,
+    /// The day from which they hold.
+    pub effective_from: Date,
+    /// The terms.
+    pub terms: LoanTerms,
+}
+
 /// A reversal waits for a second person.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ReversalProposed {
@@ -203,6 +237,24 @@ pub enum Undoes {
         /// Whether interest and late fee could be lent again.
         relend_income: bool,
     },
+    /// Principal was written off.
+    WriteOff {
+        /// The loan.
+        loan: LoanId,
+        /// Whether the claim stayed.
+        kind: c::WriteOffKind,
+        /// How much.
+        amount: Amount,
+        /// What of it left the books.
+        principal: Money,
+    },
+    /// Something came back of what was written off.
+    Recovery {
+        /// The loan.
+        loan: LoanId,
+        /// How much.
+        amount: Amount,
+    },
 }
 
 impl Event {
@@ -243,6 +295,11 @@ impl Event {
             Event::DisbursementApproved(e) => Command::ApproveDisbursement(e.command.clone()),
             Event::DisbursementReturned(e) => Command::ReturnDisbursement(e.command.clone()),
             Event::Repaid(e) => Command::Repay(e.command.clone()),
+            Event::WriteOffProposed(e) => Command::ProposeWriteOff(e.command.clone()),
+            Event::WrittenOff(e) => Command::ApproveWriteOff(e.command.clone()),
+            Event::Recovered(e) => Command::RecordRecovery(e.clone()),
+            Event::RestructuringProposed(e) => Command::ProposeRestructuring(e.command.clone()),
+            Event::Restructured(e) => Command::ApproveRestructuring(e.command.clone()),
             Event::ReversalProposed(e) => Command::ProposeReversal(e.command.clone()),
             Event::Reversed(e) => Command::ApproveReversal(e.clone()),
             Event::ProposalRefused(e) => Command::RefuseProposal(e.clone()),
@@ -270,6 +327,7 @@ impl Event {
             Event::DisbursementApproved(e) => Some(&e.command.bank_reference),
             Event::DisbursementReturned(e) => Some(&e.command.bank_reference),
             Event::Repaid(e) => Some(&e.command.bank_reference),
+            Event::Recovered(e) => Some(&e.bank_reference),
             Event::LedgerOpened(_)
             | Event::RulesAdopted(_)
             | Event::KeyRotated(_)
@@ -293,6 +351,10 @@ impl Event {
             | Event::PeriodClosed(_)
             | Event::BankAccountChangeProposed(_)
             | Event::BankAccountChanged(_)
+            | Event::WriteOffProposed(_)
+            | Event::WrittenOff(_)
+            | Event::RestructuringProposed(_)
+            | Event::Restructured(_)
             | Event::ReversalProposed(_)
             | Event::Reversed(_)
             | Event::ProposalRefused(_)

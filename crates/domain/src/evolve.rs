@@ -11,8 +11,8 @@ use crate::money::Amount;
 use crate::rejection::AccountStatus;
 use crate::state::{
     Account, AccountBalances, AccountIndex, ActiveLoan, Allocation, Confirmations, Cooperative,
-    Fund, FundBalances, Loan, LoanBalances, LoanIndex, LoanState, Proposal, Reservation, State,
-    Subject, Tranche, Tranches, Undone, advance,
+    Fund, FundBalances, Loan, LoanBalances, LoanIndex, LoanState, Proposal, Reservation,
+    Restructuring, State, Subject, Tranche, Tranches, Undone, advance,
 };
 use crate::touched::{Touched, closed_proposal};
 use alloc::vec;
@@ -220,6 +220,31 @@ fn apply(state: &mut State, header: &Header, event: &Event, known: Option<Touche
             let loan = known.and_then(|known| known.loan).expect(DECIDED);
             state.receive(loan, e.command.parts(), e.relend_income);
         }
+        Event::WriteOffProposed(e) => {
+            let c = &e.command;
+            let loan = state.loan_index(c.loan);
+            let fund = state.accounts.get(state.loans.get(loan).account).fund;
+            let subject = Subject::WriteOff { loan, kind: c.kind, amount: c.amount };
+            state.propose(header, e.expires_at, subject, Reservation::of(fund, 0));
+        }
+        Event::WrittenOff(e) => {
+            state.release(e.command.proposal);
+            state.write_off(e.loan, [e.principal.minor(), e.kind.ends(e.amount), 0]);
+        }
+        Event::Recovered(e) => state.write_off(e.loan, [0, 0, e.amount.minor()]),
+        Event::RestructuringProposed(e) => {
+            let c = &e.command;
+            let loan = state.loan_index(c.loan);
+            let fund = state.accounts.get(state.loans.get(loan).account).fund;
+            let (effective_from, terms) = (c.effective_from, c.terms);
+            let subject = Subject::Restructuring { loan, effective_from, terms };
+            state.propose(header, e.expires_at, subject, Reservation::of(fund, 0));
+        }
+        Event::Restructured(e) => {
+            state.release(e.command.proposal);
+            let new = Restructuring { effective_from: e.effective_from, terms: e.terms };
+            state.restructurings.insert((state.loan_index(e.loan), at), new);
+        }
         Event::ReversalProposed(e) => {
             let (fund, _) = crate::journal::reversal(state, e.undoes).expect(DECIDED);
             let reverses = e.command.reverses;
@@ -411,6 +436,18 @@ impl State {
         }
     }
 
+    /// Books what was written off, what of the claim ended and what came back, on the loan and its
+    /// account; negative numbers undo it.
+    fn write_off(&mut self, loan: LoanId, [written_off, claim_ended, recovered]: [i64; 3]) {
+        let (account, active) = self.active_mut(self.loan_index(loan));
+        active.balances.written_off += written_off;
+        active.balances.claim_ended += claim_ended;
+        active.balances.recovered += recovered;
+        let account = self.accounts.get_mut(account);
+        account.balances.written_off += written_off;
+        account.balances.recovered += recovered;
+    }
+
     fn undo(&mut self, position: Position, undoes: Undoes, by: Position) {
         match undoes {
             Undoes::Allocation { fund, .. } => {
@@ -428,6 +465,10 @@ impl State {
                 let parts = [principal, interest, late_fee].map(|part| -part.minor());
                 self.receive(self.loan_index(loan), parts, relend_income);
             }
+            Undoes::WriteOff { loan, kind, amount, principal } => {
+                self.write_off(loan, [-principal.minor(), -kind.ends(amount), 0]);
+            }
+            Undoes::Recovery { loan, amount } => self.write_off(loan, [0, 0, -amount.minor()]),
         }
         self.undone.insert(position, Undone::Reversed(by));
     }

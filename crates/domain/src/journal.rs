@@ -18,7 +18,9 @@ pub fn journal(state: &State, event: &Event) -> Option<(FundIndex, JournalEntry)
             | Subject::Reversal { .. }
             | Subject::Disbursement { .. }
             | Subject::BankAccountChange { .. }
-            | Subject::PeriodClose { .. } => None,
+            | Subject::PeriodClose { .. }
+            | Subject::WriteOff { .. }
+            | Subject::Restructuring { .. } => None,
         },
         Event::Disbursed(e) => Some((fund_of(state, Paid::Loan(e.loan))?, disbursement(e))),
         Event::GrantDisbursed(e) => Some((state.funds.find(&e.fund)?, grant(e.amount.minor()))),
@@ -32,13 +34,21 @@ pub fn journal(state: &State, event: &Event) -> Option<(FundIndex, JournalEntry)
             let command = &e.command;
             Some((fund_of(state, Paid::Loan(command.loan))?, payment_received(command)))
         }
+        Event::WrittenOff(e) => {
+            Some((fund_of(state, Paid::Loan(e.loan))?, write_off(e.principal.minor())))
+        }
+        Event::Recovered(e) => {
+            Some((fund_of(state, Paid::Loan(e.loan))?, recovery(e.amount.minor())))
+        }
         Event::Reversed(e) => match state.proposals.get(&e.proposal)?.subject {
             Subject::Reversal { undoes, .. } => reversal(state, undoes),
             Subject::Loan(_)
             | Subject::AllocationWithdrawal { .. }
             | Subject::Disbursement { .. }
             | Subject::BankAccountChange { .. }
-            | Subject::PeriodClose { .. } => None,
+            | Subject::PeriodClose { .. }
+            | Subject::WriteOff { .. }
+            | Subject::Restructuring { .. } => None,
         },
         Event::LedgerOpened(_)
         | Event::RulesAdopted(_)
@@ -63,6 +73,9 @@ pub fn journal(state: &State, event: &Event) -> Option<(FundIndex, JournalEntry)
         | Event::PeriodClosed(_)
         | Event::BankAccountChangeProposed(_)
         | Event::BankAccountChanged(_)
+        | Event::WriteOffProposed(_)
+        | Event::RestructuringProposed(_)
+        | Event::Restructured(_)
         | Event::ReversalProposed(_)
         | Event::ProposalRefused(_)
         | Event::ProposalWithdrawn(_)
@@ -100,6 +113,12 @@ pub(crate) fn reversal(state: &State, undoes: Undoes) -> Option<(FundIndex, Jour
             fund_of(state, Paid::Loan(loan))?,
             repayment(principal.minor(), interest.minor(), late_fee.minor()),
         ),
+        Undoes::WriteOff { loan, principal, .. } => {
+            (fund_of(state, Paid::Loan(loan))?, write_off(principal.minor()))
+        }
+        Undoes::Recovery { loan, amount } => {
+            (fund_of(state, Paid::Loan(loan))?, recovery(amount.minor()))
+        }
     };
     Some((fund, -entry))
 }
@@ -137,4 +156,12 @@ fn repayment(principal: i64, interest: i64, late_fee: i64) -> JournalEntry {
     JournalEntry::of(Book::Cash, Book::PrincipalReceivable, principal)
         .and(Book::Cash, Book::InterestIncome, interest)
         .and(Book::Cash, Book::LateFeeIncome, late_fee)
+}
+
+fn write_off(minor: i64) -> JournalEntry {
+    JournalEntry::of(Book::WriteOffLoss, Book::PrincipalReceivable, minor)
+}
+
+fn recovery(minor: i64) -> JournalEntry {
+    JournalEntry::of(Book::Cash, Book::RecoveryIncome, minor)
 }

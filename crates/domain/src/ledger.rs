@@ -5,7 +5,7 @@ use core::fmt;
 use core::str::FromStr;
 
 /// The rules that this build knows; a ledger says in its records which ones are in force.
-pub const RULES_VERSIONS: core::ops::RangeInclusive<u32> = 1..=2;
+pub const RULES_VERSIONS: core::ops::RangeInclusive<u32> = 1..=3;
 
 /// A ledger's name for ever and everywhere: a schema-less URL such as
 /// `ledger.example.go.id/dana-bergulir`, as C2SP `tlog-checkpoint` asks of an origin.

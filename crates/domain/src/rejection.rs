@@ -96,6 +96,8 @@ pub enum LoanStatus {
     Disbursed,
     /// All of it disbursed and repaid.
     Settled,
+    /// Nothing is outstanding any more because something was written off.
+    WrittenOff,
 }
 
 impl fmt::Display for LoanStatus {
@@ -108,6 +110,7 @@ impl fmt::Display for LoanStatus {
             LoanStatus::Approved => "approved",
             LoanStatus::Disbursed => "disbursed",
             LoanStatus::Settled => "settled",
+            LoanStatus::WrittenOff => "written off",
         })
     }
 }
@@ -327,6 +330,40 @@ pub enum Rejection {
     #[error("{} is outstanding, less than the principal {}", Minor(*outstanding), Minor(*principal))]
     OutstandingExceeded { outstanding: i64, principal: i64 },
 
+    // What is written off
+    #[error(
+        "a write-off of loan {loan} is pending already: record {proposal}; have it decided or take it \
+         back first"
+    )]
+    WriteOffPending { loan: LoanId, proposal: Position },
+    #[error("{} of the claim can be written off so, less than {}", Minor(*left), Minor(requested.minor()))]
+    WriteOffExceeded { left: i64, requested: Amount },
+    #[error(
+        "{} of what was written off can still be recovered, less than {}",
+        Minor(*recoverable), Minor(requested.minor())
+    )]
+    RecoveryExceeded { recoverable: i64, requested: Amount },
+    #[error(
+        "the claim on loan {loan} ended with an absolute write-off: nothing is repaid or recovered any \
+         more"
+    )]
+    ClaimEnded { loan: LoanId },
+    #[error("{} of loan {loan} is written off: nothing more is paid out on it", Minor(*written_off))]
+    LoanWrittenOff { loan: LoanId, written_off: i64 },
+
+    // Restructuring
+    #[error(
+        "a restructuring of loan {loan} is pending already: record {proposal}; have it decided or take it \
+         back first"
+    )]
+    RestructuringPending { loan: LoanId, proposal: Position },
+    #[error("nothing of loan {loan} is outstanding: there is nothing to restructure")]
+    NothingOutstanding { loan: LoanId },
+    #[error(
+        "new terms of loan {loan} hold from a day from {earliest} to {latest}, not from {effective_from}"
+    )]
+    RestructuringOutOfRange { loan: LoanId, effective_from: Date, earliest: Date, latest: Date },
+
     // Corrections
     #[error("record {position} is not a disbursement")]
     NotADisbursement { position: Position },
@@ -339,9 +376,15 @@ pub enum Rejection {
     #[error("a reversal of record {position} is pending already: record {proposal}")]
     ReversalPending { position: Position, proposal: Position },
     #[error(
-        "{} of the loan would remain disbursed, and {} is repaid", Minor(*remaining), Minor(*repaid)
+        "{} of the loan would remain disbursed, and {} is repaid or written off",
+        Minor(*remaining), Minor(*repaid)
     )]
     DisbursementRepaid { remaining: i64, repaid: i64 },
+    #[error(
+        "{} would remain written off, and {} of that is recovered or given up for good: reverse that \
+         first", Minor(*remaining), Minor(*gone)
+    )]
+    WriteOffRecovered { remaining: i64, gone: i64 },
 }
 
 struct Items(ReadinessSet);

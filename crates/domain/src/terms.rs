@@ -139,6 +139,22 @@ pub enum TermsError {
     ProposalValidity,
 }
 
+impl LoanTerms {
+    /// Whether the numbers fit each other.
+    pub fn check(&self) -> Result<(), TermsError> {
+        if !(1..=MAX_TENOR_MONTHS).contains(&self.tenor_months) {
+            return Err(TermsError::Tenor);
+        }
+        if self.grace_months >= self.tenor_months {
+            return Err(TermsError::Grace);
+        }
+        if self.method == InterestMethod::None && self.rate.to_units() != 0 {
+            return Err(TermsError::MethodWithoutRate);
+        }
+        Ok(())
+    }
+}
+
 impl Terms {
     /// Whether the numbers fit each other; each caller's input goes through it once.
     pub fn check(&self) -> Result<(), TermsError> {
@@ -149,16 +165,7 @@ impl Terms {
         let Purpose::Loan(loan) = &self.purpose else {
             return Ok(());
         };
-        if !(1..=MAX_TENOR_MONTHS).contains(&loan.tenor_months) {
-            return Err(TermsError::Tenor);
-        }
-        if loan.grace_months >= loan.tenor_months {
-            return Err(TermsError::Grace);
-        }
-        if loan.method == InterestMethod::None && loan.rate.to_units() != 0 {
-            return Err(TermsError::MethodWithoutRate);
-        }
-        Ok(())
+        loan.check()
     }
 
     /// The oldest rules that know these terms.

@@ -86,14 +86,20 @@ impl Touched {
             Undoes::Disbursement { paid, .. } | Undoes::Return { paid, .. } => {
                 Touched::paid(state, paid)
             }
-            Undoes::Repayment { loan, .. } => Touched::loan_named(state, loan),
+            Undoes::Repayment { loan, .. }
+            | Undoes::WriteOff { loan, .. }
+            | Undoes::Recovery { loan, .. } => Touched::loan_named(state, loan),
         }
     }
 
     /// Whom a pending proposal concerns.
     pub(crate) fn proposal(state: &State, proposal: Position) -> Touched {
         match state.proposals().get(&proposal).map(|proposal| &proposal.subject) {
-            Some(Subject::Loan(loan)) => Touched::loan(state, *loan),
+            Some(
+                Subject::Loan(loan)
+                | Subject::WriteOff { loan, .. }
+                | Subject::Restructuring { loan, .. },
+            ) => Touched::loan(state, *loan),
             Some(
                 Subject::AllocationWithdrawal { fund, .. } | Subject::PeriodClose { fund, .. },
             ) => Touched { fund: Some(*fund), ..Touched::default() },
@@ -144,6 +150,11 @@ impl Touched {
             Event::DisbursementApproved(e) => Touched::paid(state, e.paid),
             Event::DisbursementReturned(e) => Touched::paid(state, e.paid),
             Event::Repaid(e) => Touched::loan_named(state, e.command.loan),
+            Event::WriteOffProposed(e) => Touched::loan_named(state, e.command.loan),
+            Event::WrittenOff(e) => Touched::loan_named(state, e.loan),
+            Event::Recovered(e) => Touched::loan_named(state, e.loan),
+            Event::RestructuringProposed(e) => Touched::loan_named(state, e.command.loan),
+            Event::Restructured(e) => Touched::loan_named(state, e.loan),
             Event::ReversalProposed(e) => Touched::undoes(state, e.undoes),
             Event::LedgerOpened(_)
             | Event::RulesAdopted(_)

@@ -239,7 +239,8 @@ async fn no_refusal_is_answered_before_the_state_it_was_decided_on_is_durable() 
 async fn an_unknown_rules_version_is_refused_and_the_ledger_goes_on() {
     let folder = tempfile::tempdir().unwrap();
     let (_, ledger) = start(folder.path());
-    let command = Command::AdoptRules(AdoptRules { version: 3 });
+    let version = bergulir_domain::ledger::RULES_VERSIONS.end() + 1;
+    let command = Command::AdoptRules(AdoptRules { version });
     let answer = submit(&ledger, Request { request_id: [1; 16], command }).await;
     assert!(matches!(refusal(answer), Refusal::Rule(_)));
     assert!(matches!(submit(&ledger, register(1)).await, Answer::Items(_)));

@@ -52,7 +52,7 @@ const LAPSED: u8 = 16;
 
 const BOOKS: usize = 9;
 const FUND_NUMBERS: usize = BOOKS + 3;
-const ACCOUNT_NUMBERS: usize = 12;
+const ACCOUNT_NUMBERS: usize = 17;
 
 impl Running {
     /// What a fund's trail keeps: a tag and numbers.
@@ -86,6 +86,11 @@ impl Running {
             l.principal_repaid,
             l.interest_paid,
             l.late_fees_paid,
+            a.written_off,
+            a.recovered,
+            l.written_off,
+            l.claim_ended,
+            l.recovered,
         ];
         (ACCOUNT | loan_tag | balances_tag, numbers)
     }
@@ -112,8 +117,13 @@ impl Running {
             }
             ACCOUNT => {
                 let numbers: &[i64; ACCOUNT_NUMBERS] = line.numbers.as_slice().try_into().ok()?;
-                let [pending, committed, disbursed, principal_repaid, interest_paid, ..] = *numbers;
-                let [.., late_fees_paid, granted, loan, a, b, c, d] = *numbers;
+                let (of_account, more) = numbers.split_first_chunk::<7>()?;
+                let (of_loan, given_up) = more.split_first_chunk::<5>()?;
+                let [pending, committed, disbursed, principal_repaid, interest_paid, ..] =
+                    *of_account;
+                let [.., late_fees_paid, granted] = *of_account;
+                let [loan, paid @ ..] = *of_loan;
+                let [written_off, recovered, losses @ ..] = *given_up.first_chunk::<5>()?;
                 running.balances.account = Some(AccountBalances {
                     pending,
                     committed,
@@ -122,16 +132,21 @@ impl Running {
                     interest_paid,
                     late_fees_paid,
                     granted,
+                    written_off,
+                    recovered,
                 });
                 if tag & LOAN != 0 {
                     running.loan = Some(LoanIndex::new(u32::try_from(loan).ok()?));
                 }
                 if tag & LOAN_BALANCES != 0 {
                     running.balances.loan = Some(LoanBalances {
-                        disbursed: a,
-                        principal_repaid: b,
-                        interest_paid: c,
-                        late_fees_paid: d,
+                        disbursed: paid[0],
+                        principal_repaid: paid[1],
+                        interest_paid: paid[2],
+                        late_fees_paid: paid[3],
+                        written_off: losses[0],
+                        claim_ended: losses[1],
+                        recovered: losses[2],
                     });
                 }
             }
@@ -172,12 +187,17 @@ mod tests {
             interest_paid: 5,
             late_fees_paid: -6,
             granted: i64::MAX,
+            written_off: 10,
+            recovered: 11,
         };
         let loan = LoanBalances {
             disbursed: 7,
             principal_repaid: 8,
             interest_paid: 9,
             late_fees_paid: -1,
+            written_off: 12,
+            claim_ended: 13,
+            recovered: 14,
         };
         let index = LoanIndex::new(300);
         let kept = line(Running::of_account(&account, Some(index), Some(&loan)));

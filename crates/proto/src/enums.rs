@@ -1,6 +1,6 @@
 //! Enumerations of the wire and of the domain, each the other's mirror.
 
-use bergulir_domain::command::AllocationSource;
+use bergulir_domain::command::{AllocationSource, WriteOffKind};
 use bergulir_domain::cooperative::{CooperativeKind, Office, ReadinessItem};
 use bergulir_domain::postings::Book;
 use bergulir_domain::rejection::{AccountStatus, LoanStatus};
@@ -66,7 +66,9 @@ mirror!(LoanStatus, pb::LoanState:
     Approved = Approved,
     Disbursed = Disbursed,
     Settled = Settled,
+    WrittenOff = WrittenOff,
 );
+mirror!(WriteOffKind, pb::WriteOffKind: Conditional = Conditional, Absolute = Absolute);
 mirror!(Book, pb::Book:
     Cash = Cash,
     Capital = Capital,

@@ -5,7 +5,7 @@ use bergulir_domain::command::{self as c, Command};
 use bergulir_domain::cooperative::{CooperativeKind, Office, ReadinessItem, ReadinessSet};
 use bergulir_domain::event::{
     BankAccountChanged, DisbursementApproved, DisbursementReturned, LoanApproved, Paid,
-    PeriodClosed, Proposed, Repaid, ReversalProposed, Undoes,
+    PeriodClosed, Proposed, Repaid, Restructured, ReversalProposed, Undoes, WrittenOff,
 };
 use bergulir_domain::id::Id;
 use bergulir_domain::ledger::Origin;
@@ -121,6 +121,10 @@ fn paid() -> impl Strategy<Value = Paid> {
     ]
 }
 
+fn write_off_kind() -> impl Strategy<Value = c::WriteOffKind> {
+    select(vec![c::WriteOffKind::Conditional, c::WriteOffKind::Absolute])
+}
+
 fn undoes() -> BoxedStrategy<Undoes> {
     prop_oneof![
         (id(), amount()).prop_map(|(fund, amount)| Undoes::Allocation { fund, amount }),
@@ -138,6 +142,10 @@ fn undoes() -> BoxedStrategy<Undoes> {
                 Undoes::Repayment { loan, principal, interest, late_fee, relend_income }
             }
         ),
+        (id(), write_off_kind(), amount(), money()).prop_map(|(loan, kind, amount, principal)| {
+            Undoes::WriteOff { loan, kind, amount, principal }
+        }),
+        (id(), amount()).prop_map(|(loan, amount)| Undoes::Recovery { loan, amount }),
     ]
     .boxed()
 }
@@ -395,6 +403,51 @@ fn lending() -> BoxedStrategy<Command> {
     .boxed()
 }
 
+fn giving_up() -> BoxedStrategy<Command> {
+    let propose = (id(), amount(), write_off_kind(), text(), evidence(), option::of(timestamp()))
+        .prop_map(|(loan, amount, kind, reason, evidence, expires_at)| c::ProposeWriteOff {
+            loan,
+            amount,
+            kind,
+            reason,
+            evidence,
+            expires_at,
+        });
+    let approve = (position(), date())
+        .prop_map(|(proposal, value_date)| c::ApproveWriteOff { proposal, value_date });
+    let recover = (id(), amount(), bank_reference(), date()).prop_map(
+        |(loan, amount, bank_reference, value_date)| c::RecordRecovery {
+            loan,
+            amount,
+            bank_reference,
+            value_date,
+        },
+    );
+    let papers = (text(), text(), evidence(), option::of(timestamp()));
+    let restructure = (id(), date(), loan_terms(), papers).prop_map(
+        |(loan, effective_from, terms, (addendum_reference, reason, evidence, expires_at))| {
+            c::ProposeRestructuring {
+                loan,
+                effective_from,
+                terms,
+                addendum_reference,
+                reason,
+                evidence,
+                expires_at,
+            }
+        },
+    );
+    let approve_terms = position().prop_map(|proposal| c::ApproveRestructuring { proposal });
+    prop_oneof![
+        propose.prop_map(Command::ProposeWriteOff).boxed(),
+        approve.prop_map(Command::ApproveWriteOff).boxed(),
+        recover.prop_map(Command::RecordRecovery).boxed(),
+        restructure.prop_map(Command::ProposeRestructuring).boxed(),
+        approve_terms.prop_map(Command::ApproveRestructuring).boxed(),
+    ]
+    .boxed()
+}
+
 fn correcting() -> BoxedStrategy<Command> {
     let returned = (position(), bank_reference(), date()).prop_map(
         |(disbursement, bank_reference, value_date)| c::ReturnDisbursement {
@@ -453,12 +506,19 @@ fn continuing() -> BoxedStrategy<Command> {
 
 /// Every command that a caller may send.
 pub(crate) fn command() -> BoxedStrategy<Command> {
-    prop_oneof![10 => setting_up(), 9 => getting_ready(), 9 => lending(), 5 => correcting()].boxed()
+    prop_oneof![
+        10 => setting_up(),
+        9 => getting_ready(),
+        9 => lending(),
+        5 => giving_up(),
+        5 => correcting(),
+    ]
+    .boxed()
 }
 
 /// Every event.
 pub(crate) fn event() -> BoxedStrategy<Event> {
-    let commands = prop_oneof![32 => command(), 1 => seal(), 1 => continuing()];
+    let commands = prop_oneof![38 => command(), 1 => seal(), 1 => continuing()];
     (commands, timestamp(), loan_terms(), paid(), amount(), undoes(), any::<bool>())
         .prop_map(|(command, expires_at, terms, paid, amount, undoes, flag)| match command {
             Command::OpenLedger(c) => Event::LedgerOpened(Box::new(c)),
@@ -519,6 +579,26 @@ pub(crate) fn event() -> BoxedStrategy<Event> {
                 Event::DisbursementReturned(DisbursementReturned { command, paid, amount })
             }
             Command::Repay(command) => Event::Repaid(Repaid { command, relend_income: flag }),
+            Command::ProposeWriteOff(command) => {
+                Event::WriteOffProposed(Box::new(Proposed { command, expires_at }))
+            }
+            Command::ApproveWriteOff(command) => Event::WrittenOff(WrittenOff {
+                command,
+                loan: Id::new("l1").unwrap(),
+                kind: if flag { c::WriteOffKind::Absolute } else { c::WriteOffKind::Conditional },
+                amount,
+                principal: Money::from_minor(amount.minor() - i64::from(flag)).unwrap(),
+            }),
+            Command::RecordRecovery(c) => Event::Recovered(c),
+            Command::ProposeRestructuring(command) => {
+                Event::RestructuringProposed(Box::new(Proposed { command, expires_at }))
+            }
+            Command::ApproveRestructuring(command) => Event::Restructured(Restructured {
+                command,
+                loan: Id::new("l1").unwrap(),
+                effective_from: a_disbursement().value_date,
+                terms,
+            }),
             Command::ProposeReversal(command) => {
                 Event::ReversalProposed(Box::new(ReversalProposed { command, expires_at, undoes }))
             }
@@ -573,8 +653,10 @@ pub(crate) fn fund_balances() -> impl Strategy<Value = FundBalances> {
         (Book::Cash, Book::LateFeeIncome),
         (Book::GrantExpense, Book::Cash),
         (Book::Cash, Book::Suspense),
+        (Book::WriteOffLoss, Book::PrincipalReceivable),
+        (Book::Cash, Book::RecoveryIncome),
     ];
-    (any::<[u32; 6]>(), any::<[i32; 3]>()).prop_map(move |(amounts, numbers)| {
+    (any::<[u32; 8]>(), any::<[i32; 3]>()).prop_map(move |(amounts, numbers)| {
         let post = |books: Books, ((debit, credit), amount): ((Book, Book), u32)| {
             books.with(&JournalEntry::of(debit, credit, amount.into())).expect("small amounts")
         };

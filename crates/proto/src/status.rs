@@ -406,6 +406,40 @@ pub fn describe(rejection: &Rejection) -> Described {
                 .with_minor("principal", *principal)
         }
 
+        // What is written off
+        R::WriteOffPending { loan, proposal } => say(FailedPrecondition, "WRITE_OFF_PENDING")
+            .with("loan", loan)
+            .with("proposal", proposal),
+        R::WriteOffExceeded { left, requested } => say(FailedPrecondition, "WRITE_OFF_EXCEEDED")
+            .with_minor("left", *left)
+            .with_minor("requested", requested.minor()),
+        R::RecoveryExceeded { recoverable, requested } => {
+            say(FailedPrecondition, "RECOVERY_EXCEEDED")
+                .with_minor("recoverable", *recoverable)
+                .with_minor("requested", requested.minor())
+        }
+        R::ClaimEnded { loan } => say(FailedPrecondition, "CLAIM_ENDED").with("loan", loan),
+        R::LoanWrittenOff { loan, written_off } => say(FailedPrecondition, "LOAN_WRITTEN_OFF")
+            .with("loan", loan)
+            .with_minor("written_off", *written_off),
+
+        // Restructuring
+        R::RestructuringPending { loan, proposal } => {
+            say(FailedPrecondition, "RESTRUCTURING_PENDING")
+                .with("loan", loan)
+                .with("proposal", proposal)
+        }
+        R::NothingOutstanding { loan } => {
+            say(FailedPrecondition, "NOTHING_OUTSTANDING").with("loan", loan)
+        }
+        R::RestructuringOutOfRange { loan, effective_from, earliest, latest } => {
+            say(FailedPrecondition, "RESTRUCTURING_OUT_OF_RANGE")
+                .with("loan", loan)
+                .with("effective_from", effective_from)
+                .with("earliest", earliest)
+                .with("latest", latest)
+        }
+
         // Corrections
         R::NotADisbursement { position } => {
             say(FailedPrecondition, "NOT_A_DISBURSEMENT").with("position", position)
@@ -427,6 +461,9 @@ pub fn describe(rejection: &Rejection) -> Described {
                 .with_minor("remaining", *remaining)
                 .with_minor("repaid", *repaid)
         }
+        R::WriteOffRecovered { remaining, gone } => say(FailedPrecondition, "WRITE_OFF_RECOVERED")
+            .with_minor("remaining", *remaining)
+            .with_minor("gone", *gone),
     }
 }
 

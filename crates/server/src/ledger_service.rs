@@ -127,6 +127,11 @@ commands! {
     propose_disbursement: ProposeDisbursementRequest => ProposeDisbursementResponse,
     approve_disbursement: ApproveDisbursementRequest => ApproveDisbursementResponse,
     return_disbursement: ReturnDisbursementRequest => ReturnDisbursementResponse,
+    propose_write_off: ProposeWriteOffRequest => ProposeWriteOffResponse,
+    approve_write_off: ApproveWriteOffRequest => ApproveWriteOffResponse,
+    record_recovery: RecordRecoveryRequest => RecordRecoveryResponse,
+    propose_restructuring: ProposeRestructuringRequest => ProposeRestructuringResponse,
+    approve_restructuring: ApproveRestructuringRequest => ApproveRestructuringResponse,
     propose_reversal: ProposeReversalRequest => ProposeReversalResponse,
     approve_reversal: ApproveReversalRequest => ApproveReversalResponse,
     refuse_proposal: RefuseProposalRequest => RefuseProposalResponse,
@@ -305,7 +310,8 @@ struct Decided {
 
 impl Decided {
     /// The answer to a payment that was recorded just now. Nothing changes of a loan that is approved
-    /// but its balances, and those came with the receipt: so nobody waits for the projections.
+    /// but its balances, and those came with the receipt: so nobody waits for the projections. One that
+    /// was restructured is shown with its terms, as by any other answer.
     fn paid(&self) -> Option<PaymentAnswer> {
         let Accepted { receipt, named, balances, .. } = &self.accepted;
         let receipt = receipt.as_ref().filter(|receipt| !receipt.duplicate)?;
@@ -313,7 +319,11 @@ impl Decided {
         let recorded_at = receipt.recorded_at;
         let receipt = batch::receipt(receipt, named, balances);
         ledger.glance(|state| {
-            let loan = state.loans().get(state.loans().find(&loan)?);
+            let index = state.loans().find(&loan)?;
+            if state.restructurings_of(index).next().is_some() {
+                return None;
+            }
+            let loan = state.loans().get(index);
             wire::payment(ledger.id(), &receipt, recorded_at, loan, CURRENCY)
         })
     }

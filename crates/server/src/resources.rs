@@ -186,6 +186,13 @@ impl<'a> View<'a> {
             maker: loan.maker.to_string(),
             proposed_position: loan.proposed_at.get(),
             checker: active.map(|active| active.checker.to_string()),
+            restructurings: (self.state.restructurings_of(index))
+                .map(|(position, new)| pb::Restructuring {
+                    position: position.get(),
+                    effective_from: Some(date_to_wire(new.effective_from)),
+                    terms: Some(loan_terms_to_wire(&new.terms)),
+                })
+                .collect(),
             expires_at: match &loan.state {
                 LoanState::Pending { expires_at } => Some(timestamp_to_wire(*expires_at)),
                 LoanState::Refused
@@ -214,6 +221,20 @@ impl<'a> View<'a> {
                 pb::proposal::Kind::Withdrawal(pb::PendingWithdrawal {
                     allocation: allocation.get(),
                     amount: money(amount.minor()),
+                })
+            }
+            Subject::WriteOff { loan, kind, amount } => {
+                pb::proposal::Kind::WriteOff(pb::PendingWriteOff {
+                    loan: self.loan_name(*loan).to_string(),
+                    amount: money(amount.minor()),
+                    kind: kind.to_wire(),
+                })
+            }
+            Subject::Restructuring { loan, effective_from, terms } => {
+                pb::proposal::Kind::Restructuring(pb::PendingRestructuring {
+                    loan: self.loan_name(*loan).to_string(),
+                    effective_from: Some(date_to_wire(*effective_from)),
+                    terms: Some(loan_terms_to_wire(terms)),
                 })
             }
             Subject::Disbursement { paid, amount } => {

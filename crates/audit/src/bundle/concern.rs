@@ -91,6 +91,17 @@ impl Own {
             Event::LoanWithdrawn(e) => self.loan(e.loan),
             Event::Disbursed(e) => self.loan(e.loan),
             Event::Repaid(e) => self.loan(e.command.loan),
+            Event::WriteOffProposed(e) => {
+                let concern = self.loan(e.command.loan);
+                self.proposed(position, concern)
+            }
+            Event::WrittenOff(e) => self.loan(e.loan),
+            Event::Recovered(e) => self.loan(e.loan),
+            Event::RestructuringProposed(e) => {
+                let concern = self.loan(e.command.loan);
+                self.proposed(position, concern)
+            }
+            Event::Restructured(e) => self.loan(e.loan),
             Event::DisbursementProposed(e) => {
                 let concern = self.paid(e.command.payee.paid());
                 self.proposed(position, concern)
@@ -150,7 +161,9 @@ impl Own {
     fn undoes(&self, undoes: Undoes) -> Concern {
         match undoes {
             Undoes::Disbursement { paid, .. } | Undoes::Return { paid, .. } => self.paid(paid),
-            Undoes::Repayment { loan, .. } => self.loan(loan),
+            Undoes::Repayment { loan, .. }
+            | Undoes::WriteOff { loan, .. }
+            | Undoes::Recovery { loan, .. } => self.loan(loan),
             Undoes::Allocation { .. } | Undoes::AllocationWithdrawal { .. } => Concern::Others,
         }
     }

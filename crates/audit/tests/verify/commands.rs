@@ -251,6 +251,7 @@ pub(crate) fn event(command: Command) -> Event {
         Command::OpenAccount(c) => Event::AccountOpened(c),
         Command::RegisterCooperative(c) => Event::CooperativeRegistered(c),
         Command::ConfirmReadiness(c) => Event::ReadinessConfirmed(c),
+        Command::RecordRecovery(c) => Event::Recovered(c),
         other => panic!("not needed: {other:?}"),
     }
 }

@@ -4,7 +4,7 @@ use bergulir_audit::Finding;
 use bergulir_chain::Authentication;
 use bergulir_domain::Event;
 use bergulir_domain::command::{self as c, Command};
-use bergulir_domain::event::LoanApproved;
+use bergulir_domain::event::{LoanApproved, WrittenOff};
 use bergulir_domain::terms::Purpose;
 
 use crate::commands::{
@@ -14,7 +14,7 @@ use crate::commands::{
 use crate::files::{Log, SMALL, write};
 use crate::ledger::Ledger;
 use crate::programme::{LOAN, lent, small};
-use crate::{invalid, report};
+use crate::{invalid, report, rules_3};
 
 /// What the verifier says about a ledger.
 #[track_caller]
@@ -59,6 +59,89 @@ fn the_same_maker_and_checker_are_found() {
     let (position, code, message) = found(&ledger);
     assert_eq!((position, code), (at, "RULE_BROKEN"));
     assert!(message.contains("SAME_PERSON"), "{message}");
+}
+
+/// A ledger under version 3 of the rules, with a loan that was paid out.
+fn owing() -> Ledger {
+    let mut ledger = lent();
+    ledger.submit("maker", &Command::AdoptRules(c::AdoptRules { version: 3 }));
+    ledger.submit("maker", &disburse("l1", rp(LOAN), "d1"));
+    ledger
+}
+
+#[test]
+fn a_write_off_by_its_maker_alone_is_found() {
+    let mut ledger = owing();
+    let kind = c::WriteOffKind::Conditional;
+    let proposal = ledger.submit("maker", &rules_3::propose("l1", rp(LOAN), kind));
+    ledger.submit("checker", &rules_3::approve(proposal));
+    ledger.drafts.last_mut().unwrap().principal = "maker".to_owned();
+    let (position, code, message) = found(&ledger);
+    assert_eq!((position, code), (ledger.size() - 1, "RULE_BROKEN"));
+    assert!(message.contains("SAME_PERSON"), "{message}");
+}
+
+#[test]
+fn new_terms_by_their_maker_alone_are_found() {
+    let mut ledger = owing();
+    let proposal = ledger.submit("maker", &rules_3::new_terms("l1", 48));
+    ledger.submit("checker", &rules_3::approve_terms(proposal));
+    ledger.drafts.last_mut().unwrap().principal = "maker".to_owned();
+    let (position, code, message) = found(&ledger);
+    assert_eq!((position, code), (ledger.size() - 1, "RULE_BROKEN"));
+    assert!(message.contains("SAME_PERSON"), "{message}");
+}
+
+#[test]
+fn a_write_off_that_nobody_proposed_and_one_of_more_than_was_approved_are_found() {
+    let kind = c::WriteOffKind::Conditional;
+    let written_off = |proposal, amount: bergulir_domain::Amount| {
+        let command = c::ApproveWriteOff { proposal, value_date: day(0) };
+        let principal = bergulir_domain::Money::from_minor(amount.minor()).unwrap();
+        Event::WrittenOff(WrittenOff { command, loan: id("l1"), kind, amount, principal })
+    };
+    let mut ledger = owing();
+    let nothing = bergulir_domain::Position::new(ledger.size() - 1);
+    let at = ledger.forge("checker", &written_off(nothing, rp(1)));
+    let (position, code, message) = found(&ledger);
+    assert_eq!((position, code), (at, "RULE_BROKEN"));
+    assert!(message.contains("PROPOSAL_NOT_PENDING"), "{message}");
+
+    let mut ledger = owing();
+    let proposal = ledger.submit("maker", &rules_3::propose("l1", rp(1), kind));
+    let at = ledger.forge("checker", &written_off(proposal, rp(2)));
+    let (position, code, message) = found(&ledger);
+    assert_eq!((position, code), (at, "EVENT_FORGED"), "{message}");
+}
+
+#[test]
+fn a_write_off_without_papers_is_found() {
+    let mut ledger = owing();
+    let kind = c::WriteOffKind::Conditional;
+    ledger.submit("maker", &rules_3::propose("l1", rp(LOAN), kind));
+    // Field 5 with its reference and its digest is cut out of the event's bytes.
+    let event = &mut ledger.drafts.last_mut().unwrap().event;
+    let evidence = [&[0x2a, 41, 0x0a, 5][..], b"SK 20", &[0x12, 32], &[5; 32]].concat();
+    let at = event.windows(evidence.len()).position(|bytes| bytes == evidence).unwrap();
+    event.drain(at..at + evidence.len());
+    event[2] -= 43;
+    let (position, code, message) = found(&ledger);
+    assert_eq!((position, code), (ledger.size() - 1, "EVENT_UNREADABLE"), "{message}");
+    assert!(message.contains("evidence"), "{message}");
+}
+
+#[test]
+fn a_recovery_above_what_is_left_is_found() {
+    let kind = c::WriteOffKind::Conditional;
+    for (recovered, reason) in [(rp(41), "RECOVERY_EXCEEDED"), (rp(LOAN), "RECOVERY_EXCEEDED")] {
+        let mut ledger = owing();
+        let proposal = ledger.submit("maker", &rules_3::propose("l1", rp(40), kind));
+        ledger.submit("checker", &rules_3::approve(proposal));
+        let at = ledger.forge("maker", &event(rules_3::recover("l1", recovered, "r1")));
+        let (position, code, message) = found(&ledger);
+        assert_eq!((position, code), (at, "RULE_BROKEN"));
+        assert!(message.contains(reason), "{message}");
+    }
 }
 
 #[test]
@@ -224,7 +307,7 @@ fn a_frame_that_claims_more_records_than_it_has_is_found() {
 fn versions_that_are_not_known_here_cannot_be_told() {
     let ledger = small();
     let mut newer_rules = ledger.clone();
-    newer_rules.forge("maker", &Event::RulesAdopted(c::AdoptRules { version: 3 }));
+    newer_rules.forge("maker", &Event::RulesAdopted(c::AdoptRules { version: 4 }));
     let mut newer_record = Log::of(&ledger.drafts, SMALL);
     let last = ledger.size() - 1;
     newer_record.record(last)[0] = 2;

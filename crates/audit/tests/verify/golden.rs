@@ -25,13 +25,14 @@ use crate::commands::{
 use crate::files::{Log, SMALL};
 use crate::ledger::{Ledger, chained};
 use crate::programme::{cooperative, small};
-use crate::rules_2;
+use crate::{rules_2, rules_3};
 
 /// Each version of the rules, a ledger in which everything happened that can under it, and where the
 /// seal is that its range begins at.
-fn versions() -> [(&'static str, Ledger, u64); 2] {
+fn versions() -> [(&'static str, Ledger, u64); 3] {
     let (newer, seal) = rules_2::every_kind();
-    [("rules-1", every_kind(), 18), ("rules-2", newer, seal)]
+    let (newest, last_seal) = rules_3::every_kind();
+    [("rules-1", every_kind(), 18), ("rules-2", newer, seal), ("rules-3", newest, last_seal)]
 }
 
 /// The bundles of each: every record, those since the first seal, one cooperative's view.
@@ -72,6 +73,11 @@ fn figures(report: &LedgerReport) -> String {
         ("outstanding", totals.outstanding),
         ("cash", totals.cash),
     ] {
+        line(name, &value);
+    }
+    // Older versions of the rules know none of these.
+    let given_up = [("written_off", totals.written_off), ("recovered", totals.recovered)];
+    for (name, value) in given_up.into_iter().filter(|(_, value)| *value != 0) {
         line(name, &value);
     }
     for account in &report.accounts {

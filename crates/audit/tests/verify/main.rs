@@ -18,6 +18,7 @@ mod forgery;
 mod golden;
 mod places;
 mod rules_2;
+mod rules_3;
 mod seals;
 mod valid;
 

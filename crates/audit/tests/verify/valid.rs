@@ -30,6 +30,8 @@ fn the_pilot_adds_up_to_its_known_figures() {
         available: 27_272_722 * RP,
         committed: 0,
         outstanding: 5_772_727_278 * RP,
+        written_off: 0,
+        recovered: 0,
         cash: (27_272_722 + 79_090_830) * RP,
     };
     assert_eq!(report.totals, expected);

@@ -9,6 +9,7 @@ use bergulir_audit::{
 use bergulir_chain::LogSize;
 use bergulir_chain::note::VerifierKey;
 use bergulir_domain::LedgerId;
+use bergulir_domain::state::AccountBalances;
 use clap::Args;
 use serde::Serialize;
 use serde_json::json;
@@ -116,6 +117,8 @@ struct Sums {
     available: Option<String>,
     committed: Option<String>,
     outstanding: Option<String>,
+    written_off: Option<String>,
+    recovered: Option<String>,
     cash: Option<String>,
 }
 
@@ -228,6 +231,8 @@ impl Sums {
             available: Some(exact(totals.available)),
             committed: Some(exact(totals.committed)),
             outstanding: Some(exact(totals.outstanding)),
+            written_off: Some(exact(totals.written_off)),
+            recovered: Some(exact(totals.recovered)),
             cash: Some(exact(totals.cash)),
         }
     }
@@ -331,10 +336,16 @@ fn show_accounts(page: &mut Page, report: &LedgerReport) {
                 rupiah(balances.granted),
                 rupiah(balances.principal_repaid),
                 rupiah(balances.interest_paid),
-                rupiah(balances.disbursed.saturating_sub(balances.principal_repaid)),
+                rupiah(owed(balances)),
             ]
         }),
     );
+}
+
+/// What an account owes; sums of what a leaf says can overflow.
+fn owed(balances: &AccountBalances) -> i64 {
+    let left = balances.disbursed.saturating_sub(balances.principal_repaid);
+    left.saturating_sub(balances.written_off)
 }
 
 /// Shows what the records add up to.
@@ -351,6 +362,8 @@ fn show_totals(page: &mut Page, totals: &Totals) {
             ("Denda diterima / Late fees received", totals.late_fees_received),
             ("Tersedia / Available", totals.available),
             ("Sisa pokok / Outstanding", totals.outstanding),
+            ("Dihapuskan / Written off", totals.written_off),
+            ("Penerimaan kembali / Recovered", totals.recovered),
         ]
         .into_iter()
         .map(|(name, minor)| vec![name.to_owned(), rupiah(minor)]),

@@ -83,7 +83,7 @@ pub(crate) fn open_ledger(ledger: &str) -> pb::OpenLedger {
         region: String::new(),
         currency_code: CURRENCY.code().to_owned(),
         utc_offset_minutes: Some(0),
-        rules_version: 2,
+        rules_version: 3,
     }
 }
 

@@ -148,7 +148,7 @@ pub(crate) fn open_ledger(ledger: &str, roster: &Roster) -> pb::OpenLedger {
         region: roster.region.clone(),
         currency_code: CURRENCY.code().to_owned(),
         utc_offset_minutes: Some(i32::from(UTC_OFFSET_HOURS) * 60),
-        rules_version: 2,
+        rules_version: 3,
     }
 }
 

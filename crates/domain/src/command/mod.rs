@@ -8,6 +8,8 @@ mod fund;
 mod ledger;
 mod loan;
 mod payment;
+mod restructuring;
+mod write_off;
 
 pub use account::{
     ApproveBankAccountChange, BankAccount, CloseAccount, OpenAccount, ProposeBankAccountChange,
@@ -25,6 +27,8 @@ pub use payment::{
     ApproveDisbursement, BankReference, Disburse, DisburseGrant, Payee, ProposeDisbursement, Repay,
     ReturnDisbursement,
 };
+pub use restructuring::{ApproveRestructuring, ProposeRestructuring};
+pub use write_off::{ApproveWriteOff, ProposeWriteOff, RecordRecovery, WriteOffKind};
 
 use crate::id::LoanId;
 
@@ -62,6 +66,11 @@ pub enum Command {
     ApproveDisbursement(ApproveDisbursement),
     ReturnDisbursement(ReturnDisbursement),
     Repay(Repay),
+    ProposeWriteOff(ProposeWriteOff),
+    ApproveWriteOff(ApproveWriteOff),
+    RecordRecovery(RecordRecovery),
+    ProposeRestructuring(ProposeRestructuring),
+    ApproveRestructuring(ApproveRestructuring),
     ProposeReversal(ProposeReversal),
     ApproveReversal(ApproveReversal),
     RefuseProposal(RefuseProposal),
@@ -89,6 +98,7 @@ impl Command {
             Command::ApproveDisbursement(command) => Some(&command.bank_reference),
             Command::ReturnDisbursement(command) => Some(&command.bank_reference),
             Command::Repay(command) => Some(&command.bank_reference),
+            Command::RecordRecovery(command) => Some(&command.bank_reference),
             Command::OpenLedger(_)
             | Command::ContinueLedger(_)
             | Command::AdoptRules(_)
@@ -112,6 +122,10 @@ impl Command {
             | Command::ApprovePeriodClose(_)
             | Command::ProposeBankAccountChange(_)
             | Command::ApproveBankAccountChange(_)
+            | Command::ProposeWriteOff(_)
+            | Command::ApproveWriteOff(_)
+            | Command::ProposeRestructuring(_)
+            | Command::ApproveRestructuring(_)
             | Command::ProposeReversal(_)
             | Command::ApproveReversal(_)
             | Command::RefuseProposal(_)
@@ -131,6 +145,11 @@ impl Command {
             | Command::ApproveBankAccountChange(_)
             | Command::ProposePeriodClose(_)
             | Command::ApprovePeriodClose(_) => 2,
+            Command::ProposeWriteOff(_)
+            | Command::ApproveWriteOff(_)
+            | Command::RecordRecovery(_)
+            | Command::ProposeRestructuring(_)
+            | Command::ApproveRestructuring(_) => 3,
             _ => 1,
         }
     }

@@ -89,7 +89,9 @@ fn nothing_is_on_its_way(state: &State, index: AccountIndex) -> Result<(), Rejec
         | Subject::AllocationWithdrawal { .. }
         | Subject::Reversal { .. }
         | Subject::BankAccountChange { .. }
-        | Subject::PeriodClose { .. } => false,
+        | Subject::PeriodClose { .. }
+        | Subject::WriteOff { .. }
+        | Subject::Restructuring { .. } => false,
     };
     match state.proposals.iter().find(|(_, proposal)| is_paid(&proposal.subject)) {
         Some((proposal, _)) => {

@@ -77,7 +77,9 @@ fn not_a_loan(state: &State, position: Position) -> Result<&Proposal, Rejection>
         | Subject::Reversal { .. }
         | Subject::Disbursement { .. }
         | Subject::BankAccountChange { .. }
-        | Subject::PeriodClose { .. } => Ok(proposal),
+        | Subject::PeriodClose { .. }
+        | Subject::WriteOff { .. }
+        | Subject::Restructuring { .. } => Ok(proposal),
     }
 }
 
@@ -128,6 +130,11 @@ fn what_it_did(state: &State, position: Position, now: &Now) -> Result<Undoes, R
             late_fee: e.command.late_fee.unwrap_or_default(),
             relend_income: e.relend_income,
         }),
+        Event::WrittenOff(e) => {
+            let (loan, kind, amount, principal) = (e.loan, e.kind, e.amount, e.principal);
+            Ok(Undoes::WriteOff { loan, kind, amount, principal })
+        }
+        Event::Recovered(e) => Ok(Undoes::Recovery { loan: e.loan, amount: e.amount }),
         Event::Reversed(_) => Err(Rejection::ReversalNotReversible { position }),
         _ => Err(Rejection::NotReversible { position }),
     }
@@ -181,6 +188,26 @@ fn may_undo(
             }
         }
         Undoes::AllocationWithdrawal { .. } => {}
+        Undoes::WriteOff { loan, kind, amount, principal } => {
+            let (_, loan, active) = approved(state, loan)?;
+            let account = state.accounts.get(loan.account);
+            is_not_closed(account)?;
+            let balances = &active.balances;
+            let remaining = balances.written_off - principal.minor();
+            let gone = balances.recovered + balances.claim_ended - kind.ends(amount);
+            if remaining < gone {
+                return Err(Rejection::WriteOffRecovered { remaining, gone });
+            }
+            if let Ok(principal) = Amount::from_minor(principal.minor()) {
+                let terms = state.funds.get(account.fund).terms_on(now.date);
+                room.ceiling(loan.account, terms, principal)?;
+            }
+        }
+        Undoes::Recovery { loan, amount } => {
+            let (_, loan, _) = approved(state, loan)?;
+            let fund = state.accounts.get(loan.account).fund;
+            room.committable(fund, state.funds.get(fund), amount)?;
+        }
     }
     let (fund, entry) =
         journal::reversal(state, undoes).ok_or(Rejection::NotFound(Resource::Record(position)))?;
@@ -232,5 +259,11 @@ pub(crate) fn reversal_reserves(
             let ceiling = account.map(|account| (account, principal.minor()));
             Reservation { ceiling, ..Reservation::of(fund, principal.minor() + income) }
         }
+        Undoes::WriteOff { loan, principal, .. } => {
+            let account = state.loans.find(&loan).map(|loan| state.loans.get(loan).account);
+            let ceiling = account.map(|account| (account, principal.minor()));
+            Reservation { ceiling, ..Reservation::of(fund, 0) }
+        }
+        Undoes::Recovery { amount, .. } => Reservation::of(fund, amount.minor()),
     }
 }

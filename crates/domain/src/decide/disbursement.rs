@@ -2,7 +2,7 @@
 
 use super::Now;
 use super::account::is_open;
-use super::payment::{approved, grows, is_available, may_grant, posts};
+use super::payment::{approved, grows, is_available, may_grant, nothing_is_written_off, posts};
 use super::room::Room;
 use crate::command::{ApproveDisbursement, Payee, ProposeDisbursement};
 use crate::event::{DisbursementApproved, Event, Paid, Proposed};
@@ -69,9 +69,10 @@ fn may_pay(
 ) -> Result<FundIndex, Rejection> {
     match paid {
         Paid::Loan(loan) => {
-            let (index, loan, _) = approved(state, loan)?;
+            let (index, loan, active) = approved(state, loan)?;
             let account = state.accounts.get(loan.account);
             is_open(account)?;
+            nothing_is_written_off(loan, active)?;
             room.headroom(index, amount)?;
             grows(account.balances.disbursed, amount.minor())?;
             Ok(account.fund)

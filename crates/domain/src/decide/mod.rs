@@ -11,7 +11,9 @@ mod key;
 mod loan;
 mod payment;
 mod period;
+mod restructuring;
 mod room;
+mod write_off;
 
 pub(crate) use correction::reversal_reserves;
 pub(crate) use disbursement::disbursement_reserves;
@@ -70,9 +72,9 @@ pub fn decide(state: &State, command: &Command, context: &Context) -> Result<Eve
     match (state.rules_version(), command) {
         (0, Command::OpenLedger(command)) => open_ledger(command),
         (0, _) => Err(Rejection::LedgerNotOpen),
-        // Version 2 knows more commands and terms. What version 1 knows it decides as version 1,
-        // except where something stands in the state that only version 2 can have put there. So one
-        // function decides under both.
+        // Each version knows more commands or terms than the one before. What that knows it decides
+        // as that does, except where something stands in the state that only the newer version can
+        // have put there. So one function decides under all.
         (in_force, _) if command.rules_needed() > in_force => {
             Err(Rejection::RulesTooOld { needed: command.rules_needed(), in_force })
         }
@@ -124,6 +126,11 @@ fn decide_open(state: &State, command: &Command, context: &Context) -> Result<Ev
         Command::ApproveDisbursement(command) => disbursement::approve(state, command, &now),
         Command::ReturnDisbursement(command) => payment::return_disbursement(state, command, &now),
         Command::Repay(command) => payment::repay(state, command, &now),
+        Command::ProposeWriteOff(command) => write_off::propose(state, command, &now),
+        Command::ApproveWriteOff(command) => write_off::approve(state, command, &now),
+        Command::RecordRecovery(command) => write_off::recover(state, command, &now),
+        Command::ProposeRestructuring(command) => restructuring::propose(state, command, &now),
+        Command::ApproveRestructuring(command) => restructuring::approve(state, command, &now),
         Command::ProposeReversal(command) => correction::propose(state, command, &now),
         Command::ApproveReversal(command) => correction::approve(state, command, &now),
         Command::RefuseProposal(command) => correction::refuse(state, command, &now),

@@ -13,10 +13,11 @@ use crate::state::{AccountIndex, ActiveLoan, Fund, Loan, LoanIndex, State};
 use crate::terms::Purpose;
 
 pub(super) fn disburse(state: &State, command: &Disburse, now: &Now) -> Result<Event, Rejection> {
-    let (index, loan, _) = approved(state, command.loan)?;
+    let (index, loan, active) = approved(state, command.loan)?;
     let account = state.accounts.get(loan.account);
     let fund = state.funds.get(account.fund);
     is_open(account)?;
+    nothing_is_written_off(loan, active)?;
     one_person_may_pay(fund, command.amount, now)?;
     Room::new(state).headroom(index, command.amount)?;
     now.value_date(state, account.fund, command.value_date, fund.opening_date)?;
@@ -74,6 +75,9 @@ pub(super) fn repay(state: &State, command: &Repay, now: &Now) -> Result<Event, 
     let account = state.accounts.get(loan.account);
     let fund = state.funds.get(account.fund);
     is_not_closed(account)?;
+    if active.balances.claim_has_ended() {
+        return Err(Rejection::ClaimEnded { loan: loan.id });
+    }
     let [principal, interest, late_fee] = command.parts();
     let parts = principal + interest + late_fee;
     if parts != command.amount.minor() {
@@ -129,14 +133,22 @@ fn one_person_may_pay(fund: &Fund, requested: Amount, now: &Now) -> Result<(), R
     }
 }
 
-/// A payment can be undone as long as it was not repaid.
+/// Nothing more is paid out on a loan of which something was given up.
+pub(super) fn nothing_is_written_off(loan: &Loan, active: &ActiveLoan) -> Result<(), Rejection> {
+    match active.balances.written_off {
+        0 => Ok(()),
+        written_off => Err(Rejection::LoanWrittenOff { loan: loan.id, written_off }),
+    }
+}
+
+/// A payment can be undone as long as it was neither repaid nor written off.
 pub(super) fn may_come_back(state: &State, paid: Paid, amount: Amount) -> Result<(), Rejection> {
     let Paid::Loan(loan) = paid else {
         return Ok(());
     };
     let (_, _, active) = approved(state, loan)?;
     let remaining = active.balances.disbursed - amount.minor();
-    let repaid = active.balances.principal_repaid;
+    let repaid = active.balances.principal_repaid + active.balances.written_off;
     if remaining < repaid {
         return Err(Rejection::DisbursementRepaid { remaining, repaid });
     }

@@ -45,8 +45,8 @@ impl State {
             black_box(loan.undisbursed());
         }
         for active in rows.iter().flatten().filter_map(|loan| loan.active()) {
-            // A disbursement adds to the end of them.
-            black_box(active.tranches.end());
+            // A disbursement adds to the end of them; a repayment asks what is owed, and since when.
+            black_box((active.tranches.end(), active.tranches.earliest(), active.balances));
         }
         let accounts = rows.map(|loan| loan.map(|loan| loan.account));
         for account in accounts.iter().flatten() {

@@ -37,7 +37,9 @@ impl State {
             | Subject::AllocationWithdrawal { .. }
             | Subject::Reversal { .. }
             | Subject::Disbursement { .. }
-            | Subject::PeriodClose { .. } => None,
+            | Subject::PeriodClose { .. }
+            | Subject::WriteOff { .. }
+            | Subject::Restructuring { .. } => None,
         }
     }
 

@@ -4,7 +4,7 @@ use super::names::SharedName;
 use super::recorded::Row;
 use super::tranches::Tranches;
 use super::{AccountIndex, CooperativeIndex, FundIndex, LoanIndex};
-use crate::command::BankAccount;
+use crate::command::{BankAccount, WriteOffKind};
 use crate::cooperative::{CooperativeKind, Office, ReadinessItem, ReadinessSet, VillageCode};
 use crate::event::{Paid, Undoes};
 use crate::id::{AccountId, CooperativeId, FundId, LoanId, OfficerId, PrincipalId};
@@ -177,7 +177,7 @@ impl Row for Cooperative {
 /// A cooperative's account in a fund.
 ///
 /// The order in memory is the one below, from the start of a cache line on: what a payment reads
-/// and changes is the first line. With a nation's accounts it comes from far away.
+/// and changes is in the first two lines. With a nation's accounts it comes from far away.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[repr(C, align(64))]
 pub struct Account {
@@ -226,12 +226,16 @@ pub struct AccountBalances {
     pub late_fees_paid: i64,
     /// Grants paid out to it.
     pub granted: i64,
+    /// Principal that was written off.
+    pub written_off: i64,
+    /// What came back of that.
+    pub recovered: i64,
 }
 
 impl AccountBalances {
     /// The principal that it owes.
     pub const fn outstanding(&self) -> i64 {
-        self.disbursed - self.principal_repaid
+        self.disbursed - self.principal_repaid - self.written_off
     }
     /// What counts against the ceiling per cooperative.
     pub const fn exposure(&self) -> i64 {
@@ -242,7 +246,7 @@ impl AccountBalances {
 /// A loan.
 ///
 /// The order in memory is the one below, from the start of a cache line on: what a payment reads
-/// and changes is in the first two lines, as [`Account`]'s is in its first.
+/// and changes is in the first three lines, as [`Account`]'s is in its first two.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[repr(C, align(64))]
 pub struct Loan {
@@ -322,16 +326,32 @@ pub struct LoanBalances {
     pub interest_paid: i64,
     /// Late fees that came in.
     pub late_fees_paid: i64,
+    /// Principal that was written off.
+    pub written_off: i64,
+    /// What of that is a claim no more, by absolute write-offs.
+    pub claim_ended: i64,
+    /// What came back of what was written off.
+    pub recovered: i64,
 }
 
 impl LoanBalances {
-    /// The principal that is owed.
+    /// The principal that is owed, and on the books.
     pub const fn outstanding(&self) -> i64 {
-        self.disbursed - self.principal_repaid
+        self.disbursed - self.principal_repaid - self.written_off
+    }
+    /// What was written off and may still come back.
+    pub const fn recoverable(&self) -> i64 {
+        self.written_off - self.claim_ended - self.recovered
+    }
+    /// Whether an absolute write-off ended all that was left of the claim.
+    pub const fn claim_has_ended(&self) -> bool {
+        self.claim_ended > 0 && self.outstanding() == 0 && self.recoverable() == 0
     }
     /// Where an approved loan of that principal stands with them, for people.
     pub const fn status(&self, principal: i64) -> LoanStatus {
-        if self.disbursed < principal {
+        if self.written_off > 0 && self.outstanding() == 0 {
+            LoanStatus::WrittenOff
+        } else if self.disbursed < principal {
             LoanStatus::Approved
         } else if self.outstanding() > 0 {
             LoanStatus::Disbursed
@@ -436,6 +456,24 @@ pub enum Subject {
         /// The last day of the period.
         through: Date,
     },
+    /// Write principal off.
+    WriteOff {
+        /// The loan.
+        loan: LoanIndex,
+        /// Whether the claim stays.
+        kind: WriteOffKind,
+        /// How much.
+        amount: Amount,
+    },
+    /// Give a loan new terms.
+    Restructuring {
+        /// The loan.
+        loan: LoanIndex,
+        /// The day from which they hold.
+        effective_from: Date,
+        /// The terms.
+        terms: LoanTerms,
+    },
     /// Pay out a tranche or a grant.
     Disbursement {
         /// What for.
@@ -454,6 +492,10 @@ pub(crate) enum Claim {
     BankAccountOf(AccountIndex),
     /// The next period of a fund.
     PeriodOf(FundIndex),
+    /// What is outstanding of a loan.
+    WriteOffOf(LoanIndex),
+    /// The terms of a loan.
+    RestructuringOf(LoanIndex),
 }
 
 impl Subject {
@@ -463,6 +505,8 @@ impl Subject {
             Subject::Reversal { reverses, .. } => Some(Claim::Record(*reverses)),
             Subject::BankAccountChange { account, .. } => Some(Claim::BankAccountOf(*account)),
             Subject::PeriodClose { fund, .. } => Some(Claim::PeriodOf(*fund)),
+            Subject::WriteOff { loan, .. } => Some(Claim::WriteOffOf(*loan)),
+            Subject::Restructuring { loan, .. } => Some(Claim::RestructuringOf(*loan)),
             Subject::Loan(_)
             | Subject::AllocationWithdrawal { .. }
             | Subject::Disbursement { .. } => None,
@@ -501,8 +545,8 @@ mod tests {
     #[test]
     fn rows_are_small_and_what_a_payment_needs_is_together() {
         let sizes = [size_of::<Loan>(), size_of::<Account>(), size_of::<Cooperative>()];
-        assert_eq!(sizes, [256, 192, 192]);
-        assert!(offset_of!(Loan, state) + offset_of!(ActiveLoan, checker) <= 128);
-        assert!(offset_of!(Account, id) <= 64);
+        assert_eq!(sizes, [256, 256, 192]);
+        assert!(offset_of!(Loan, state) + offset_of!(ActiveLoan, checker) <= 192);
+        assert!(offset_of!(Account, id) + size_of::<AccountId>() <= 128);
     }
 }

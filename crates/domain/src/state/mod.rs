@@ -7,6 +7,7 @@ mod entities;
 mod held;
 mod names;
 mod recorded;
+mod restructurings;
 mod tranches;
 
 pub mod encoding;
@@ -19,6 +20,7 @@ pub use entities::{
 pub use held::Held;
 pub use names::SharedName;
 pub use recorded::{Index, Register, Row, Table};
+pub use restructurings::Restructuring;
 pub use tranches::{Tranche, Tranches};
 
 use crate::command::{BankAccount, OpenLedger};
@@ -59,6 +61,8 @@ pub struct State {
     bank_accounts: Register<Position, (AccountIndex, BankAccount)>,
     /// The last day of each fund's last closed period.
     pub(crate) closed: Register<FundIndex, Date>,
+    /// The terms that loans got, by the record that did it.
+    pub(crate) restructurings: Register<(LoanIndex, Position), Restructuring>,
     // Derived from the above, and so not part of its encoding:
     pub(crate) expiries: Register<(Timestamp, Position), ()>,
     /// The one proposal that is pending about something, of those that exclude each other.
@@ -236,6 +240,7 @@ impl State {
         act(&mut self.claimed);
         act(&mut self.bank_accounts);
         act(&mut self.closed);
+        act(&mut self.restructurings);
         act(&mut self.bank_account_changes);
         act(&mut self.bank_account_owners);
         act(&mut self.reserved_bank_accounts);

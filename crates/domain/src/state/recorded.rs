@@ -257,6 +257,10 @@ impl<K: Ord + Clone, V: Clone> Register<K, V> {
     pub fn first(&self) -> Option<(&K, &V)> {
         self.map.first_key_value()
     }
+    /// Everything from that key on, in the order of the keys.
+    pub(super) fn from(&self, key: K) -> impl Iterator<Item = (&K, &V)> {
+        self.map.range(key..)
+    }
     /// The first key from that one on, and its value.
     pub(super) fn at_or_after(&self, key: &K) -> Option<(&K, &V)> {
         self.map.range(key..).next()

@@ -95,7 +95,7 @@ pub(crate) fn open_ledger() -> c::OpenLedger {
         region: id("36.03"),
         currency: Currency::Idr,
         utc_offset: UtcOffset::JAKARTA,
-        rules_version: 2,
+        rules_version: 3,
     }
 }
 
@@ -333,6 +333,52 @@ pub(crate) fn repay(loan: &str, parts: [i64; 3]) -> c::Repay {
         bank_reference: fresh(),
         value_date: day(TODAY),
     }
+}
+
+pub(crate) fn propose_write_off(loan: &str, amount: Amount) -> c::ProposeWriteOff {
+    c::ProposeWriteOff {
+        loan: id(loan),
+        amount,
+        kind: c::WriteOffKind::Conditional,
+        reason: text("dissolved"),
+        evidence: evidence(),
+        expires_at: None,
+    }
+}
+
+pub(crate) fn approve_write_off(proposal: Position) -> c::ApproveWriteOff {
+    c::ApproveWriteOff { proposal, value_date: day(TODAY) }
+}
+
+pub(crate) fn recover(loan: &str, amount: Amount) -> c::RecordRecovery {
+    c::RecordRecovery { loan: id(loan), amount, bank_reference: fresh(), value_date: day(TODAY) }
+}
+
+/// From today on 4 % on what is outstanding, over 48 months of which 6 are grace.
+pub(crate) fn propose_restructuring(loan: &str) -> c::ProposeRestructuring {
+    c::ProposeRestructuring {
+        loan: id(loan),
+        effective_from: day(TODAY),
+        terms: new_loan_terms(),
+        addendum_reference: text("ADD 1"),
+        reason: text("harvest failed"),
+        evidence: evidence(),
+        expires_at: None,
+    }
+}
+
+pub(crate) fn new_loan_terms() -> LoanTerms {
+    LoanTerms {
+        rate: Rate::from_units(40_000).expect("4 %"),
+        method: InterestMethod::Declining,
+        tenor_months: 48,
+        grace_months: 6,
+        ..loan_terms()
+    }
+}
+
+pub(crate) fn approve_restructuring(proposal: Position) -> c::ApproveRestructuring {
+    c::ApproveRestructuring { proposal }
 }
 
 pub(crate) fn propose_reversal(reverses: Position) -> c::ProposeReversal {

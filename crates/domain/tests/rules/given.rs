@@ -91,7 +91,7 @@ commands_can_be_asked! {
     ProposeAllocationWithdrawal ApproveAllocationWithdrawal ProposePeriodClose ApprovePeriodClose RegisterCooperative AppointOfficer
     ConfirmReadiness OpenAccount SuspendAccount ResumeAccount CloseAccount ProposeBankAccountChange ApproveBankAccountChange ProposeLoan ApproveLoan RefuseLoan WithdrawLoan
     Disburse DisburseGrant ProposeDisbursement ApproveDisbursement ReturnDisbursement Repay ProposeReversal ApproveReversal RefuseProposal
-    WithdrawProposal Seal ContinueLedger
+    WithdrawProposal Seal ContinueLedger ProposeWriteOff ApproveWriteOff RecordRecovery ProposeRestructuring ApproveRestructuring
 }
 
 /// The canonical bytes of a state: equal exactly if the states are.

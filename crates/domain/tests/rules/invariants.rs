@@ -51,6 +51,8 @@ fn check_funds(state: &State) {
         assert_eq!(sum(|a| a.interest_paid), amount(Book::InterestIncome));
         assert_eq!(sum(|a| a.late_fees_paid), amount(Book::LateFeeIncome));
         assert_eq!(sum(|a| a.granted), amount(Book::GrantExpense));
+        assert_eq!(sum(|a| a.written_off), amount(Book::WriteOffLoss));
+        assert_eq!(sum(|a| a.recovered), amount(Book::RecoveryIncome));
         assert_eq!(sum(|a| a.committed), i128::from(balances.committed));
 
         let reservations = || state.proposals().iter().map(|(_, p)| p.reservation);
@@ -93,7 +95,7 @@ fn check_accounts(state: &State) {
         }
 
         let loans = state.loans().iter().map(|(_, loan)| loan);
-        let mut totals = [0; 5];
+        let mut totals = [0; 7];
         for loan in loans.filter(|loan| loan.account == index) {
             let Some(active) = loan.active() else {
                 continue;
@@ -104,6 +106,8 @@ fn check_accounts(state: &State) {
                 active.balances.principal_repaid,
                 active.balances.interest_paid,
                 active.balances.late_fees_paid,
+                active.balances.written_off,
+                active.balances.recovered,
             ];
             for (total, number) in totals.iter_mut().zip(numbers) {
                 *total += number;
@@ -115,6 +119,8 @@ fn check_accounts(state: &State) {
             balances.principal_repaid,
             balances.interest_paid,
             balances.late_fees_paid,
+            balances.written_off,
+            balances.recovered,
         ];
         assert_eq!(totals, of_account, "an account is the sum of its loans");
     }
@@ -148,6 +154,8 @@ fn check_loans(state: &State, now: Timestamp) {
         assert_eq!(reserved, active.reserved);
         assert!(loan.undisbursed() >= 0);
         assert!(active.balances.outstanding() >= 0);
+        assert!(active.balances.written_off >= 0 && active.balances.claim_ended >= 0);
+        assert!(active.balances.recovered >= 0 && active.balances.recoverable() >= 0);
         let paid_out: i64 = active.tranches.iter().map(|t| t.amount.minor()).sum();
         assert_eq!(paid_out, active.balances.disbursed);
     }

@@ -24,6 +24,8 @@ mod limits;
 mod model;
 mod payments;
 mod periods;
+mod restructurings;
 mod returns;
 mod sequences;
 mod two_people;
+mod write_offs;

@@ -110,12 +110,17 @@ impl Pair {
     }
 }
 
+/// The rules that a story begins under: mostly the newest, which know most.
+fn versions() -> impl Strategy<Value = u32> {
+    prop_oneof![1 => Just(1), 1 => Just(2), 3 => Just(3)]
+}
+
 // Each case is a whole story: fewer of them are enough. PROPTEST_CASES asks for more.
 proptest! {
     #![proptest_config(Config { cases: Config::default().cases / 2, ..Config::default() })]
 
     #[test]
-    fn the_ledger_and_the_naive_model_agree(rules in 1..=2_u32, steps in steps()) {
+    fn the_ledger_and_the_naive_model_agree(rules in versions(), steps in steps()) {
         let mut pair = Pair::new(rules);
         for step in &steps {
             let _ = pair.step(step);
@@ -135,7 +140,7 @@ proptest! {
 
     #[test]
     fn a_batch_of_anything_can_be_dropped(before in steps(), batch in steps()) {
-        let mut pair = Pair::new(2);
+        let mut pair = Pair::new(3);
         for step in &before {
             let _ = pair.step(step);
         }
@@ -152,12 +157,12 @@ proptest! {
 /// A property that is never put to the test proves nothing.
 #[test]
 fn the_sequences_reach_every_command_and_every_rule() {
-    let config = Config { cases: 100, failure_persistence: None, ..Config::default() };
+    let config = Config { cases: 200, failure_persistence: None, ..Config::default() };
     let seed = TestRng::deterministic_rng(RngAlgorithm::ChaCha);
     let accepted = RefCell::new(BTreeMap::<Ask, u32>::new());
     let refused = RefCell::new(BTreeMap::<Why, u32>::new());
     let run =
-        TestRunner::new_with_rng(config, seed).run(&(1..=2_u32, steps()), |(rules, steps)| {
+        TestRunner::new_with_rng(config, seed).run(&(versions(), steps()), |(rules, steps)| {
             let mut pair = Pair::new(rules);
             for step in &steps {
                 match pair.step(step) {

@@ -13,6 +13,9 @@ use crate::statement::Statement;
 const FUND: u8 = 1;
 /// The first byte of an account's leaf.
 const ACCOUNT: u8 = 2;
+/// The first byte of the leaf of an account of which something was written off or recovered: two more
+/// numbers. Others have the leaf that they had before there were write-offs.
+const ACCOUNT_WRITTEN_OFF: u8 = 3;
 
 /// The balances of a fund or an account, and the statement of the records that made them.
 ///
@@ -51,11 +54,14 @@ pub enum LeafError {
     #[error("bytes follow the balance leaf")]
     Trailing,
     /// The first byte is another.
-    #[error("a balance leaf begins with 1 (a fund) or 2 (an account), not with {0}")]
+    #[error("a balance leaf begins with 1 (a fund), 2 or 3 (an account), not with {0}")]
     Kind(u8),
     /// An id is not one.
     #[error("an id in the balance leaf is not one")]
     Id,
+    /// It begins as one of an account of which something was written off, and nothing was.
+    #[error("the balance leaf has the longer form, and nothing was written off")]
+    NothingWrittenOff,
     /// The books do not balance.
     #[error("the books in the balance leaf do not sum to zero")]
     Books,
@@ -87,7 +93,9 @@ impl Leaf {
                 put_numbers(&[b.income_apart, b.committed, b.reserved], out);
             }
             Leaf::Account { fund, account, balances: b, .. } => {
-                out.push(ACCOUNT);
+                let written_off = [b.written_off, b.recovered];
+                let is_long = written_off != [0, 0];
+                out.push(if is_long { ACCOUNT_WRITTEN_OFF } else { ACCOUNT });
                 put_id(*fund, out);
                 put_id(*account, out);
                 let numbers = [
@@ -100,6 +108,9 @@ impl Leaf {
                     b.granted,
                 ];
                 put_numbers(&numbers, out);
+                if is_long {
+                    put_numbers(&written_off, out);
+                }
             }
         }
         self.statement().encode(out);
@@ -111,7 +122,8 @@ impl Leaf {
     /// If they are none.
     pub fn parse(bytes: &[u8]) -> Result<Leaf, LeafError> {
         let from = &mut &*bytes;
-        let leaf = match take_key(from)? {
+        let (kind, key) = take_key(from)?;
+        let leaf = match key {
             BalanceKey::Fund(fund) => {
                 let books = Books::new(take_numbers(from)?).ok_or(LeafError::Books)?;
                 let [income_apart, committed, reserved] = take_numbers(from)?;
@@ -128,6 +140,11 @@ impl Leaf {
                     late_fees_paid,
                     granted,
                 ] = take_numbers(from)?;
+                let [written_off, recovered] =
+                    if kind == ACCOUNT_WRITTEN_OFF { take_numbers(from)? } else { [0, 0] };
+                if kind == ACCOUNT_WRITTEN_OFF && [written_off, recovered] == [0, 0] {
+                    return Err(LeafError::NothingWrittenOff);
+                }
                 let balances = AccountBalances {
                     pending,
                     committed,
@@ -136,6 +153,8 @@ impl Leaf {
                     interest_paid,
                     late_fees_paid,
                     granted,
+                    written_off,
+                    recovered,
                 };
                 Leaf::Account { fund, account, balances, statement: take_statement(from)? }
             }
@@ -145,7 +164,7 @@ impl Leaf {
 
     /// Whose leaf these bytes are, without looking at the rest; `None` if they cannot be one.
     pub(crate) fn key_of(mut bytes: &[u8]) -> Option<BalanceKey> {
-        take_key(&mut bytes).ok()
+        take_key(&mut bytes).ok().map(|(_, key)| key)
     }
 }
 
@@ -161,12 +180,15 @@ fn put_numbers(numbers: &[i64], out: &mut Vec<u8>) {
     }
 }
 
-fn take_key(from: &mut &[u8]) -> Result<BalanceKey, LeafError> {
-    match take::<1>(from)? {
-        [FUND] => Ok(BalanceKey::Fund(take_id(from)?)),
-        [ACCOUNT] => Ok(BalanceKey::Account(take_id(from)?, take_id(from)?)),
-        [other] => Err(LeafError::Kind(other)),
-    }
+/// The first byte, and whose leaf it is.
+fn take_key(from: &mut &[u8]) -> Result<(u8, BalanceKey), LeafError> {
+    let [kind] = take(from)?;
+    let key = match kind {
+        FUND => BalanceKey::Fund(take_id(from)?),
+        ACCOUNT | ACCOUNT_WRITTEN_OFF => BalanceKey::Account(take_id(from)?, take_id(from)?),
+        other => return Err(LeafError::Kind(other)),
+    };
+    Ok((kind, key))
 }
 
 fn take_id<K>(from: &mut &[u8]) -> Result<Id<K>, LeafError> {

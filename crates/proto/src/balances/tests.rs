@@ -59,6 +59,42 @@ fn a_leaf_has_the_balances_and_one_byte_string() {
     assert_eq!(balances.books.amount(Book::GrantExpense), 175);
 }
 
+/// Laid out by hand: the first byte, the ids, nine numbers, the statement.
+#[test]
+fn the_leaf_of_an_account_of_which_something_was_written_off_has_two_more_numbers() {
+    let balances = |written_off, recovered| AccountBalances {
+        disbursed: 9,
+        written_off,
+        recovered,
+        ..AccountBalances::default()
+    };
+    let leaf = |balances| Leaf::Account {
+        fund: "f".parse().unwrap(),
+        account: "a".parse().unwrap(),
+        balances,
+        statement: crate::statement::Statement::default(),
+    };
+    let bytes = |balances| {
+        let mut bytes = Vec::new();
+        leaf(balances).encode(&mut bytes);
+        assert_eq!(Leaf::parse(&bytes), Ok(leaf(balances)));
+        bytes
+    };
+    let mut expected = vec![3, 1, b'f', 1, b'a'];
+    for number in [0_i64, 0, 9, 0, 0, 0, 0, 5, 2] {
+        expected.extend(number.to_le_bytes());
+    }
+    expected.extend([0; 40]);
+    assert_eq!(bytes(balances(5, 2)), expected);
+    // Without, it is the one that there was before.
+    expected[0] = 2;
+    expected.drain(5 + 7 * 8..5 + 9 * 8);
+    assert_eq!(bytes(balances(0, 0)), expected);
+    expected[0] = 3;
+    expected.splice(5 + 7 * 8..5 + 7 * 8, [0; 16]);
+    assert_eq!(Leaf::parse(&expected), Err(LeafError::NothingWrittenOff));
+}
+
 #[test]
 fn bytes_that_are_not_a_leaf_are_refused() {
     let ledger = SampleLedger::with_grants();
@@ -68,7 +104,7 @@ fn bytes_that_are_not_a_leaf_are_refused() {
         change(&mut bytes);
         Leaf::parse(&bytes)
     };
-    assert_eq!(with(&|bytes| bytes[0] = 3), Err(LeafError::Kind(3)));
+    assert_eq!(with(&|bytes| bytes[0] = 4), Err(LeafError::Kind(4)));
     assert_eq!(with(&|bytes| bytes[2] = b'D'), Err(LeafError::Id));
     assert_eq!(with(&|bytes| bytes[2] = 0xff), Err(LeafError::Id));
     assert_eq!(with(&|bytes| drop(bytes.splice(1..6, [0]))), Err(LeafError::Id));

@@ -7,7 +7,7 @@ use bergulir_domain::command as c;
 use bergulir_domain::cooperative::ReadinessSet;
 use bergulir_domain::event::{
     BankAccountChanged, DisbursementApproved, DisbursementReturned, LoanApproved, Paid,
-    PeriodClosed, Proposed, Repaid, ReversalProposed, Undoes,
+    PeriodClosed, Proposed, Repaid, Restructured, ReversalProposed, Undoes, WrittenOff,
 };
 use bergulir_domain::ledger::Origin;
 use bergulir_domain::moment::{Position, Timestamp, UtcOffset};
@@ -235,6 +235,51 @@ pub(super) fn event(kind: Kind) -> Read<Event> {
             },
             relend_income: m.relend_income,
         }),
+        Kind::WriteOffProposed(m) => Event::WriteOffProposed(Box::new(Proposed {
+            command: c::ProposeWriteOff {
+                loan: parse("loan", &m.loan)?,
+                amount: amount("amount", m.amount)?,
+                kind: enumeration("kind", m.kind)?,
+                reason: parse("reason", &m.reason)?,
+                evidence: evidence(&present("evidence", m.evidence)?)?,
+                expires_at: m.asked_expires_at.map(Timestamp::from_micros),
+            },
+            expires_at: Timestamp::from_micros(m.expires_at),
+        })),
+        Kind::WrittenOff(m) => Event::WrittenOff(WrittenOff {
+            command: c::ApproveWriteOff {
+                proposal: Position::new(m.proposal),
+                value_date: date("value_date", m.value_date)?,
+            },
+            loan: parse("loan", &m.loan)?,
+            kind: enumeration("kind", m.kind)?,
+            amount: amount("amount", m.amount)?,
+            principal: money("principal", m.principal)?,
+        }),
+        Kind::Recovered(m) => Event::Recovered(c::RecordRecovery {
+            loan: parse("loan", &m.loan)?,
+            amount: amount("amount", m.amount)?,
+            bank_reference: bank_reference(m.bank_reference)?,
+            value_date: date("value_date", m.value_date)?,
+        }),
+        Kind::RestructuringProposed(m) => Event::RestructuringProposed(Box::new(Proposed {
+            command: c::ProposeRestructuring {
+                loan: parse("loan", &m.loan)?,
+                effective_from: date("effective_from", m.effective_from)?,
+                terms: loan_terms(&present("terms", m.terms)?)?,
+                addendum_reference: parse("addendum_reference", &m.addendum_reference)?,
+                reason: parse("reason", &m.reason)?,
+                evidence: evidence(&present("evidence", m.evidence)?)?,
+                expires_at: m.asked_expires_at.map(Timestamp::from_micros),
+            },
+            expires_at: Timestamp::from_micros(m.expires_at),
+        })),
+        Kind::Restructured(m) => Event::Restructured(Restructured {
+            command: c::ApproveRestructuring { proposal: Position::new(m.proposal) },
+            loan: parse("loan", &m.loan)?,
+            effective_from: date("effective_from", m.effective_from)?,
+            terms: loan_terms(&present("terms", m.terms)?)?,
+        }),
         Kind::ReversalProposed(m) => Event::ReversalProposed(Box::new(ReversalProposed {
             command: c::ProposeReversal {
                 reverses: Position::new(m.reverses),
@@ -394,6 +439,16 @@ fn undone(message: Option<pb::Undoes>) -> Read<Undoes> {
             interest: money("undoes.interest", m.interest)?,
             late_fee: money("undoes.late_fee", m.late_fee)?,
             relend_income: m.relend_income,
+        },
+        undoes::Kind::WriteOff(m) => Undoes::WriteOff {
+            loan: parse("undoes.loan", &m.loan)?,
+            kind: enumeration("undoes.kind", m.kind)?,
+            amount: amount("undoes.amount", m.amount)?,
+            principal: money("undoes.principal", m.principal)?,
+        },
+        undoes::Kind::Recovery(m) => Undoes::Recovery {
+            loan: parse("undoes.loan", &m.loan)?,
+            amount: amount("undoes.amount", m.amount)?,
         },
     })
 }

@@ -199,6 +199,48 @@ pub(super) fn kind(event: &Event) -> Kind {
             value_date: date_to_days(e.command.value_date),
             relend_income: e.relend_income,
         }),
+        Event::WriteOffProposed(e) => Kind::WriteOffProposed(pb::WriteOffProposed {
+            loan: e.command.loan.to_string(),
+            amount: e.command.amount.minor(),
+            kind: e.command.kind.to_wire(),
+            reason: e.command.reason.to_string(),
+            evidence: Some(evidence(&e.command.evidence)),
+            asked_expires_at: e.command.expires_at.map(Timestamp::as_micros),
+            expires_at: e.expires_at.as_micros(),
+        }),
+        Event::WrittenOff(e) => Kind::WrittenOff(pb::WrittenOff {
+            proposal: e.command.proposal.get(),
+            value_date: date_to_days(e.command.value_date),
+            loan: e.loan.to_string(),
+            amount: e.amount.minor(),
+            kind: e.kind.to_wire(),
+            principal: e.principal.minor(),
+        }),
+        Event::Recovered(e) => Kind::Recovered(pb::Recovered {
+            loan: e.loan.to_string(),
+            amount: e.amount.minor(),
+            bank_reference: Some(bank_reference(&e.bank_reference)),
+            value_date: date_to_days(e.value_date),
+        }),
+        Event::RestructuringProposed(e) => {
+            let command = &e.command;
+            Kind::RestructuringProposed(pb::RestructuringProposed {
+                loan: command.loan.to_string(),
+                effective_from: date_to_days(command.effective_from),
+                terms: Some(loan_terms(&command.terms)),
+                addendum_reference: command.addendum_reference.to_string(),
+                reason: command.reason.to_string(),
+                evidence: Some(evidence(&command.evidence)),
+                asked_expires_at: command.expires_at.map(Timestamp::as_micros),
+                expires_at: e.expires_at.as_micros(),
+            })
+        }
+        Event::Restructured(e) => Kind::Restructured(pb::Restructured {
+            proposal: e.command.proposal.get(),
+            loan: e.loan.to_string(),
+            effective_from: date_to_days(e.effective_from),
+            terms: Some(loan_terms(&e.terms)),
+        }),
         Event::ReversalProposed(e) => {
             let command = &e.command;
             Kind::ReversalProposed(pb::ReversalProposed {
@@ -309,6 +351,18 @@ fn undone(did: &Undoes) -> undoes::Kind {
                 relend_income: *relend_income,
             })
         }
+        Undoes::WriteOff { loan, kind, amount, principal } => {
+            undoes::Kind::WriteOff(pb::UndoesWriteOff {
+                loan: loan.to_string(),
+                kind: kind.to_wire(),
+                amount: amount.minor(),
+                principal: principal.minor(),
+            })
+        }
+        Undoes::Recovery { loan, amount } => undoes::Kind::Recovery(pb::UndoesRecovery {
+            loan: loan.to_string(),
+            amount: amount.minor(),
+        }),
     }
 }
 

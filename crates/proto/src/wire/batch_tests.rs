@@ -267,23 +267,27 @@ proptest! {
         duplicate in any::<bool>(),
         hash in any::<[u8; 32]>(),
         fund in prop::option::of(balances_of_a_fund()),
-        account in prop::option::of(any::<[i32; 7]>()),
-        loan in prop::option::of((any::<u32>(), prop::option::of(any::<[i32; 4]>()))),
+        account in prop::option::of(any::<[i32; 9]>()),
+        loan in prop::option::of((any::<u32>(), prop::option::of(any::<[i32; 7]>()))),
     ) {
         let (fund_name, account_name, loan_name) = names();
         let account = account.map(|numbers| {
-            let [pending, committed, disbursed, repaid, interest, fees, granted] =
+            let [pending, committed, disbursed, repaid, interest, fees, granted, lost, back] =
                 numbers.map(|number| i64::from(number) << 20);
             AccountBalances {
                 pending, committed, disbursed, principal_repaid: repaid, interest_paid: interest,
-                late_fees_paid: fees, granted,
+                late_fees_paid: fees, granted, written_off: lost, recovered: back,
             }
         });
         let loan = loan.map(|(principal, numbers)| {
             let balances = numbers.map(|numbers| {
-                let [disbursed, principal_repaid, interest_paid, late_fees_paid] =
+                let [disbursed, principal_repaid, interest_paid, late_fees_paid, losses @ ..] =
                     numbers.map(i64::from);
-                LoanBalances { disbursed, principal_repaid, interest_paid, late_fees_paid }
+                let [written_off, claim_ended, recovered] = losses;
+                LoanBalances {
+                    disbursed, principal_repaid, interest_paid, late_fees_paid, written_off,
+                    claim_ended, recovered,
+                }
             });
             (i64::from(principal), balances)
         });
@@ -332,7 +336,7 @@ proptest! {
         hash in any::<[u8; 32]>(),
         micros in any::<i64>(),
         fund in balances_of_a_fund(),
-        numbers in any::<[u32; 4]>(),
+        numbers in any::<[u32; 7]>(),
         principal in 1..=i64::from(u32::MAX),
         terms in loan_terms(),
         reference in "[!-~]{1,64}",
@@ -341,9 +345,15 @@ proptest! {
     ) {
         let (fund_name, account_name, loan_name) = names();
         let idr = Currency::Idr;
-        let [disbursed, principal_repaid, interest_paid, late_fees_paid] = numbers.map(i64::from);
-        let paid = LoanBalances { disbursed, principal_repaid, interest_paid, late_fees_paid };
-        let account = AccountBalances { disbursed, principal_repaid, ..Default::default() };
+        let [disbursed, principal_repaid, interest_paid, late_fees_paid, losses @ ..] =
+            numbers.map(i64::from);
+        let [written_off, claim_ended, recovered] = losses;
+        let paid = LoanBalances {
+            disbursed, principal_repaid, interest_paid, late_fees_paid, written_off, claim_ended,
+            recovered,
+        };
+        let account =
+            AccountBalances { disbursed, principal_repaid, written_off, ..Default::default() };
         let [chair, treasurer, maker, checker] =
             people.each_ref().map(|id| SharedName::new(PrincipalId::new(id).unwrap()));
         let active = ActiveLoan {
@@ -377,9 +387,12 @@ proptest! {
         let answer = payment(kab(), &receipt, recorded_at, &loan, idr).unwrap();
 
         let balances = loan_balances(&loan_name, principal, Some(&paid), idr);
-        let state = if disbursed < principal {
+        let left = disbursed - principal_repaid - written_off;
+        let state = if written_off > 0 && left == 0 {
+            pb::LoanState::WrittenOff
+        } else if disbursed < principal {
             pb::LoanState::Approved
-        } else if disbursed > principal_repaid {
+        } else if left > 0 {
             pb::LoanState::Disbursed
         } else {
             pb::LoanState::Settled
@@ -399,6 +412,7 @@ proptest! {
                 loan: Some(balances.clone()),
             }),
             loan: Some(pb::Loan {
+                restructurings: Vec::new(),
                 name: loan_name.to_string(),
                 state: state as i32,
                 balances: Some(balances),

@@ -10,7 +10,7 @@ use bergulir_domain::money::Currency;
 use bergulir_domain::text::VerifierKey;
 
 use super::fields::{Fields, Read};
-use super::terms::terms;
+use super::terms::{terms, terms_of_loan};
 use crate::pb::command::Kind;
 use crate::pb::{self, propose_disbursement};
 
@@ -112,6 +112,25 @@ pub(super) fn command(f: &mut Fields, ledger: LedgerId, kind: Option<Kind>) -> R
             f.within("return_disbursement", |f| return_disbursement(f, &m))?,
         ),
         Kind::Repay(m) => Command::Repay(f.within("repay", |f| repay(f, &m))?),
+        Kind::ProposeWriteOff(m) => {
+            Command::ProposeWriteOff(f.within("propose_write_off", |f| propose_write_off(f, &m))?)
+        }
+        Kind::ApproveWriteOff(m) => {
+            Command::ApproveWriteOff(f.within("approve_write_off", |f| {
+                let proposal = f.position("proposal", m.proposal);
+                let value_date = f.date("value_date", m.value_date.as_ref());
+                Ok(c::ApproveWriteOff { proposal: proposal?, value_date: value_date? })
+            })?)
+        }
+        Kind::RecordRecovery(m) => {
+            Command::RecordRecovery(f.within("record_recovery", |f| record_recovery(f, &m))?)
+        }
+        Kind::ProposeRestructuring(m) => Command::ProposeRestructuring(
+            f.within("propose_restructuring", |f| propose_restructuring(f, &m))?,
+        ),
+        Kind::ApproveRestructuring(m) => Command::ApproveRestructuring(c::ApproveRestructuring {
+            proposal: f.within("approve_restructuring", |f| f.position("proposal", m.proposal))?,
+        }),
         Kind::ProposeReversal(m) => {
             Command::ProposeReversal(f.within("propose_reversal", |f| propose_reversal(f, &m))?)
         }
@@ -445,6 +464,58 @@ fn repay(f: &mut Fields, m: &pb::Repay) -> Read<c::Repay> {
         late_fee: late_fee?,
         bank_reference: bank_reference?,
         value_date: value_date?,
+    })
+}
+
+fn propose_write_off(f: &mut Fields, m: &pb::ProposeWriteOff) -> Read<c::ProposeWriteOff> {
+    let loan = f.parse("loan", &m.loan);
+    let amount = f.amount("amount", m.amount.as_ref());
+    let kind = f.choice("kind", m.kind);
+    let reason = f.parse("reason", &m.reason);
+    let evidence = required_evidence(f, m.evidence.as_ref());
+    let expires_at = f.timestamp("expires_at", m.expires_at.as_ref());
+    Ok(c::ProposeWriteOff {
+        loan: loan?,
+        amount: amount?,
+        kind: kind?,
+        reason: reason?,
+        evidence: evidence?,
+        expires_at: expires_at?,
+    })
+}
+
+fn record_recovery(f: &mut Fields, m: &pb::RecordRecovery) -> Read<c::RecordRecovery> {
+    let loan = f.parse("loan", &m.loan);
+    let amount = f.amount("amount", m.amount.as_ref());
+    let bank_reference = bank_reference(f, m.bank_reference.as_ref());
+    let value_date = f.date("value_date", m.value_date.as_ref());
+    Ok(c::RecordRecovery {
+        loan: loan?,
+        amount: amount?,
+        bank_reference: bank_reference?,
+        value_date: value_date?,
+    })
+}
+
+fn propose_restructuring(
+    f: &mut Fields,
+    m: &pb::ProposeRestructuring,
+) -> Read<c::ProposeRestructuring> {
+    let loan = f.parse("loan", &m.loan);
+    let effective_from = f.date("effective_from", m.effective_from.as_ref());
+    let terms = terms_of_loan(f, m.terms.as_ref());
+    let addendum_reference = f.parse("addendum_reference", &m.addendum_reference);
+    let reason = f.parse("reason", &m.reason);
+    let evidence = required_evidence(f, m.evidence.as_ref());
+    let expires_at = f.timestamp("expires_at", m.expires_at.as_ref());
+    Ok(c::ProposeRestructuring {
+        loan: loan?,
+        effective_from: effective_from?,
+        terms: terms?,
+        addendum_reference: addendum_reference?,
+        reason: reason?,
+        evidence: evidence?,
+        expires_at: expires_at?,
     })
 }
 

@@ -192,16 +192,16 @@ impl Name {
     }
 }
 
-/// A receipt at its longest: three names, 26 amounts, 29 bytes each; and the rest, with what is
+/// A receipt at its longest: three names, 33 amounts, 29 bytes each; and the rest, with what is
 /// written beyond a short amount.
-const MAX_RECEIPT_BYTES: usize = 3 * (MAX_NAME_BYTES + 8) + 26 * MAX_MONEY_BYTES + 64;
+const MAX_RECEIPT_BYTES: usize = 3 * (MAX_NAME_BYTES + 8) + 33 * MAX_MONEY_BYTES + 64;
 /// Tag and length, five bytes of currency, and twice a tag and a number.
 const MAX_MONEY_BYTES: usize = 2 + 5 + 2 * 11;
 
-/// The answer to a payment at its longest: a receipt, the name of the loan twice more, seven amounts,
+/// The answer to a payment at its longest: a receipt, the name of the loan twice more, ten amounts,
 /// a reference, four people, and the terms and all numbers.
 const MAX_PAYMENT_BYTES: usize =
-    MAX_RECEIPT_BYTES + 2 * MAX_NAME_BYTES + 7 * MAX_MONEY_BYTES + 5 * (MAX_ID_BYTES + 2) + 256;
+    MAX_RECEIPT_BYTES + 2 * MAX_NAME_BYTES + 10 * MAX_MONEY_BYTES + 5 * (MAX_ID_BYTES + 2) + 256;
 
 /// The three letters of a currency.
 fn currency_code(currency: Currency) -> [u8; 3] {
@@ -287,17 +287,22 @@ impl<'a> Written<'a> {
         });
     }
 
-    /// A message of a name, and of money in the fields from 2 on.
-    fn named<const N: usize>(
+    /// A message of a name, and of money in the fields from 2 on; what of the second is zero is left
+    /// out.
+    fn named<const N: usize, const M: usize>(
         &mut self,
         field: u8,
         name: &Name,
-        numbers: [i64; N],
+        (always, if_any): ([i64; N], [i64; M]),
         currency: Currency,
     ) {
         self.nested(field, |out| {
             out.text(1, &name.bytes[..name.length]);
-            for (field, minor) in (2..).zip(numbers) {
+            let mut fields = 2..;
+            for (minor, field) in always.into_iter().zip(fields.by_ref()) {
+                out.money(field, minor, currency);
+            }
+            for (minor, field) in if_any.into_iter().zip(fields).filter(|(minor, _)| *minor != 0) {
                 out.money(field, minor, currency);
             }
         });

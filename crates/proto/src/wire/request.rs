@@ -111,7 +111,6 @@ macro_rules! resources {
         /// What a command concerned.
         #[derive(Debug, Clone, PartialEq)]
         #[expect(missing_docs, reason = "each is documented at its message of the same name")]
-        #[expect(clippy::large_enum_variant, reason = "there is one for an answer, and it is moved once")]
         pub enum Resource {
             $($resource(pb::$resource),)+
         }
@@ -232,6 +231,11 @@ commands! {
     ApproveDisbursement ApproveDisbursementRequest ApproveDisbursementResponse approve_disbursement Account account;
     ReturnDisbursement ReturnDisbursementRequest ReturnDisbursementResponse return_disbursement Account account;
     Repay RepayRequest RepayResponse repay Loan loan;
+    ProposeWriteOff ProposeWriteOffRequest ProposeWriteOffResponse propose_write_off Proposal proposal;
+    ApproveWriteOff ApproveWriteOffRequest ApproveWriteOffResponse approve_write_off Loan loan;
+    RecordRecovery RecordRecoveryRequest RecordRecoveryResponse record_recovery Loan loan;
+    ProposeRestructuring ProposeRestructuringRequest ProposeRestructuringResponse propose_restructuring Proposal proposal;
+    ApproveRestructuring ApproveRestructuringRequest ApproveRestructuringResponse approve_restructuring Loan loan;
     ProposeReversal ProposeReversalRequest ProposeReversalResponse propose_reversal Proposal proposal;
     ApproveReversal ApproveReversalRequest ApproveReversalResponse approve_reversal Fund fund;
     RefuseProposal RefuseProposalRequest RefuseProposalResponse refuse_proposal Fund fund;

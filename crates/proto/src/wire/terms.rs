@@ -7,7 +7,7 @@ use bergulir_domain::terms::{
 };
 use rust_decimal::Decimal;
 
-use super::fields::{Fields, Read};
+use super::fields::{Fields, Read, Refused};
 use crate::enums::WireEnum as _;
 use crate::pb;
 use crate::status::MAX_VIOLATIONS;
@@ -31,14 +31,27 @@ pub(super) fn terms(f: &mut Fields, m: Option<&pb::Terms>) -> Read<Terms> {
             proposal_validity_days: validity?,
             disbursement_approval_above: approval_above?,
         };
-        terms.check().map_err(|error| {
-            let (field, said) = (wrong_term(error), error.to_string());
-            // The domain begins with the field's name, which the path says already.
-            let name = field.rsplit('.').next().unwrap_or(field);
-            f.refuse(field, said.strip_prefix(name).map_or(said.as_str(), str::trim_start))
-        })?;
+        terms.check().map_err(|error| refuse(f, wrong_term(error), error))?;
         Ok(terms)
     })
+}
+
+/// The terms of a loan by themselves.
+pub(super) fn terms_of_loan(f: &mut Fields, m: Option<&pb::LoanTerms>) -> Read<LoanTerms> {
+    let m = f.present("terms", m)?;
+    f.within("terms", |f| {
+        let terms = loan_terms(f, m)?;
+        let name = |error| wrong_term(error).trim_start_matches("loan.");
+        terms.check().map_err(|error| refuse(f, name(error), error))?;
+        Ok(terms)
+    })
+}
+
+fn refuse(f: &mut Fields, field: &str, error: TermsError) -> Refused {
+    let said = error.to_string();
+    // The domain begins with the field's name, which the path says already.
+    let name = field.rsplit('.').next().unwrap_or(field);
+    f.refuse(field, said.strip_prefix(name).map_or(said.as_str(), str::trim_start))
 }
 
 fn wrong_term(error: TermsError) -> &'static str {

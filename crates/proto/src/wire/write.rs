@@ -181,6 +181,36 @@ pub(super) fn kind(command: &Command) -> Option<Kind> {
             bank_reference: Some(bank_reference(&c.bank_reference)),
             value_date: date(c.value_date),
         }),
+        Command::ProposeWriteOff(c) => Kind::ProposeWriteOff(pb::ProposeWriteOff {
+            loan: c.loan.to_string(),
+            amount: amount(c.amount),
+            kind: c.kind.to_wire(),
+            reason: c.reason.to_string(),
+            evidence: Some(evidence(&c.evidence)),
+            expires_at: timestamp(c.expires_at),
+        }),
+        Command::ApproveWriteOff(c) => Kind::ApproveWriteOff(pb::ApproveWriteOff {
+            proposal: c.proposal.get(),
+            value_date: date(c.value_date),
+        }),
+        Command::RecordRecovery(c) => Kind::RecordRecovery(pb::RecordRecovery {
+            loan: c.loan.to_string(),
+            amount: amount(c.amount),
+            bank_reference: Some(bank_reference(&c.bank_reference)),
+            value_date: date(c.value_date),
+        }),
+        Command::ProposeRestructuring(c) => Kind::ProposeRestructuring(pb::ProposeRestructuring {
+            loan: c.loan.to_string(),
+            effective_from: date(c.effective_from),
+            terms: Some(loan_terms_to_wire(&c.terms)),
+            addendum_reference: c.addendum_reference.to_string(),
+            reason: c.reason.to_string(),
+            evidence: Some(evidence(&c.evidence)),
+            expires_at: timestamp(c.expires_at),
+        }),
+        Command::ApproveRestructuring(c) => {
+            Kind::ApproveRestructuring(pb::ApproveRestructuring { proposal: c.proposal.get() })
+        }
         Command::ProposeReversal(c) => Kind::ProposeReversal(pb::ProposeReversal {
             reverses: c.reverses.get(),
             reason: c.reason.to_string(),

@@ -143,6 +143,11 @@ commands! {
     DisburseGrant: MAKER of fund;
     ReturnDisbursement: MAKER of disbursement;
     Repay: MAKER of loan;
+    ProposeWriteOff: MAKER of loan;
+    ApproveWriteOff: CHECKER of proposal;
+    RecordRecovery: MAKER of loan;
+    ProposeRestructuring: MAKER of loan;
+    ApproveRestructuring: CHECKER of proposal;
     ProposeReversal: MAKER of reverses;
     ApproveReversal: CHECKER of proposal;
     RefuseProposal: CHECKER of proposal;

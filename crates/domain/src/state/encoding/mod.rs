@@ -9,7 +9,8 @@ mod canonical;
 mod tables;
 mod values;
 
-use super::{Fund, Head, Index, Row, State, Subject, Table};
+use super::{Fund, Head, Index, Loan, LoanState, Row, State, Subject, Table};
+use crate::event::Undoes;
 use crate::ledger::RULES_VERSIONS;
 use crate::moment::Date;
 use crate::money::Money;
@@ -22,7 +23,7 @@ use tables::put_rows;
 pub(super) use canonical::{Canonical, put_length};
 
 /// The version of the encoding of a state, its first byte: that of the rules in force, and 1 before
-/// position 0. Version 2 is version 1 and then what version 2 of the rules added. `None` if the
+/// position 0. Each is the one before it and then what its rules added. `None` if the
 /// rules are not known here.
 fn version_of(head: &Head) -> Option<u8> {
     let version = head.rules_version.max(1);
@@ -85,6 +86,11 @@ impl State {
             self.closed.put(out);
             more(out);
         }
+        if self.version() >= 3 {
+            self.written_off().put(out);
+            self.restructurings.put(out);
+            more(out);
+        }
     }
 
     /// Which terms ask for a second person where more than an amount is disbursed.
@@ -94,6 +100,16 @@ impl State {
         });
         let asked = |terms: &Terms| terms.disbursement_approval_above;
         terms.filter_map(|(key, terms)| Some((key, asked(terms)?))).collect()
+    }
+
+    /// What was written off of loans, what of that is a claim no more, and what came back.
+    fn written_off(&self) -> BTreeMap<Index<Loan>, [i64; 3]> {
+        let active = self.loans.iter().filter_map(|(index, loan)| Some((index, loan.active()?)));
+        let numbers = active.map(|(index, active)| {
+            let b = &active.balances;
+            (index, [b.written_off, b.claim_ended, b.recovered])
+        });
+        numbers.filter(|(_, numbers)| *numbers != [0; 3]).collect()
     }
 
     /// The state of a canonical encoding.
@@ -120,8 +136,13 @@ impl State {
             state.ask_approvals(Canonical::take(from)?)?;
             state.bank_accounts = Canonical::take(from)?;
             state.closed = Canonical::take(from)?;
-        } else if state.proposals.iter().any(|(_, proposal)| is_of_version_2(&proposal.subject)) {
-            return Err(DecodeError::Invalid("subject under version 1"));
+        }
+        if version >= 3 {
+            state.take_written_off(Canonical::take(from)?)?;
+            state.restructurings = Canonical::take(from)?;
+        }
+        if state.proposals.iter().any(|(_, proposal)| version < since(&proposal.subject)) {
+            return Err(DecodeError::Invalid("subject under these rules"));
         }
         if !from.0.is_empty() {
             return Err(DecodeError::Trailing(from.0.len()));
@@ -147,12 +168,35 @@ impl State {
         Ok(())
     }
 
+    /// Undoes [`State::written_off`]. An account has what its loans have.
+    fn take_written_off(
+        &mut self,
+        numbers: BTreeMap<Index<Loan>, [i64; 3]>,
+    ) -> Result<(), DecodeError> {
+        const INVALID: DecodeError = DecodeError::Invalid("loan of which something is written off");
+        for (index, numbers) in numbers {
+            let inside = (index.get() as usize) < self.loans.len() && numbers != [0; 3];
+            let loan = inside.then(|| self.loans.get_mut(index)).ok_or(INVALID)?;
+            let LoanState::Approved(active) = &mut loan.state else {
+                return Err(INVALID);
+            };
+            let [written_off, claim_ended, recovered] = numbers;
+            let balances = &mut active.balances;
+            (balances.written_off, balances.claim_ended, balances.recovered) =
+                (written_off, claim_ended, recovered);
+            within(&self.accounts, loan.account)?;
+            let balances = &mut self.accounts.get_mut(loan.account).balances;
+            for (total, number) in
+                [(&mut balances.written_off, written_off), (&mut balances.recovered, recovered)]
+            {
+                *total = total.checked_add(number).ok_or(INVALID)?;
+            }
+        }
+        Ok(())
+    }
+
     /// Every index of a decoded state names a row, so that nothing that follows can miss.
     fn check_indices(&self) -> Result<(), DecodeError> {
-        fn within<T: Row + Clone>(table: &Table<T>, index: Index<T>) -> Result<(), DecodeError> {
-            let inside = (index.get() as usize) < table.len();
-            if inside { Ok(()) } else { Err(DecodeError::Invalid("index")) }
-        }
         for (_, account) in self.accounts.iter() {
             within(&self.funds, account.fund)?;
             within(&self.cooperatives, account.cooperative)?;
@@ -171,6 +215,9 @@ impl State {
         for (fund, _) in self.closed.iter() {
             within(&self.funds, *fund)?;
         }
+        for ((loan, _), _) in self.restructurings.iter() {
+            within(&self.loans, *loan)?;
+        }
         for (_, (account, _)) in self.bank_accounts.iter() {
             within(&self.accounts, *account)?;
         }
@@ -180,7 +227,11 @@ impl State {
             reservation.ceiling.map_or(Ok(()), |(account, _)| within(&self.accounts, account))?;
             reservation.headroom.map_or(Ok(()), |(loan, _)| within(&self.loans, loan))?;
             match proposal.subject {
-                Subject::Loan(loan) => within(&self.loans, loan)?,
+                Subject::Loan(loan)
+                | Subject::WriteOff { loan, .. }
+                | Subject::Restructuring { loan, .. } => {
+                    within(&self.loans, loan)?;
+                }
                 Subject::AllocationWithdrawal { fund, .. } | Subject::PeriodClose { fund, .. } => {
                     within(&self.funds, fund)?;
                 }
@@ -209,12 +260,20 @@ impl State {
     }
 }
 
-/// Whether only version 2 of the rules knows it.
-fn is_of_version_2(subject: &Subject) -> bool {
+fn within<T: Row + Clone>(table: &Table<T>, index: Index<T>) -> Result<(), DecodeError> {
+    let inside = (index.get() as usize) < table.len();
+    if inside { Ok(()) } else { Err(DecodeError::Invalid("index")) }
+}
+
+/// The oldest rules that know it.
+fn since(subject: &Subject) -> u8 {
     match subject {
-        Subject::Loan(_) | Subject::AllocationWithdrawal { .. } | Subject::Reversal { .. } => false,
+        Subject::Reversal { undoes: Undoes::WriteOff { .. } | Undoes::Recovery { .. }, .. }
+        | Subject::WriteOff { .. }
+        | Subject::Restructuring { .. } => 3,
         Subject::Disbursement { .. }
         | Subject::BankAccountChange { .. }
-        | Subject::PeriodClose { .. } => true,
+        | Subject::PeriodClose { .. } => 2,
+        Subject::Loan(_) | Subject::AllocationWithdrawal { .. } | Subject::Reversal { .. } => 1,
     }
 }

@@ -5,7 +5,7 @@ use super::canonical::{
     Canonical, Reader, canonical_as, canonical_enums, canonical_structs, canonical_texts, put_text,
     take_text,
 };
-use crate::command::{BankAccount, OpenLedger};
+use crate::command::{BankAccount, OpenLedger, WriteOffKind};
 use crate::cooperative::{CooperativeKind, ReadinessItem, ReadinessSet};
 use crate::event::{Paid, Undoes};
 use crate::id::{Id, PrincipalId};
@@ -16,8 +16,8 @@ use crate::postings::Books;
 use crate::rejection::AccountStatus;
 use crate::state::{
     Account, AccountBalances, ActiveLoan, Allocation, Confirmations, Cooperative, Fund,
-    FundBalances, Head, Loan, LoanBalances, LoanState, Proposal, Reservation, Subject, Tranche,
-    Undone,
+    FundBalances, Head, Loan, LoanBalances, LoanState, Proposal, Reservation, Restructuring,
+    Subject, Tranche, Undone,
 };
 use crate::terms::{InterestMethod, LoanTerms, PaymentPart, Purpose, RepaymentOrder, Terms};
 use crate::text::Text;
@@ -37,14 +37,11 @@ canonical_structs! {
     Cooperative { id, village, kind, name, number, chair, treasurer, confirmed, accounts }
     BankAccount { bank, number }
     Account { id, fund, cooperative, first_bank_account, status, balances, grants }
-    AccountBalances {
-        pending, committed, disbursed, principal_repaid, interest_paid, late_fees_paid, granted,
-    }
     Tranche { position, value_date, amount }
     Loan { id, account, principal, contract_reference, chair, treasurer, maker, proposed_at, state }
     ActiveLoan { checker, terms, balances, reserved, tranches }
-    LoanBalances { disbursed, principal_repaid, interest_paid, late_fees_paid }
     Proposal { maker, expires_at, subject, reservation }
+    Restructuring { effective_from, terms }
     Reservation { fund, committable, allocation, ceiling, headroom }
 }
 
@@ -56,6 +53,7 @@ canonical_enums! {
     PaymentPart { 1 => LateFee, 2 => Interest, 3 => Principal }
     Purpose { 1 => Loan(terms), 2 => Grant }
     LoanState { 1 => Pending { expires_at }, 2 => Refused, 3 => Withdrawn, 4 => Expired, 5 => Approved(active) }
+    WriteOffKind { 1 => Conditional, 2 => Absolute }
     Undone { 1 => Returned(by), 2 => Reversed(by) }
     Paid { 1 => Loan(loan), 2 => Grant(fund, account) }
     Subject {
@@ -65,6 +63,8 @@ canonical_enums! {
         4 => Disbursement { paid, amount },
         5 => BankAccountChange { account, bank_account },
         6 => PeriodClose { fund, through },
+        7 => WriteOff { loan, kind, amount },
+        8 => Restructuring { loan, effective_from, terms },
     }
     Undoes {
         1 => Allocation { fund, amount },
@@ -72,6 +72,8 @@ canonical_enums! {
         3 => Disbursement { paid, amount },
         4 => Return { disbursement, paid, amount, disbursed_on },
         5 => Repayment { loan, principal, interest, late_fee, relend_income },
+        6 => WriteOff { loan, kind, amount, principal },
+        7 => Recovery { loan, amount },
     }
 }
 
@@ -95,6 +97,27 @@ canonical_texts! {
     PrincipalId, |text| PrincipalId::new(text);
     crate::ledger::Region, |text| text.parse();
     crate::cooperative::VillageCode, |text| text.parse();
+}
+
+/// A struct of numbers of which some, those of a later version of the rules, stand at the end of its
+/// states.
+macro_rules! canonical_numbers {
+    ($($type:ident { $($field:ident),* $(,)? })*) => {$(
+        impl Canonical for $type {
+            fn put(&self, out: &mut Vec<u8>) {
+                $(self.$field.put(out);)*
+            }
+            fn take(from: &mut Reader) -> Result<Self, DecodeError> {
+                Ok($type { $($field: Canonical::take(from)?,)* ..$type::default() })
+            }
+        }
+    )*};
+}
+canonical_numbers! {
+    AccountBalances {
+        pending, committed, disbursed, principal_repaid, interest_paid, late_fees_paid, granted,
+    }
+    LoanBalances { disbursed, principal_repaid, interest_paid, late_fees_paid }
 }
 
 /// Without what version 2 added to them, which stands at the end of its states.

@@ -16,6 +16,8 @@ impl FundSums {
             interest: books.amount(Book::InterestIncome),
             late_fees: books.amount(Book::LateFeeIncome),
             grants: books.amount(Book::GrantExpense),
+            losses: books.amount(Book::WriteOffLoss),
+            recoveries: books.amount(Book::RecoveryIncome),
             available: balances.available(),
             income_apart: balances.income_apart,
             committed: balances.committed,
@@ -25,8 +27,9 @@ impl FundSums {
 
     /// No money comes from nowhere, and none is gone.
     pub(crate) fn check_conserved(&self) {
-        let from = self.capital + self.interest + self.late_fees;
-        assert_eq!(self.cash + self.receivable + self.grants, from, "conserved");
+        let from = self.capital + self.interest + self.late_fees + self.recoveries;
+        let there = self.cash + self.receivable + self.losses + self.grants;
+        assert_eq!(there, from, "conserved");
     }
 }
 
@@ -36,8 +39,11 @@ pub(crate) fn account_sums_of(b: &AccountBalances) -> [i64; 4] {
 }
 
 /// What [`Model::loan_sums`] gives, of the ledger.
-pub(crate) fn loan_sums_of(b: &LoanBalances) -> [i64; 4] {
-    [b.disbursed, b.principal_repaid, b.interest_paid, b.late_fees_paid]
+pub(crate) fn loan_sums_of(b: &LoanBalances) -> [i64; 7] {
+    let paid = [b.disbursed, b.principal_repaid, b.interest_paid, b.late_fees_paid];
+    let [disbursed, repaid, interest, late_fees] = paid;
+    let [written_off, ended, recovered] = [b.written_off, b.claim_ended, b.recovered];
+    [disbursed, repaid, interest, late_fees, written_off, ended, recovered]
 }
 
 impl Model {
@@ -68,9 +74,18 @@ impl Model {
             assert_eq!(state.bank_account(index), bank_account, "account {}", account.id);
             let sums = account_sums_of(&account.balances);
             assert_eq!(sums, self.account_sums((fund, account.id)));
+            let losses = [account.balances.written_off, account.balances.recovered];
+            assert_eq!(losses, self.losses((fund, account.id)));
         }
-        for (_, loan) in state.loans().iter() {
-            let sums = loan.active().map_or([0; 4], |active| loan_sums_of(&active.balances));
+        for (index, loan) in state.loans().iter() {
+            let of_loan = self.restructured.iter().filter(|(_, of, ..)| *of == loan.id);
+            let expected: Vec<_> =
+                of_loan.map(|(at, _, from, terms)| (*at, *from, *terms)).collect();
+            let found = state.restructurings_of(index);
+            let found: Vec<_> =
+                found.map(|(at, new)| (at.get(), new.effective_from, new.terms)).collect();
+            assert_eq!(found, expected, "loan {}", loan.id);
+            let sums = loan.active().map_or([0; 7], |active| loan_sums_of(&active.balances));
             assert_eq!(sums, self.loan_sums(loan.id));
         }
     }

@@ -1,9 +1,10 @@
 //! What an accepted command does to the model: it is written into a list.
 
 use super::{
-    Account, Cooperative, Fund, Loan, LoanIs, Model, Parts, Pending, Posting, Status, Subject, What,
+    Account, Cooperative, Fund, Loan, LoanIs, Loss, Model, Parts, Pending, Posting, Status,
+    Subject, What,
 };
-use bergulir_domain::command::{BankReference, Command, Payee};
+use bergulir_domain::command::{BankReference, Command, Payee, WriteOffKind};
 use bergulir_domain::terms::Purpose;
 use bergulir_domain::{
     AccountId, Amount, Date, FundId, LoanId, Money, Position, PrincipalId, Timestamp,
@@ -20,19 +21,25 @@ pub(super) fn paid(payee: &Payee) -> What {
 
 impl Model {
     fn post(&mut self, what: What, amount: Amount, bank: &BankReference, date: Date) {
+        self.posted(what, amount, Some(bank), date);
+    }
+
+    fn posted(&mut self, what: What, amount: Amount, bank: Option<&BankReference>, date: Date) {
         self.postings.push(Posting {
             at: self.size,
             what,
             amount: amount.minor(),
             date,
-            bank: bank.clone(),
+            bank: bank.cloned(),
             reversed: false,
         });
     }
 
     fn propose(&mut self, maker: PrincipalId, expires: Option<Timestamp>, subject: Subject) {
         let fund = match subject {
-            Subject::Loan(loan) => self.loans[&loan].account.0,
+            Subject::Loan(loan)
+            | Subject::WriteOff { loan, .. }
+            | Subject::Restructuring { loan, .. } => self.loans[&loan].account.0,
             Subject::Payment { what, .. } => match what {
                 What::Tranche(loan) => self.loans[&loan].account.0,
                 What::Grant((fund, _)) => fund,
@@ -195,6 +202,33 @@ impl Model {
                 };
                 let what = What::Repayment(c.loan, parts);
                 self.post(what, c.amount, &c.bank_reference, c.value_date);
+            }
+            Command::ProposeWriteOff(c) => {
+                let (loan, amount) = (c.loan, c.amount.minor());
+                let absolute = c.kind == WriteOffKind::Absolute;
+                self.propose(by, c.expires_at, Subject::WriteOff { loan, amount, absolute });
+            }
+            Command::ApproveWriteOff(c) => {
+                if let Subject::WriteOff { loan, amount, absolute } = self.decide_on(c.proposal) {
+                    let principal = amount.min(self.outstanding(loan));
+                    let loss = Loss { principal, ended: if absolute { amount } else { 0 } };
+                    let amount = Amount::from_minor(amount).unwrap();
+                    self.posted(What::WriteOff(loan, loss), amount, None, c.value_date);
+                }
+            }
+            Command::RecordRecovery(c) => {
+                self.post(What::Recovery(c.loan), c.amount, &c.bank_reference, c.value_date);
+            }
+            Command::ProposeRestructuring(c) => {
+                let (loan, from, terms) = (c.loan, c.effective_from, self.proposed_terms.len());
+                self.proposed_terms.push(c.terms);
+                self.propose(by, c.expires_at, Subject::Restructuring { loan, from, terms });
+            }
+            Command::ApproveRestructuring(c) => {
+                if let Subject::Restructuring { loan, from, terms } = self.decide_on(c.proposal) {
+                    let terms = self.proposed_terms[terms];
+                    self.restructured.push((self.size, loan, from, terms));
+                }
             }
             Command::ProposeReversal(c) => {
                 let of = c.reverses.get();

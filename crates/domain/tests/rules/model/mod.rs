@@ -10,7 +10,7 @@ pub(crate) use why::Why;
 
 use bergulir_domain::command::{BankAccount, BankReference, Evidence};
 use bergulir_domain::cooperative::{Office, ReadinessItem, VillageCode};
-use bergulir_domain::terms::Terms;
+use bergulir_domain::terms::{LoanTerms, Terms};
 use bergulir_domain::text::Name;
 use bergulir_domain::{
     AccountId, CooperativeId, Date, FundId, LoanId, OfficerId, PrincipalId, Timestamp,
@@ -36,6 +36,10 @@ pub(crate) struct Model {
     pub(crate) closed: BTreeMap<FundId, Date>,
     /// The bank accounts that were proposed.
     asked: Vec<BankAccount>,
+    /// Terms that were proposed for loans.
+    proposed_terms: Vec<LoanTerms>,
+    /// Terms that loans got, by record.
+    restructured: Vec<(u64, LoanId, Date, LoanTerms)>,
 }
 
 #[derive(Clone)]
@@ -89,7 +93,8 @@ pub(crate) struct Posting {
     what: What,
     amount: i64,
     date: Date,
-    pub(crate) bank: BankReference,
+    /// The bank reference, if cash moved.
+    pub(crate) bank: Option<BankReference>,
     reversed: bool,
 }
 
@@ -101,6 +106,8 @@ enum What {
     Grant((FundId, AccountId)),
     Return { of: u64 },
     Repayment(LoanId, Parts),
+    WriteOff(LoanId, Loss),
+    Recovery(LoanId),
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -108,6 +115,14 @@ struct Parts {
     principal: i64,
     income: [i64; 2],
     relent: bool,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Loss {
+    /// What left the books.
+    principal: i64,
+    /// What is no claim any more.
+    ended: i64,
 }
 
 #[derive(Clone)]
@@ -131,6 +146,17 @@ enum Subject {
     Payment {
         what: What,
         amount: i64,
+    },
+    /// The terms at that place among those proposed.
+    Restructuring {
+        loan: LoanId,
+        from: Date,
+        terms: usize,
+    },
+    WriteOff {
+        loan: LoanId,
+        amount: i64,
+        absolute: bool,
     },
     Close {
         fund: FundId,
@@ -161,6 +187,8 @@ pub(crate) struct FundSums {
     pub(crate) interest: i64,
     pub(crate) late_fees: i64,
     pub(crate) grants: i64,
+    pub(crate) losses: i64,
+    pub(crate) recoveries: i64,
     pub(crate) available: i64,
     pub(crate) income_apart: i64,
     pub(crate) committed: i64,
@@ -221,7 +249,10 @@ impl Model {
     fn account_of(&self, posting: &Posting) -> Option<(FundId, AccountId)> {
         match posting.what {
             What::Allocation(_) | What::Withdrawal { .. } => None,
-            What::Tranche(loan) | What::Repayment(loan, _) => Some(self.loans[&loan].account),
+            What::Tranche(loan)
+            | What::Repayment(loan, _)
+            | What::WriteOff(loan, _)
+            | What::Recovery(loan) => Some(self.loans[&loan].account),
             What::Grant(account) => Some(account),
             What::Return { of } => self.account_of(self.posting(of).unwrap()),
         }
@@ -238,9 +269,10 @@ impl Model {
         self.accounts[&(fund, account)].banks.last().unwrap()
     }
 
-    /// Tranches that stand, and principal, interest and late fees that came in.
-    pub(crate) fn loan_sums(&self, loan: LoanId) -> [i64; 4] {
-        let mut sums = [0; 4];
+    /// Tranches that stand; principal, interest and late fees that came in; what was written off, what
+    /// of that is no claim any more, and what came back.
+    pub(crate) fn loan_sums(&self, loan: LoanId) -> [i64; 7] {
+        let mut sums = [0; 7];
         for posting in self.live() {
             match posting.what {
                 What::Tranche(of) if of == loan && self.stands(posting) => {
@@ -251,18 +283,42 @@ impl Model {
                     sums[2] += parts.income[0];
                     sums[3] += parts.income[1];
                 }
+                What::WriteOff(of, loss) if of == loan => {
+                    sums[4] += loss.principal;
+                    sums[5] += loss.ended;
+                }
+                What::Recovery(of) if of == loan => sums[6] += posting.amount,
                 _ => {}
             }
         }
         sums
     }
+    /// What is owed on a loan.
+    fn outstanding(&self, loan: LoanId) -> i64 {
+        let [disbursed, repaid, _, _, written_off, ..] = self.loan_sums(loan);
+        disbursed - repaid - written_off
+    }
+    /// What was written off of a loan and may come back.
+    fn recoverable(&self, loan: LoanId) -> i64 {
+        let [.., written_off, ended, recovered] = self.loan_sums(loan);
+        written_off - ended - recovered
+    }
+    /// What was written off of the loans of an account, and what came back.
+    pub(crate) fn losses(&self, account: (FundId, AccountId)) -> [i64; 2] {
+        let loans = self.loans.iter().filter(|(_, loan)| loan.account == account);
+        loans.fold([0; 2], |[losses, back], (id, _)| {
+            let [.., written_off, _, recovered] = self.loan_sums(*id);
+            [losses + written_off, back + recovered]
+        })
+    }
+
     /// What an account owes, what it may yet get, what is pending for it, what it was given.
     pub(crate) fn account_sums(&self, account: (FundId, AccountId)) -> [i64; 4] {
         let mut sums = [0; 4];
         for (id, loan) in &self.loans {
             if loan.account == account && loan.is == LoanIs::Approved {
-                let [disbursed, repaid, ..] = self.loan_sums(*id);
-                sums[0] += disbursed - repaid;
+                let [disbursed, ..] = self.loan_sums(*id);
+                sums[0] += self.outstanding(*id);
                 sums[1] += loan.principal - disbursed;
             }
         }
@@ -285,6 +341,8 @@ impl Model {
             interest: 0,
             late_fees: 0,
             grants: 0,
+            losses: 0,
+            recoveries: 0,
             available: 0,
             income_apart: 0,
             committed: 0,
@@ -310,6 +368,12 @@ impl Model {
                 What::Return { .. } => {
                     sums.cash += amount;
                     sums.available += amount;
+                }
+                What::WriteOff(_, loss) => sums.losses += loss.principal,
+                What::Recovery(_) => {
+                    sums.cash += amount;
+                    sums.available += amount;
+                    sums.recoveries += amount;
                 }
                 What::Repayment(_, parts) => {
                     let income: i64 = parts.income.iter().sum();
@@ -370,7 +434,12 @@ impl Model {
                 };
             }
             Subject::Payment { .. } => unreachable!("only these are proposed"),
-            Subject::Bank { .. } | Subject::Close { .. } => return Uses::default(),
+            Subject::Bank { .. }
+            | Subject::Close { .. }
+            | Subject::WriteOff { .. }
+            | Subject::Restructuring { .. } => {
+                return Uses::default();
+            }
             Subject::Reversal { of } => self.posting(of).unwrap(),
         };
         let (fund, amount) = (self.fund_of(of), of.amount);
@@ -381,6 +450,11 @@ impl Model {
                 ..Uses::default()
             },
             What::Withdrawal { .. } | What::Tranche(_) | What::Grant(_) => Uses::default(),
+            What::WriteOff(loan, loss) => {
+                let account = self.loans[&loan].account;
+                Uses { ceiling: Some((account, loss.principal)), ..Uses::default() }
+            }
+            What::Recovery(_) => Uses { committable: Some((fund, amount)), ..Uses::default() },
             What::Return { of } => match self.posting(of).unwrap().what {
                 What::Tranche(loan) => Uses { headroom: Some((loan, amount)), ..Uses::default() },
                 What::Grant(account) => Uses {

@@ -3,7 +3,7 @@
 
 use super::happens::paid;
 use super::{LoanIs, Model, Pending, Posting, Status, Subject, Verdict, What, Why};
-use bergulir_domain::command::{BankAccount, BankReference, Command, OpenAccount};
+use bergulir_domain::command::{BankAccount, BankReference, Command, OpenAccount, WriteOffKind};
 use bergulir_domain::cooperative::Office;
 use bergulir_domain::terms::Purpose;
 use bergulir_domain::{
@@ -19,18 +19,26 @@ fn all<const N: usize>(verdicts: [Verdict; N]) -> Verdict {
     verdicts.into_iter().flatten().collect()
 }
 
-/// What only version 2 of the rules knows.
-fn is_new(command: &Command) -> bool {
+/// The version of the rules that a command came with.
+fn since(command: &Command) -> u32 {
+    let with = |terms: &bergulir_domain::terms::Terms| {
+        if terms.disbursement_approval_above.is_some() { 2 } else { 1 }
+    };
     match command {
-        Command::OpenFund(c) => c.terms.disbursement_approval_above.is_some(),
-        Command::ChangeTerms(c) => c.terms.disbursement_approval_above.is_some(),
+        Command::ProposeWriteOff(_)
+        | Command::ApproveWriteOff(_)
+        | Command::RecordRecovery(_)
+        | Command::ProposeRestructuring(_)
+        | Command::ApproveRestructuring(_) => 3,
+        Command::OpenFund(c) => with(&c.terms),
+        Command::ChangeTerms(c) => with(&c.terms),
         Command::ProposeDisbursement(_)
         | Command::ApproveDisbursement(_)
         | Command::ProposeBankAccountChange(_)
         | Command::ApproveBankAccountChange(_)
         | Command::ProposePeriodClose(_)
-        | Command::ApprovePeriodClose(_) => true,
-        _ => false,
+        | Command::ApprovePeriodClose(_) => 2,
+        _ => 1,
     }
 }
 
@@ -47,8 +55,8 @@ impl Model {
         }
         match command {
             Command::OpenLedger(_) => Verdict::from([Why::Ledger]),
-            Command::AdoptRules(c) => unless(c.version == 2 && self.rules == 1, Why::Ledger),
-            _ if self.rules == 1 && is_new(command) => Verdict::from([Why::Rules]),
+            Command::AdoptRules(c) => unless(c.version > self.rules && c.version <= 3, Why::Ledger),
+            _ if since(command) > self.rules => Verdict::from([Why::Rules]),
             Command::RotateKey(c) => {
                 let new = self.keys.iter().all(|(_, key)| key != c.verifier_key.as_str());
                 let ours = c.verifier_key.as_str().starts_with(&format!("{}+", self.origin()));
@@ -214,6 +222,7 @@ impl Model {
                     self.has_status(account.0, account.1, &[Status::Open]),
                     self.moves_cash(account.0, &c.bank_reference, c.value_date),
                     self.one_may_pay(account.0, c.amount.minor()),
+                    self.nothing_written_off(c.loan),
                     self.breaks(by, command),
                 ])
             }),
@@ -270,10 +279,60 @@ impl Model {
                 all([
                     self.has_status(account.0, account.1, &[Status::Open, Status::Suspended]),
                     unless(parts == c.amount.minor(), Why::Parts),
+                    unless(!self.is_ended(c.loan), Why::Claim),
                     unless(c.value_date >= first, Why::ValueDate),
                     self.moves_cash(account.0, &c.bank_reference, c.value_date),
                     self.breaks(by, command),
                 ])
+            }),
+            Command::ProposeWriteOff(c) => self.with_approved(c.loan, |_| {
+                let mut pending = self.pending.iter();
+                let second = pending
+                    .any(|p| matches!(p.subject, Subject::WriteOff { loan, .. } if loan == c.loan));
+                let absolute = c.kind == WriteOffKind::Absolute;
+                all([
+                    unless(!second, Why::WriteOff),
+                    self.may_write_off(c.loan, c.amount.minor(), absolute),
+                    self.proposal(by, c.expires_at, command),
+                ])
+            }),
+            Command::ApproveWriteOff(c) => self.decides(by, c.proposal, |subject| {
+                let Subject::WriteOff { loan, amount, absolute } = subject else {
+                    return Verdict::from([Why::NotPending]);
+                };
+                all([
+                    self.may_write_off(loan, amount, absolute),
+                    self.after_first_tranche(loan, c.value_date),
+                    self.may_be_dated(self.loans[&loan].account.0, c.value_date),
+                    self.breaks_from(&self.without(c.proposal), by, command),
+                ])
+            }),
+            Command::RecordRecovery(c) => self.with_approved(c.loan, |account| {
+                let [.., ended, _] = self.loan_sums(c.loan);
+                let is_over = ended > 0 && self.recoverable(c.loan) == 0;
+                all([
+                    unless(!is_over, Why::Claim),
+                    self.after_first_tranche(c.loan, c.value_date),
+                    self.moves_cash(account.0, &c.bank_reference, c.value_date),
+                    self.breaks(by, command),
+                ])
+            }),
+            Command::ProposeRestructuring(c) => self.with_approved(c.loan, |_| {
+                let mut pending = self.pending.iter();
+                let second = pending.any(
+                    |p| matches!(p.subject, Subject::Restructuring { loan, .. } if loan == c.loan),
+                );
+                all([
+                    unless(!second, Why::Restructuring),
+                    self.may_restructure(c.loan, c.effective_from),
+                    self.proposal(by, c.expires_at, command),
+                ])
+            }),
+            Command::ApproveRestructuring(c) => self.decides(by, c.proposal, |subject| {
+                let Subject::Restructuring { loan, from, .. } = subject else {
+                    return Verdict::from([Why::NotPending]);
+                };
+                self.may_restructure(loan, from)
             }),
             Command::ProposeReversal(c) => {
                 let of = c.reverses.get();
@@ -317,11 +376,48 @@ impl Model {
         unless(above.is_none_or(|above| amount <= above.minor()), Why::SecondPerson)
     }
 
+    fn nothing_written_off(&self, loan: LoanId) -> Verdict {
+        let [.., written_off, _, _] = self.loan_sums(loan);
+        unless(written_off == 0, Why::LoanWrittenOff)
+    }
+
+    /// An absolute write-off took the last of the claim.
+    fn is_ended(&self, loan: LoanId) -> bool {
+        let [.., ended, _] = self.loan_sums(loan);
+        ended > 0 && self.outstanding(loan) + self.recoverable(loan) == 0
+    }
+
+    fn may_write_off(&self, loan: LoanId, amount: i64, absolute: bool) -> Verdict {
+        let claim = if absolute { self.recoverable(loan) } else { 0 };
+        unless(amount <= self.outstanding(loan) + claim, Why::WriteOff)
+    }
+
+    fn may_restructure(&self, loan: LoanId, from: Date) -> Verdict {
+        let closed = self.closed.get(&self.loans[&loan].account.0);
+        let mut before = self.restructured.iter().filter(|(_, of, ..)| *of == loan);
+        let may = self.outstanding(loan) > 0
+            && from <= self.today()
+            && self.after_first_tranche(loan, from).is_empty()
+            && closed.is_none_or(|closed| from > *closed)
+            && before.all(|(_, _, earlier, _)| from >= *earlier);
+        unless(may, Why::Restructuring)
+    }
+
+    fn after_first_tranche(&self, loan: LoanId, date: Date) -> Verdict {
+        let standing = self.live().filter(|p| p.what == What::Tranche(loan) && self.stands(p));
+        let first = standing.map(|p| p.date).min();
+        unless(first.is_some_and(|first| date >= first), Why::ValueDate)
+    }
+
     /// Whoever is to be paid is there and may be.
     fn may_be_paid(&self, what: What, verdict: impl FnOnce(FundId) -> Verdict) -> Verdict {
         match what {
             What::Tranche(loan) => self.with_approved(loan, |(fund, account)| {
-                all([self.has_status(fund, account, &[Status::Open]), verdict(fund)])
+                all([
+                    self.has_status(fund, account, &[Status::Open]),
+                    self.nothing_written_off(loan),
+                    verdict(fund),
+                ])
             }),
             What::Grant((fund, account)) => {
                 let status = self.has_status(fund, account, &[Status::Open]);
@@ -393,7 +489,7 @@ impl Model {
 
     /// A closed account is not debited again. What it once got may still come back.
     fn may_be_corrected(&self, posting: &Posting) -> Verdict {
-        let (What::Return { .. } | What::Repayment(..)) = posting.what else {
+        let (What::Return { .. } | What::Repayment(..) | What::WriteOff(..)) = posting.what else {
             return Verdict::new();
         };
         let (fund, account) = self.account_of(posting).unwrap();
@@ -402,14 +498,15 @@ impl Model {
 
     fn moves_cash(&self, fund: FundId, bank: &BankReference, date: Date) -> Verdict {
         let key = |b: &BankReference| (b.bank.clone(), b.reference.clone(), b.line.unwrap_or(0));
-        let used = self.live().any(|p| key(&p.bank) == key(bank));
+        let mut used = self.live().filter_map(|p| p.bank.as_ref());
+        let used = used.any(|used| key(used) == key(bank));
+        all([unless(!used, Why::BankReference), self.may_be_dated(fund, date)])
+    }
+
+    fn may_be_dated(&self, fund: FundId, date: Date) -> Verdict {
         let dates = self.funds[&fund].opening..=self.today();
         let closed = self.closed.get(&fund).is_some_and(|last| date <= *last);
-        all([
-            unless(!used, Why::BankReference),
-            unless(dates.contains(&date), Why::ValueDate),
-            unless(!closed, Why::PeriodClosed),
-        ])
+        all([unless(dates.contains(&date), Why::ValueDate), unless(!closed, Why::PeriodClosed)])
     }
 
     fn pending_at(&self, at: Position) -> Option<&Pending> {
@@ -520,7 +617,9 @@ impl Model {
             let headroom = self.uses().filter_map(|uses| uses.headroom);
             let reserved: i64 = headroom.filter(|(l, _)| l == id).map(|(_, n)| n).sum();
             verdict.extend(unless(disbursed + reserved <= loan.principal, Why::LoanLimit));
-            verdict.extend(unless(repaid <= disbursed, Why::Outstanding));
+            let [.., written_off, ended, recovered] = self.loan_sums(*id);
+            verdict.extend(unless(repaid + written_off <= disbursed, Why::Outstanding));
+            verdict.extend(unless(ended + recovered <= written_off, Why::WriteOff));
         }
         for posting in &self.postings {
             let What::Allocation(_) = posting.what else {

@@ -33,6 +33,10 @@ pub(crate) enum Why {
     Allocation,
     LoanLimit,
     Outstanding,
+    WriteOff,
+    Claim,
+    LoanWrittenOff,
+    Restructuring,
     Parts,
     ValueDate,
     BankReference,
@@ -98,6 +102,15 @@ impl Why {
             Rejection::OutstandingExceeded { .. } | Rejection::DisbursementRepaid { .. } => {
                 Why::Outstanding
             }
+            Rejection::WriteOffPending { .. }
+            | Rejection::WriteOffExceeded { .. }
+            | Rejection::RecoveryExceeded { .. }
+            | Rejection::WriteOffRecovered { .. } => Why::WriteOff,
+            Rejection::ClaimEnded { .. } => Why::Claim,
+            Rejection::LoanWrittenOff { .. } => Why::LoanWrittenOff,
+            Rejection::RestructuringPending { .. }
+            | Rejection::NothingOutstanding { .. }
+            | Rejection::RestructuringOutOfRange { .. } => Why::Restructuring,
             Rejection::PartsDoNotSum { .. } => Why::Parts,
             Rejection::ValueDateOutOfRange { .. } => Why::ValueDate,
             Rejection::BankReferenceUsed { .. } => Why::BankReference,

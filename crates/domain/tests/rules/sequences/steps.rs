@@ -4,15 +4,16 @@
 use super::Pair;
 use super::commands::{
     OPENING, ORIGIN, TODAY, allocate, appoint, approve_bank_account, approve_close,
-    approve_disbursement, approve_loan, approve_reversal, approve_withdrawal, bank, bring_back,
-    confirm, continue_as, day, grant_terms, id, loan_terms, open_account, open_fund, open_ledger,
-    propose_bank_account, propose_close, propose_loan, propose_reversal, refuse_loan,
-    refuse_proposal, register, rotate_key, rp, seal, terms, text, verifier_key, withdraw_loan,
-    withdraw_proposal,
+    approve_disbursement, approve_loan, approve_restructuring, approve_reversal,
+    approve_withdrawal, approve_write_off, bank, bring_back, confirm, continue_as, day,
+    grant_terms, id, loan_terms, open_account, open_fund, open_ledger, propose_bank_account,
+    propose_close, propose_loan, propose_restructuring, propose_reversal, propose_write_off,
+    recover, refuse_loan, refuse_proposal, register, rotate_key, rp, seal, terms, text,
+    verifier_key, withdraw_loan, withdraw_proposal,
 };
 use bergulir_domain::command::{self as c, BankAccount, BankReference, Command};
 use bergulir_domain::cooperative::{Office, ReadinessItem, ReadinessSet};
-use bergulir_domain::state::{Loan, LoanState, Subject};
+use bergulir_domain::state::{Loan, LoanBalances, LoanState, Subject};
 use bergulir_domain::terms::{LoanTerms, Purpose, Terms};
 use bergulir_domain::{
     AccountId, Amount, Date, Event, FundId, LoanId, Money, Position, Timestamp, UtcOffset,
@@ -43,6 +44,11 @@ pub(super) enum Ask {
     Grant,
     ProposePayment,
     ApprovePayment,
+    ProposeWriteOff,
+    ApproveWriteOff,
+    Recover,
+    Restructure,
+    ApproveRestructuring,
     ProposeReversal,
     ApproveReversal,
     RefuseProposal,
@@ -100,6 +106,11 @@ pub(super) fn steps() -> impl Strategy<Value = Vec<Step>> {
         6 => Just(Ask::Grant),
         12 => Just(Ask::ProposePayment),
         12 => Just(Ask::ApprovePayment),
+        12 => Just(Ask::ProposeWriteOff),
+        12 => Just(Ask::ApproveWriteOff),
+        10 => Just(Ask::Recover),
+        6 => Just(Ask::Restructure),
+        6 => Just(Ask::ApproveRestructuring),
         24 => Just(Ask::ProposeReversal),
         20 => Just(Ask::ApproveReversal),
         2 => Just(Ask::RefuseProposal),
@@ -113,8 +124,8 @@ pub(super) fn steps() -> impl Strategy<Value = Vec<Step>> {
         2 => Just(Ask::Appoint),
         2 => Just(Ask::Confirm),
         6 => Just(Ask::OpenAccount),
-        4 => Just(Ask::ProposeClose),
-        4 => Just(Ask::ApproveClose),
+        8 => Just(Ask::ProposeClose),
+        8 => Just(Ask::ApproveClose),
         8 => Just(Ask::ProposeBank),
         6 => Just(Ask::ApproveBank),
         1 => Just(Ask::Suspend),
@@ -255,6 +266,32 @@ impl Pair {
                 value_date,
                 ..approve_disbursement(proposal)
             }),
+            Ask::ProposeWriteOff => Command::ProposeWriteOff(c::ProposeWriteOff {
+                kind: [c::WriteOffKind::Conditional, c::WriteOffKind::Absolute][usize::from(b % 2)],
+                expires_at,
+                ..propose_write_off(
+                    loan.as_str(),
+                    self.part_of_loan(loan, c, LoanBalances::outstanding),
+                )
+            }),
+            Ask::ApproveWriteOff => Command::ApproveWriteOff(c::ApproveWriteOff {
+                value_date,
+                ..approve_write_off(proposal)
+            }),
+            Ask::Recover => Command::RecordRecovery(c::RecordRecovery {
+                bank_reference,
+                value_date,
+                ..recover(loan.as_str(), self.part_of_loan(loan, c, LoanBalances::recoverable))
+            }),
+            Ask::Restructure => Command::ProposeRestructuring(c::ProposeRestructuring {
+                effective_from: value_date,
+                terms: LoanTerms { tenor_months: 12 + u16::from(c), ..loan_terms() },
+                expires_at,
+                ..propose_restructuring(loan.as_str())
+            }),
+            Ask::ApproveRestructuring => {
+                Command::ApproveRestructuring(approve_restructuring(proposal))
+            }
             Ask::ProposeReversal => Command::ProposeReversal(c::ProposeReversal {
                 expires_at,
                 ..propose_reversal(record)
@@ -384,7 +421,7 @@ impl Pair {
                     ..continue_as(from, &origin, 0)
                 })
             }
-            Ask::AdoptRules => Command::AdoptRules(c::AdoptRules { version: 1 + u32::from(a % 2) }),
+            Ask::AdoptRules => Command::AdoptRules(c::AdoptRules { version: 1 + u32::from(a % 3) }),
             Ask::OpenLedger => Command::OpenLedger(open_ledger()),
         }
     }
@@ -416,8 +453,9 @@ impl Pair {
             Bank::Fresh => (format!("N-{}", self.fresh), None),
             Bank::Few(n) => ("BULK".to_owned(), [None, Some(0), Some(1)][usize::from(n % 3)]),
             Bank::Earlier(n) => {
-                let postings = &self.model.postings;
-                return postings[usize::from(n) % postings.len()].bank.clone();
+                let postings = self.model.postings.iter();
+                let used: Vec<_> = postings.filter_map(|posting| posting.bank.as_ref()).collect();
+                return used[usize::from(n) % used.len()].clone();
             }
         };
         BankReference { bank: text("BPD"), reference: text(&reference), line }
@@ -426,9 +464,13 @@ impl Pair {
     /// Mostly a loan that fits what is asked for: approved, or pending.
     fn loan(&self, ask: Ask, n: u8) -> LoanId {
         let decides = matches!(ask, Ask::ApproveLoan | Ask::RefuseLoan | Ask::WithdrawLoan);
-        let fits = |loan: &Loan| match loan.state {
+        let fits = |loan: &Loan| match &loan.state {
             LoanState::Pending { .. } => decides,
-            LoanState::Approved(_) => !decides,
+            LoanState::Approved(active) => match ask {
+                Ask::Recover => active.balances.recoverable() > 0,
+                Ask::ProposeWriteOff | Ask::Restructure => active.balances.outstanding() > 0,
+                _ => !decides,
+            },
             LoanState::Refused | LoanState::Withdrawn | LoanState::Expired => false,
         };
         let loans = self.ledger.state.loans().iter().map(|(_, loan)| loan);
@@ -445,7 +487,7 @@ impl Pair {
                 Event::Disbursed(_) | Event::GrantDisbursed(_) | Event::DisbursementApproved(_)
             ),
             Ask::ProposeWithdrawal => matches!(event, Event::FundAllocated(_)),
-            _ => event.bank_reference().is_some(),
+            _ => event.bank_reference().is_some() || matches!(event, Event::WrittenOff(_)),
         };
         let stands = |at: Position| b % 16 == 15 || self.ledger.state.undone(at).is_none();
         let records = self.ledger.records.0.iter();
@@ -458,6 +500,8 @@ impl Pair {
     fn proposal(&self, ask: Ask, a: u8, b: u8) -> Position {
         let fits = |subject: &Subject| match ask {
             Ask::ApproveReversal => matches!(subject, Subject::Reversal { .. }),
+            Ask::ApproveRestructuring => matches!(subject, Subject::Restructuring { .. }),
+            Ask::ApproveWriteOff => matches!(subject, Subject::WriteOff { .. }),
             Ask::ApproveClose => matches!(subject, Subject::PeriodClose { .. }),
             Ask::ApproveBank => matches!(subject, Subject::BankAccountChange { .. }),
             Ask::ApprovePayment => matches!(subject, Subject::Disbursement { .. }),
@@ -486,6 +530,8 @@ impl Pair {
                 ..
             })
             | Command::ApproveDisbursement(c::ApproveDisbursement { proposal, .. })
+            | Command::ApproveWriteOff(c::ApproveWriteOff { proposal, .. })
+            | Command::ApproveRestructuring(c::ApproveRestructuring { proposal })
             | Command::ApproveBankAccountChange(c::ApproveBankAccountChange { proposal })
             | Command::ApprovePeriodClose(c::ApprovePeriodClose { proposal })
             | Command::RefuseProposal(c::RefuseProposal { proposal, .. })
@@ -500,6 +546,19 @@ impl Pair {
         let fits = |p: &&&str| (**p == maker) == takes_back && **p != "system";
         let fitting = PRINCIPALS.iter().filter(fits).nth(step.by % 2);
         fitting.filter(|_| step.dated % 8 != 7).unwrap_or(&by)
+    }
+
+    /// Mostly all of that number of a loan, or half of it.
+    fn part_of_loan(&self, loan: LoanId, c: u8, of: fn(&LoanBalances) -> i64) -> Amount {
+        let all = self.ledger.state.loans().find(&loan).map_or(0, |index| {
+            self.ledger.state.loans().get(index).active().map_or(0, |a| of(&a.balances))
+        });
+        let minor = match c % 4 {
+            0 | 1 => all,
+            2 => all / 2,
+            _ => AMOUNTS[usize::from(c) % AMOUNTS.len()] * 100,
+        };
+        Amount::from_minor(minor.max(1)).unwrap()
     }
 
     fn repay(
