@@ -20,6 +20,21 @@ pub const ERROR_DOMAIN: &str = "bergulir";
 /// little room.
 pub const MAX_VIOLATIONS: usize = 20;
 
+/// The most bytes of a message. What a caller sent may be in it, which can be as long as a request.
+const MAX_MESSAGE: usize = 1_000;
+
+/// The most bytes of what is wrong with each of several fields.
+const MAX_DESCRIPTION: usize = 200;
+
+/// A text, cut off if it is longer than there is room for.
+fn cut(text: &str, most: usize) -> String {
+    if text.len() <= most {
+        return text.to_owned();
+    }
+    let end = (0..=most).rev().find(|end| text.is_char_boundary(*end)).unwrap_or_default();
+    format!("{}…", &text[..end])
+}
+
 /// Why something is refused: for programs the code, the reason and the facts; for people the
 /// message.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,7 +58,7 @@ impl Described {
         Described {
             code,
             reason,
-            message: message.into(),
+            message: cut(&message.into(), MAX_MESSAGE),
             metadata: BTreeMap::new(),
             violations: Vec::new(),
         }
@@ -112,7 +127,12 @@ impl Described {
 
 impl InvalidFields {
     fn described(&self) -> Described {
-        let violations = self.0.iter().take(MAX_VIOLATIONS).cloned().collect();
+        let most = if self.0.len() == 1 { MAX_MESSAGE } else { MAX_DESCRIPTION };
+        let listed = self.0.iter().take(MAX_VIOLATIONS).map(|violation| pb::FieldViolation {
+            field: violation.field.clone(),
+            description: cut(&violation.description, most),
+        });
+        let violations = listed.collect();
         let described = Described::new(Code::InvalidArgument, "INVALID_FIELD", self.to_string());
         Described { violations, ..described }
     }
@@ -525,6 +545,20 @@ mod tests {
         assert_eq!(listed.len(), MAX_VIOLATIONS);
         assert_eq!(listed[3].field, "items[3].request_id");
         assert_eq!(invalid.command_error().field_violations.len(), MAX_VIOLATIONS);
+    }
+
+    #[test]
+    fn what_a_caller_sent_is_not_sent_back_at_any_length() {
+        let violation = |i: usize| pb::FieldViolation {
+            field: format!("items[{i}].request_id"),
+            description: "é".repeat(60_000),
+        };
+        for fields in [1, 50] {
+            let status = InvalidFields((0..fields).map(violation).collect()).status();
+            let length = status.message().len() * 3 + status.details().len() * 4 / 3;
+            assert!(length < 16 << 10, "trailers have little room, and this takes {length}");
+            assert!(status.message().contains('…'), "it is seen that it is cut off");
+        }
     }
 
     #[test]

@@ -14,6 +14,8 @@ mod connections;
 mod deadline;
 mod door;
 mod files;
+#[cfg(test)]
+mod fuzz_tests;
 mod gathered;
 mod health;
 pub mod http;

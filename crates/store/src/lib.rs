@@ -8,6 +8,8 @@ pub mod backup;
 mod conformance;
 pub mod file_log;
 mod folder;
+#[cfg(test)]
+mod fuzz_tests;
 mod group;
 pub mod index;
 pub mod key_file;

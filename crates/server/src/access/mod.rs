@@ -18,6 +18,8 @@ pub(crate) use rights::Rights;
 pub use roles::{Grant, GrantError, Grants, Role};
 pub use token::TokenOptions;
 pub(crate) use token::Tokens;
+#[cfg(test)]
+pub(crate) use {certificate::Certificate, keys::Keys};
 
 /// How callers prove who they are, apart from certificates, and what they may do.
 #[derive(Debug, Clone, Default)]

@@ -4,6 +4,7 @@
 
 mod batches;
 mod commands;
+mod fuzz;
 mod guard;
 mod lifecycle;
 mod limits;

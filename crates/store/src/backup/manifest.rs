@@ -69,9 +69,9 @@ impl Manifest {
         self.stated().map_or(LogSize::EMPTY, |stated| stated.size)
     }
 
-    /// The bytes of the segments.
+    /// The bytes of the segments. A manifest that somebody made up may say anything.
     pub fn bytes(&self) -> u64 {
-        self.segments.iter().map(|segment| segment.bytes).sum()
+        self.segments.iter().fold(0, |sum, segment| sum.saturating_add(segment.bytes))
     }
 
     /// The manifest in the folder of a ledger; `None` if there is none.

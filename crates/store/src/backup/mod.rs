@@ -10,6 +10,8 @@
 mod check;
 mod copy;
 mod folder;
+#[cfg(test)]
+mod fuzz_tests;
 mod manifest;
 mod run;
 #[cfg(test)]

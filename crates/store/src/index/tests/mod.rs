@@ -1,6 +1,7 @@
 //! The index against a naive model, and against damage.
 
 mod damage;
+mod fuzz;
 mod model;
 mod snapshots;
 mod tiles;

@@ -1,0 +1,70 @@
+//! Values of the index whose sums are right: what a block holds is used, or refused as damage.
+
+use bergulir_fuzz::{Target, fuzz, outcome};
+
+use super::super::blocks::{Body, SEAL_BYTES};
+use super::super::columns::Row;
+use super::super::filter::{Filter, KEY_BITS, Probe};
+use super::super::key_block::{KeyBlock, KeyBlockBuilder};
+use super::super::trail_block::{TrailBlockBuilder, TrailLines};
+
+fn key_value() -> Vec<u8> {
+    let mut keys = KeyBlockBuilder::new(0, 100);
+    for number in 0..20 {
+        keys.push(number * 1_000, number);
+    }
+    let mut value = Vec::new();
+    keys.finish(&mut value);
+    value
+}
+
+fn trail_value() -> Vec<u8> {
+    let mut trail = TrailBlockBuilder::new(0);
+    for number in 0..20 {
+        trail.push(number / 3, number, Row { tag: 1, numbers: &[5, 0, -7] });
+    }
+    let mut value = vec![0; SEAL_BYTES];
+    trail.finish(&mut value);
+    value
+}
+
+#[test]
+fn whatever_a_block_holds_nothing_outside_of_it_is_read() {
+    let target = Target::new("index-value", env!("CARGO_MANIFEST_DIR"));
+    let target = target.sample(key_value()).sample(trail_value()).sample([0xa5; 64]);
+    // A block of 65,535 keys that are all alike has a few bytes.
+    fuzz!(target.memory(4 << 20, 64), |input| {
+        let mut value = input.to_vec();
+        value.resize(value.len().max(SEAL_BYTES), 0);
+        let keys = KeyBlock::parse(Body::of(&value), 7);
+        if let Ok(block) = &keys {
+            let (mut all, mut positions) = (Vec::new(), Vec::new());
+            block.unpack(&mut all, &mut positions);
+            assert_eq!((all.len(), positions.len()), (block.len(), block.len()));
+            for record in 0..block.len() {
+                assert_eq!(
+                    (block.key(record), block.position(record)),
+                    (all[record], positions[record])
+                );
+                assert!(block.lower_bound(all[record], positions[record]) <= block.len());
+            }
+        }
+        let trails = TrailLines::of(Body::of(&value), 7).and_then(|mut lines| {
+            let mut count = 0;
+            while lines.next()? {
+                assert!(lines.row().numbers.len() < 256);
+                let _ = lines.at();
+                count += 1;
+            }
+            Ok(count)
+        });
+        let filter = Filter::from_bytes(input);
+        if let Ok(filter) = &filter {
+            assert_eq!(filter.to_bytes(), input);
+            for key in [0, 1, (1 << KEY_BITS) - 1] {
+                let _ = filter.may_hold(&Probe::new(key));
+            }
+        }
+        format!("{} {} {}", keys.is_ok(), outcome(&trails.map(|_| ())), filter.is_ok())
+    });
+}
