@@ -1,10 +1,11 @@
 //! What is in `packaging/` fits the program that it is for.
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
-use std::process::Command;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
 
-use crate::support::run;
+use crate::pilot::{allocate, open_fund, open_ledger};
+use crate::support::{Server, run};
 use crate::telemetry::{get, watched};
 
 fn path(name: &str) -> PathBuf {
@@ -93,12 +94,115 @@ fn systemd_understands_the_unit() {
     let text = read("packaging/bergulir.service")
         .replace("/usr/local/bin/bergulir", env!("CARGO_BIN_EXE_bergulir"));
     std::fs::write(&unit, text).unwrap();
-    let verify = Command::new("systemd-analyze").arg("verify").arg("--man=no").arg(&unit).output();
-    let Ok(verified) = verify else {
-        println!("skipped: there is no systemd-analyze here");
-        return;
-    };
+    let Some(verified) = analyze(&["verify", "--man=no"], &unit) else { return };
     let said = String::from_utf8_lossy(&verified.stderr).into_owned();
     assert!(verified.status.success(), "{said}");
     assert!(!said.contains("bergulir.service:"), "{said}");
+}
+
+/// What systemd says of a unit; `None`, and said to be skipped, where there is no systemd to ask.
+fn analyze(args: &[&str], unit: &Path) -> Option<Output> {
+    let ran = Command::new("systemd-analyze").args(args).arg(unit).output();
+    let there = ran.ok().filter(|output| {
+        // An older one knows no such question.
+        !String::from_utf8_lossy(&output.stderr).contains("unrecognized option")
+    });
+    if there.is_none() {
+        println!("SKIPPED: there is no systemd-analyze here that can be asked");
+    }
+    there
+}
+
+#[test]
+fn the_unit_leaves_a_server_little_that_it_could_harm() {
+    let unit = path("packaging/bergulir.service");
+    // From 0 to 10, in tenths here; what is left is that it speaks over the network.
+    let args = ["security", "--offline=true", "--threshold=15", "--no-pager"];
+    let Some(output) = analyze(&args, &unit) else { return };
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(output.status.success(), "{said}{}", String::from_utf8_lossy(&output.stderr));
+}
+
+/// The system calls that the unit lets through, by name.
+fn allowed_calls() -> Option<BTreeSet<String>> {
+    let unit = read("packaging/bergulir.service");
+    let mut allowed = BTreeSet::new();
+    for line in unit.lines().filter_map(|line| line.strip_prefix("SystemCallFilter=")) {
+        let (taken, sets) = match line.strip_prefix('~') {
+            Some(sets) => (false, sets),
+            None => (true, line),
+        };
+        for set in sets.split(' ') {
+            for call in calls_of(set)? {
+                if taken {
+                    allowed.insert(call)
+                } else {
+                    allowed.remove(&call)
+                };
+            }
+        }
+    }
+    Some(allowed)
+}
+
+/// The calls of a set of systemd's, with those of the sets in it.
+fn calls_of(set: &str) -> Option<Vec<String>> {
+    let args = ["syscall-filter", "--no-pager", set];
+    let output = Command::new("systemd-analyze").args(args).output().ok()?;
+    let text = String::from_utf8(output.stdout).ok().filter(|_| output.status.success())?;
+    let mut calls = Vec::new();
+    let names = text.lines().skip(1).map(str::trim).filter(|line| !line.starts_with('#'));
+    for name in names.filter(|name| !name.is_empty()) {
+        if name.starts_with('@') {
+            calls.extend(calls_of(name)?);
+        } else {
+            calls.push(name.to_owned());
+        }
+    }
+    Some(calls)
+}
+
+#[tokio::test]
+async fn a_server_makes_no_system_call_that_the_unit_forbids() {
+    let strace = Command::new("strace").args(["-c", "true"]).output();
+    let (Some(allowed), true) = (allowed_calls(), strace.is_ok_and(|ran| ran.status.success()))
+    else {
+        println!("SKIPPED: it takes systemd-analyze and an strace that may trace");
+        return;
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let [data, counted] = ["data", "counted"].map(|name| folder.path().join(name));
+    let mut command = Command::new("strace");
+    command.args(["-f", "-qq", "-c", "-S", "name", "-U", "name", "-o"]).arg(&counted);
+    command.arg(env!("CARGO_BIN_EXE_bergulir")).args(["serve", "--listen", "127.0.0.1:0"]);
+    command.arg("--data").arg(&data).args(["--metrics", "127.0.0.1:0"]).stderr(Stdio::null());
+    let server = Server::command(command);
+    let metrics = server.printed_address("serving metrics on http://", "/metrics");
+    let mut client = server.client("maker").await;
+    client.post(&open_ledger()).await;
+    client.post(&open_fund()).await;
+    client.post(&allocate(1, "A")).await;
+    assert_eq!(get(&metrics, "/metrics").status, 200);
+    // The child of strace, not strace.
+    let stop = Command::new("pkill").args(["-TERM", "-P", &server.id().to_string()]).status();
+    assert!(stop.unwrap().success());
+    assert!(server.wait().success());
+    let text = std::fs::read_to_string(&counted).unwrap();
+    // A name a line, between a head and a sum.
+    let names = text.lines().map(str::trim).filter(|line| !line.starts_with('-'));
+    let made: BTreeSet<&str> =
+        names.filter(|name| !["syscall", "total", ""].contains(name)).collect();
+    assert!(made.contains("fdatasync") && made.len() > 30, "{text}");
+    let forbidden: Vec<_> = made.iter().filter(|call| !allowed.contains(**call)).collect();
+    assert!(forbidden.is_empty(), "{forbidden:?}");
+}
+
+#[test]
+fn nothing_is_built_by_other_means_than_rust_and_a_c_compiler() {
+    let lock = read("Cargo.lock");
+    for tool in
+        ["cmake", "bindgen", "nasm-rs", "openssl-src", "aws-lc-sys", "protobuf-src", "autotools"]
+    {
+        assert!(!lock.contains(&format!("name = \"{tool}\"\n")), "{tool}");
+    }
 }

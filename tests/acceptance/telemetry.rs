@@ -331,14 +331,16 @@ impl TraceService for Collector {
 }
 
 pub async fn collector() -> (Collector, String) {
+    collect(tonic::transport::Server::builder(), "http://127.0.0.1").await
+}
+
+async fn collect(mut server: tonic::transport::Server, at: &str) -> (Collector, String) {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = format!("http://{}", listener.local_addr().unwrap());
+    let address = format!("{at}:{}", listener.local_addr().unwrap().port());
     let collector = Collector::default();
     let service = TraceServiceServer::new(collector.clone());
     let incoming = tonic::transport::server::TcpIncoming::from(listener);
-    tokio::spawn(
-        tonic::transport::Server::builder().add_service(service).serve_with_incoming(incoming),
-    );
+    tokio::spawn(server.add_service(service).serve_with_incoming(incoming));
     (collector, address)
 }
 
@@ -386,6 +388,28 @@ async fn the_trace_of_a_caller_goes_on_in_the_server() {
 }
 
 #[tokio::test]
+async fn spans_go_to_a_collector_under_tls_whose_authority_is_trusted() {
+    let folder = tempfile::tempdir().unwrap();
+    crate::guarded::papers(folder.path());
+    let read = |name: &str| std::fs::read_to_string(folder.path().join(name)).unwrap();
+    let identity = tonic::transport::Identity::from_pem(read("server.pem"), read("server.key"));
+    let tls = tonic::transport::ServerTlsConfig::new().identity(identity);
+    let encrypted = tonic::transport::Server::builder().tls_config(tls).unwrap();
+    let (collector, address) = collect(encrypted, "https://localhost").await;
+    for (trusted, expected) in [("operator.pem", false), ("ca.pem", true)] {
+        let data = folder.path().join(trusted.replace(".pem", ""));
+        let mut command = bergulir(["serve", "--listen", "127.0.0.1:0", "--otlp", &address]);
+        command.arg("--data").arg(data).stderr(Stdio::null());
+        command.env("SSL_CERT_FILE", folder.path().join(trusted)).env_remove("SSL_CERT_DIR");
+        let server = Server::command(command);
+        server.client("maker").await.post(&open_ledger()).await;
+        assert!(tokio::task::spawn_blocking(move || server.stop()).await.unwrap().success());
+        let spans = collector.0.lock().unwrap();
+        assert_eq!(!spans.is_empty(), expected, "{trusted}: {spans:?}");
+    }
+}
+
+#[tokio::test]
 async fn calls_without_a_trace_get_one_as_often_as_is_said() {
     let folder = tempfile::tempdir().unwrap();
     let (collector, address) = collector().await;
@@ -418,6 +442,6 @@ fn a_collector_that_is_not_there_holds_nothing_up() {
     let began = Instant::now();
     assert!(server.stop().success());
     assert!(began.elapsed() < Duration::from_secs(20), "{:?}", began.elapsed());
-    let refused = run_briefly(["serve", "--data", data, "--otlp", "https://c:4317"]);
+    let refused = run_briefly(["serve", "--data", data, "--otlp", "ftp://c:4317"]);
     assert_eq!(refused.status.code(), Some(2));
 }

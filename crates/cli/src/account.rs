@@ -1,6 +1,6 @@
 //! `bergulir account`: opens the accounts of cooperatives, suspends, resumes and closes them.
 
-use bergulir_domain::text::{BankCode, Name, Number, Reason};
+use bergulir_domain::text::Reason;
 use bergulir_domain::{AccountId, CooperativeId, FundId};
 use bergulir_proto::pb;
 use clap::{Args, Subcommand};
@@ -8,7 +8,7 @@ use clap::{Args, Subcommand};
 use crate::choices::AccountState;
 use crate::client::{Client, ClientArgs, FreshArgs, PageArgs, WriteArgs, ask, list, post};
 use crate::failure::Failure;
-use crate::papers::{EvidenceArgs, ExpiryArgs};
+use crate::papers::{BankAccountArgs, EvidenceArgs, ExpiryArgs, ProposedArgs};
 use crate::parse;
 
 /// Open accounts, suspend, resume and close them, and change their bank accounts
@@ -40,15 +40,8 @@ enum AccountCommand {
         /// Whose it is
         #[arg(long, value_name = "COOPERATIVE", value_parser = parse::checked::<CooperativeId>)]
         coop: String,
-        /// The bank's code or short name
-        #[arg(long, value_parser = parse::checked::<BankCode>)]
-        bank: String,
-        /// The number of the bank account; leading zeros count
-        #[arg(long, value_name = "NUMBER", value_parser = parse::checked::<Number>)]
-        bank_account: String,
-        /// The holder's name at the bank: exactly the registered name
-        #[arg(long, value_parser = parse::checked::<Name>)]
-        holder: String,
+        #[command(flatten)]
+        bank: BankAccountArgs,
     },
     /// Stop loans and disbursements of an account
     Suspend(ReasonedArgs),
@@ -65,38 +58,16 @@ enum AccountCommand {
     #[command(verbatim_doc_comment)]
     ProposeBankAccount {
         #[command(flatten)]
-        write: WriteArgs,
-        /// The account
-        #[arg(value_parser = parse::checked::<AccountId>)]
-        account: String,
-        /// The fund
-        #[arg(long, value_parser = parse::checked::<FundId>)]
-        fund: String,
-        /// The bank's code or short name
-        #[arg(long, value_parser = parse::checked::<BankCode>)]
-        bank: String,
-        /// The number of the bank account from then on; leading zeros count
-        #[arg(long, value_name = "NUMBER", value_parser = parse::checked::<Number>)]
-        bank_account: String,
-        /// The holder's name at the bank: exactly the registered name
-        #[arg(long, value_parser = parse::checked::<Name>)]
-        holder: String,
-        /// Why
-        #[arg(long, value_parser = parse::checked::<Reason>)]
-        reason: String,
+        of: ReasonedArgs,
+        #[command(flatten)]
+        bank: BankAccountArgs,
         #[command(flatten)]
         evidence: EvidenceArgs,
         #[command(flatten)]
         expiry: ExpiryArgs,
     },
     /// Approve a proposed bank account; by another person than its maker
-    ApproveBankAccount {
-        #[command(flatten)]
-        write: WriteArgs,
-        /// The position of the record of the proposal
-        #[arg(value_parser = parse::whole)]
-        proposal: u64,
-    },
+    ApproveBankAccount(ProposedArgs),
     /// Show one account
     Show {
         #[command(flatten)]
@@ -140,13 +111,13 @@ struct ReasonedArgs {
 pub(crate) async fn run(args: AccountArgs, json: bool) -> Result<(), Failure> {
     let client = Client::connect(&args.client, json).await?;
     match args.command {
-        AccountCommand::Open { write, account, fund, coop, bank, bank_account, holder } => {
+        AccountCommand::Open { write, account, fund, coop, bank } => {
             let command = pb::OpenAccount {
                 fund,
                 account,
                 cooperative: coop,
-                bank_account: Some(pb::BankAccount { bank, number: bank_account }),
-                holder,
+                bank_account: Some(bank.account()),
+                holder: bank.holder,
             };
             post!(client, write, open_account, OpenAccountRequest { open_account: command })
         }
@@ -175,38 +146,28 @@ pub(crate) async fn run(args: AccountArgs, json: bool) -> Result<(), Failure> {
                 pb::CloseAccount { fund: args.fund, account: args.account, reason: args.reason };
             post!(client, args.write, close_account, CloseAccountRequest { close_account: command })
         }
-        AccountCommand::ProposeBankAccount {
-            write,
-            account,
-            fund,
-            bank,
-            bank_account,
-            holder,
-            reason,
-            evidence,
-            expiry,
-        } => {
+        AccountCommand::ProposeBankAccount { of, bank, evidence, expiry } => {
             let command = pb::ProposeBankAccountChange {
-                fund,
-                account,
-                bank_account: Some(pb::BankAccount { bank, number: bank_account }),
-                holder,
-                reason,
+                fund: of.fund,
+                account: of.account,
+                bank_account: Some(bank.account()),
+                holder: bank.holder,
+                reason: of.reason,
                 evidence: evidence.evidence(),
                 expires_at: expiry.instant(),
             };
             post!(
                 client,
-                write,
+                of.write,
                 propose_bank_account_change,
                 ProposeBankAccountChangeRequest { propose_bank_account_change: command }
             )
         }
-        AccountCommand::ApproveBankAccount { write, proposal } => {
-            let command = pb::ApproveBankAccountChange { proposal };
+        AccountCommand::ApproveBankAccount(args) => {
+            let command = pb::ApproveBankAccountChange { proposal: args.proposal };
             post!(
                 client,
-                write,
+                args.write,
                 approve_bank_account_change,
                 ApproveBankAccountChangeRequest { approve_bank_account_change: command }
             )

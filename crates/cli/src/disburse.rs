@@ -1,13 +1,11 @@
 //! `bergulir disburse`, `grant` and `return`: money goes out, or comes back from the bank.
 
-use bergulir_domain::text::Reference;
-use bergulir_domain::{AccountId, Amount, FundId, LoanId};
 use bergulir_proto::pb;
 use clap::Args;
 
 use crate::client::{Client, ClientArgs, WriteArgs, post};
 use crate::failure::Failure;
-use crate::papers::{BookingArgs, amount};
+use crate::papers::{BookingArgs, GiftArgs, TrancheArgs, amount};
 use crate::parse;
 
 /// Pay out a tranche of an approved loan (pencairan)
@@ -22,12 +20,8 @@ pub(crate) struct DisburseArgs {
     client: ClientArgs,
     #[command(flatten)]
     write: WriteArgs,
-    /// The loan
-    #[arg(value_parser = parse::checked::<LoanId>)]
-    loan: String,
-    /// How much of it
-    #[arg(long, value_parser = parse::amount)]
-    amount: Amount,
+    #[command(flatten)]
+    tranche: TrancheArgs,
     #[command(flatten)]
     booking: BookingArgs,
 }
@@ -39,18 +33,8 @@ pub(crate) struct GrantArgs {
     client: ClientArgs,
     #[command(flatten)]
     write: WriteArgs,
-    /// The account that receives
-    #[arg(value_parser = parse::checked::<AccountId>)]
-    account: String,
-    /// The fund that gives
-    #[arg(long, value_parser = parse::checked::<FundId>)]
-    fund: String,
-    /// How much
-    #[arg(long, value_parser = parse::amount)]
-    amount: Amount,
-    /// The decree or agreement
-    #[arg(long, value_parser = parse::checked::<Reference>)]
-    reference: String,
+    #[command(flatten)]
+    gift: GiftArgs,
     #[command(flatten)]
     booking: BookingArgs,
 }
@@ -72,8 +56,8 @@ pub(crate) struct ReturnArgs {
 pub(crate) async fn disburse(args: DisburseArgs, json: bool) -> Result<(), Failure> {
     let client = Client::connect(&args.client, json).await?;
     let command = pb::Disburse {
-        loan: args.loan,
-        amount: Some(amount(args.amount)),
+        loan: args.tranche.loan,
+        amount: Some(amount(args.tranche.amount)),
         bank_reference: Some(args.booking.reference()),
         value_date: Some(args.booking.value_date()),
     };
@@ -83,10 +67,10 @@ pub(crate) async fn disburse(args: DisburseArgs, json: bool) -> Result<(), Failu
 pub(crate) async fn grant(args: GrantArgs, json: bool) -> Result<(), Failure> {
     let client = Client::connect(&args.client, json).await?;
     let command = pb::DisburseGrant {
-        fund: args.fund,
-        account: args.account,
-        amount: Some(amount(args.amount)),
-        reference: args.reference,
+        fund: args.gift.fund,
+        account: args.gift.account,
+        amount: Some(amount(args.gift.amount)),
+        reference: args.gift.reference,
         bank_reference: Some(args.booking.reference()),
         value_date: Some(args.booking.value_date()),
     };

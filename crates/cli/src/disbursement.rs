@@ -1,14 +1,11 @@
 //! `bergulir disbursement`: money goes out when a second person has approved it.
 
-use bergulir_domain::text::Reference;
-use bergulir_domain::{AccountId, Amount, FundId, LoanId};
 use bergulir_proto::pb;
 use clap::{Args, Subcommand};
 
 use crate::client::{Client, ClientArgs, WriteArgs, post};
 use crate::failure::Failure;
-use crate::papers::{BookingArgs, ExpiryArgs, amount};
-use crate::parse;
+use crate::papers::{BookingArgs, ExpiryArgs, GiftArgs, ProposedArgs, TrancheArgs, amount};
 
 /// Pay out by two people: one proposes, another approves once the bank has paid
 ///
@@ -31,12 +28,8 @@ enum DisbursementCommand {
     Propose {
         #[command(flatten)]
         write: WriteArgs,
-        /// The loan
-        #[arg(value_parser = parse::checked::<LoanId>)]
-        loan: String,
-        /// How much of it
-        #[arg(long, value_parser = parse::amount)]
-        amount: Amount,
+        #[command(flatten)]
+        tranche: TrancheArgs,
         #[command(flatten)]
         expiry: ExpiryArgs,
     },
@@ -44,28 +37,15 @@ enum DisbursementCommand {
     ProposeGrant {
         #[command(flatten)]
         write: WriteArgs,
-        /// The account that receives
-        #[arg(value_parser = parse::checked::<AccountId>)]
-        account: String,
-        /// The fund that gives
-        #[arg(long, value_parser = parse::checked::<FundId>)]
-        fund: String,
-        /// How much
-        #[arg(long, value_parser = parse::amount)]
-        amount: Amount,
-        /// The decree or agreement
-        #[arg(long, value_parser = parse::checked::<Reference>)]
-        reference: String,
+        #[command(flatten)]
+        gift: GiftArgs,
         #[command(flatten)]
         expiry: ExpiryArgs,
     },
     /// Approve a proposed tranche or grant that the bank paid; by another person than its maker
     Approve {
         #[command(flatten)]
-        write: WriteArgs,
-        /// The position of the record of the proposal
-        #[arg(value_parser = parse::whole)]
-        proposal: u64,
+        of: ProposedArgs,
         #[command(flatten)]
         booking: BookingArgs,
     },
@@ -75,22 +55,23 @@ pub(crate) async fn run(args: DisbursementArgs, json: bool) -> Result<(), Failur
     use pb::propose_disbursement::Payee;
     let client = Client::connect(&args.client, json).await?;
     let (write, payee, paid, expiry) = match args.command {
-        DisbursementCommand::Propose { write, loan, amount, expiry } => {
-            (write, Payee::Loan(loan), amount, expiry)
+        DisbursementCommand::Propose { write, tranche, expiry } => {
+            (write, Payee::Loan(tranche.loan), tranche.amount, expiry)
         }
-        DisbursementCommand::ProposeGrant { write, account, fund, amount, reference, expiry } => {
+        DisbursementCommand::ProposeGrant { write, gift, expiry } => {
+            let GiftArgs { account, fund, amount, reference } = gift;
             let grant = pb::ProposedGrant { fund, account, reference };
             (write, Payee::Grant(grant), amount, expiry)
         }
-        DisbursementCommand::Approve { write, proposal, booking } => {
+        DisbursementCommand::Approve { of, booking } => {
             let command = pb::ApproveDisbursement {
-                proposal,
+                proposal: of.proposal,
                 bank_reference: Some(booking.reference()),
                 value_date: Some(booking.value_date()),
             };
             return post!(
                 client,
-                write,
+                of.write,
                 approve_disbursement,
                 ApproveDisbursementRequest { approve_disbursement: command }
             );

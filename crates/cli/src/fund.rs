@@ -8,7 +8,7 @@ use clap::{Args, Subcommand};
 use crate::choices::{FundKind, Method, Part, Readiness, Source};
 use crate::client::{Client, ClientArgs, FreshArgs, PageArgs, WriteArgs, ask, list, post};
 use crate::failure::Failure;
-use crate::papers::{BookingArgs, ExpiryArgs, amount, part};
+use crate::papers::{BookingArgs, ExpiryArgs, ProposedArgs, amount, part};
 use crate::parse;
 
 /// Open funds, set their terms, allocate money and withdraw it, close their books
@@ -100,10 +100,7 @@ enum FundCommand {
     /// Approve a proposed withdrawal; by another person than its maker
     ApproveWithdrawal {
         #[command(flatten)]
-        write: WriteArgs,
-        /// The position of the record of the proposal
-        #[arg(value_parser = parse::whole)]
-        proposal: u64,
+        of: ProposedArgs,
         #[command(flatten)]
         booking: BookingArgs,
     },
@@ -128,13 +125,7 @@ enum FundCommand {
         expiry: ExpiryArgs,
     },
     /// Approve a proposed close, for good; by another person than its maker
-    ApproveClose {
-        #[command(flatten)]
-        write: WriteArgs,
-        /// The position of the record of the proposal
-        #[arg(value_parser = parse::whole)]
-        proposal: u64,
-    },
+    ApproveClose(ProposedArgs),
     /// Show one fund with its terms and its money
     Show {
         #[command(flatten)]
@@ -277,15 +268,15 @@ pub(crate) async fn run(args: FundArgs, json: bool) -> Result<(), Failure> {
                 ProposeAllocationWithdrawalRequest { propose_allocation_withdrawal: command }
             )
         }
-        FundCommand::ApproveWithdrawal { write, proposal, booking } => {
+        FundCommand::ApproveWithdrawal { of, booking } => {
             let command = pb::ApproveAllocationWithdrawal {
-                proposal,
+                proposal: of.proposal,
                 bank_reference: Some(booking.reference()),
                 value_date: Some(booking.value_date()),
             };
             post!(
                 client,
-                write,
+                of.write,
                 approve_allocation_withdrawal,
                 ApproveAllocationWithdrawalRequest { approve_allocation_withdrawal: command }
             )
@@ -304,11 +295,11 @@ pub(crate) async fn run(args: FundArgs, json: bool) -> Result<(), Failure> {
                 ProposePeriodCloseRequest { propose_period_close: command }
             )
         }
-        FundCommand::ApproveClose { write, proposal } => {
-            let command = pb::ApprovePeriodClose { proposal };
+        FundCommand::ApproveClose(args) => {
+            let command = pb::ApprovePeriodClose { proposal: args.proposal };
             post!(
                 client,
-                write,
+                args.write,
                 approve_period_close,
                 ApprovePeriodCloseRequest { approve_period_close: command }
             )

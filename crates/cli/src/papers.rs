@@ -1,11 +1,13 @@
-//! What several commands ask for: a bank's booking, a document, an amount.
+//! What several commands ask for: a bank's booking, a bank account, a tranche, a proposal, a document, an
+//! amount.
 
 use bergulir_domain::money::Money;
-use bergulir_domain::text::{BankCode, Reference};
-use bergulir_domain::{Amount, Date, Timestamp};
+use bergulir_domain::text::{BankCode, Name, Number, Reference};
+use bergulir_domain::{AccountId, Amount, Date, FundId, LoanId, Timestamp};
 use bergulir_proto::{date_to_wire, money_to_wire, pb, timestamp_to_wire};
 use clap::Args;
 
+use crate::client::WriteArgs;
 use crate::parse::{self, CURRENCY};
 
 /// A movement on the fund's bank account, as the bank booked it.
@@ -39,6 +41,65 @@ impl BookingArgs {
     pub(crate) fn value_date(&self) -> pb::Date {
         date_to_wire(self.value_date)
     }
+}
+
+/// An account at a bank.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct BankAccountArgs {
+    /// The bank's code or short name
+    #[arg(long, value_parser = parse::checked::<BankCode>)]
+    bank: String,
+    /// The number of the bank account; leading zeros count
+    #[arg(long, value_name = "NUMBER", value_parser = parse::checked::<Number>)]
+    bank_account: String,
+    /// The holder's name at the bank: exactly the registered name
+    #[arg(long, value_parser = parse::checked::<Name>)]
+    pub(crate) holder: String,
+}
+
+impl BankAccountArgs {
+    /// The account as it is sent.
+    pub(crate) fn account(&self) -> pb::BankAccount {
+        pb::BankAccount { bank: self.bank.clone(), number: self.bank_account.clone() }
+    }
+}
+
+/// A part of a loan that is to be paid out.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct TrancheArgs {
+    /// The loan
+    #[arg(value_parser = parse::checked::<LoanId>)]
+    pub(crate) loan: String,
+    /// How much of it
+    #[arg(long, value_parser = parse::amount)]
+    pub(crate) amount: Amount,
+}
+
+/// A grant that is to be paid out.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct GiftArgs {
+    /// The account that receives
+    #[arg(value_parser = parse::checked::<AccountId>)]
+    pub(crate) account: String,
+    /// The fund that gives
+    #[arg(long, value_parser = parse::checked::<FundId>)]
+    pub(crate) fund: String,
+    /// How much
+    #[arg(long, value_parser = parse::amount)]
+    pub(crate) amount: Amount,
+    /// The decree or agreement
+    #[arg(long, value_parser = parse::checked::<Reference>)]
+    pub(crate) reference: String,
+}
+
+/// What somebody else proposed.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct ProposedArgs {
+    #[command(flatten)]
+    pub(crate) write: WriteArgs,
+    /// The position of the record of the proposal
+    #[arg(value_parser = parse::whole)]
+    pub(crate) proposal: u64,
 }
 
 /// A document.

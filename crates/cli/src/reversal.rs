@@ -6,7 +6,7 @@ use clap::{Args, Subcommand};
 
 use crate::client::{Client, ClientArgs, PageArgs, WriteArgs, list, post};
 use crate::failure::Failure;
-use crate::papers::{EvidenceArgs, ExpiryArgs};
+use crate::papers::{EvidenceArgs, ExpiryArgs, ProposedArgs};
 use crate::parse;
 
 /// Undo a wrong money event: one person proposes, another approves
@@ -40,13 +40,7 @@ enum ReversalCommand {
         expiry: ExpiryArgs,
     },
     /// Approve a proposed reversal; by another person than its maker
-    Approve {
-        #[command(flatten)]
-        write: WriteArgs,
-        /// The position of the record of the proposal
-        #[arg(value_parser = parse::whole)]
-        proposal: u64,
-    },
+    Approve(ProposedArgs),
 }
 
 /// List, refuse and withdraw what waits for a second person, loans apart
@@ -75,10 +69,7 @@ enum ProposalCommand {
 #[derive(Debug, Clone, Args)]
 struct DecisionArgs {
     #[command(flatten)]
-    write: WriteArgs,
-    /// The position of the record of the proposal
-    #[arg(value_parser = parse::whole)]
-    proposal: u64,
+    of: ProposedArgs,
     /// Why
     #[arg(long, value_parser = parse::checked::<Reason>)]
     reason: String,
@@ -101,11 +92,11 @@ pub(crate) async fn run(args: ReversalArgs, json: bool) -> Result<(), Failure> {
                 ProposeReversalRequest { propose_reversal: command }
             )
         }
-        ReversalCommand::Approve { write, proposal } => {
-            let command = pb::ApproveReversal { proposal };
+        ReversalCommand::Approve(args) => {
+            let command = pb::ApproveReversal { proposal: args.proposal };
             post!(
                 client,
-                write,
+                args.write,
                 approve_reversal,
                 ApproveReversalRequest { approve_reversal: command }
             )
@@ -121,19 +112,19 @@ pub(crate) async fn proposal(args: ProposalArgs, json: bool) -> Result<(), Failu
             list!(client, page, list_proposals, ListProposalsRequest { parent: parent })
         }
         ProposalCommand::Refuse(args) => {
-            let command = pb::RefuseProposal { proposal: args.proposal, reason: args.reason };
+            let command = pb::RefuseProposal { proposal: args.of.proposal, reason: args.reason };
             post!(
                 client,
-                args.write,
+                args.of.write,
                 refuse_proposal,
                 RefuseProposalRequest { refuse_proposal: command }
             )
         }
         ProposalCommand::Withdraw(args) => {
-            let command = pb::WithdrawProposal { proposal: args.proposal, reason: args.reason };
+            let command = pb::WithdrawProposal { proposal: args.of.proposal, reason: args.reason };
             post!(
                 client,
-                args.write,
+                args.of.write,
                 withdraw_proposal,
                 WithdrawProposalRequest { withdraw_proposal: command }
             )

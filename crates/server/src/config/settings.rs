@@ -226,8 +226,8 @@ pub static SETTINGS: &[Setting] = &[
         shape: Shape::Text,
         names: Names::Nothing,
         placeholder: "URL",
-        help: "A collector on this machine, such as http://127.0.0.1:4317, that gets a span of each call \
-               over OTLP (gRPC), as part of the trace that its caller is in",
+        help: "A collector, such as http://127.0.0.1:4317 on this machine or https:// elsewhere, that gets a span \
+               of each call over OTLP (gRPC), as part of the trace that its caller is in",
         absent: "no spans",
         read: |config, given| {
             let endpoint = given.text()?;

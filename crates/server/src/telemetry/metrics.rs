@@ -7,6 +7,7 @@ use crate::services::Services;
 use bergulir_domain::LedgerId;
 use bergulir_engine::meter::{Counted, Histogram};
 use bergulir_engine::{Ledger, Slot};
+use bergulir_proto::status::code_name;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{
     DescriptorEncoder, EncodeCounterValue, EncodeGaugeValue, EncodeLabelSet, NoLabelSet,
@@ -16,7 +17,6 @@ use std::fmt::{self, Error};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::UNIX_EPOCH;
-use tonic::Code;
 
 const NO_LABELS: [(&str, &str); 0] = [];
 
@@ -225,28 +225,6 @@ fn kind_of(why: &str) -> &str {
     let first = why.split([' ', ':', ',']).next().unwrap_or_default();
     let is_name = first.len() > 1 && first.bytes().all(|b| b.is_ascii_uppercase() || b == b'_');
     if is_name { first } else { "FAILED" }
-}
-
-fn code_name(code: Code) -> &'static str {
-    match code {
-        Code::Ok => "OK",
-        Code::Cancelled => "CANCELLED",
-        Code::Unknown => "UNKNOWN",
-        Code::InvalidArgument => "INVALID_ARGUMENT",
-        Code::DeadlineExceeded => "DEADLINE_EXCEEDED",
-        Code::NotFound => "NOT_FOUND",
-        Code::AlreadyExists => "ALREADY_EXISTS",
-        Code::PermissionDenied => "PERMISSION_DENIED",
-        Code::ResourceExhausted => "RESOURCE_EXHAUSTED",
-        Code::FailedPrecondition => "FAILED_PRECONDITION",
-        Code::Aborted => "ABORTED",
-        Code::OutOfRange => "OUT_OF_RANGE",
-        Code::Unimplemented => "UNIMPLEMENTED",
-        Code::Internal => "INTERNAL",
-        Code::Unavailable => "UNAVAILABLE",
-        Code::DataLoss => "DATA_LOSS",
-        Code::Unauthenticated => "UNAUTHENTICATED",
-    }
 }
 
 /// What is written so far.

@@ -4,7 +4,8 @@ use super::logs::TelemetryError;
 use axum::http::{HeaderMap, HeaderName, Uri};
 use opentelemetry::Context;
 use opentelemetry::propagation::{Extractor, TextMapPropagator as _};
-use opentelemetry_otlp::{SpanExporter, WithExportConfig as _};
+use opentelemetry_otlp::tonic_types::transport::ClientTlsConfig;
+use opentelemetry_otlp::{SpanExporter, WithExportConfig as _, WithTonicConfig as _};
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::propagation::TraceContextPropagator;
 use opentelemetry_sdk::trace::{Sampler, SdkTracerProvider};
@@ -28,10 +29,7 @@ pub struct Otlp {
 pub fn check_endpoint(endpoint: &str) -> Result<(), String> {
     let uri: Uri = endpoint.parse().map_err(|error| format!("it is no address: {error}"))?;
     match (uri.scheme_str(), uri.authority()) {
-        (Some("http"), Some(_)) => Ok(()),
-        (Some("https"), _) => Err("spans are sent without encryption: have a collector on this \
-                                   machine, such as http://127.0.0.1:4317, which passes them on"
-            .to_owned()),
+        (Some("http" | "https"), Some(_)) => Ok(()),
         _ => Err("must be an address such as http://127.0.0.1:4317".to_owned()),
     }
 }
@@ -41,7 +39,13 @@ pub(super) fn provider(otlp: &Otlp) -> Result<SdkTracerProvider, TelemetryError>
     let endpoint = || otlp.endpoint.clone();
     let failed = |why| TelemetryError::Endpoint { endpoint: endpoint(), why };
     check_endpoint(&otlp.endpoint).map_err(failed)?;
-    let exporter = SpanExporter::builder().with_tonic().with_endpoint(endpoint()).build();
+    let exporter = SpanExporter::builder().with_tonic().with_endpoint(endpoint());
+    let exporter = if otlp.endpoint.to_ascii_lowercase().starts_with("https:") {
+        exporter.with_tls_config(ClientTlsConfig::new().with_native_roots())
+    } else {
+        exporter
+    };
+    let exporter = exporter.build();
     let exporter = exporter.map_err(|error| failed(error.to_string()))?;
     let sampler = Sampler::ParentBased(Box::new(Sampler::TraceIdRatioBased(otlp.ratio)));
     let resource = Resource::builder()
@@ -81,11 +85,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_address_of_a_collector_is_plain_http() {
-        for good in ["http://127.0.0.1:4317", "http://collector:4317/", "http://[::1]:4317"] {
+    fn an_address_of_a_collector_is_http_with_tls_or_without() {
+        for good in [
+            "http://127.0.0.1:4317",
+            "http://collector:4317/",
+            "http://[::1]:4317",
+            "https://collector",
+        ] {
             assert_eq!(check_endpoint(good), Ok(()), "{good}");
         }
-        for wrong in ["127.0.0.1:4317", "https://c:4317", "ftp://c", "http://", "", "a b", "/x"] {
+        for wrong in ["127.0.0.1:4317", "https:///", "ftp://c", "http://", "", "a b", "/x"] {
             assert!(check_endpoint(wrong).is_err(), "{wrong}");
         }
     }
