@@ -61,7 +61,11 @@ impl NewestSeal {
 
     /// The tree of the newest seal, made again from its snapshot if need be; `None` if there is no
     /// snapshot. Takes a while: not for an async task.
-    fn get_or_make(&self, log: &dyn EventLog, index: &Index) -> Option<Arc<SealedBalances>> {
+    pub(crate) fn get_or_make(
+        &self,
+        log: &dyn EventLog,
+        index: &Index,
+    ) -> Option<Arc<SealedBalances>> {
         let _making = held(&self.making);
         if self.get().is_none()
             && let Some((replica, sealed_at)) = open::newest_trusted(log, index)

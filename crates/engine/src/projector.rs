@@ -20,7 +20,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use tokio::sync::{oneshot, watch};
 
 /// So many records are applied to the published state at a time, so that readers wait little.
-const STEP: usize = 1_000;
+const STEP: usize = if cfg!(test) { 2 } else { 1_000 };
 /// So many seals may be on their way into the log, each with a snapshot of the whole state that lies
 /// beside the index.
 const MAX_PENDING_SEALS: usize = 2;

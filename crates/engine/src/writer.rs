@@ -243,7 +243,7 @@ impl Writer {
     }
 
     /// Whether too many records are not in the index yet: their keys stay in memory.
-    fn must_wait_for_the_index(&mut self) -> bool {
+    pub(crate) fn must_wait_for_the_index(&mut self) -> bool {
         self.recent.forget(self.index.applied().get(), self.index.written().get());
         let unindexed = self.state.size().saturating_sub(self.recent.first());
         unindexed > MAX_UNINDEXED && self.health.failure().is_none()

@@ -154,7 +154,10 @@ impl Run {
                 let command = first(&self.sent[other].1).command.clone();
                 first_mut(&mut work).command = command;
             }
-            2 => work = Work::Single(first(&work).clone()),
+            2 => {
+                let mut all = requests(&work);
+                work = Work::Single(all.swap_remove(self.among(all.len())));
+            }
             3 => {
                 let mut all = requests(&work);
                 let other = self.among(self.sent.len());

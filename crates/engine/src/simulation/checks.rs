@@ -2,6 +2,7 @@
 
 use super::machine::{Machine, Site};
 use super::oracle::Oracle;
+use super::watchers::Watchers;
 use crate::submission::Accepted;
 use bergulir_audit::{Finding, Options, verify};
 use bergulir_chain::{LogSize, Position, Record};
@@ -12,7 +13,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 /// The log holds what the model recorded, each once; what was acknowledged lies where it was said.
-pub(super) fn log(log: &dyn EventLog, oracle: &Oracle, acknowledged: &BTreeMap<u64, Accepted>) {
+pub(super) fn log(
+    log: &dyn EventLog,
+    oracle: &Oracle,
+    acknowledged: &BTreeMap<u64, Accepted>,
+    watchers: &Watchers,
+) {
+    let mut hashes = Vec::new();
     let mut ids = BTreeSet::new();
     let mut state = State::default();
     let mut next = Position::new(0);
@@ -27,6 +34,7 @@ pub(super) fn log(log: &dyn EventLog, oracle: &Oracle, acknowledged: &BTreeMap<u
             assert_eq!(record.principal, expected.by.as_str());
             assert_eq!(record.following, expected.following);
             assert_eq!(record.recorded_at.as_micros(), expected.at);
+            hashes.push(bergulir_chain::record::hash(bytes));
             assert!(ids.insert(record.request_id), "recorded twice: {:?}", record.request_id);
             if let Some(receipt) = acknowledged.get(&position.get()).and_then(|a| a.receipt) {
                 assert_eq!(receipt.record_hash, bergulir_chain::record::hash(bytes));
@@ -36,6 +44,7 @@ pub(super) fn log(log: &dyn EventLog, oracle: &Oracle, acknowledged: &BTreeMap<u
         }
         next = records.next();
     }
+    watchers.check(&hashes);
     let size = log.head().size.get();
     assert_eq!(size, oracle.records.len() as u64);
     let last = acknowledged.keys().next_back();

@@ -27,7 +27,7 @@ impl Counts {
 }
 
 /// What has to happen in some hundred runs.
-const ALL: [&str; 35] = [
+const ALL: [&str; 39] = [
     "acknowledged",
     "refused by a rule",
     "conflict",
@@ -63,6 +63,10 @@ const ALL: [&str; 35] = [
     "read as of an instant",
     "read as of a position",
     "signed",
+    "followed",
+    "sealed balances",
+    "rolled back",
+    "rules adopted",
 ];
 
 impl Run {
@@ -97,6 +101,7 @@ impl Run {
                             match record.request.command {
                                 Command::RotateKey(_) => "key rotated",
                                 Command::Seal(_) => "sealed",
+                                Command::AdoptRules(_) => "rules adopted",
                                 _ => "accepted",
                             }
                         }

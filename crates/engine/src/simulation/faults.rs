@@ -2,6 +2,7 @@
 
 use super::run::Run;
 use super::simulated::Fault;
+use crate::open::OpenError;
 use std::path::{Path, PathBuf};
 
 impl Run {
@@ -21,8 +22,11 @@ impl Run {
         self.say(|| format!("the clock is wrong by {by} us"));
     }
 
-    /// The index as it is now, for a crash that brings it back.
-    pub(super) fn keep_index(&mut self) {
+    /// The index and the log as they are now, for a crash or an operator who brings them back.
+    pub(super) fn keep_copies(&mut self) {
+        if self.machine().persister.lost.is_none() {
+            self.older = Some((self.site.copy_disk(), self.durable));
+        }
         let copy = self.site.path("kept-index");
         let _ = std::fs::remove_dir_all(&copy);
         copy_folder(&self.site.index_folder(), &copy);
@@ -41,8 +45,35 @@ impl Run {
             self.counts.one("process died");
             self.say(|| "the process dies".to_owned());
         }
+        if self.one_in(3) {
+            self.restore_older();
+        }
         self.harm_index();
         self.reopen();
+    }
+
+    /// An operator puts an older copy of the log in its place. It is not gone on from if anybody knows
+    /// what is missing: the index beside it, or a checkpoint. Then the newest one is put back.
+    fn restore_older(&mut self) {
+        let Some((older, size)) = self.older.take() else { return };
+        let newest = std::mem::replace(&mut self.site.disk, older);
+        let without_index = self.one_in(2);
+        if without_index {
+            let _ = std::fs::remove_dir_all(self.site.index_folder());
+        }
+        let signed = self.watchers.checkpoints.last().map_or(0, |(signed, _)| *signed);
+        self.say(|| format!("an old copy of {size} records, and {signed} were signed"));
+        match self.site.open_in(&self.site.path("ledger")) {
+            Ok((log, opened)) => {
+                assert_eq!(log.head().size.get(), size as u64);
+                let trouble = opened.known.trouble;
+                assert_eq!(trouble.is_some(), signed > size, "{trouble:?}");
+                self.counts.one(if signed > size { "rolled back" } else { "an old copy" });
+            }
+            Err(OpenError::RecordsMissing { .. }) => assert!(!without_index),
+            Err(error) => panic!("{error}"),
+        }
+        self.site.disk = newest;
     }
 
     pub(super) fn cut(&mut self) {

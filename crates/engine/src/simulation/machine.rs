@@ -154,9 +154,10 @@ impl Site {
     }
 
     /// The first record, durable; gives its command.
-    pub(super) fn create(&self, request_id: RequestId) -> OpenLedger {
+    pub(super) fn create(&self, request_id: RequestId, rules_version: u32) -> OpenLedger {
         let verifier_key = Text::new(&key(0).verifier().to_string()).unwrap();
-        let command = OpenLedger { verifier_key: Some(verifier_key), ..open_ledger() };
+        let verifier_key = Some(verifier_key);
+        let command = OpenLedger { verifier_key, rules_version, ..open_ledger() };
         let log = self.open_log().unwrap();
         let mut event = Vec::new();
         encode_event(&Event::LedgerOpened(Box::new(command.clone())), &mut event);
@@ -228,6 +229,22 @@ impl Site {
         })
     }
 
+    /// The disk as it is now, all of it durable.
+    pub(super) fn copy_disk(&self) -> SimulatedDisk {
+        let (copy, folder) = (SimulatedDisk::default(), Path::new("log"));
+        copy.create_folder(folder).unwrap();
+        for name in self.disk.names(folder).unwrap() {
+            let path = folder.join(name);
+            let (from, to) = (self.disk.open(&path).unwrap(), copy.create(&path).unwrap());
+            let mut bytes = vec![0; usize::try_from(from.length().unwrap()).unwrap()];
+            from.read_exact_at(&mut bytes, 0).unwrap();
+            to.write_at(&bytes, 0).unwrap();
+            to.sync().unwrap();
+        }
+        copy.sync_folder(folder).unwrap();
+        copy
+    }
+
     /// The log as files of the operating system, for the auditor.
     pub(super) fn copy_log(&self, to: &Path) {
         std::fs::create_dir_all(to).unwrap();
@@ -250,6 +267,8 @@ fn seal_id(number: u64) -> RequestId {
 impl Machine {
     /// Has the writer take all that waits, if anything does.
     pub(super) fn write(&mut self) {
+        // Also forgets what the index has.
+        assert!(!self.writer.must_wait_for_the_index());
         if let Ok(first) = self.messages.try_recv() {
             self.writer.drain(first, &self.messages, || self.spare.is_some());
         }

@@ -16,6 +16,7 @@ mod oracle;
 mod reads;
 mod run;
 mod starts;
+mod watchers;
 
 /// The file operations that the simulated disk stands for.
 mod medium {

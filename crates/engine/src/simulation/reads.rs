@@ -112,6 +112,16 @@ pub(super) fn last_at(oracle: &Oracle, durable: u64, instant: Timestamp) -> Opti
     before.checked_sub(1)
 }
 
+/// All whose balances are kept.
+fn owners(state: &State) -> Vec<(Owner, Of)> {
+    let funds = state.funds().iter().map(|(n, f)| (Owner::Fund(n), Of::Fund(f.id)));
+    let accounts = state
+        .accounts()
+        .iter()
+        .map(|(n, a)| (Owner::Account(n), Of::Account(state.funds().get(a.fund).id, a.id)));
+    funds.chain(accounts).collect()
+}
+
 fn check_past(of: Of, model: &super::Model, running: Option<&Running>) {
     match of {
         Of::Fund(fund) if model.funds.contains_key(&fund) => {
@@ -162,11 +172,7 @@ impl Run {
                 if ledger.check_as_of(at).is_err() {
                     return;
                 }
-                let funds = state.funds().iter().map(|(n, f)| (Owner::Fund(n), Of::Fund(f.id)));
-                let accounts = state.accounts().iter().map(|(n, a)| {
-                    (Owner::Account(n), Of::Account(state.funds().get(a.fund).id, a.id))
-                });
-                let owners: Vec<_> = funds.chain(accounts).collect();
+                let owners = owners(state);
                 if owners.is_empty() {
                     return;
                 }
@@ -176,6 +182,21 @@ impl Run {
         };
         self.questions.push(question);
         self.poll();
+    }
+
+    /// All that was ever durable is asked about once more, at rest: each balance as of each position.
+    pub(super) fn ask_about_all(&mut self) {
+        let machine = self.machine.as_ref().unwrap();
+        let owners = owners(&machine.writer.state);
+        let durable = self.durable as u64;
+        let ends = |at: &u64| self.oracle.records[usize::try_from(*at).unwrap()].following == 0;
+        for at in (0..durable).filter(ends) {
+            for (owner, of) in &owners {
+                let mut question = Question::past(&machine.ledger, *owner, *of, Position::new(at));
+                let found = question.poll().expect("the projections are at rest");
+                question.check(&found, &self.oracle, durable, Timestamp::MIN);
+            }
+        }
     }
 
     pub(super) fn poll(&mut self) {

@@ -1,14 +1,15 @@
 //! One run: a seeded scheduler that has one part after the other take a step, or something fail.
 
 use super::callers::request_id;
-use super::commands::id;
+use super::commands::{id, open_ledger};
 use super::counts::Counts;
 use super::groups::{Asked, Flying, Waiting};
 use super::machine::{KEYS, Machine, Site, key};
 use super::oracle::{Oracle, Recorded, Stamps};
 use super::reads::{Question, last_at};
-use super::simulated::{Chance, Fault};
+use super::simulated::{Chance, Fault, SimulatedDisk};
 use super::steps::{Step, beginning, steps};
+use super::watchers::Watchers;
 use super::{Model, checks};
 use crate::submission::{Accepted, Request, Work};
 use bergulir_domain::{Command, Event, Header, PrincipalId, Timestamp};
@@ -39,6 +40,10 @@ pub(super) struct Run {
     pub(super) finals: Vec<(Timestamp, Option<u64>)>,
     /// The next start gives no later stamp than this one or the last record's.
     pub(super) horizon: i64,
+    /// What those have seen who hold the ledger to its word.
+    pub(super) watchers: Watchers,
+    /// The disk as it was at so many records, for an operator who restores an old copy.
+    pub(super) older: Option<(SimulatedDisk, usize)>,
     pub(super) fresh: u32,
     pub(super) next: u64,
     pub(super) faulty: bool,
@@ -56,7 +61,7 @@ impl Run {
         let mut runner = TestRunner::new_with_rng(Config::default(), rng);
         let steps = steps().new_tree(&mut runner).unwrap().current();
         let at = site.clock.both();
-        let first = Request { request_id: request_id(0), command: open(&site) };
+        let first = Request { request_id: request_id(0), command: open(&site, &mut chance) };
         let by: PrincipalId = id("ani");
         let mut now = Model::default();
         now.pass_time(Timestamp::from_micros(at.0));
@@ -89,6 +94,8 @@ impl Run {
             acknowledged: BTreeMap::new(),
             finals: Vec::new(),
             horizon: i64::MIN,
+            watchers: Watchers::default(),
+            older: None,
             fresh: 0,
             next: 1,
             faulty,
@@ -124,8 +131,10 @@ impl Run {
         }
         self.site.clock.set_wrong(0);
         self.rest();
+        self.ask_about_all();
+        self.look_at_seal();
         let machine = self.machine.take().unwrap();
-        checks::log(machine.log.as_ref(), &self.oracle, &self.acknowledged);
+        checks::log(machine.log.as_ref(), &self.oracle, &self.acknowledged, &self.watchers);
         for (instant, answered) in &self.finals {
             assert_eq!(last_at(&self.oracle, self.durable as u64, *instant), *answered, "final");
         }
@@ -149,26 +158,17 @@ impl Run {
             172..180 => {
                 self.machine().writer.index.work_once().unwrap();
             }
-            180..188 => self.question(),
-            188..190 => self.sign(),
+            180..187 => self.question(),
+            187 => self.follow(),
+            188 => self.sign(),
+            189 => self.look_at_seal(),
             190..192 => self.give_up(),
-            192 => self.keep_index(),
+            192 => self.keep_copies(),
             193 if self.faulty => self.set_clock(),
             194..197 if self.faulty => self.crash(),
             197 => self.stop(),
             198 => self.machine().writer.index.flush().unwrap(),
             _ => self.poll(),
-        }
-    }
-
-    fn sign(&mut self) {
-        let machine = self.machine.as_mut().unwrap();
-        machine.checkpointer.keep_up();
-        let newest = machine.ledger.watch_checkpoint().borrow().clone();
-        if let Some(signed) = newest {
-            let size = signed.checkpoint.size.get();
-            assert!(size <= self.durable as u64, "signed {size} of {}", self.durable);
-            self.counts.one("signed");
         }
     }
 
@@ -197,6 +197,9 @@ impl Run {
     }
 }
 
-fn open(site: &Site) -> Command {
-    Command::OpenLedger(site.create(request_id(0)))
+/// The ledger begins under one of the versions of the rules.
+fn open(site: &Site, chance: &mut Chance) -> Command {
+    let newest = u64::from(open_ledger().rules_version);
+    let rules_version = 1 + u32::try_from(chance.below(newest)).unwrap();
+    Command::OpenLedger(site.create(request_id(0), rules_version))
 }

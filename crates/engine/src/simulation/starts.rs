@@ -27,7 +27,8 @@ impl Run {
         }
         let machine = self.machine();
         machine.writer.index.flush().unwrap();
-        machine.checkpointer.keep_up();
+        self.sign();
+        let machine = self.machine();
         let last = machine.ledger.last_stamp();
         machine.ledger.horizon.settle(last);
         self.horizon = self.horizon.min(last.as_micros());
@@ -89,7 +90,7 @@ impl Run {
         let most = self.oracle.records[size - 1].at.max(self.horizon);
         assert!(stamp.as_micros() <= most, "{stamp:?}, and {most} at most");
         self.oracle.reopen(size, stamp.as_micros(), self.site.clock.both());
-        checks::log(machine.log.as_ref(), &self.oracle, &self.acknowledged);
+        checks::log(machine.log.as_ref(), &self.oracle, &self.acknowledged, &self.watchers);
         if self.events.is_empty() {
             let open =
                 Event::LedgerOpened(Box::new(match &self.oracle.records[0].request.command {

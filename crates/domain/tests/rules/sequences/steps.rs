@@ -455,7 +455,11 @@ impl Pair {
             Bank::Earlier(n) => {
                 let postings = self.model.postings.iter();
                 let used: Vec<_> = postings.filter_map(|posting| posting.bank.as_ref()).collect();
-                return used[usize::from(n) % used.len()].clone();
+                match used.get(usize::from(n) % used.len().max(1)) {
+                    Some(bank) => return (*bank).clone(),
+                    // Everything that moved money was reversed.
+                    None => (format!("N-{}", self.fresh), None),
+                }
             }
         };
         BankReference { bank: text("BPD"), reference: text(&reference), line }
