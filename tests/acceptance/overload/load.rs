@@ -194,7 +194,7 @@ impl Office {
         load
     }
 
-    /// The value of a metric of the ledger.
+    /// The value of a metric.
     pub fn metric(&self, line: &str) -> f64 {
         let answer = get(&self.metrics, "/metrics");
         value(answer.text(), line).unwrap_or_else(|| panic!("{line}: {}", answer.text()))

@@ -3,7 +3,10 @@
 //!
 //! `BERGULIR_OVERLOAD_SECONDS` says how long each load lasts.
 
+mod hostile;
 mod load;
+mod raw;
+mod silent;
 mod slow_disk;
 
 use std::time::Duration;
