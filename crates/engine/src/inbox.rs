@@ -85,7 +85,9 @@ impl Unanswered {
         most: usize,
         now: Duration,
     ) -> Option<Room> {
-        let work = self.work.fetch_add(1, Ordering::Relaxed);
+        // What is refused is never counted: it would take the place of somebody else for a moment.
+        let one_more = |work: usize| (work < most).then_some(work + 1);
+        let work = self.work.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_more).ok()?;
         let waiting = self.commands.fetch_add(commands, Ordering::Relaxed);
         let held = self.bytes.fetch_add(bytes, Ordering::Relaxed);
         let room = Room { commands, bytes, of: Arc::clone(self) };
@@ -94,7 +96,7 @@ impl Unanswered {
         }
         // One piece of work is taken whatever its size: its own limit is the caller's.
         let fits = waiting + commands <= MAX_QUEUED_COMMANDS && held + bytes <= MAX_QUEUED_BYTES;
-        ((waiting == 0 || fits) && work < most).then_some(room)
+        (waiting == 0 || fits).then_some(room)
     }
 
     /// All that was queued until then is answered.
