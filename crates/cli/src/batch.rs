@@ -77,7 +77,8 @@ fn read(file: &Path) -> Result<String, Failure> {
     text.map_err(|error| Failure::Input(format!("could not read {}: {error}", file.display())))
 }
 
-fn parse(text: &str, file: &Path) -> Result<Vec<pb::BatchItem>, Failure> {
+/// The commands of a text, one a line.
+pub(crate) fn parse(text: &str, file: &Path) -> Result<Vec<pb::BatchItem>, Failure> {
     let mut items = Vec::new();
     for (number, line) in (1_u64..).zip(text.lines()) {
         if line.trim().is_empty() {

@@ -21,6 +21,8 @@ mod disbursement;
 mod exit;
 mod failure;
 mod fund;
+#[cfg(test)]
+mod fuzz_tests;
 mod index;
 mod key;
 mod ledger;

@@ -34,6 +34,9 @@ pub(crate) fn part(text: &str) -> Result<Money, String> {
     Money::from_decimal(decimal(text)?, CURRENCY).map_err(|error| error.to_string())
 }
 
+/// The most characters of a decimal: the library that reads it goes deeper with each digit.
+const MAX_CHARACTERS: usize = 64;
+
 /// An exact decimal of few digits. `100.000` is refused, because in Indonesia it means a hundred
 /// thousand.
 fn decimal(text: &str) -> Result<Decimal, String> {
@@ -43,7 +46,10 @@ fn decimal(text: &str) -> Result<Decimal, String> {
         None => (unsigned, None),
     };
     let digits = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
-    if !digits(whole) || decimals.is_some_and(|decimals| !digits(decimals) || decimals.len() > 2) {
+    if text.len() > MAX_CHARACTERS
+        || !digits(whole)
+        || decimals.is_some_and(|decimals| !digits(decimals) || decimals.len() > 2)
+    {
         return Err(AMOUNT_FORM.to_owned());
     }
     if unsigned.len() < text.len() {
@@ -58,7 +64,8 @@ fn decimal(text: &str) -> Result<Decimal, String> {
 /// A yearly percentage, such as `5` or `6.25`; kept as it was typed.
 pub(crate) fn rate(text: &str) -> Result<String, String> {
     let form = || bergulir_domain::money::RateError.to_string();
-    let shape = text.bytes().all(|b| b.is_ascii_digit() || b == b'.');
+    let shape =
+        text.len() <= MAX_CHARACTERS && text.bytes().all(|b| b.is_ascii_digit() || b == b'.');
     let percent = shape.then(|| Decimal::from_str_exact(text).ok()).flatten().ok_or_else(form)?;
     Rate::from_percent(percent).map_err(|error| error.to_string())?;
     Ok(text.to_owned())
@@ -300,6 +307,15 @@ mod tests {
         assert!(whole("18446744073709551616").unwrap_err().starts_with("must be at most"));
         for text in ["", "-", "+1", "1.0", "1_000", "x", "--1"] {
             assert!(whole(text).unwrap_err().starts_with("must be a whole number"), "{text}");
+        }
+    }
+
+    #[test]
+    fn digits_without_end_are_refused() {
+        for endless in ["0".repeat(1 << 20), format!("0.{}", "0".repeat(1 << 20))] {
+            assert!(amount(&endless).is_err());
+            assert!(part(&endless).is_err());
+            assert!(rate(&endless).is_err());
         }
     }
 

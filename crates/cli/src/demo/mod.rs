@@ -3,7 +3,7 @@
 
 mod findings;
 mod programme;
-mod roster;
+pub(crate) mod roster;
 mod run;
 
 use std::net::{Ipv4Addr, SocketAddr};

@@ -61,7 +61,8 @@ impl Roster {
             .map_err(|error| Failure::Input(format!("{}: {error}", path.display())))
     }
 
-    fn from_csv(source: impl std::io::Read) -> Result<Roster, String> {
+    /// The cooperatives of a CSV text.
+    pub(crate) fn from_csv(source: impl std::io::Read) -> Result<Roster, String> {
         let mut reader = csv::ReaderBuilder::new().trim(csv::Trim::All).from_reader(source);
         let header = reader.headers().map_err(|error| wrong(&error))?.clone();
         let column = |name: &str| {

@@ -95,9 +95,14 @@ fn loan_terms(f: &mut Fields, m: &pb::LoanTerms) -> Read<LoanTerms> {
     })
 }
 
+/// The most characters of a rate. `Decimal` reads digit by digit and deeper with each, so a text that
+/// is as long as a message may be would not fit on the stack.
+const MAX_RATE_CHARACTERS: usize = 32;
+
 /// Digits with at most one point; `Decimal` by itself takes signs and underscores too.
 fn rate(percent: &str) -> Option<Rate> {
-    let plain = percent.bytes().all(|b| b.is_ascii_digit() || b == b'.');
+    let plain = percent.len() <= MAX_RATE_CHARACTERS
+        && percent.bytes().all(|b| b.is_ascii_digit() || b == b'.');
     plain
         .then(|| percent.parse::<Decimal>().ok())
         .flatten()

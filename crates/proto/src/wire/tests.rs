@@ -246,6 +246,8 @@ fn terms_fit_their_kind_and_each_other() {
         let found = wrong_loan_terms(|t| t.rate_percent = rate.to_owned());
         assert_eq!(found, field("loan.rate_percent"), "{rate:?}");
     }
+    let endless = wrong_loan_terms(|t| t.rate_percent = "0".repeat(4 << 20));
+    assert_eq!(endless, field("loan.rate_percent"), "as long as a message may be");
     assert_eq!(wrong_loan_terms(|t| t.method = 0), field("loan.method"));
     assert_eq!(wrong_loan_terms(|t| t.method = 1), field("loan.method"), "a rate without a method");
     assert_eq!(wrong_loan_terms(|t| t.tenor_months = 0), field("loan.tenor_months"));
