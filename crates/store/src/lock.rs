@@ -14,6 +14,9 @@ pub(crate) const LOCK_FILE: &str = "LOCK";
 /// The sole right to a data directory, until dropped or the process ends.
 #[derive(Debug)]
 pub struct DataLock {
+    /// The directory itself: the lock file may be taken away, by somebody who thinks that it was left
+    /// behind, and the directory may have other names.
+    _directory: File,
     _file: File,
 }
 
@@ -59,16 +62,19 @@ impl DataLock {
             .truncate(false)
             .open(directory.join(LOCK_FILE))
             .map_err(io_error)?;
-        match file.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => {
-                return Err(LockError::InUse { path: directory.to_owned() });
+        let opened = File::open(directory).map_err(io_error)?;
+        for lock in [&opened, &file] {
+            match lock.try_lock() {
+                Ok(()) => {}
+                Err(TryLockError::WouldBlock) => {
+                    return Err(LockError::InUse { path: directory.to_owned() });
+                }
+                Err(TryLockError::Error(source)) => return Err(io_error(source)),
             }
-            Err(TryLockError::Error(source)) => return Err(io_error(source)),
         }
         // Not only for the lock file: a process that died may have left other names not synced.
         sync(directory).map_err(io_error)?;
-        Ok(Self { _file: file })
+        Ok(Self { _directory: opened, _file: file })
     }
 }
 
@@ -86,6 +92,25 @@ mod tests {
         assert!(matches!(DataLock::acquire(&directory), Err(LockError::InUse { .. })));
         drop(lock);
         DataLock::acquire(&directory).unwrap();
+    }
+
+    #[test]
+    fn a_directory_is_locked_by_whatever_name_and_without_its_lock_file_too() {
+        let folder = tempfile::tempdir().unwrap();
+        let (data, other) = (folder.path().join("data"), folder.path().join("other"));
+        let lock = DataLock::acquire(&data).unwrap();
+        std::os::unix::fs::symlink("data", &other).unwrap();
+        let names = [data.clone(), other, data.join("."), data.join("../data")];
+        let in_use =
+            |path: &PathBuf| matches!(DataLock::acquire(path), Err(LockError::InUse { .. }));
+        assert!(names.iter().all(in_use));
+        std::fs::remove_file(data.join(LOCK_FILE)).unwrap();
+        assert!(names.iter().all(in_use));
+        let moved = folder.path().join("moved");
+        std::fs::rename(&data, &moved).unwrap();
+        assert!(in_use(&moved));
+        drop(lock);
+        DataLock::acquire(&moved).unwrap();
     }
 
     #[test]
