@@ -1,25 +1,26 @@
 //! From a message to an event of the domain, trusting nothing.
 
-use core::fmt::Display;
-use core::str::FromStr;
+mod terms;
+mod values;
 
+use bergulir_domain::Event;
 use bergulir_domain::command as c;
-use bergulir_domain::cooperative::ReadinessSet;
 use bergulir_domain::event::{
-    BankAccountChanged, DisbursementApproved, DisbursementReturned, LoanApproved, Paid,
-    PeriodClosed, Proposed, Repaid, Restructured, ReversalProposed, Undoes, WrittenOff,
+    BankAccountChanged, DisbursementApproved, DisbursementReturned, LoanApproved, PeriodClosed,
+    Proposed, Repaid, Restructured, ReversalProposed, WrittenOff,
 };
 use bergulir_domain::ledger::Origin;
 use bergulir_domain::moment::{Position, Timestamp, UtcOffset};
-use bergulir_domain::money::{Currency, Rate};
-use bergulir_domain::terms::{LoanTerms, PaymentPart, Purpose, RepaymentOrder, Terms};
-use bergulir_domain::{Amount, Date, Event, Money};
+use bergulir_domain::money::Currency;
 
 use super::EventError;
-use crate::enums::WireEnum;
-use crate::moment::date_from_days;
+use crate::pb;
 use crate::pb::event::Kind;
-use crate::pb::{self, disbursement_proposed, paid, undoes};
+use terms::{loan_terms, terms};
+use values::{
+    amount, bank_account, bank_reference, date, digest, enumeration, evidence, invalid, money,
+    paid, parse, parse_optional, payee, present, undone,
+};
 
 type Read<T> = Result<T, EventError>;
 
@@ -323,197 +324,4 @@ fn ledger_continued(m: &pb::LedgerContinued) -> Read<c::ContinueLedger> {
         from_origin: origin("from_origin", &m.from_origin)?,
         last_known,
     })
-}
-
-fn invalid(field: &'static str, why: &dyn Display) -> EventError {
-    EventError::Invalid { field, why: why.to_string() }
-}
-
-fn present<T>(field: &'static str, value: Option<T>) -> Read<T> {
-    value.ok_or(EventError::Missing { field })
-}
-
-fn parse<T: FromStr<Err: Display>>(field: &'static str, text: &str) -> Read<T> {
-    text.parse().map_err(|error| invalid(field, &error))
-}
-
-fn parse_optional<T: FromStr<Err: Display>>(
-    field: &'static str,
-    text: Option<&str>,
-) -> Read<Option<T>> {
-    text.map(|text| parse(field, text)).transpose()
-}
-
-fn amount(field: &'static str, minor: i64) -> Read<Amount> {
-    Amount::from_minor(minor).map_err(|error| invalid(field, &error))
-}
-
-fn money(field: &'static str, minor: i64) -> Read<Money> {
-    Money::from_minor(minor).map_err(|error| invalid(field, &error))
-}
-
-fn date(field: &'static str, days: i32) -> Read<Date> {
-    date_from_days(days).ok_or_else(|| invalid(field, &"is not a day of the calendar"))
-}
-
-fn enumeration<T: WireEnum>(field: &'static str, number: i32) -> Read<T> {
-    T::from_wire(number).ok_or_else(|| invalid(field, &"has a value that is not known here"))
-}
-
-fn digest(field: &'static str, bytes: &[u8]) -> Read<[u8; 32]> {
-    bytes.try_into().map_err(|_| invalid(field, &"must be 32 bytes"))
-}
-
-fn months(field: &'static str, months: u32) -> Read<u16> {
-    u16::try_from(months).map_err(|error| invalid(field, &error))
-}
-
-fn bank_reference(message: Option<pb::BankReference>) -> Read<c::BankReference> {
-    let message = present("bank_reference", message)?;
-    Ok(c::BankReference {
-        bank: parse("bank_reference.bank", &message.bank)?,
-        reference: parse("bank_reference.reference", &message.reference)?,
-        line: message.line,
-    })
-}
-
-fn bank_account(message: Option<pb::BankAccount>) -> Read<c::BankAccount> {
-    let message = present("bank_account", message)?;
-    Ok(c::BankAccount {
-        bank: parse("bank_account.bank", &message.bank)?,
-        number: parse("bank_account.number", &message.number)?,
-    })
-}
-
-fn evidence(message: &pb::Evidence) -> Read<c::Evidence> {
-    Ok(c::Evidence {
-        reference: parse("evidence.reference", &message.reference)?,
-        salted_digest: digest("evidence.salted_digest", &message.salted_digest)?,
-    })
-}
-
-fn payee(payee: Option<disbursement_proposed::Payee>) -> Read<c::Payee> {
-    Ok(match present("payee", payee)? {
-        disbursement_proposed::Payee::Loan(loan) => c::Payee::Loan(parse("loan", &loan)?),
-        disbursement_proposed::Payee::Grant(grant) => c::Payee::Grant {
-            fund: parse("grant.fund", &grant.fund)?,
-            account: parse("grant.account", &grant.account)?,
-            reference: parse("grant.reference", &grant.reference)?,
-        },
-    })
-}
-
-fn paid(message: Option<pb::Paid>) -> Read<Paid> {
-    Ok(match present("paid.kind", present("paid", message)?.kind)? {
-        paid::Kind::Loan(loan) => Paid::Loan(parse("paid.loan", &loan)?),
-        paid::Kind::Grant(grant) => Paid::Grant(
-            parse("paid.grant.fund", &grant.fund)?,
-            parse("paid.grant.account", &grant.account)?,
-        ),
-    })
-}
-
-fn undone(message: Option<pb::Undoes>) -> Read<Undoes> {
-    Ok(match present("undoes.kind", present("undoes", message)?.kind)? {
-        undoes::Kind::Allocation(m) => Undoes::Allocation {
-            fund: parse("undoes.fund", &m.fund)?,
-            amount: amount("undoes.amount", m.amount)?,
-        },
-        undoes::Kind::AllocationWithdrawal(m) => Undoes::AllocationWithdrawal {
-            fund: parse("undoes.fund", &m.fund)?,
-            allocation: Position::new(m.allocation),
-            amount: amount("undoes.amount", m.amount)?,
-        },
-        undoes::Kind::Disbursement(m) => {
-            Undoes::Disbursement { paid: paid(m.paid)?, amount: amount("undoes.amount", m.amount)? }
-        }
-        undoes::Kind::Return(m) => Undoes::Return {
-            disbursement: Position::new(m.disbursement),
-            paid: paid(m.paid)?,
-            amount: amount("undoes.amount", m.amount)?,
-            disbursed_on: date("undoes.disbursed_on", m.disbursed_on)?,
-        },
-        undoes::Kind::Repayment(m) => Undoes::Repayment {
-            loan: parse("undoes.loan", &m.loan)?,
-            principal: money("undoes.principal", m.principal)?,
-            interest: money("undoes.interest", m.interest)?,
-            late_fee: money("undoes.late_fee", m.late_fee)?,
-            relend_income: m.relend_income,
-        },
-        undoes::Kind::WriteOff(m) => Undoes::WriteOff {
-            loan: parse("undoes.loan", &m.loan)?,
-            kind: enumeration("undoes.kind", m.kind)?,
-            amount: amount("undoes.amount", m.amount)?,
-            principal: money("undoes.principal", m.principal)?,
-        },
-        undoes::Kind::Recovery(m) => Undoes::Recovery {
-            loan: parse("undoes.loan", &m.loan)?,
-            amount: amount("undoes.amount", m.amount)?,
-        },
-    })
-}
-
-fn terms(message: &pb::EventTerms) -> Read<Terms> {
-    let purpose = match (pb::FundKind::try_from(message.kind), &message.loan) {
-        (Ok(pb::FundKind::Loan), Some(loan)) => Purpose::Loan(loan_terms(loan)?),
-        (Ok(pb::FundKind::Loan), None) => {
-            return Err(EventError::Missing { field: "terms.loan" });
-        }
-        (Ok(pb::FundKind::Grant), None) => Purpose::Grant,
-        (Ok(pb::FundKind::Grant), Some(_)) => {
-            return Err(invalid("terms.loan", &"must be absent for a grant fund"));
-        }
-        (Ok(pb::FundKind::Unspecified) | Err(_), _) => {
-            return Err(invalid("terms.kind", &"has a value that is not known here"));
-        }
-    };
-    let mut required_readiness = ReadinessSet::EMPTY;
-    for number in &message.required_readiness {
-        required_readiness.insert(enumeration("terms.required_readiness", *number)?);
-    }
-    // A set has one order and no item twice; the message must show just that.
-    if !required_readiness
-        .iter()
-        .map(WireEnum::to_wire)
-        .eq(message.required_readiness.iter().copied())
-    {
-        return Err(EventError::NotCanonical);
-    }
-    let terms = Terms {
-        purpose,
-        ceiling: amount("terms.ceiling", message.ceiling)?,
-        required_readiness,
-        proposal_validity_days: message
-            .proposal_validity_days
-            .map(|days| months("terms.proposal_validity_days", days))
-            .transpose()?,
-        disbursement_approval_above: message
-            .disbursement_approval_above
-            .map(|minor| money("terms.disbursement_approval_above", minor))
-            .transpose()?,
-    };
-    terms.check().map_err(|error| invalid("terms", &error))?;
-    Ok(terms)
-}
-
-fn loan_terms(message: &pb::EventLoanTerms) -> Read<LoanTerms> {
-    Ok(LoanTerms {
-        rate: Rate::from_units(message.rate).map_err(|error| invalid("terms.rate", &error))?,
-        method: enumeration("terms.method", message.method)?,
-        tenor_months: months("terms.tenor_months", message.tenor_months)?,
-        grace_months: months("terms.grace_months", message.grace_months)?,
-        grace_bears_interest: message.grace_bears_interest,
-        repayment_order: repayment_order(&message.repayment_order)?,
-        relend_income: message.relend_income,
-    })
-}
-
-fn repayment_order(parts: &[i32]) -> Read<Option<RepaymentOrder>> {
-    const FIELD: &str = "terms.repayment_order";
-    if parts.is_empty() {
-        return Ok(None);
-    }
-    let parts: Vec<PaymentPart> =
-        parts.iter().map(|part| enumeration(FIELD, *part)).collect::<Result<_, _>>()?;
-    RepaymentOrder::new(&parts).map(Some).map_err(|error| invalid(FIELD, &error))
 }
