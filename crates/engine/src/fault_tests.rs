@@ -103,21 +103,25 @@ pub(super) fn shared(folder: &std::path::Path, clock: Arc<dyn Clock>) -> Shared 
     }
 }
 
+pub(super) fn open_ledger(name: &str) -> OpenLedger {
+    OpenLedger {
+        ledger: name.parse().unwrap(),
+        origin: Origin::new(&format!("ledger.example.go.id/{name}")).unwrap(),
+        verifier_key: None,
+        region: Region::NATION,
+        currency: Currency::Idr,
+        utc_offset: UtcOffset::JAKARTA,
+        rules_version: 1,
+    }
+}
+
 /// Opens a ledger in an empty log.
 pub(super) fn opened(
     folder: &std::path::Path,
     log: &Arc<dyn EventLog>,
     clock: &dyn Clock,
 ) -> Opened {
-    let opened = Event::LedgerOpened(Box::new(OpenLedger {
-        ledger: "pilot".parse().unwrap(),
-        origin: Origin::new("ledger.example.go.id/pilot").unwrap(),
-        verifier_key: None,
-        region: Region::NATION,
-        currency: Currency::Idr,
-        utc_offset: UtcOffset::JAKARTA,
-        rules_version: 1,
-    }));
+    let opened = Event::LedgerOpened(Box::new(open_ledger("pilot")));
     let mut event = Vec::new();
     encode_event(&opened, &mut event);
     let mut group = Group::new(Head::EMPTY);
@@ -361,7 +365,7 @@ async fn no_answer_as_of_an_instant_while_what_was_decided_before_it_is_on_its_w
 }
 
 /// A clock that panics in the writer: it stands for any bug of ours.
-struct Bomb(AtomicBool, SystemClock);
+pub(super) struct Bomb(pub(super) AtomicBool, pub(super) SystemClock);
 
 impl Clock for Bomb {
     fn now(&self) -> bergulir_domain::Timestamp {

@@ -1,246 +1,29 @@
 //! Disks that fail for a while: the ledger takes writes again by itself, and nothing was acknowledged
 //! that is not there.
 
-use crate::clock::{Clock, SystemClock};
-use crate::fault_tests::{caller, refusal, register, submit};
+mod disk;
+mod place;
+mod starts;
+
+use crate::clock::SystemClock;
+use crate::fault_tests::{Bomb, refusal, register, submit};
 use crate::health::Status;
-use crate::ledger::{Ledger, LedgerOptions};
-use crate::ledgers::Basis;
-use crate::node::{Node, Slot};
-use crate::open::{CONDEMNED_INDEX, OpenError};
+use crate::node::Slot;
+use crate::open::CONDEMNED_INDEX;
 use crate::proofs::ProofRefusal;
 use crate::reads::ReadRefusal;
-use crate::reopening::{Pauses, ROOM_FILE};
-use crate::submission::{Answer, Refusal, Request, Terms};
+use crate::reopening::ROOM_FILE;
+use crate::submission::{Answer, Refusal, Request};
 use crate::trail::Owner;
-use bergulir_chain::{LogSize, Position, Record};
-use bergulir_domain::command::OpenLedger;
-use bergulir_domain::ledger::{Origin, Region};
-use bergulir_domain::money::Currency;
-use bergulir_domain::{Command, LedgerId, UtcOffset};
+use bergulir_chain::{LogSize, Position};
+use bergulir_domain::Command;
 use bergulir_store::ReadLimit;
-use bergulir_store::file_log::{Disk, Medium, MediumFile};
 use bergulir_store::index::{Direction, IndexError};
-use bergulir_store::layout::CONTINUED_FILE;
-use std::io;
-use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use disk::{EIO, ENOSPC, Faults};
+use place::{Place, cooperatives, id, receipt, request_ids, until, why};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
-
-/// Long enough for a machine that does much else.
-const PATIENCE: Duration = Duration::from_secs(60);
-
-const ENOSPC: i32 = 28;
-const EIO: i32 = 5;
-
-/// What a disk refuses, with an error of the system; 0: nothing.
-#[derive(Debug, Default)]
-struct Faults {
-    writes: AtomicU32,
-    syncs: AtomicU32,
-    reads: AtomicU32,
-    /// How often it was tried out whether there is room.
-    probes: AtomicU64,
-}
-
-impl Faults {
-    fn check(fault: &AtomicU32) -> io::Result<()> {
-        match fault.load(Ordering::SeqCst) {
-            0 => Ok(()),
-            code => Err(io::Error::from_raw_os_error(i32::try_from(code).unwrap())),
-        }
-    }
-
-    fn set(fault: &AtomicU32, code: i32) {
-        fault.store(u32::try_from(code).unwrap(), Ordering::SeqCst);
-    }
-
-    fn heal(&self) {
-        for fault in [&self.writes, &self.syncs, &self.reads] {
-            Self::set(fault, 0);
-        }
-    }
-}
-
-/// A disk that fails as it is told to.
-#[derive(Debug)]
-struct Flaky(Arc<Faults>);
-
-#[derive(Debug)]
-struct FlakyFile(Arc<Faults>, Box<dyn MediumFile>);
-
-impl Flaky {
-    fn file(&self, file: Box<dyn MediumFile>) -> Box<dyn MediumFile> {
-        Box::new(FlakyFile(Arc::clone(&self.0), file))
-    }
-}
-
-impl Medium for Flaky {
-    fn create_folder(&self, folder: &Path) -> io::Result<()> {
-        Disk.create_folder(folder)
-    }
-    fn names(&self, folder: &Path) -> io::Result<Vec<String>> {
-        Faults::check(&self.0.reads)?;
-        Disk.names(folder)
-    }
-    fn create(&self, file: &Path) -> io::Result<Box<dyn MediumFile>> {
-        if file.ends_with(ROOM_FILE) {
-            self.0.probes.fetch_add(1, Ordering::SeqCst);
-        }
-        Faults::check(&self.0.writes)?;
-        Ok(self.file(Disk.create(file)?))
-    }
-    fn open(&self, file: &Path) -> io::Result<Box<dyn MediumFile>> {
-        Ok(self.file(Disk.open(file)?))
-    }
-    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
-        Disk.rename(from, to)
-    }
-    fn remove(&self, file: &Path) -> io::Result<()> {
-        Disk.remove(file)
-    }
-    fn sync_folder(&self, folder: &Path) -> io::Result<()> {
-        Faults::check(&self.0.syncs)?;
-        Disk.sync_folder(folder)
-    }
-}
-
-impl MediumFile for FlakyFile {
-    fn length(&self) -> io::Result<u64> {
-        self.1.length()
-    }
-    fn read_exact_at(&self, bytes: &mut [u8], offset: u64) -> io::Result<()> {
-        Faults::check(&self.0.reads)?;
-        self.1.read_exact_at(bytes, offset)
-    }
-    fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<usize> {
-        if let Err(full) = Faults::check(&self.0.writes) {
-            // A full disk takes a part first.
-            let part = self.1.write_at(&bytes[..bytes.len() / 2], offset)?;
-            return if part > 0 { Ok(part) } else { Err(full) };
-        }
-        self.1.write_at(bytes, offset)
-    }
-    fn truncate(&self, length: u64) -> io::Result<()> {
-        self.1.truncate(length)
-    }
-    fn sync(&self) -> io::Result<()> {
-        Faults::check(&self.0.syncs)?;
-        self.1.sync()
-    }
-}
-
-/// A node with a ledger on a disk that fails as it is told to.
-struct Place {
-    node: Arc<Node>,
-    faults: Arc<Faults>,
-    folder: PathBuf,
-}
-
-fn id() -> LedgerId {
-    "pilot".parse().unwrap()
-}
-
-impl Place {
-    async fn new(folder: &Path) -> Place {
-        Place::with_clock(folder, Arc::new(SystemClock::new())).await
-    }
-
-    async fn with_clock(folder: &Path, clock: Arc<dyn Clock>) -> Place {
-        let place = Place::open(folder, clock, Arc::default());
-        let command = Command::OpenLedger(OpenLedger {
-            ledger: id(),
-            origin: Origin::new("ledger.example.go.id/pilot").unwrap(),
-            verifier_key: None,
-            region: Region::NATION,
-            currency: Currency::Idr,
-            utc_offset: UtcOffset::JAKARTA,
-            rules_version: 1,
-        });
-        let request = Request { request_id: [9; 16], command };
-        let answer = place.node.create(id(), caller(), request, Terms::PLAIN).await;
-        assert!(matches!(answer, Answer::Items(_)), "{answer:?}");
-        place
-    }
-
-    fn open(folder: &Path, clock: Arc<dyn Clock>, faults: Arc<Faults>) -> Place {
-        let pauses = Pauses {
-            first: Duration::from_millis(20),
-            longest: Duration::from_millis(100),
-            steady_after: Duration::from_secs(60),
-            clock: Duration::from_millis(10),
-        };
-        let medium = Arc::new(Flaky(Arc::clone(&faults)));
-        let basis = Basis { medium, clock, pauses };
-        let node = Node::open_on(basis, folder, LedgerOptions::default().into(), &|_, _, _| {});
-        Place { node: Arc::new(node.unwrap()), faults, folder: folder.to_owned() }
-    }
-
-    fn ledger(&self) -> Arc<Ledger> {
-        match self.node.ledger(id()) {
-            Some(Slot::Open(ledger)) => ledger,
-            Some(Slot::Broken(error)) => panic!("{error}"),
-            None => panic!("there is no ledger"),
-        }
-    }
-
-    fn ledger_folder(&self) -> PathBuf {
-        self.folder.join("ledgers/pilot")
-    }
-
-    /// Waits until another opening is in the place of this one.
-    async fn reopened(&self, before: &Arc<Ledger>) -> Arc<Ledger> {
-        until(|| !Arc::ptr_eq(&self.ledger(), before)).await;
-        self.ledger()
-    }
-
-    async fn attempts(&self, count: u64) {
-        let begun = self.faults.probes.load(Ordering::SeqCst);
-        until(|| self.faults.probes.load(Ordering::SeqCst) >= begun + count).await;
-    }
-
-    async fn stop(self) {
-        tokio::task::spawn_blocking(move || self.node.stop()).await.unwrap();
-    }
-}
-
-async fn until(what: impl Fn() -> bool) {
-    let began = Instant::now();
-    while !what() {
-        assert!(began.elapsed() < PATIENCE, "it did not come to that");
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
-}
-
-fn why(ledger: &Ledger) -> String {
-    match &*ledger.status().borrow() {
-        Status::ReadOnly { why } => why.clone(),
-        status => panic!("{status:?}"),
-    }
-}
-
-fn receipt(answer: Answer) -> crate::Receipt {
-    match answer {
-        Answer::Items(mut items) => items.pop().unwrap().unwrap().receipt.unwrap(),
-        Answer::Refused { refusal, .. } => panic!("{refusal}"),
-    }
-}
-
-async fn cooperatives(ledger: &Ledger) -> Result<usize, ReadRefusal> {
-    ledger.read(None, |state, _| state.cooperatives().len()).await
-}
-
-/// The request ids of all records from position 1 on.
-fn request_ids(ledger: &Ledger) -> Vec<[u8; 16]> {
-    let (mut ids, mut at) = (Vec::new(), Position::new(1));
-    while ledger.head().size.holds(at) {
-        let records = ledger.records(at, ReadLimit::STEP).unwrap();
-        ids.extend(records.iter().map(|(_, bytes)| Record::parse(bytes).unwrap().request_id));
-        at = records.next();
-    }
-    ids
-}
+use std::time::Duration;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn when_a_full_disk_has_room_again_the_ledger_takes_writes_without_a_restart() {
@@ -321,20 +104,6 @@ async fn an_index_that_is_damaged_is_made_anew_without_a_restart() {
     place.stop().await;
 }
 
-/// A clock that panics in the writer as long as it is told to.
-struct Bomb(AtomicBool, SystemClock);
-
-impl Clock for Bomb {
-    fn now(&self) -> bergulir_domain::Timestamp {
-        let writer = std::thread::current().name() == Some("writer");
-        assert!(!(writer && self.0.load(Ordering::SeqCst)), "a bug of ours");
-        self.1.now()
-    }
-    fn monotonic(&self) -> Duration {
-        self.1.monotonic()
-    }
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn a_ledger_of_which_a_thread_died_is_opened_again() {
     let folder = tempfile::tempdir().unwrap();
@@ -385,43 +154,6 @@ async fn a_log_that_lost_what_was_acknowledged_is_not_gone_on_from() {
         "{}",
         why(&after)
     );
-    place.stop().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_ledger_that_the_disk_does_not_give_at_a_start_is_opened_when_it_does() {
-    let folder = tempfile::tempdir().unwrap();
-    let place = Place::new(folder.path()).await;
-    receipt(submit(&place.ledger(), register(1)).await);
-    let faults = Arc::clone(&place.faults);
-    place.stop().await;
-
-    Faults::set(&faults.reads, EIO);
-    let place = Place::open(folder.path(), Arc::new(SystemClock::new()), faults);
-    let Some(Slot::Broken(error)) = place.node.ledger(id()) else { panic!("it is open") };
-    assert!(matches!(&*error, OpenError::Log(_)), "{error}");
-    // The log of the server names folders, what callers are told does not.
-    let folder_of_server = folder.path().display().to_string();
-    assert!(error.to_string().contains(&folder_of_server), "{error}");
-    assert!(!error.without_paths().contains(&folder_of_server), "{}", error.without_paths());
-    place.attempts(2).await;
-    place.faults.heal();
-    let is_open = || matches!(place.node.ledger(id()), Some(Slot::Open(_)));
-    until(is_open).await;
-    assert!(receipt(submit(&place.ledger(), register(1)).await).duplicate);
-    place.stop().await;
-
-    // Damage does not pass.
-    let log = folder.path().join("ledgers/pilot/log/00000000000000000000.seg");
-    let mut bytes = std::fs::read(&log).unwrap();
-    bytes[100] ^= 1;
-    std::fs::write(&log, bytes).unwrap();
-    let place = Place::open(folder.path(), Arc::new(SystemClock::new()), Arc::default());
-    let Some(Slot::Broken(error)) = place.node.ledger(id()) else { panic!("it is open") };
-    assert!(error.to_string().contains(&folder_of_server), "{error}");
-    assert!(!error.without_paths().contains(&folder_of_server), "{}", error.without_paths());
-    tokio::time::sleep(Duration::from_millis(500)).await;
-    assert_eq!(place.faults.probes.load(Ordering::SeqCst), 0);
     place.stop().await;
 }
 
@@ -521,102 +253,4 @@ fn register_any(n: u32) -> Request {
                 .unwrap();
     }
     request
-}
-
-/// What a node needs beside the logs of two ledgers, of one of them at a time.
-async fn two_ledgers(folder: &Path) -> Place {
-    let place = Place::open(folder, Arc::new(SystemClock::new()), Arc::default());
-    for (number, name) in [(1, "pilot"), (2, "other")] {
-        let ledger: LedgerId = name.parse().unwrap();
-        let origin = Origin::new(&format!("ledger.example.go.id/{name}")).unwrap();
-        let key = place.node.verifier_key(&origin, ledger).unwrap();
-        let command = Command::OpenLedger(OpenLedger {
-            ledger,
-            origin,
-            verifier_key: Some(key.to_string().parse().unwrap()),
-            region: Region::NATION,
-            currency: Currency::Idr,
-            utc_offset: UtcOffset::JAKARTA,
-            rules_version: 1,
-        });
-        let request = Request { request_id: [number; 16], command };
-        let answer = place.node.create(ledger, caller(), request, Terms::PLAIN).await;
-        assert!(matches!(answer, Answer::Items(_)), "{answer:?}");
-    }
-    receipt(submit(&place.ledger(), register(1)).await);
-    place
-}
-
-/// Moves a file away while no node runs, has something else done in its place, and starts. The ledger
-/// takes no writes for the reason that begins with `kind`, is read all the same, and the other one goes
-/// on; when the file is back, so does this one.
-async fn unreadable_at_a_start(file: &str, instead: impl Fn(&Path), kind: &str) {
-    let folder = tempfile::tempdir().unwrap();
-    two_ledgers(folder.path()).await.stop().await;
-    let (path, aside) = (folder.path().join(file), folder.path().join("aside"));
-    std::fs::rename(&path, &aside).unwrap();
-    instead(&path);
-
-    let place = Place::open(folder.path(), Arc::new(SystemClock::new()), Arc::default());
-    let before = place.ledger();
-    let told = why(&before);
-    assert!(told.starts_with(kind), "{told}");
-    let name = file.rsplit('/').next().unwrap();
-    assert!(told.contains(name) && !told.contains(folder.path().to_str().unwrap()), "{told}");
-    let refused = refusal(submit(&before, register(2)).await);
-    assert!(matches!(refused, Refusal::ReadOnly { .. }), "{refused:?}");
-    let Some(Slot::Open(other)) = place.node.ledger("other".parse().unwrap()) else {
-        panic!("the other ledger is not open")
-    };
-    receipt(submit(&other, register(2)).await);
-    // However often it is tried: nothing of what can be read is closed for it.
-    place.attempts(3).await;
-    assert!(Arc::ptr_eq(&place.ledger(), &before));
-    assert_eq!(cooperatives(&before).await.unwrap(), 1);
-    let c1 = before.glance(|state| state.cooperatives().find(&"c1".parse().unwrap())).unwrap();
-    let owners = [Owner::Cooperative(c1)];
-    let trail = before.trail(&owners, Position::ZERO..Position::new(9), 9, Direction::NewestFirst);
-    assert_eq!(trail.await.unwrap().len(), 1);
-
-    let _ = std::fs::remove_dir(&path).or_else(|_| std::fs::remove_file(&path));
-    std::fs::rename(&aside, &path).unwrap();
-    let after = place.reopened(&before).await;
-    assert_eq!(*after.status().borrow(), Status::Serving);
-    assert_eq!(receipt(submit(&after, register(2)).await).position, Position::new(2));
-    place.stop().await;
-}
-
-/// What cannot be read, whoever asks.
-fn a_folder(path: &Path) {
-    std::fs::create_dir(path).unwrap();
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_checkpoint_that_the_disk_does_not_give_is_read_error_and_no_rollback() {
-    unreadable_at_a_start("ledgers/pilot/checkpoint", a_folder, "CHECKPOINT_UNREADABLE").await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_key_file_that_cannot_be_used_stops_its_ledger_alone() {
-    let garbage = |path: &Path| std::fs::write(path, "garbage").unwrap();
-    unreadable_at_a_start("keys/pilot.key", garbage, "KEY_UNUSABLE").await;
-    unreadable_at_a_start("keys/pilot.key", a_folder, "KEY_UNUSABLE").await;
-}
-
-/// That it goes on as another one is not believed of a mark that nobody could read, nor is it passed over.
-#[tokio::test(flavor = "multi_thread")]
-async fn a_mark_that_the_disk_does_not_give_keeps_writes_waiting() {
-    let folder = tempfile::tempdir().unwrap();
-    two_ledgers(folder.path()).await.stop().await;
-    let mark = folder.path().join("ledgers/pilot").join(CONTINUED_FILE);
-    a_folder(&mark);
-    let place = Place::open(folder.path(), Arc::new(SystemClock::new()), Arc::default());
-    let before = place.ledger();
-    assert!(why(&before).starts_with("MARK_UNREADABLE"), "{}", why(&before));
-    place.attempts(2).await;
-    assert!(Arc::ptr_eq(&place.ledger(), &before));
-    std::fs::remove_dir(&mark).unwrap();
-    let after = place.reopened(&before).await;
-    receipt(submit(&after, register(2)).await);
-    place.stop().await;
 }
