@@ -16,7 +16,7 @@ fn with_pending() -> Ledger {
 }
 
 fn with_changed() -> Ledger {
-    with_pending().by("checker").when(on("proposal", approve_bank_account)).then_ok().by("maker")
+    with_pending().approved("proposal", approve_bank_account)
 }
 
 fn tied_to(ledger: &Ledger, account: &str) -> BankAccount {

@@ -203,17 +203,30 @@ impl Ledger {
         self
     }
 
+    /// Proposed by one, as `proposal`, and approved by another; the maker goes on.
+    #[track_caller]
+    pub(crate) fn by_two<C: Ask>(
+        self,
+        proposal: impl Ask,
+        approve: impl Fn(Position) -> C,
+    ) -> Ledger {
+        self.by("maker").when(proposal).then_ok().named("proposal").approved("proposal", approve)
+    }
+
+    /// What was proposed under that name is approved by another; the maker goes on.
+    #[track_caller]
+    pub(crate) fn approved<C: Ask>(
+        self,
+        proposal: &'static str,
+        approve: impl Fn(Position) -> C,
+    ) -> Ledger {
+        self.by("checker").when(on(proposal, approve)).then_ok().by("maker")
+    }
+
     /// The record of that name is reversed, by two people.
     #[track_caller]
     pub(crate) fn reversed(self, label: &'static str) -> Ledger {
-        self.by("maker")
-            .when(on(label, propose_reversal))
-            .then_ok()
-            .named("its-reversal")
-            .by("checker")
-            .when(on("its-reversal", approve_reversal))
-            .then_ok()
-            .by("maker")
+        self.by_two(on(label, propose_reversal), approve_reversal)
     }
 
     pub(crate) fn fund_of(&self, fund: &str) -> FundBalances {

@@ -27,5 +27,6 @@ mod periods;
 mod restructurings;
 mod returns;
 mod sequences;
+mod states;
 mod two_people;
 mod write_offs;

@@ -22,7 +22,7 @@ fn with_pending() -> Ledger {
 }
 
 fn with_closed() -> Ledger {
-    with_pending().by("checker").when(on("proposal", approve_close)).then_ok().by("maker")
+    with_pending().approved("proposal", approve_close)
 }
 
 fn closed_through(state: &State) -> Option<Date> {

@@ -1,6 +1,7 @@
 //! Random sequences of commands over a few names, so that they get in each other's way: the ledger
 //! and the naive model must agree at every step on what is accepted, why not, and every balance.
 
+mod picks;
 mod steps;
 
 use crate::commands::{self, id, open_ledger};

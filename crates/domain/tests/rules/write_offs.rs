@@ -1,16 +1,18 @@
 //! Write-offs, by two people and with papers, and what comes back. Since version 3 of the rules.
 
 use crate::commands::{
-    approve_write_off, bring_back, close, day, disburse, propose_bank_account, propose_close,
-    propose_disbursement, propose_reversal, propose_write_off, recover, refuse_proposal, repay, rp,
+    approve_close, approve_disbursement, approve_write_off, bring_back, close, day, disburse,
+    open_ledger, propose_bank_account, propose_close, propose_disbursement, propose_loan,
+    propose_reversal, propose_write_off, recover, refuse_proposal, repay, rp, suspend,
     withdraw_proposal,
 };
-use crate::given::{Ledger, given, on};
+use crate::given::{Ledger, given, on, ten_o_clock};
 use crate::is;
 use crate::programme::pilot;
 use bergulir_domain::command as c;
 use bergulir_domain::postings::Book;
 use bergulir_domain::rejection::LoanStatus;
+use bergulir_domain::{Position, Timestamp};
 
 const PRINCIPAL: i64 = 100_000_000;
 
@@ -31,15 +33,7 @@ impl WritesOff for Ledger {
     /// By two people; the record is named `write-off`.
     #[track_caller]
     fn written_off(self, proposal: c::ProposeWriteOff) -> Ledger {
-        self.by("maker")
-            .when(proposal)
-            .then_ok()
-            .named("proposal")
-            .by("checker")
-            .when(on("proposal", approve_write_off))
-            .then_ok()
-            .named("write-off")
-            .by("maker")
+        self.by_two(proposal, approve_write_off).named("write-off")
     }
     #[track_caller]
     fn owes(self, outstanding: i64, recoverable: i64) -> Ledger {
@@ -123,6 +117,52 @@ fn rule_23_an_absolute_write_off_ends_what_is_left_of_a_conditional_one() {
         .when(recover("l1", rp(15)))
         .then_ok()
         .owes(0, 0);
+}
+
+#[test]
+fn rule_23_what_was_ended_stands_in_the_way_of_undoing_what_was_written_off() {
+    let _ = given(lent())
+        .written_off(propose_write_off("l1", rp(PRINCIPAL)))
+        .named("first")
+        .written_off(absolute("l1", 15))
+        .owes(0, PRINCIPAL - 15)
+        .when(on("first", propose_reversal))
+        .then_refused(is!(WriteOffRecovered { remaining: 0, gone: 1_500 }))
+        .reversed("write-off")
+        .reversed("first")
+        .owes(PRINCIPAL, 0);
+}
+
+#[test]
+fn rule_23_of_two_write_offs_one_can_be_undone_if_the_other_is_as_large_as_what_came_back() {
+    let _ = given(lent())
+        .written_off(propose_write_off("l1", rp(40)))
+        .written_off(propose_write_off("l1", rp(25)))
+        .when(recover("l1", rp(40)))
+        .then_ok()
+        .reversed("write-off")
+        .owes(PRINCIPAL - 40, 0)
+        .when(recover("l1", rp(1)))
+        .then_refused(is!(RecoveryExceeded { recoverable: 0, .. }));
+}
+
+#[test]
+fn a_recovery_that_is_undone_is_a_claim_again_though_the_rest_of_it_ended() {
+    let _ = given(lent())
+        .written_off(propose_write_off("l1", rp(PRINCIPAL)))
+        .when(recover("l1", rp(25)))
+        .then_ok()
+        .named("recovery")
+        .written_off(absolute("l1", PRINCIPAL - 25))
+        .owes(0, 0)
+        .when(recover("l1", rp(1)))
+        .then_refused(is!(ClaimEnded { .. }))
+        .reversed("recovery")
+        .owes(0, 25)
+        .when(recover("l1", rp(26)))
+        .then_refused(is!(RecoveryExceeded { recoverable: 2_500, .. }))
+        .when(recover("l1", rp(25)))
+        .then_ok();
 }
 
 #[test]
@@ -220,6 +260,72 @@ fn a_repayment_goes_before_a_write_off_that_waits() {
 }
 
 #[test]
+fn a_tranche_that_the_bank_sends_back_goes_before_a_write_off_that_waits() {
+    let _ = given(lent())
+        .when(propose_write_off("l1", rp(40)))
+        .then_ok()
+        .named("proposal")
+        .when(on("l1", bring_back))
+        .then_ok()
+        .owes(0, 0)
+        .by("checker")
+        .when(on("proposal", approve_write_off))
+        .then_refused(is!(WriteOffExceeded { left: 0, .. }));
+}
+
+#[test]
+fn a_repayment_that_was_wrong_is_undone_after_the_rest_was_written_off() {
+    let million = 1_000_000;
+    let _ = given(lent())
+        .when(repay("l1", [60 * million, 0, 0]))
+        .then_ok()
+        .named("repayment")
+        .written_off(propose_write_off("l1", rp(40 * million)))
+        .reversed("repayment")
+        .owes(60 * million, 40 * million)
+        .see(|ledger| assert_eq!(ledger.loan("l1").status(), LoanStatus::Disbursed))
+        .when(repay("l1", [60 * million, 0, 0]))
+        .then_ok()
+        .owes(0, 40 * million);
+}
+
+#[test]
+fn what_was_paid_before_a_write_off_and_found_after_it_is_a_recovery_of_its_day() {
+    let before = c::RecordRecovery { value_date: day("2026-03-04"), ..recover("l1", rp(25)) };
+    let repaid = c::Repay { value_date: day("2026-03-04"), ..repay("l1", [PRINCIPAL - 40, 0, 0]) };
+    let _ = given(lent())
+        .today("2026-03-10")
+        .by_two(propose_write_off("l1", rp(40)), |proposal| c::ApproveWriteOff {
+            value_date: day("2026-03-10"),
+            ..approve_write_off(proposal)
+        })
+        // What is outstanding takes it first.
+        .when(repaid)
+        .then_ok()
+        .owes(0, 40)
+        .when(before)
+        .then_ok()
+        .owes(0, 15);
+}
+
+#[test]
+fn a_write_off_that_waits_lapses_at_the_instant_that_it_names() {
+    let lapses = ten_o_clock("2026-03-05");
+    let proposal =
+        c::ProposeWriteOff { expires_at: Some(lapses), ..propose_write_off("l1", rp(40)) };
+    let pending = given(lent()).when(proposal).then_ok().named("proposal");
+    let just_before = Timestamp::from_micros(lapses.as_micros() - 1);
+    let _ = pending.clone().now(just_before).approved("proposal", approve_write_off);
+    let _ = pending
+        .now(lapses)
+        .by("checker")
+        .when(on("proposal", approve_write_off))
+        .then_refused(is!(ProposalNotPending { .. }))
+        .when(propose_write_off("l1", rp(40)))
+        .then_ok();
+}
+
+#[test]
 fn no_more_is_written_off_than_is_outstanding() {
     let _ = given(lent())
         .with_loan("l1b", rp(1))
@@ -232,7 +338,11 @@ fn no_more_is_written_off_than_is_outstanding() {
         .when(recover("l1", rp(1)))
         .then_refused(is!(RecoveryExceeded { recoverable: 0, .. }))
         .when(propose_write_off("l9", rp(1)))
-        .then_refused(is!(NotFound(_)));
+        .then_refused(is!(NotFound(_)))
+        // What was written off before is not written off conditionally a second time.
+        .written_off(propose_write_off("l1", rp(40)))
+        .when(propose_write_off("l1", rp(PRINCIPAL - 39)))
+        .then_refused(is!(WriteOffExceeded { left: 9_999_996_000, .. }));
 }
 
 #[test]
@@ -266,7 +376,7 @@ fn nothing_more_is_paid_out_on_a_loan_of_which_something_was_written_off() {
         .when(propose_disbursement("l1", rp(1)))
         .then_refused(is!(LoanWrittenOff { .. }))
         .by("checker")
-        .when(on("payment", crate::commands::approve_disbursement))
+        .when(on("payment", approve_disbursement))
         .then_refused(is!(LoanWrittenOff { .. }))
         // What was written off had gone out.
         .when(on("tranche", bring_back))
@@ -287,9 +397,8 @@ fn rule_24_a_write_off_and_a_recovery_have_a_value_date_in_an_open_period() {
         .when(propose_close("2026-03-03"))
         .then_ok()
         .named("close")
-        .by("checker")
-        .when(on("close", crate::commands::approve_close))
-        .then_ok();
+        .approved("close", approve_close)
+        .by("checker");
     let dated = |date: &str| {
         let value_date = day(date);
         move |proposal| c::ApproveWriteOff { value_date, ..approve_write_off(proposal) }
@@ -310,6 +419,20 @@ fn rule_24_a_write_off_and_a_recovery_have_a_value_date_in_an_open_period() {
         .then_ok()
         .when(on("proposal", dated("2026-03-04")))
         .then_ok();
+}
+
+#[test]
+fn rule_24_a_write_off_of_a_closed_period_is_reversed_on_a_day_that_is_open() {
+    let _ = given(lent())
+        .written_off(propose_write_off("l1", rp(40)))
+        .when(recover("l1", rp(25)))
+        .then_ok()
+        .named("recovery")
+        .today("2026-04-05")
+        .by_two(propose_close("2026-03-31"), approve_close)
+        .reversed("recovery")
+        .reversed("write-off")
+        .owes(PRINCIPAL, 0);
 }
 
 #[test]
@@ -340,6 +463,38 @@ fn the_ceiling_counts_what_is_outstanding_and_a_reversal_needs_room_under_it() {
 }
 
 #[test]
+fn while_a_reversal_of_a_write_off_waits_its_room_under_the_ceiling_is_taken() {
+    let ceiling = 3_000_000_000;
+    let _ = given(pilot())
+        .with_disbursed_loan("l1", rp(ceiling))
+        .written_off(propose_write_off("l1", rp(40)))
+        .when(on("write-off", propose_reversal))
+        .then_ok()
+        .named("reversal")
+        .when(propose_loan("l1b", rp(1)))
+        .then_refused(is!(CeilingExceeded { .. }))
+        .when(on("reversal", withdraw_proposal))
+        .then_ok()
+        .when(propose_loan("l1b", rp(40)))
+        .then_ok();
+}
+
+#[test]
+fn a_loan_of_a_suspended_account_is_written_off_and_recovered_all_the_same() {
+    let _ = given(lent())
+        .when(suspend("a1"))
+        .then_ok()
+        .written_off(propose_write_off("l1", rp(40)))
+        .when(recover("l1", rp(25)))
+        .then_ok()
+        .owes(PRINCIPAL - 40, 15)
+        .named("recovery")
+        .reversed("recovery")
+        .reversed("write-off")
+        .owes(PRINCIPAL, 0);
+}
+
+#[test]
 fn an_account_can_be_closed_although_a_claim_stays_and_what_comes_back_is_recorded() {
     let _ = given(lent())
         .written_off(propose_write_off("l1", rp(PRINCIPAL)))
@@ -352,7 +507,10 @@ fn an_account_can_be_closed_although_a_claim_stays_and_what_comes_back_is_record
         .when(recover("l1", rp(1)))
         .then_ok()
         .named("recovery")
-        .reversed("recovery");
+        .reversed("recovery")
+        // The claim can be ended too.
+        .written_off(absolute("l1", PRINCIPAL))
+        .owes(0, 0);
 }
 
 #[test]
@@ -369,17 +527,21 @@ fn rule_17_a_write_off_of_the_wrong_loan_is_reversed_and_made_anew() {
 
 #[test]
 fn rules_before_version_3_know_no_write_off() {
-    use crate::commands::open_ledger;
+    let needs_3 = is!(RulesTooOld { needed: 3, .. });
     for rules_version in [1, 2] {
         let _ = given(Ledger::empty())
             .when(c::OpenLedger { rules_version, ..open_ledger() })
             .then_ok()
             .when(propose_write_off("l1", rp(1)))
-            .then_refused(is!(RulesTooOld { needed: 3, .. }))
+            .then_refused(needs_3)
+            .when(approve_write_off(Position::new(0)))
+            .then_refused(needs_3)
             .when(recover("l1", rp(1)))
-            .then_refused(is!(RulesTooOld { needed: 3, .. }))
+            .then_refused(needs_3)
             .when(c::AdoptRules { version: 3 })
             .then_ok()
+            .when(approve_write_off(Position::new(0)))
+            .then_refused(is!(ProposalNotPending { .. }))
             .when(recover("l1", rp(1)))
             .then_refused(is!(NotFound(_)));
     }

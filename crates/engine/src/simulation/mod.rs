@@ -32,6 +32,8 @@ mod simulated;
 mod commands;
 #[path = "../../../domain/tests/rules/model/mod.rs"]
 mod model;
+#[path = "../../../domain/tests/rules/sequences/picks.rs"]
+mod picks;
 #[path = "../../../domain/tests/rules/sequences/steps.rs"]
 mod steps;
 
