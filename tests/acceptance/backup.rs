@@ -3,7 +3,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Output;
+use std::process::{Command, Output, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use uuid::Uuid;
 
 use crate::pilot::{allocate, open_fund, open_ledger};
 use crate::second_verifier::copy;
-use crate::support::{Client, Server, last_json, run, run_briefly};
+use crate::support::{Client, Server, ended, last_json, run, run_briefly};
 
 /// A folder with a data directory, a backup, an anchor and more.
 struct Office(tempfile::TempDir);
@@ -125,6 +125,58 @@ async fn write(mut client: Client, name: String, known: Acknowledged) {
         let Ok(receipt) = client.send(id, &allocate(1, &reference)).await else { return };
         known.lock().unwrap().push((id, reference, receipt.position, receipt.record_hash));
     }
+}
+
+/// A folder and all that is in it, with their permissions.
+fn modes(path: &Path) -> Vec<(PathBuf, u32)> {
+    use std::os::unix::fs::PermissionsExt as _;
+    let found = fs::symlink_metadata(path).unwrap();
+    let mut all = vec![(path.to_owned(), found.permissions().mode() & 0o777)];
+    if found.is_dir() {
+        all.extend(fs::read_dir(path).unwrap().flat_map(|one| modes(&one.unwrap().path())));
+    }
+    all
+}
+
+#[tokio::test]
+async fn what_is_written_is_for_its_owner_alone_whatever_the_umask() {
+    let office = Office::new();
+    let text = |name: &str| office.path(name).to_str().unwrap().to_owned();
+    let [data, backup, anchor, restored, bundle, key] =
+        ["data", "backup", "anchor", "restored", "bundle", "a.key"].map(text);
+    let shell = |args: &[&str]| {
+        let mut shell = Command::new("sh");
+        shell.args(["-c", "umask 0 && exec \"$@\"", "sh", env!("CARGO_BIN_EXE_bergulir")]);
+        shell.args(args);
+        shell
+    };
+    let serve = ["serve", "--listen", "127.0.0.1:0", "--data", &data, "--anchor", &anchor];
+    let mut serve = shell(&serve);
+    serve.stderr(Stdio::null());
+    let server = Server::command(serve);
+    let mut client = server.client("maker").await;
+    client.post(&open_ledger()).await;
+    client.post(&open_fund()).await;
+    let address = server.address.clone();
+    let types = |args: &[&str]| {
+        let output = ended(shell(args), Duration::from_secs(120));
+        assert!(output.status.success(), "{args:?}: {}", stderr(&output));
+    };
+    types(&["backup", &backup, "--address", &address]);
+    assert!(server.stop().success());
+    types(&["restore", &backup, "--data", &restored]);
+    types(&["audit", "export", "--data", &data, "--out", &bundle]);
+    types(&["key", "new", "--origin", "ledger.example.go.id/other", "--out", &key]);
+    let mut seen = 0;
+    for (path, mode) in modes(office.0.path()) {
+        // Two folders are the test's own.
+        if [office.0.path(), Path::new(&anchor)].contains(&path.as_path()) {
+            continue;
+        }
+        assert_eq!(mode & 0o077, 0, "{} has the mode {mode:o}", path.display());
+        seen += 1;
+    }
+    assert!(seen > 30, "{seen}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

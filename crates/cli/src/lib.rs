@@ -116,6 +116,7 @@ fn taking_negative_numbers(command: clap::Command) -> clap::Command {
 
 /// Reads the command line, does what it says, and tells how it went.
 pub fn run() -> ExitCode {
+    keep_private();
     let cli = Cli::from_arg_matches(&command().get_matches()).unwrap_or_else(|error| error.exit());
     let json = cli.json;
     match dispatch(cli) {
@@ -125,6 +126,13 @@ pub fn run() -> ExitCode {
             exit::code(failure.exit_code())
         }
     }
+}
+
+/// Files and folders that are made are for their owner alone: they hold everyone's money, or keys. Who
+/// hands one on says so.
+fn keep_private() {
+    #[cfg(unix)]
+    rustix::process::umask(rustix::fs::Mode::RWXG | rustix::fs::Mode::RWXO);
 }
 
 fn dispatch(cli: Cli) -> Result<(), Failure> {

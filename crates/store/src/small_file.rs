@@ -16,7 +16,9 @@ use crate::folder::sync_folder;
 /// What the operating system says. The file then has its old content or the new one.
 pub fn replace_file_durably(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let beside = unfinished(path);
-    let mut file = File::create(&beside)?;
+    // A link that somebody put there would lead to another file, which is not written over.
+    let _ = fs::remove_file(&beside);
+    let mut file = File::create_new(&beside)?;
     let written = file.write_all(bytes).and_then(|()| file.sync_all());
     let replaced = written.and_then(|()| fs::rename(&beside, path));
     if replaced.is_err() {
@@ -26,6 +28,22 @@ pub fn replace_file_durably(path: &Path, bytes: &[u8]) -> io::Result<()> {
     replaced?;
     sync_folder(folder_of(path))
 }
+
+/// The bytes of a file, if it is one, and not a link, a folder, a pipe or a device: where others may
+/// write, that could lead anywhere, and have no end.
+///
+/// # Errors
+/// What the operating system says, or that it is no file.
+pub(crate) fn read_own_file(path: &Path) -> io::Result<Vec<u8>> {
+    if fs::symlink_metadata(path)?.is_file() {
+        fs::read(path)
+    } else {
+        Err(io::Error::other(NO_FILE))
+    }
+}
+
+/// What is said of a thing that lies where a file should.
+pub(crate) const NO_FILE: &str = "it is a link, a folder, a pipe or a device, and must be a file";
 
 /// What a file is called while it is written: a crash may leave it.
 pub(crate) fn unfinished(path: &Path) -> PathBuf {
@@ -80,5 +98,20 @@ mod tests {
         assert!(path.join("a folder").is_dir());
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
         replace_file_durably(&folder.path().join("missing/checkpoint"), b"new").unwrap_err();
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_link_beside_a_file_is_not_followed() {
+        let folder = tempfile::tempdir().unwrap();
+        let [path, other] = ["checkpoint", "other"].map(|name| folder.path().join(name));
+        fs::write(&other, "of somebody else").unwrap();
+        std::os::unix::fs::symlink(&other, unfinished(&path)).unwrap();
+        replace_file_durably(&path, b"first").unwrap();
+        assert_eq!(fs::read_to_string(&other).unwrap(), "of somebody else");
+        assert_eq!(read_own_file(&path).unwrap(), b"first");
+        let link = folder.path().join("link");
+        std::os::unix::fs::symlink(&path, &link).unwrap();
+        assert_eq!(read_own_file(&link).unwrap_err().to_string(), NO_FILE);
     }
 }

@@ -16,6 +16,7 @@ use super::manifest::{Manifest, SegmentFile};
 use crate::file_log::{Pieces, Place};
 use crate::folder::{create_folder_durably, sync_folder};
 use crate::log::Head;
+use crate::small_file::NO_FILE;
 
 /// Bytes read at once of what a run that was cut short has left.
 const STEP_BYTES: usize = 1 << 20;
@@ -222,7 +223,7 @@ impl LogCopy {
         let header = SegmentHeader { first: size.next_position(), previous: hash };
         let path = self.path(header.first);
         let io = |error| BackupError::io("write", &path, error);
-        let mut file = File::create(&path).map_err(io)?;
+        let mut file = File::create_new(&path).map_err(io)?;
         file.write_all(&header.encode()).map_err(io)?;
         self.file = Some(file);
         self.segments.push(SegmentFile { first: header.first, bytes: Place::START.offset });
@@ -318,8 +319,13 @@ fn segments(folder: &Path) -> Result<Vec<Position>, BackupError> {
     let failed = |error| BackupError::io("list", folder, error);
     let mut firsts = Vec::new();
     for file in fs::read_dir(folder).map_err(failed)? {
-        let name = file.map_err(failed)?.file_name();
-        firsts.extend(name.to_str().and_then(format::parse_file_name));
+        let file = file.map_err(failed)?;
+        let name = file.file_name();
+        let Some(first) = name.to_str().and_then(format::parse_file_name) else { continue };
+        if !file.file_type().map_err(failed)?.is_file() {
+            return Err(BackupError::File { path: file.path(), why: NO_FILE.to_owned() });
+        }
+        firsts.push(first);
     }
     firsts.sort_unstable();
     Ok(firsts)

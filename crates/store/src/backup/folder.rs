@@ -10,7 +10,7 @@ use super::run::Run;
 use crate::folder::create_folder_durably;
 use crate::layout::{LEDGERS_FOLDER, LOG_FOLDER};
 use crate::lock::{DataLock, LOCK_FILE};
-use crate::small_file::{replace_file_durably, unfinished};
+use crate::small_file::{read_own_file, replace_file_durably, unfinished};
 
 /// The file that marks a folder as a backup.
 pub const BACKUP_FILE: &str = "bergulir-backup";
@@ -139,7 +139,7 @@ impl KeptLedger {
     pub fn check_small_files(&self) -> Result<(), BackupError> {
         for (name, bytes) in self.manifest.small_files() {
             let path = self.folder.join(name);
-            match fs::read(&path) {
+            match read_own_file(&path) {
                 Ok(found) if found == bytes => {}
                 Err(error) if error.kind() != io::ErrorKind::NotFound => {
                     return Err(BackupError::io("read", &path, error));
@@ -180,7 +180,7 @@ fn holds_something(path: &Path) -> Result<bool, BackupError> {
 }
 
 fn check_mark(mark: &Path) -> Result<(), BackupError> {
-    let text = fs::read(mark).map_err(|error| BackupError::io("read", mark, error))?;
+    let text = read_own_file(mark).map_err(|error| BackupError::io("read", mark, error))?;
     if text.split(|byte| *byte == b'\n').next() == Some(MARK.as_bytes()) {
         Ok(())
     } else {

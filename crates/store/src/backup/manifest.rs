@@ -1,7 +1,6 @@
 //! The manifest of a ledger in a backup: how far it is whole, and the small files of the ledger.
 
 use std::fmt;
-use std::fs;
 use std::io;
 use std::path::Path;
 
@@ -12,7 +11,7 @@ use bergulir_chain::{Hash, LogSize, Position, Timestamp, base64};
 
 use super::BackupError;
 use crate::log::Head;
-use crate::small_file::replace_file_durably;
+use crate::small_file::{read_own_file, replace_file_durably};
 
 /// The name of a manifest in the folder of its ledger.
 pub(super) const MANIFEST_FILE: &str = "backup";
@@ -78,7 +77,7 @@ impl Manifest {
     pub(super) fn read(folder: &Path) -> Result<Option<Manifest>, BackupError> {
         let path = folder.join(MANIFEST_FILE);
         let damaged = |why: String| BackupError::Manifest { path: path.clone(), why };
-        let text = match fs::read(&path) {
+        let text = match read_own_file(&path) {
             Ok(bytes) => String::from_utf8(bytes),
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(BackupError::io("read", &path, error)),

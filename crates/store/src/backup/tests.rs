@@ -364,6 +364,87 @@ fn a_backup_that_was_damaged_cut_or_mixed_is_refused() {
     logs.restore().unwrap();
 }
 
+#[cfg(unix)]
+#[test]
+fn a_link_in_a_backup_is_refused_and_where_it_leads_nothing_changes() {
+    use std::os::unix::fs::symlink;
+    let logs = Logs::new();
+    logs.grow(20);
+    logs.run();
+    let kept = logs.kept();
+    let outside = logs.folder.path().join("outside");
+    let files: Vec<PathBuf> =
+        segments(&kept.log()).iter().map(|(name, _)| kept.log().join(name)).collect();
+    let last = files.last().unwrap();
+    let next = kept.log().join("00000000000000009999.seg");
+    for path in [&files[1], last, &next] {
+        let sound = fs::read(path).ok();
+        // As long as it may be, and longer: what is behind is cut off in a backup.
+        let bytes = [sound.as_deref().unwrap_or_default(), &[0; 100]].concat();
+        fs::write(&outside, &bytes).unwrap();
+        let _ = fs::remove_file(path);
+        symlink(&outside, path).unwrap();
+        for refused in [logs.restore().unwrap_err(), logs.open().begin("pilot").unwrap_err()] {
+            assert!(refused.to_string().contains("it is a link"), "{}: {refused}", path.display());
+        }
+        assert_eq!(fs::read(&outside).unwrap(), bytes);
+        fs::remove_file(path).unwrap();
+        if let Some(sound) = sound {
+            fs::write(path, sound).unwrap();
+        }
+    }
+    logs.restore().unwrap();
+    // Files that a run writes.
+    logs.grow(1);
+    fs::write(&outside, "of somebody else").unwrap();
+    for name in ["backup.new", "checkpoint.new"] {
+        symlink(&outside, kept.folder.join(name)).unwrap();
+    }
+    logs.run();
+    assert_eq!(fs::read_to_string(&outside).unwrap(), "of somebody else");
+    // And that it reads.
+    for path in [kept.folder.join("backup"), logs.backup().join(super::BACKUP_FILE)] {
+        let moved = path.with_extension("moved");
+        fs::rename(&path, &moved).unwrap();
+        symlink(&moved, &path).unwrap();
+        let refused = logs.restore().unwrap_err();
+        assert!(refused.to_string().contains("it is a link"), "{}: {refused}", path.display());
+        fs::rename(&moved, &path).unwrap();
+    }
+    logs.restore().unwrap();
+}
+
+#[test]
+fn a_backup_that_is_changed_while_it_is_copied_is_refused() {
+    let logs = Logs::new();
+    logs.grow(40);
+    logs.run();
+    let kept = logs.kept();
+    let names = segments(&kept.log());
+    assert!(names.len() > 5);
+    for (at, (name, sound)) in names.iter().enumerate() {
+        let to = tempfile::tempdir().unwrap();
+        let to = to.path().join("log");
+        let path = kept.log().join(name);
+        let mut changed = sound.clone();
+        *changed.last_mut().unwrap() ^= 1;
+        let mut heard = 0;
+        let mut told = |_| {
+            heard += 1;
+            if heard == 1 {
+                fs::write(&path, &changed).unwrap();
+            }
+        };
+        match copy_log(&kept.log(), &to, &kept.manifest, &[], &mut told) {
+            // What was read before it changed is what the manifest says.
+            Ok(_) => assert_eq!(segments(&to), names, "{name}"),
+            Err(_) => assert_ne!(at, 0, "the first was read before it was told"),
+        }
+        fs::write(&path, sound).unwrap();
+    }
+    logs.restore().unwrap();
+}
+
 #[test]
 fn every_flipped_byte_of_a_manifest_is_found_and_swapped_folders_are() {
     let logs = Logs::new();
