@@ -92,6 +92,27 @@ fn flags_go_before_the_environment_before_the_file_before_defaults() {
 }
 
 #[test]
+fn limits_of_single_principals_are_shown_and_a_wrong_one_is_said() {
+    let scene = Scene::new();
+    let text = "data = \"d\"\n[limits.principals.\"sipd.go.id\"]\nrate = 9000\ncalls = 0\n";
+    let file = scene.file("bergulir.toml", text);
+    let output = with(&["config", "show", "--json", "--config", &file], &[]);
+    let expected = json!({"sipd.go.id": {"rate": 9000, "calls": 0}});
+    let from = json!({"file": file, "line": 2});
+    assert_eq!(shown(&output, "limits.principals"), (expected, from));
+    let table = said(&with(&["config", "show", "--config", &file], &[]));
+    assert!(table.contains("sipd.go.id: rate 9000, calls 0"), "{table}");
+    let file = scene.file("wrong.toml", &text.replace("rate", "rat"));
+    let output = with(&["config", "check", "--config", &file], &[]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(
+        said(&output).contains("[limits.principals]: unknown field `rat`"),
+        "{}",
+        said(&output)
+    );
+}
+
+#[test]
 fn a_server_runs_with_its_file_and_its_environment() {
     let scene = Scene::new();
     let file = scene.file("bergulir.toml", "data = \"data\"\nhttp = \"127.0.0.1:0\"\n");

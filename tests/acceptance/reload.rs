@@ -59,11 +59,13 @@ async fn grants_are_reloaded_and_a_wrong_file_is_said_in_the_log_and_in_the_metr
 
     let new = old.replace("[\"operator\"]", "[\"operator\", \"maker\"]");
     let new = new.replace("listen = ", "http = \"127.0.0.1:0\"\nlisten = ");
+    let new = format!("{new}[limits.principals.officer]\nrate = 100\n");
     std::fs::write(&file, new).unwrap();
     assert!(check());
     server.signal(rustix::process::Signal::HUP);
     until(&metrics, line, 0.0);
     logged(&log, &["INFO", "grants changed", "count=1", "officer"]);
+    logged(&log, &["INFO", "limits changed", "settings=\"limits.principals\""]);
     logged(&log, &["WARN", "settings=\"http\"", "from the next start on"]);
     client.post(&open_fund()).await;
     client.post(&allocate(1, "A")).await;

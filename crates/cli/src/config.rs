@@ -3,7 +3,8 @@
 mod args;
 mod check;
 
-use bergulir_server::config::{Loaded, Origin, Problem, SETTINGS, Setting, Shape};
+use bergulir_server::PrincipalLimits;
+use bergulir_server::config::{Loaded, Origin, PRINCIPALS, Problem, SETTINGS, Setting, Shape};
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
@@ -81,8 +82,8 @@ fn problem_json(problem: &Problem) -> Value {
 
 fn show(loaded: &Loaded, json: bool) -> Result<(), Failure> {
     if json {
-        let settings: Value =
-            SETTINGS.iter().map(|setting| setting_json(setting, loaded)).collect();
+        let settings = SETTINGS.iter().map(|setting| setting_json(setting, loaded));
+        let settings: Value = settings.chain([principals_json(loaded)]).collect();
         output::line(json!({"settings": settings}))?;
     } else {
         let mut page = Page::default();
@@ -96,10 +97,39 @@ fn show(loaded: &Loaded, json: bool) -> Result<(), Failure> {
             };
             vec![setting.name.to_owned(), shown, loaded.origin(setting.name).to_string()]
         });
-        page.rows(&["setting", "value", "from"], usize::MAX, rows);
+        page.rows(&["setting", "value", "from"], usize::MAX, rows.chain([principals(loaded)]));
         page.print()?;
     }
     if loaded.problems.is_empty() { Ok(()) } else { Err(Failure::Input(loaded.all_problems())) }
+}
+
+/// The limits of single principals, as far as they differ from those of all.
+fn own_limits(loaded: &Loaded) -> impl Iterator<Item = (&str, Vec<(&'static str, u32)>)> {
+    loaded.config.limits.principals.iter().map(|(principal, own)| {
+        let PrincipalLimits { rate, burst, calls, streams } = *own;
+        let all = [("rate", rate), ("burst", burst), ("calls", calls), ("streams", streams)];
+        let set = all.into_iter().filter_map(|(name, number)| Some((name, number?)));
+        (principal.as_str(), set.collect())
+    })
+}
+
+fn principals(loaded: &Loaded) -> Vec<String> {
+    let lines = own_limits(loaded).map(|(principal, limits)| {
+        let limits: Vec<_> = limits.iter().map(|(name, n)| format!("{name} {n}")).collect();
+        format!("{principal}: {}", limits.join(", "))
+    });
+    let lines: Vec<String> = lines.collect();
+    let shown = if lines.is_empty() { "(as for all)".to_owned() } else { lines.join("\n") };
+    vec![PRINCIPALS.to_owned(), shown, loaded.origin(PRINCIPALS).to_string()]
+}
+
+fn principals_json(loaded: &Loaded) -> Value {
+    let limits = own_limits(loaded).map(|(principal, limits)| {
+        let limits = limits.into_iter().map(|(name, number)| (name.to_owned(), number.into()));
+        (principal.to_owned(), Value::Object(limits.collect()))
+    });
+    let value = Value::Object(limits.collect());
+    json!({"name": PRINCIPALS, "value": value, "from": origin_json(&loaded.origin(PRINCIPALS))})
 }
 
 fn setting_json(setting: &Setting, loaded: &Loaded) -> Value {

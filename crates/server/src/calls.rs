@@ -111,8 +111,8 @@ impl<L> Calls<L> {
         let commands = u64::from(method != Some("SubmitBatch"));
         let place = self.quotas.begin(&account, kind, commands, now);
         let place = place.map_err(|exceeded| exceeded.status())?;
-        if reads_commands && let Some(pace) = place.pace() {
-            request.extensions_mut().insert(pace);
+        if reads_commands {
+            request.extensions_mut().insert(place.pace());
         }
         Ok(Some(place))
     }
@@ -187,6 +187,9 @@ where
             Ok(place) => (Ok(()), place),
             Err(refused) => (Err(refused), None),
         };
+        // Streams of commands answer what they have taken, and see to this themselves.
+        let lasting = request.extensions().get::<Pass>().filter(|pass| pass.lasts()).cloned();
+        let lasting = lasting.filter(|_| sends != Sends::Commands);
         if sends == Sends::Commands {
             request.extensions_mut().insert(Arc::clone(&underway));
         }
@@ -202,7 +205,7 @@ where
                 Answer::Other(Box::new(tower::Service::call(&mut self.others.clone(), request)))
             }
         });
-        Call { answer, arrived, ends, span, counted, place, underway }
+        Call { answer, arrived, ends, span, counted, place, lasting, underway }
     }
 }
 
@@ -224,6 +227,8 @@ pub(crate) struct Call<L> {
     counted: Counted,
     /// Goes along with the answer.
     place: Option<Place>,
+    /// What its caller may do, as long as it lasts.
+    lasting: Option<Pass>,
     underway: Arc<Underway>,
 }
 
@@ -294,8 +299,9 @@ where
         tell(status.as_ref(), call.arrived, &call.span);
         call.underway.answered();
         let (of, place) = (Arc::clone(&call.underway), call.place.take());
+        let lasting = call.lasting.take();
         let measured = Arc::clone(&call.counted.measured);
-        Poll::Ready(Ok(response.map(|body| Sending::new(body, of, measured, place))))
+        Poll::Ready(Ok(response.map(|body| Sending::new(body, of, measured, place, lasting))))
     }
 }
 

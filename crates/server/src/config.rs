@@ -28,6 +28,7 @@ pub use access::{Auth, Tls};
 pub use file::{SECTIONS, Section, tables};
 pub use given::Given;
 pub use layers::{Layers, Loaded, Origin, Problem, load};
+pub use limits::PRINCIPALS;
 pub use settings::{Names, SETTINGS, Setting, Shape};
 
 use crate::access::Grant;

@@ -3,14 +3,17 @@
 //! A ledger is `SERVING` while it takes commands. The server is `SERVING` unless it stops, or has
 //! ledgers of which none takes commands: one ledger in trouble must not take the others away.
 
+use crate::access::{Access, Pass};
 use bergulir_domain::LedgerId;
 use bergulir_engine::{Node, Slot, Status};
-use bergulir_proto::name::ledger_name;
+use bergulir_proto::name::{ledger, ledger_name};
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::watch;
+use tonic::{Request, Response, async_trait};
 use tonic_health::ServingStatus;
+use tonic_health::pb::{HealthCheckRequest, HealthCheckResponse, health_server};
 use tonic_health::server::{HealthReporter, HealthService};
 
 /// What the health service says.
@@ -28,8 +31,8 @@ impl Health {
     }
 
     /// The gRPC service.
-    pub(crate) fn service(&self) -> HealthService {
-        HealthService::from_health_reporter(self.reporter.clone())
+    pub(crate) fn service(&self, access: Arc<Access>) -> Told {
+        Told { said: HealthService::from_health_reporter(self.reporter.clone()), access }
     }
 
     /// Whether the server as a whole says that it serves.
@@ -115,6 +118,46 @@ impl Health {
 
     fn held(&self) -> std::sync::MutexGuard<'_, BTreeMap<LedgerId, bool>> {
         self.ledgers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The gRPC service. Of a ledger it tells those who may do something there; to others it is as if it were
+/// not there.
+pub(crate) struct Told {
+    said: HealthService,
+    access: Arc<Access>,
+}
+
+impl Told {
+    fn may_hear(&self, request: &Request<HealthCheckRequest>) -> Result<(), tonic::Status> {
+        let Ok(ledger) = ledger(&request.get_ref().service) else { return Ok(()) };
+        let sees = match request.extensions().get::<Pass>() {
+            Some(pass) => pass.sees(ledger),
+            None => self.access.is_open(),
+        };
+        // In the words in which the library says it.
+        if sees { Ok(()) } else { Err(tonic::Status::not_found("service not registered")) }
+    }
+}
+
+#[async_trait]
+impl health_server::Health for Told {
+    type WatchStream = <HealthService as health_server::Health>::WatchStream;
+
+    async fn check(
+        &self,
+        request: Request<HealthCheckRequest>,
+    ) -> Result<Response<HealthCheckResponse>, tonic::Status> {
+        self.may_hear(&request)?;
+        self.said.check(request).await
+    }
+
+    async fn watch(
+        &self,
+        request: Request<HealthCheckRequest>,
+    ) -> Result<Response<Self::WatchStream>, tonic::Status> {
+        self.may_hear(&request)?;
+        self.said.watch(request).await
     }
 }
 

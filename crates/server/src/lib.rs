@@ -45,7 +45,7 @@ mod warnings;
 pub use access::{AuthOptions, Denials, Grant, GrantError, Grants, Role, TokenOptions};
 pub use files::FileError;
 pub use identity::PRINCIPAL_KEY;
-pub use limits::Limits;
+pub use limits::{Limits, PrincipalLimits};
 pub use reload::{ConfigFile, Reloader};
 pub use start::{Running, ServeError, ServerOptions, StartError, start};
 pub use tls::{ClientCertificates, TlsOptions};

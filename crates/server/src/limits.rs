@@ -1,7 +1,10 @@
 //! What callers may ask of the server, all in one place: what is fixed, and in [`Limits`] what an
 //! operator sets.
 
+use bergulir_domain::PrincipalId;
 use bergulir_proto::wire::MAX_BATCH_ITEMS;
+use serde::Deserialize;
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// The longest message that is taken if nothing else is set. What is longer is refused with
@@ -45,6 +48,8 @@ pub const SMALL_MESSAGE_BYTES: usize = 4 << 10;
 pub const ANSWER_PIECE_BYTES: usize = 32 << 10;
 /// The last piece of a longer answer is no longer. It is what may lie in HTTP/2 for a call that is over.
 pub const ANSWER_TAIL_BYTES: usize = 4 << 10;
+/// How often it is looked whether the caller of a stream that rests may still have it.
+pub const STILL_HOLDS_EVERY: Duration = Duration::from_secs(1);
 /// How often it is looked how long calls wait.
 pub const TICK: Duration = Duration::from_secs(1);
 /// Pieces of work of one stream of commands that are decided at a time: a message each, or short
@@ -97,6 +102,8 @@ pub struct Limits {
     pub principal_calls: Option<usize>,
     /// Streams of one principal, of all kinds.
     pub principal_streams: Option<usize>,
+    /// What single principals may ask for instead of that.
+    pub principals: BTreeMap<PrincipalId, PrincipalLimits>,
     /// Commands a second, of all principals together.
     pub rate: Option<u64>,
     /// So many of them may come at once after a rest; `None`: as many as in a second.
@@ -139,6 +146,52 @@ pub struct Limits {
     pub files_every: Duration,
 }
 
+/// What one principal may ask for instead of what each may. What is not there is as for all; 0 is no
+/// limit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PrincipalLimits {
+    /// Instead of [`principal_rate`](Limits::principal_rate).
+    pub rate: Option<u32>,
+    /// Instead of [`principal_burst`](Limits::principal_burst); with a `rate` of its own and without
+    /// this, as many as in a second.
+    pub burst: Option<u32>,
+    /// Instead of [`principal_calls`](Limits::principal_calls).
+    pub calls: Option<u32>,
+    /// Instead of [`principal_streams`](Limits::principal_streams).
+    pub streams: Option<u32>,
+}
+
+/// What one principal may ask for; 0 is no limit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Most {
+    /// Commands a second, and how many at once.
+    pub(crate) rate: u64,
+    pub(crate) burst: Option<u64>,
+    pub(crate) calls: usize,
+    pub(crate) streams: usize,
+}
+
+impl Limits {
+    /// What a principal may ask for, or who has no name.
+    pub(crate) fn of(&self, principal: Option<&PrincipalId>) -> Most {
+        let own = principal.and_then(|principal| self.principals.get(principal));
+        let PrincipalLimits { rate, burst, calls, streams } = own.copied().unwrap_or_default();
+        let number = |own: u32| usize::try_from(own).unwrap_or(usize::MAX);
+        let burst = match (rate, burst) {
+            (_, Some(burst)) => Some(burst.into()),
+            (Some(_), None) => None,
+            (None, None) => self.principal_burst,
+        };
+        Most {
+            rate: rate.map_or(self.principal_rate.unwrap_or(0), u64::from),
+            burst,
+            calls: calls.map_or(self.principal_calls.unwrap_or(0), number),
+            streams: streams.map_or(self.principal_streams.unwrap_or(0), number),
+        }
+    }
+}
+
 impl Default for Limits {
     fn default() -> Limits {
         Limits {
@@ -146,6 +199,7 @@ impl Default for Limits {
             principal_burst: None,
             principal_calls: Some(8_192),
             principal_streams: Some(128),
+            principals: BTreeMap::new(),
             rate: None,
             burst: None,
             calls: Some(16_384),

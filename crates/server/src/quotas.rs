@@ -15,10 +15,10 @@ pub(crate) use principals::Account;
 
 use crate::limits::{Limits, RETRY_AFTER_CALLS, RETRY_AFTER_STREAMS};
 use bergulir_domain::PrincipalId;
-use principals::Principals;
+use principals::{Principals, UnderWay};
 use rate::Rate;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 /// What a call holds while it is under way.
@@ -35,33 +35,50 @@ pub(crate) enum Kind {
 /// What the limits leave.
 #[derive(Debug)]
 pub(crate) struct Quotas {
+    /// As they were at the start; those that count calls, streams and rates may be others by now.
     pub(crate) limits: Limits,
     principals: Principals,
-    rate: Option<Rate>,
-    calls: AtomicUsize,
-    records: AtomicUsize,
-    commands: AtomicUsize,
+    rate: Rate,
+    calls: UnderWay,
+    records: UnderWay,
+    commands: UnderWay,
     pub(crate) memory: Arc<Memory>,
 }
 
 impl Quotas {
     pub(crate) fn new(limits: Limits) -> Quotas {
         let now = Instant::now();
-        Quotas {
+        let quotas = Quotas {
             principals: Principals::new(&limits, now),
-            rate: limits.rate.map(|rate| Rate::new(rate, limits.burst, now)),
-            calls: AtomicUsize::new(0),
-            records: AtomicUsize::new(0),
-            commands: AtomicUsize::new(0),
+            rate: Rate::new(0, None, now),
+            calls: UnderWay::default(),
+            records: UnderWay::default(),
+            commands: UnderWay::default(),
             memory: Arc::new(Memory::of_server(limits.memory_bytes)),
             limits,
+        };
+        quotas.set(&quotas.limits);
+        quotas
+    }
+
+    /// Puts other limits in force, as far as they count calls, streams and rates. What is under way
+    /// stays, also if it is more than may be now.
+    pub(crate) fn set(&self, limits: &Limits) {
+        self.rate.set(limits.rate.unwrap_or(0), limits.burst);
+        for (under_way, most) in [
+            (&self.calls, limits.calls),
+            (&self.records, limits.streams),
+            (&self.commands, limits.command_streams),
+        ] {
+            under_way.most.store(most.unwrap_or(0), Ordering::Relaxed);
         }
+        self.principals.set(limits);
     }
 
     /// The account of a principal.
     pub(crate) fn account(&self, principal: Option<PrincipalId>) -> Arc<Account> {
         match principal {
-            Some(principal) => self.principals.of(principal, &self.limits, Instant::now()),
+            Some(principal) => self.principals.of(principal, Instant::now()),
             None => self.principals.nobody(),
         }
     }
@@ -75,32 +92,23 @@ impl Quotas {
         commands: u64,
         now: Instant,
     ) -> Result<Place, Exceeded> {
-        let limits = &self.limits;
         let (own, all) = match kind {
-            Kind::Call => {
-                ((Limit::PrincipalCalls, limits.principal_calls), (Limit::Calls, limits.calls))
-            }
-            Kind::Records => (
-                (Limit::PrincipalStreams, limits.principal_streams),
-                (Limit::Streams, limits.streams),
-            ),
-            Kind::Commands => (
-                (Limit::PrincipalStreams, limits.principal_streams),
-                (Limit::CommandStreams, limits.command_streams),
-            ),
+            Kind::Call => (Limit::PrincipalCalls, Limit::Calls),
+            Kind::Records => (Limit::PrincipalStreams, Limit::Streams),
+            Kind::Commands => (Limit::PrincipalStreams, Limit::CommandStreams),
         };
-        let before = account.under_way(kind).fetch_add(1, Ordering::Relaxed);
-        let before_all = self.under_way(kind).fetch_add(1, Ordering::Relaxed);
+        let counts = [account.under_way(kind), self.under_way(kind)];
+        let before = counts.map(|count| count.now.fetch_add(1, Ordering::Relaxed));
         // Dropped, and given back, if it goes no further.
         let place = Place { quotas: Arc::clone(self), account: Arc::clone(account), kind };
         let retry_after = match kind {
             Kind::Call => RETRY_AFTER_CALLS,
             Kind::Records | Kind::Commands => RETRY_AFTER_STREAMS,
         };
-        for ((limit, most), before, of) in
-            [(own, before, account.whose()), (all, before_all, Whose::All)]
-        {
-            if let Some(most) = most.filter(|most| before >= *most) {
+        let whose = [(own, account.whose()), (all, Whose::All)];
+        for ((count, before), (limit, of)) in counts.into_iter().zip(before).zip(whose) {
+            let most = count.most.load(Ordering::Relaxed);
+            if most > 0 && before >= most {
                 return Err(Exceeded { limit, most: most as u64, of, retry_after });
             }
         }
@@ -110,10 +118,10 @@ impl Quotas {
 
     /// How many streams of records and of commands are open.
     pub(crate) fn open_streams(&self) -> [usize; 2] {
-        [&self.records, &self.commands].map(|streams| streams.load(Ordering::Relaxed))
+        [&self.records, &self.commands].map(|streams| streams.now.load(Ordering::Relaxed))
     }
 
-    fn under_way(&self, kind: Kind) -> &AtomicUsize {
+    fn under_way(&self, kind: Kind) -> &UnderWay {
         match kind {
             Kind::Call => &self.calls,
             Kind::Records => &self.records,
@@ -123,7 +131,7 @@ impl Quotas {
 }
 
 impl Account {
-    fn under_way(&self, kind: Kind) -> &AtomicUsize {
+    fn under_way(&self, kind: Kind) -> &UnderWay {
         match kind {
             Kind::Call => &self.calls,
             Kind::Records | Kind::Commands => &self.streams,
@@ -140,19 +148,16 @@ pub(crate) struct Place {
 }
 
 impl Place {
-    /// How fast its caller may send commands; `None`: there is no limit to it.
-    pub(crate) fn pace(&self) -> Option<Pace> {
-        if self.quotas.rate.is_none() && self.account.rate.is_none() {
-            return None;
-        }
-        Some(Pace { quotas: Arc::clone(&self.quotas), account: Arc::clone(&self.account) })
+    /// How fast its caller may send commands.
+    pub(crate) fn pace(&self) -> Pace {
+        Pace { quotas: Arc::clone(&self.quotas), account: Arc::clone(&self.account) }
     }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
-        self.account.under_way(self.kind).fetch_sub(1, Ordering::Relaxed);
-        self.quotas.under_way(self.kind).fetch_sub(1, Ordering::Relaxed);
+        self.account.under_way(self.kind).now.fetch_sub(1, Ordering::Relaxed);
+        self.quotas.under_way(self.kind).now.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -173,22 +178,15 @@ impl Pace {
 fn take(quotas: &Quotas, account: &Account, commands: u64, now: Instant) -> Result<(), Exceeded> {
     let exceeded = |limit, rate: &Rate, of, retry_after| Exceeded {
         limit,
-        most: rate.per_second,
+        most: rate.per_second(),
         of,
         retry_after,
     };
-    if let Some(rate) = &account.rate {
-        let taken = rate.take(commands, now);
-        let of = account.whose();
-        taken.map_err(|after| exceeded(Limit::PrincipalRate, rate, of, after))?;
-    }
-    if let Some(rate) = &quotas.rate {
-        rate.take(commands, now).map_err(|after| {
-            if let Some(own) = &account.rate {
-                own.give_back(commands);
-            }
-            exceeded(Limit::Rate, rate, Whose::All, after)
-        })?;
-    }
-    Ok(())
+    let (own, all) = (&account.rate, &quotas.rate);
+    let taken = own.take(commands, now);
+    taken.map_err(|after| exceeded(Limit::PrincipalRate, own, account.whose(), after))?;
+    all.take(commands, now).map_err(|after| {
+        own.give_back(commands);
+        exceeded(Limit::Rate, all, Whose::All, after)
+    })
 }

@@ -1,6 +1,7 @@
 //! The body of an answer on its way to its caller, in pieces: so it is seen whether the caller reads,
 //! and little of it lies where nobody can take it back.
 
+use crate::access::Pass;
 use crate::limits::{ANSWER_PIECE_BYTES, ANSWER_TAIL_BYTES};
 use crate::quotas::Place;
 use crate::telemetry::Measured;
@@ -10,6 +11,8 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use tonic::Status;
+use tonic::codegen::http::HeaderMap;
+use tonic_types::StatusExt as _;
 
 /// An answer that holds the place of its call, and its own memory, until it is sent.
 pub(crate) struct Sending {
@@ -21,7 +24,11 @@ pub(crate) struct Sending {
     rest: Bytes,
     /// What it holds for it.
     held: usize,
+    /// Ready when the caller may not have more of it.
+    lost: Option<Lost>,
 }
+
+type Lost = Pin<Box<dyn Future<Output = Status> + Send>>;
 
 impl Sending {
     pub(crate) fn new(
@@ -29,8 +36,26 @@ impl Sending {
         of: Arc<Underway>,
         measured: Arc<Measured>,
         place: Option<Place>,
+        pass: Option<Pass>,
     ) -> Sending {
-        Sending { body, of, measured, _place: place, rest: Bytes::new(), held: 0 }
+        let lost: Option<Lost> = match pass {
+            Some(pass) => Some(Box::pin(pass.lost())),
+            None => None,
+        };
+        Sending { body, of, measured, _place: place, rest: Bytes::new(), held: 0, lost }
+    }
+
+    /// Ends the answer with that status. Nothing is begun that is not sent whole.
+    fn end(&mut self, status: &Status) -> Frame<Bytes> {
+        self.body = tonic::body::Body::empty();
+        self.lost = None;
+        self.of.sends(true);
+        let reason = status.get_details_error_info().map(|info| info.reason);
+        self.measured.refused.count(reason.as_deref().unwrap_or("PROTOCOL"));
+        let mut trailers = HeaderMap::new();
+        // Fails for a message that is no header; ours are text.
+        let _ = status.add_header(&mut trailers);
+        Frame::trailers(trailers)
     }
 
     /// The next piece. HTTP/2 takes one whole as soon as the caller has room for its first byte, and the
@@ -69,7 +94,11 @@ impl Body for Sending {
         sending.give_back();
         let Poll::Ready(next) = Pin::new(&mut sending.body).poll_frame(context) else {
             sending.of.sends(false);
-            return Poll::Pending;
+            let lost = sending.lost.as_mut().map(|lost| lost.as_mut().poll(context));
+            return match lost {
+                Some(Poll::Ready(status)) => Poll::Ready(Some(Ok(sending.end(&status)))),
+                Some(Poll::Pending) | None => Poll::Pending,
+            };
         };
         sending.of.sends(next.is_some());
         Poll::Ready(next.map(|frame| {

@@ -185,7 +185,9 @@ pub async fn start(
     let ServerOptions { traced, tls, auth, limits, .. } = options;
     check_protection(listen, tls.as_ref(), auth.tokens.is_some())?;
     http.map(check_loopback).transpose()?;
-    let (tls, access, config) = protection(tls, auth, options.config_file).await?;
+    let quotas = Arc::new(Quotas::new(limits.clone()));
+    let counts = Arc::clone(&quotas);
+    let (tls, access, config) = protection(tls, auth, options.config_file, counts).await?;
     if http.is_some() && access.authenticates() && !access.takes_tokens() {
         return Err(StartError::HttpWithoutTokens);
     }
@@ -230,7 +232,6 @@ pub async fn start(
         (listener, address, StaticLogs::new(Arc::clone(&node), witnessed_only, Arc::clone(&access)))
     });
     let measured = Arc::clone(&scrape.measured);
-    let quotas = Arc::new(Quotas::new(limits.clone()));
     let (counts, may) = (Arc::clone(&measured), Arc::clone(&access));
     let services = Services::new(node, clock, health, stopping, counts, quotas, may);
     // Set once, here.
@@ -340,12 +341,13 @@ async fn protection(
     options: Option<TlsOptions>,
     auth: AuthOptions,
     config: Option<ConfigFile>,
+    quotas: Arc<Quotas>,
 ) -> Result<Protection, StartError> {
     let read = tokio::task::spawn_blocking(move || {
         let clients = options.as_ref().is_some_and(|tls| tls.clients.is_some());
         let tls = options.as_ref().map(tls::follow).transpose()?.map(Arc::new);
         let access = Access::new(auth, tls.clone().filter(|_| clients))?;
-        let follow = |file| reload::follow(file, Arc::clone(&access.rights)).map(Arc::new);
+        let follow = |file| reload::follow(file, Arc::clone(&access.rights), quotas).map(Arc::new);
         let config = config.map(follow).transpose()?;
         Ok::<Protection, FileError>((tls, Arc::new(access), config))
     });
@@ -451,7 +453,7 @@ fn calls(
     let quotas = Arc::clone(&services.quotas);
     let longest = quotas.limits.message_bytes;
     let built = "the descriptors were made when this was built";
-    let routes = Routes::new(HealthServer::new(services.health.service()))
+    let routes = Routes::new(HealthServer::new(services.health.service(Arc::clone(&access))))
         .add_service(reflection().build_v1().expect(built))
         .add_service(reflection().build_v1alpha().expect(built))
         .add_service(QueryServiceServer::new(services.clone()).max_decoding_message_size(longest))

@@ -10,7 +10,8 @@ use crate::http;
 use crate::limits::MAX_FILES_READ;
 use axum::Router;
 use axum::extract::{Path, State};
-use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, WWW_AUTHENTICATE};
+use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, HOST, WWW_AUTHENTICATE};
+use axum::http::uri::Authority;
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
@@ -19,7 +20,7 @@ use bergulir_domain::LedgerId;
 use bergulir_engine::{Ledger, Node, ProofRefusal, SignedCheckpoint, Slot};
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, watch};
@@ -29,6 +30,8 @@ const TEXT: &str = "text/plain; charset=utf-8";
 const BYTES: &str = "application/octet-stream";
 /// For what never changes: a tile or a bundle of this name.
 const FOR_EVER: &str = "public, max-age=31536000, immutable";
+/// The same if it is for who asked alone, and for nobody else who asks the same cache.
+const FOR_EVER_FOR_ONE: &str = "private, max-age=31536000, immutable";
 /// For what may be there soon, or be another soon.
 const NOT_KEPT: &str = "no-cache";
 
@@ -92,6 +95,13 @@ impl StaticLogs {
 
     /// What a request may do, as the table of methods has it.
     fn admit(&self, rule: &'static Rule, headers: &HeaderMap) -> Result<Pass, Denied> {
+        // Who shows a token is no web page that somebody's browser was led to.
+        if !self.gate.authenticates() && !asks_this_machine(headers) {
+            let message = "ask under an address, or as localhost: nobody has to prove here who asks, so \
+                           that a name could be one by which a web page reads the logs. A proxy in front \
+                           of this sends Host: localhost";
+            return Err(Denied(Status::permission_denied(message)));
+        }
         if self.gate.is_open() {
             return Ok(Pass::OPEN);
         }
@@ -173,6 +183,7 @@ async fn read(logs: &StaticLogs, ledger: Arc<Ledger>, resource: Resource) -> Res
             Err(refusal) => failed(&refusal),
         };
     }
+    let kept = if logs.gate.authenticates() { FOR_EVER_FOR_ONE } else { FOR_EVER };
     // The semaphore is never closed.
     let _room = logs.room.acquire().await;
     let read = tokio::task::spawn_blocking(move || match resource {
@@ -181,11 +192,23 @@ async fn read(logs: &StaticLogs, ledger: Arc<Ledger>, resource: Resource) -> Res
         Resource::Checkpoint => Ok(None),
     });
     match read.await {
-        Ok(Ok(Some(bytes))) => answer(StatusCode::OK, BYTES, FOR_EVER, bytes),
+        Ok(Ok(Some(bytes))) => answer(StatusCode::OK, BYTES, kept, bytes),
         Ok(Ok(None)) => missing("the log does not reach so far\n"),
         Ok(Err(refusal)) => failed(&refusal),
         Err(panicked) => failed(&panicked),
     }
+}
+
+/// Whether every host that a request names is an address or this machine, or it names none. The name of a
+/// web page can be made to lead here, and its scripts may then read what is answered.
+fn asks_this_machine(headers: &HeaderMap) -> bool {
+    headers.get_all(HOST).iter().all(|host| {
+        let host: Option<Authority> = host.to_str().ok().and_then(|host| host.parse().ok());
+        host.is_some_and(|host| {
+            let name = host.host().trim_start_matches('[').trim_end_matches(']');
+            name.eq_ignore_ascii_case("localhost") || name.parse::<IpAddr>().is_ok()
+        })
+    })
 }
 
 /// A request that is not let in.

@@ -20,6 +20,7 @@ use bergulir_proto::wire::{Batch, BatchAnswer, BatchBytes, BatchError, BatchMode
 use futures::stream::{self, BoxStream};
 use futures::{FutureExt as _, StreamExt as _};
 use prost::Message as _;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Instant;
 use tonic::{Code, Status, Streaming};
@@ -39,6 +40,7 @@ pub(crate) fn answers(
 ) -> BoxStream<'static, Response> {
     let reading = Reading {
         services: services.clone(),
+        lost: Box::pin(pass.clone().lost()),
         pass,
         caller,
         incoming,
@@ -62,6 +64,8 @@ pub(crate) fn answers(
 struct Reading {
     services: Services,
     pass: Pass,
+    /// Ready when the caller may not go on.
+    lost: Pin<Box<dyn Future<Output = Status> + Send + Sync>>,
     caller: Caller,
     incoming: Streaming<BatchBytes>,
     deadline: Option<Instant>,
@@ -107,7 +111,9 @@ impl Reading {
                 return Some((Piece::End(numbered(&status, number)), None));
             }
         };
-        if let Err(status) = self.paced(commands(&batch)).await {
+        // It may have waited for long.
+        let paced = self.paced(commands(&batch)).await;
+        if let Err(status) = paced.and_then(|()| self.pass.still_holds()) {
             return Some((Piece::End(numbered(&status, number)), None));
         }
         let batch = match self.services.permitted(&scope, &ledger, batch).await {
@@ -219,6 +225,7 @@ impl Reading {
             biased;
             _ = stop.wait_for(|stop| *stop) => None,
             message = within(self.deadline, self.incoming.message()) => Some(message),
+            status = &mut self.lost => return Arrived::End(Some(status)),
         };
         let Some(message) = message else { return Arrived::End(Some(self.stopped().await)) };
         match message.and_then(|message| message) {

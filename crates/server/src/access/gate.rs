@@ -110,19 +110,25 @@ impl Connection {
         self.access.is_open()
     }
 
-    /// Lets a call in, or says why not. `None` for what takes no pass, because nobody has to be known.
+    pub(crate) fn authenticates(&self) -> bool {
+        self.access.authenticates()
+    }
+
+    /// Lets a call in, or says why not. `None` where nobody has to be known, and nobody is.
     pub(crate) fn admit(
         self: &Arc<Self>,
         method: &str,
         headers: &HeaderMap,
     ) -> Result<Option<Pass>, Status> {
         let rule = methods::of_path(method).map(|(_, rule)| rule);
-        if rule.is_some_and(|rule| rule.of == Of::Anyone) {
-            return Ok(None);
-        }
+        let for_anyone = rule.is_some_and(|rule| rule.of == Of::Anyone);
         // Before anything is looked at: what changes from here on is seen as a change.
         let seen = self.access.changes();
-        let Identity { caller, until } = self.identify(method, headers)?;
+        let told_as = (!for_anyone).then_some(method);
+        let Identity { caller, until } = match self.identify(told_as, headers) {
+            Err(_) if for_anyone => return Ok(None),
+            identified => identified?,
+        };
         // What is not there is said to be not there, to who is known.
         let Some(rule) = rule else { return Ok(None) };
         let granted = self.granted(caller.principal);
@@ -140,7 +146,7 @@ impl Connection {
             peer: self.peer.address,
             denials: Arc::clone(&self.access.denials),
         };
-        if !admitted.granted.anywhere().meet(rule.roles) {
+        if !for_anyone && !admitted.granted.anywhere().meet(rule.roles) {
             return Err(admitted.deny(None, None).status());
         }
         Ok(Some(Pass::new(admitted)))
@@ -152,7 +158,7 @@ impl Connection {
         if again.seen.load(Ordering::Acquire) == changes {
             return Ok(());
         }
-        let identity = self.identify(admitted.rule.method, &again.headers)?;
+        let identity = self.identify(Some(admitted.rule.method), &again.headers)?;
         let now = self.granted(identity.caller.principal);
         if !now.anywhere().meet(admitted.rule.roles) {
             return Err(admitted.deny(None, None).status());
@@ -169,11 +175,14 @@ impl Connection {
         self.access.rights.of(principal).unwrap_or_default()
     }
 
-    fn identify(&self, method: &str, headers: &HeaderMap) -> Result<Identity, Status> {
+    /// Who calls. Why that is not known is told as of a method, if there is one to name.
+    fn identify(&self, method: Option<&str>, headers: &HeaderMap) -> Result<Identity, Status> {
         let deny = |(reason, message): Unknown, who: Option<PrincipalId>| {
             let who = who.as_ref().map(PrincipalId::as_str);
             let peer = Some(self.peer.address);
-            self.access.denials.tell(method, reason, who, peer, &message);
+            if let Some(method) = method {
+                self.access.denials.tell(method, reason, who, peer, &message);
+            }
             denied(reason, message).status()
         };
         if !self.access.authenticates() {

@@ -23,7 +23,7 @@ pub(crate) struct Rule {
 /// Where a role is needed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Of {
-    /// Nowhere, and nobody has to say who calls.
+    /// Nowhere, and nobody has to say who calls; but who asks of a ledger needs it there.
     Anyone,
     /// In some ledger.
     SomeLedger,
@@ -221,11 +221,15 @@ const OTHERS: &[Rule] = &[
     rule("/bergulir.v1.LogService/GetInclusionProof", READERS, Of::Ledger),
     // May show the balances beside those that are asked for.
     rule("/bergulir.v1.LogService/GetBalanceProof", READERS, Of::Ledger),
-    // What balances load asks, often without being known: whether a ledger of that name works.
-    rule("/grpc.health.v1.Health/Check", Roles::NONE, Of::Anyone),
-    rule("/grpc.health.v1.Health/Watch", Roles::ALL, Of::SomeLedger),
-    rule("/grpc.reflection.v1.ServerReflection/ServerReflectionInfo", Roles::ALL, Of::SomeLedger),
-    rule(
+    // What balances load asks, often without being known. Of a ledger it takes a role there.
+    rule("/grpc.health.v1.Health/Check", Roles::ALL, Of::Anyone),
+    lasting("/grpc.health.v1.Health/Watch", Roles::ALL, Of::SomeLedger),
+    lasting(
+        "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo",
+        Roles::ALL,
+        Of::SomeLedger,
+    ),
+    lasting(
         "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo",
         Roles::ALL,
         Of::SomeLedger,

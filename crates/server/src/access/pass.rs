@@ -5,6 +5,7 @@ use super::methods::{self, Of, Place, Rule};
 use super::roles::{Granted, Roles};
 use super::{Denials, Reason, denied};
 use crate::identity;
+use crate::limits::STILL_HOLDS_EVERY;
 use crate::resources::View;
 use bergulir_domain::{Command, FundId, LedgerId};
 use bergulir_engine::Caller;
@@ -14,8 +15,9 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::{Instant, SystemTime};
-use tonic::Status;
+use tokio::time::MissedTickBehavior;
 use tonic::codegen::http::HeaderMap;
+use tonic::{Code, Status};
 
 /// What one call may do. Empty where everybody may do everything.
 #[derive(Clone)]
@@ -93,9 +95,27 @@ impl Pass {
     /// If not, or if it may do something else by now: then another call can.
     pub(crate) fn still_holds(&self) -> Result<(), Status> {
         let Some(admitted) = &self.0 else { return Ok(()) };
-        match &admitted.again {
-            Some(again) => again.connection.still_admits(admitted, again),
-            None => Ok(()),
+        let Some(again) = &admitted.again else { return Ok(()) };
+        if admitted.until.is_some_and(|until| until <= SystemTime::now()) {
+            return Err(ran_out());
+        }
+        again.connection.still_admits(admitted, again)
+    }
+
+    /// Whether a call may last, and so is asked again whether it may go on.
+    pub(crate) fn lasts(&self) -> bool {
+        self.0.as_ref().is_some_and(|admitted| admitted.again.is_some())
+    }
+
+    /// Waits until a call may not go on, and says why.
+    pub(crate) async fn lost(self) -> Status {
+        let mut looks = tokio::time::interval(STILL_HOLDS_EVERY);
+        looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            looks.tick().await;
+            if let Err(status) = self.still_holds() {
+                return status;
+            }
         }
     }
 
@@ -138,6 +158,13 @@ impl Pass {
         }
         Err(admitted.deny(None, Some(ledger)).status())
     }
+}
+
+/// The certificate or token with which a call began does not count any more.
+fn ran_out() -> Status {
+    let message = "the time of the certificate or token that began the call is over: go on with a new \
+                   call and a new one";
+    Described::new(Code::DeadlineExceeded, "DEADLINE_EXCEEDED", message).status()
 }
 
 /// What one call may do in one ledger.

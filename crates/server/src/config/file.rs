@@ -3,6 +3,7 @@
 use super::Config;
 use super::given::Given;
 use super::layers::{Loaded, Origin, Problem};
+use super::limits::PRINCIPALS;
 use super::settings::{SETTINGS, Setting, Shape};
 use serde::de::DeserializeOwned;
 use std::ffi::OsString;
@@ -11,16 +12,22 @@ use std::path::Path;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue, Error, ValueDeserializer};
 
-/// A part of the file that is more than settings: a list of tables, such as `[[grant]]`.
+/// A part of the file that is more than settings: a list of tables, such as `[[grant]]`, or a table of
+/// them.
 pub struct Section {
     /// Its key in the file.
     pub name: &'static str,
+    /// How it is written there.
+    pub head: &'static str,
     /// Reads it into the configuration.
     pub read: fn(&mut Config, Spanned<DeValue<'_>>) -> Vec<Error>,
 }
 
-/// The lists of tables that a file may have.
-pub static SECTIONS: &[Section] = &[Section { name: "grant", read: super::access::grants }];
+/// The lists and tables of tables that a file may have.
+pub static SECTIONS: &[Section] = &[
+    Section { name: "grant", head: "[[grant]]", read: super::access::grants },
+    Section { name: PRINCIPALS, head: "[limits.principals]", read: super::limits::principals },
+];
 
 /// Reads a list of tables, all that can be read, and says what is wrong with the others.
 pub fn tables<T: DeserializeOwned>(value: Spanned<DeValue<'_>>) -> (Vec<T>, Vec<Error>) {
@@ -70,8 +77,10 @@ impl Reading<'_> {
             if let Some(setting) = Setting::find(&name) {
                 self.setting(setting, span, value.get_ref());
             } else if let Some(list) = self.sections.iter().find(|list| list.name == name) {
+                let origin = self.origin(span.clone());
+                self.loaded.found(list.name, origin);
                 for error in (list.read)(&mut self.loaded.config, value) {
-                    let why = format!("[[{name}]]: {}", error.message());
+                    let why = format!("{}: {}", list.head, error.message());
                     self.wrong(error.span().or(Some(span.clone())), why);
                 }
             } else if !SETTINGS.iter().any(|setting| setting.name.starts_with(&section)) {
@@ -180,7 +189,7 @@ mod tests {
 
     fn read_text(text: &str) -> Loaded {
         let mut loaded = Loaded::default();
-        let sections = [Section { name: "grant", read: grants }];
+        let sections = [Section { name: "grant", head: "[[grant]]", read: grants }];
         read(Path::new("a.toml"), text, &sections, &mut loaded);
         loaded
     }

@@ -123,6 +123,11 @@ impl Loaded {
         self.problems.push(Problem { origin, why });
     }
 
+    /// Says where a part of the file that is no setting begins.
+    pub(super) fn found(&mut self, name: &'static str, origin: Origin) {
+        self.origins.insert(name, origin);
+    }
+
     pub(super) fn set(&mut self, setting: &'static Setting, given: &Given<'_>, origin: Origin) {
         match (setting.read)(&mut self.config, given) {
             Ok(()) => {

@@ -1,10 +1,16 @@
 //! How much callers may ask for, as it is configured.
 
+use super::Config;
 use super::settings::{Names, Setting, Shape, text};
-use crate::limits::Limits;
+use crate::limits::{Limits, PrincipalLimits};
+use bergulir_domain::PrincipalId;
 use bergulir_proto::wire::MAX_BATCH_ITEMS;
+use serde::Deserialize as _;
+use serde::de::Error as _;
 use std::ffi::OsString;
 use std::fmt::Display;
+use toml::Spanned;
+use toml::de::{DeValue, Error, ValueDeserializer};
 
 /// A limit that there may be none of, which is written as 0.
 fn zero_is_none<T: Display>(limit: Option<T>) -> Vec<OsString> {
@@ -218,6 +224,48 @@ pub(super) const ANSWER_SECONDS: Setting = limit!(
     answer_seconds
 );
 
+/// The part of the file that has the limits of single principals.
+pub const PRINCIPALS: &str = "limits.principals";
+
+/// The most of a limit.
+const MOST: u32 = 1_000_000_000;
+
+/// Reads the limits of single principals: a table of each, under its name.
+pub(super) fn principals(config: &mut Config, value: Spanned<DeValue<'_>>) -> Vec<Error> {
+    let DeValue::Table(table) = value.into_inner() else {
+        let why = "takes a table of each principal: write [limits.principals.\"NAME\"]";
+        return vec![Error::custom(why)];
+    };
+    let mut errors = Vec::new();
+    for (name, value) in table {
+        let name = name.get_ref();
+        let principal = PrincipalId::new(name)
+            .map_err(|error| Error::custom(format!("{name:?} cannot be a principal: it {error}")));
+        let own = PrincipalLimits::deserialize(ValueDeserializer::from(value));
+        let read = principal.and_then(|principal| {
+            let own = own?;
+            let PrincipalLimits { rate, burst, calls, streams } = own;
+            let numbers =
+                [("rate", rate), ("burst", burst), ("calls", calls), ("streams", streams)];
+            for (key, number) in numbers {
+                let least = u32::from(key == "burst");
+                if number.is_some_and(|number| !(least..=MOST).contains(&number)) {
+                    let why = format!("{name}: {key} is a whole number from {least} to {MOST}");
+                    return Err(Error::custom(why));
+                }
+            }
+            Ok((principal, own))
+        });
+        match read {
+            Ok((principal, own)) => {
+                config.limits.principals.insert(principal, own);
+            }
+            Err(error) => errors.push(error),
+        }
+    }
+    errors
+}
+
 impl Limits {
     /// What is wrong with them together.
     pub(super) fn problems(&self) -> Vec<(&'static str, String)> {
@@ -230,6 +278,13 @@ impl Limits {
                 let why =
                     format!("there is no limits.{of} that it would be a burst of: set that too");
                 problems.push((name, why));
+            }
+        }
+        for (principal, own) in &self.principals {
+            if own.burst.is_some() && self.of(Some(principal)).rate == 0 {
+                let why =
+                    format!("{principal} has a burst and no rate that it would be a burst of");
+                problems.push((PRINCIPALS, why));
             }
         }
         for (name, least, part, of) in [
@@ -256,7 +311,9 @@ impl Limits {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Layers, load};
+    use super::super::{Layers, PRINCIPALS, load};
+    use crate::limits::Most;
+    use bergulir_domain::PrincipalId;
     use std::ffi::OsString;
     use std::path::Path;
 
@@ -273,6 +330,47 @@ mod tests {
         let shown = |name| super::super::Setting::find(name).unwrap().shown(&loaded.config);
         assert_eq!(shown("limits.principal_calls"), [OsString::from("0")]);
         assert_eq!(shown("limits.streams"), [OsString::from("7")]);
+    }
+
+    #[test]
+    fn one_principal_may_have_limits_of_its_own() {
+        let text = "data = \"/d\"\n[limits]\nprincipal_rate = 100\nprincipal_burst = 7\n\
+                    principal_calls = 5\n[limits.principals.\"sipd.go.id\"]\nrate = 9000\n\
+                    [limits.principals.a]\ncalls = 0\nstreams = 2\n";
+        let file = Some((Path::new("/etc/b.toml"), text));
+        let loaded = load(Layers { file, ..Layers::default() });
+        assert_eq!(loaded.problems, []);
+        let of = |name: Option<&str>| {
+            let name = name.map(|name| PrincipalId::new(name).unwrap());
+            let Most { rate, burst, calls, streams } = loaded.config.limits.of(name.as_ref());
+            (rate, burst, calls, streams)
+        };
+        assert_eq!(of(Some("sipd.go.id")), (9_000, None, 5, 128));
+        assert_eq!(of(Some("a")), (100, Some(7), 0, 2));
+        assert_eq!(of(Some("b")), (100, Some(7), 5, 128));
+        assert_eq!(of(None), of(Some("b")));
+        assert_eq!(loaded.origin(PRINCIPALS).to_string(), "/etc/b.toml:6");
+        for (text, expected) in [
+            (
+                "[limits.principals.a]\nrat = 1\n",
+                "/etc/b.toml:3: [limits.principals]: unknown field",
+            ),
+            ("[limits.principals.a]\nrate = -1\n", "/etc/b.toml:3: [limits.principals]: invalid"),
+            ("[limits.principals.a]\nrate = 1.5\n", "/etc/b.toml:3: [limits.principals]: invalid"),
+            ("[limits.principals.a]\nrate = 1000000001\n", "a: rate is a whole number from 0 to"),
+            ("[limits.principals.a]\nrate = 1\nburst = 0\n", "a: burst is a whole number from 1"),
+            ("[limits.principals.a]\nburst = 5\n", "a has a burst and no rate"),
+            ("[limits.principals.\"a b\"]\nrate = 1\n", "\"a b\" cannot be a principal"),
+            ("[limits]\nprincipals = 5\n", "a table of each principal"),
+            ("[[limits.principals]]\nrate = 5\n", "a table of each principal"),
+            ("[limits.principal.a]\nrate = 5\n", "did you mean `limits.principals`?"),
+        ] {
+            let text = format!("data = \"/d\"\n{text}");
+            let file = Some((Path::new("/etc/b.toml"), &*text));
+            let loaded = load(Layers { file, ..Layers::default() });
+            let problems: Vec<String> = loaded.problems.iter().map(ToString::to_string).collect();
+            assert!(problems.len() == 1 && problems[0].contains(expected), "{text}: {problems:?}");
+        }
     }
 
     #[test]

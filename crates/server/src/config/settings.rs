@@ -231,7 +231,7 @@ pub static SETTINGS: &[Setting] = &[
         absent: "no spans",
         read: |config, given| {
             let endpoint = given.text()?;
-            check_endpoint(endpoint).map_err(|why| format!("`{endpoint}`: {why}"))?;
+            check_endpoint(endpoint)?;
             config.otlp = Some(endpoint.to_owned());
             Ok(())
         },

@@ -2,10 +2,10 @@
 
 use super::exceeded::Whose;
 use super::rate::Rate;
-use crate::limits::{Limits, MAX_PRINCIPALS, PRINCIPALS_SWEPT_EVERY};
+use crate::limits::{Limits, MAX_PRINCIPALS, Most, PRINCIPALS_SWEPT_EVERY};
 use bergulir_domain::PrincipalId;
 use std::collections::HashMap;
-use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
@@ -14,20 +14,36 @@ use std::time::Instant;
 pub(crate) struct Account {
     /// `None`: of those who have none of their own.
     principal: Option<PrincipalId>,
-    pub(super) rate: Option<Rate>,
-    pub(super) calls: AtomicUsize,
-    pub(super) streams: AtomicUsize,
+    pub(super) rate: Rate,
+    pub(super) calls: UnderWay,
+    pub(super) streams: UnderWay,
+}
+
+/// How many are under way, and may be; 0: any number.
+#[derive(Debug, Default)]
+pub(super) struct UnderWay {
+    pub(super) now: AtomicUsize,
+    pub(super) most: AtomicUsize,
 }
 
 impl Account {
     fn new(principal: Option<PrincipalId>, limits: &Limits, now: Instant) -> Account {
-        let rate = limits.principal_rate;
-        Account {
+        let account = Account {
             principal,
-            rate: rate.map(|rate| Rate::new(rate, limits.principal_burst, now)),
-            calls: AtomicUsize::new(0),
-            streams: AtomicUsize::new(0),
-        }
+            rate: Rate::new(0, None, now),
+            calls: UnderWay::default(),
+            streams: UnderWay::default(),
+        };
+        account.set(limits);
+        account
+    }
+
+    /// Puts other limits in force.
+    fn set(&self, limits: &Limits) {
+        let Most { rate, burst, calls, streams } = limits.of(self.principal.as_ref());
+        self.rate.set(rate, burst);
+        self.calls.most.store(calls, Ordering::Relaxed);
+        self.streams.most.store(streams, Ordering::Relaxed);
     }
 
     pub(super) fn whose(&self) -> Whose {
@@ -50,8 +66,10 @@ pub(super) struct Principals {
     nobody: Arc<Account>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Table {
+    /// What accounts begin with.
+    limits: Limits,
     accounts: HashMap<PrincipalId, Arc<Account>>,
     swept: Option<Instant>,
 }
@@ -59,14 +77,24 @@ struct Table {
 impl Principals {
     pub(super) fn new(limits: &Limits, now: Instant) -> Principals {
         let nobody = Arc::new(Account::new(None, limits, now));
-        Principals { most: MAX_PRINCIPALS, table: Mutex::default(), nobody }
+        let table = Table { limits: limits.clone(), accounts: HashMap::new(), swept: None };
+        Principals { most: MAX_PRINCIPALS, table: Mutex::new(table), nobody }
     }
 
     pub(super) fn nobody(&self) -> Arc<Account> {
         Arc::clone(&self.nobody)
     }
 
-    pub(super) fn of(&self, principal: PrincipalId, limits: &Limits, now: Instant) -> Arc<Account> {
+    /// Puts other limits in force, for those too who have something under way.
+    pub(super) fn set(&self, limits: &Limits) {
+        let mut table = self.table.lock().unwrap_or_else(PoisonError::into_inner);
+        for account in table.accounts.values().chain([&self.nobody]) {
+            account.set(limits);
+        }
+        table.limits = limits.clone();
+    }
+
+    pub(super) fn of(&self, principal: PrincipalId, now: Instant) -> Arc<Account> {
         let mut table = self.table.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(account) = table.accounts.get(&principal) {
             return Arc::clone(account);
@@ -77,7 +105,7 @@ impl Principals {
         if table.accounts.len() >= self.most {
             return self.nobody();
         }
-        let account = Arc::new(Account::new(Some(principal), limits, now));
+        let account = Arc::new(Account::new(Some(principal), &table.limits, now));
         table.accounts.insert(principal, Arc::clone(&account));
         account
     }
@@ -92,7 +120,7 @@ impl Table {
         self.swept = Some(now);
         // What is under way holds its account, and nobody gets at one but through the table.
         self.accounts.retain(|_, account| {
-            let rests = account.rate.as_ref().is_none_or(|rate| rate.is_full(now));
+            let rests = account.rate.is_full(now);
             Arc::strong_count(account) > 1 || !rests
         });
     }
@@ -103,11 +131,11 @@ mod tests {
     use super::*;
     use std::time::Duration;
 
-    fn principals(most: usize) -> (Principals, Limits, Instant) {
+    fn principals(most: usize) -> (Principals, Instant) {
         let limits =
             Limits { principal_rate: Some(1), principal_burst: Some(2), ..Limits::default() };
         let now = Instant::now();
-        (Principals { most, ..Principals::new(&limits, now) }, limits, now)
+        (Principals { most, ..Principals::new(&limits, now) }, now)
     }
 
     fn named(n: usize) -> PrincipalId {
@@ -116,33 +144,33 @@ mod tests {
 
     #[test]
     fn each_principal_has_its_own() {
-        let (all, limits, now) = principals(10);
-        let one = all.of(named(1), &limits, now);
-        assert!(Arc::ptr_eq(&one, &all.of(named(1), &limits, now)));
-        assert!(!Arc::ptr_eq(&one, &all.of(named(2), &limits, now)));
+        let (all, now) = principals(10);
+        let one = all.of(named(1), now);
+        assert!(Arc::ptr_eq(&one, &all.of(named(1), now)));
+        assert!(!Arc::ptr_eq(&one, &all.of(named(2), now)));
         assert_eq!((one.name(), all.nobody().name()), ("officer-1", ""));
     }
 
     #[test]
     fn made_up_names_take_no_room_without_end_and_push_out_nobody_who_is_there() {
-        let (all, limits, now) = principals(10);
-        let held = all.of(named(0), &limits, now);
-        let spent = all.of(named(1), &limits, now);
-        assert!(spent.rate.as_ref().unwrap().take(2, now).is_ok());
+        let (all, now) = principals(10);
+        let held = all.of(named(0), now);
+        let spent = all.of(named(1), now);
+        assert!(spent.rate.take(2, now).is_ok());
         drop(spent);
         for n in 2..1_000 {
-            all.of(named(n), &limits, now);
+            all.of(named(n), now);
         }
         assert!(all.table.lock().unwrap().accounts.len() <= 10);
-        assert!(Arc::ptr_eq(&held, &all.of(named(0), &limits, now)));
-        let spent = all.of(named(1), &limits, now);
-        assert!(spent.rate.as_ref().unwrap().take(1, now).is_err());
+        assert!(Arc::ptr_eq(&held, &all.of(named(0), now)));
+        let spent = all.of(named(1), now);
+        assert!(spent.rate.take(1, now).is_err());
         drop(spent);
         // Those who come last share one, until there is room again.
-        let kept: Vec<_> = (2_000..2_020).map(|n| all.of(named(n), &limits, now)).collect();
+        let kept: Vec<_> = (2_000..2_020).map(|n| all.of(named(n), now)).collect();
         assert!(kept.iter().any(|account| Arc::ptr_eq(account, &all.nobody)));
         drop(kept);
         let later = now + Duration::from_secs(60);
-        assert_eq!(all.of(named(3_000), &limits, later).name(), "officer-3000");
+        assert_eq!(all.of(named(3_000), later).name(), "officer-3000");
     }
 }

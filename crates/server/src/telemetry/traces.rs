@@ -25,10 +25,14 @@ pub struct Otlp {
 /// Says why an address is none of a collector.
 ///
 /// # Errors
-/// In words, what is wrong with it.
+/// In words, what is wrong with it. They do not repeat it: it may hold a password.
 pub fn check_endpoint(endpoint: &str) -> Result<(), String> {
     let uri: Uri = endpoint.parse().map_err(|error| format!("it is no address: {error}"))?;
     match (uri.scheme_str(), uri.authority()) {
+        (Some("http" | "https"), Some(authority)) if authority.as_str().contains('@') => {
+            Err("must hold neither a name nor a password: they would be shown, and sent nowhere"
+                .to_owned())
+        }
         (Some("http" | "https"), Some(_)) => Ok(()),
         _ => Err("must be an address such as http://127.0.0.1:4317".to_owned()),
     }
@@ -97,5 +101,7 @@ mod tests {
         for wrong in ["127.0.0.1:4317", "https:///", "ftp://c", "http://", "", "a b", "/x"] {
             assert!(check_endpoint(wrong).is_err(), "{wrong}");
         }
+        let refused = check_endpoint("https://name:secret@collector:4317").unwrap_err();
+        assert!(refused.contains("password") && !refused.contains("secret"), "{refused}");
     }
 }

@@ -313,6 +313,11 @@ impl Who {
         LogServiceClient::with_interceptor(self.channel.clone(), self.sends.clone())
     }
 
+    /// What it takes for a client of another service.
+    pub(crate) fn parts(&self) -> (Channel, Sends) {
+        (self.channel.clone(), self.sends.clone())
+    }
+
     pub(crate) async fn post(
         &self,
         kind: bergulir_proto::pb::command::Kind,

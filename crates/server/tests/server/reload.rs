@@ -4,7 +4,7 @@ use crate::guard::*;
 use crate::support::*;
 use bergulir_proto::pb;
 use bergulir_server::config::{Layers, load};
-use bergulir_server::{ConfigFile, ServerOptions};
+use bergulir_server::{ConfigFile, Limits, ServerOptions};
 use futures::StreamExt as _;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -170,15 +170,91 @@ async fn what_is_under_way_ends_when_its_caller_may_something_else() {
     granting.guarded.server.stop().await;
 }
 
+/// A stream of commands, whose caller has sent one that was answered, and what it would send more with.
+async fn resting(
+    who: &Who,
+    first: pb::command::Kind,
+) -> (tokio::sync::mpsc::Sender<pb::SubmitStreamRequest>, tonic::Streaming<pb::SubmitStreamResponse>)
+{
+    let (send, messages) = tokio::sync::mpsc::channel(1);
+    let pb::SubmitBatchRequest { ledger, mode, items, .. } =
+        batch(pb::BatchMode::Independent, vec![item(first)]);
+    let message = pb::SubmitStreamRequest { ledger, mode, items, ..Default::default() };
+    send.send(message).await.unwrap();
+    let messages = tokio_stream::wrappers::ReceiverStream::new(messages);
+    let mut answers = who.commands().submit_stream(messages).await.unwrap().into_inner();
+    assert!(answers.next().await.unwrap().unwrap().error.is_none());
+    (send, answers)
+}
+
+#[tokio::test]
+async fn a_stream_that_rests_ends_by_itself_when_its_caller_may_not_go_on() {
+    use tonic_health::pb::HealthCheckRequest;
+    use tonic_health::pb::health_client::HealthClient;
+    use tonic_reflection::pb::v1::ServerReflectionRequest;
+    use tonic_reflection::pb::v1::server_reflection_client::ServerReflectionClient;
+    use tonic_reflection::pb::v1::server_reflection_request::MessageRequest;
+    let granting = Granting::start(BEFORE, |_| {}).await;
+    granting.guarded.who("operator").post(open_ledger("kab")).await.unwrap();
+    let maker = granting.guarded.who("maker");
+    let (_kept, commands) = resting(&maker, open_fund()).await;
+    let request = pb::SubscribeRequest { ledger: KAB.to_owned(), ..Default::default() };
+    let records = maker.logs().subscribe(request).await.unwrap().into_inner();
+    let (channel, sends) = maker.parts();
+    let mut health = HealthClient::with_interceptor(channel.clone(), sends.clone());
+    let mut watch = health.watch(HealthCheckRequest::default()).await.unwrap().into_inner();
+    assert!(watch.next().await.unwrap().is_ok());
+    let (ask, asked) = tokio::sync::mpsc::channel(1);
+    let listing = MessageRequest::ListServices(String::new());
+    let request = ServerReflectionRequest { message_request: Some(listing), ..Default::default() };
+    ask.send(request).await.unwrap();
+    let asked = tokio_stream::wrappers::ReceiverStream::new(asked);
+    let mut reflection = ServerReflectionClient::with_interceptor(channel, sends);
+    let mut schema = reflection.server_reflection_info(asked).await.unwrap().into_inner();
+    assert!(schema.next().await.unwrap().is_ok());
+
+    granting.grant(&BEFORE[..1]);
+    let gone = (Code::PermissionDenied, "ROLE_MISSING".to_owned());
+    assert_eq!(end(commands).await, gone);
+    assert_eq!(end(records).await, gone);
+    assert_eq!(end(watch).await, gone);
+    assert_eq!(end(schema).await, gone);
+    // Who may do something else now begins again.
+    granting.grant(BEFORE);
+    eventually(async || granting.refusal("maker").await.is_empty()).await;
+    let (_kept, commands) = resting(&maker, allocate(1, "a-1")).await;
+    granting.grant(&[("maker", "maker @ kab : dana")]);
+    assert_eq!(end(commands).await, (Code::Aborted, "GRANTS_CHANGED".to_owned()));
+    granting.guarded.server.stop().await;
+}
+
+#[tokio::test]
+async fn a_stream_of_health_ends_with_its_token() {
+    use tonic_health::pb::HealthCheckRequest;
+    use tonic_health::pb::health_client::HealthClient;
+    let guarded = Guarded::start(BEFORE).await;
+    // Only the leeway is left of it.
+    let exp = now() - 26;
+    let short = format!(r#"{{"iss":"{ISSUER}","aud":"{AUDIENCE}","sub":"old","exp":{exp}}}"#);
+    let short = guarded.bearing(&guarded.signer.sign(r#"{"alg":"EdDSA","kid":"k"}"#, &short));
+    let (channel, sends) = short.parts();
+    let mut health = HealthClient::with_interceptor(channel, sends);
+    let watch = health.watch(HealthCheckRequest::default()).await.unwrap().into_inner();
+    assert_eq!(end(watch).await, (Code::DeadlineExceeded, "DEADLINE_EXCEEDED".to_owned()));
+    guarded.server.stop().await;
+}
+
 #[tokio::test]
 async fn a_key_that_is_taken_out_ends_the_streams_of_its_tokens() {
     let granting = Granting::start(BEFORE, |_| {}).await;
     granting.guarded.who("operator").post(open_ledger("kab")).await.unwrap();
     let request = pb::SubscribeRequest { ledger: KAB.to_owned(), ..Default::default() };
     let stream = granting.guarded.who("old").logs().subscribe(request).await.unwrap();
+    let (_kept, commands) = resting(&granting.guarded.who("maker"), open_fund()).await;
     granting.guarded.files.put_keys(&[Signer::ed().jwk("k")]);
-    let ended = end(stream.into_inner()).await;
-    assert_eq!(ended, (Code::Unauthenticated, "TOKEN_REFUSED".to_owned()));
+    let refused = (Code::Unauthenticated, "TOKEN_REFUSED".to_owned());
+    assert_eq!(end(stream.into_inner()).await, refused);
+    assert_eq!(end(commands).await, refused);
     granting.guarded.server.stop().await;
 }
 
@@ -202,5 +278,63 @@ async fn the_first_grant_closes_a_server_that_is_open_to_all_and_nothing_opens_i
     std::fs::write(&path, config(&[])).unwrap();
     eventually(async || asks("maker").await.is_err()).await;
     assert_eq!(reason(asks("anybody").await).1, "ROLE_MISSING");
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn limits_come_and_go_without_a_restart_and_one_principal_may_have_its_own() {
+    use crate::limits::{ask, limit, said, subscribe};
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("bergulir.toml");
+    let file = file(path.clone());
+    let with = |limits: &str| {
+        let text = format!("data = \"elsewhere\"\n[limits]\n{limits}");
+        std::fs::write(&path, &text).unwrap();
+        (file.read)(&text).config.limits
+    };
+    let mut options = options(folder.path());
+    let first = with("principal_streams = 1\n[limits.principals.wide]\nstreams = 3\n");
+    options.limits = Limits { files_every: options.limits.files_every, ..first };
+    options.config_file = Some(file.clone());
+    let server = Server::run(options).await;
+    server.prepare(0).await;
+    let mut open = Vec::new();
+    let mut may_open = async |who: &'static str| {
+        let before = open.len();
+        loop {
+            match subscribe(&server, who).await {
+                Ok(stream) => open.push(stream),
+                Err(status) => {
+                    let expected = said("TOO_MANY_STREAMS", "limits.principal_streams", who);
+                    assert_eq!(limit(&status), expected);
+                    return open.len() - before;
+                }
+            }
+        }
+    };
+    assert_eq!([may_open("narrow").await, may_open("wide").await], [1, 3]);
+    // What is wrong changes nothing.
+    with("principal_streams = 9\n[limits.principals.wide]\nstream = 9\n");
+    tokio::time::sleep(Duration::from_millis(400)).await;
+    assert_eq!([may_open("narrow").await, may_open("wide").await], [0, 0]);
+    // What is under way counts on.
+    with("principal_streams = 2\n[limits.principals.wide]\nstreams = 5\n");
+    eventually(async || may_open("narrow").await == 1).await;
+    assert_eq!([may_open("narrow").await, may_open("wide").await], [0, 2]);
+
+    assert!(ask(&server, "hasty").await.is_ok());
+    with("rate = 1000000\n[limits.principals.hasty]\nrate = 1\nburst = 1\n");
+    eventually(async || ask(&server, "hasty").await.is_err()).await;
+    assert!(ask(&server, "other").await.is_ok() && ask(&server, "other").await.is_ok());
+    with("rate = 1000000\n");
+    let one_after_the_other = async || {
+        for _ in 0..5 {
+            if ask(&server, "hasty").await.is_err() {
+                return false;
+            }
+        }
+        true
+    };
+    eventually(one_after_the_other).await;
     server.stop().await;
 }

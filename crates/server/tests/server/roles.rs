@@ -412,7 +412,13 @@ async fn tiles_and_bundles_are_for_auditors_and_the_backup() {
         let client: Client<_, tonic::body::Body> =
             Client::builder(TokioExecutor::new()).build_http();
         let request = request.body(tonic::body::Body::empty()).unwrap();
-        client.request(request).await.unwrap().status().as_u16()
+        let answer = client.request(request).await.unwrap();
+        if answer.status() == 200 {
+            // No cache in between gives it to somebody else.
+            let kept = answer.headers()["cache-control"].to_str().unwrap();
+            assert!(["no-cache", "private, max-age=31536000, immutable"].contains(&kept), "{kept}");
+        }
+        answer.status().as_u16()
     };
     let origin = "ledger.example.go.id/kab";
     let bundle = format!("{origin}/tile/entries/000.p/1");
@@ -447,6 +453,39 @@ async fn health_is_for_everybody_and_the_schema_for_who_is_known() {
         reason(watch.map(|_| ())),
         (Code::Unauthenticated, "CREDENTIALS_MISSING".to_owned())
     );
+    // A ledger that is there is told apart from one that is not by those who may do something there.
+    guarded.who("operator").post(open_ledger("kab")).await.unwrap();
+    let named = |name: &str| HealthCheckRequest { service: name.to_owned() };
+    let hears = async |who: Option<&str>, name: &str| {
+        let token =
+            who.map(|who| ("authorization", format!("Bearer {}", guarded.signer.token(who))));
+        let who = Who::sending(&guarded.server.channel, token.into_iter().collect());
+        let (channel, sends) = who.parts();
+        let mut health = HealthClient::with_interceptor(channel, sends);
+        let checked = health.check(named(name)).await;
+        checked.map(|_| ()).map_err(|status| (status.code(), status.message().to_owned()))
+    };
+    let unknown = hears(Some("operator"), "ledgers/nowhere").await;
+    assert_eq!(unknown.as_ref().unwrap_err().0, Code::NotFound);
+    for (who, name, expected) in [
+        (None, "bergulir.v1.LedgerService", Ok(())),
+        (None, KAB, unknown.clone()),
+        (None, "ledgers/nowhere", unknown.clone()),
+        (Some("stranger"), KAB, unknown.clone()),
+        (Some("stranger"), "", Ok(())),
+        (Some("operator"), KAB, Ok(())),
+        (Some("far"), KAB, unknown.clone()),
+    ] {
+        assert_eq!(hears(who, name).await, expected, "{who:?} {name}");
+    }
+    let far = guarded.who("far");
+    let (channel, sends) = far.parts();
+    let mut health = HealthClient::with_interceptor(channel, sends);
+    for name in [KAB, "ledgers/nowhere"] {
+        let refused = health.watch(named(name)).await.map(|_| ()).unwrap_err();
+        let refused = Err((refused.code(), refused.message().to_owned()));
+        assert_eq!(refused, unknown, "{name}");
+    }
     // What does not exist is not told to strangers.
     let mut grpc = tonic::client::Grpc::new(guarded.server.channel.clone());
     grpc.ready().await.unwrap();

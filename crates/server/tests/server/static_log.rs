@@ -29,7 +29,7 @@ struct File {
 
 async fn get(address: SocketAddr, path: &str) -> File {
     let mut stream = TcpStream::connect(address).await.unwrap();
-    let request = format!("GET {path} HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n");
+    let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
     stream.write_all(request.as_bytes()).await.unwrap();
     let mut answer = Vec::new();
     stream.read_to_end(&mut answer).await.unwrap();
@@ -315,11 +315,42 @@ async fn begun(address: SocketAddr, beginning: &str) -> (String, Duration) {
 }
 
 #[tokio::test]
+async fn a_web_page_whose_name_leads_here_reads_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::with_http(folder.path(), NodeOptions::default()).await;
+    log_of(&server, 3).await;
+    let http = server.http.unwrap();
+    let port = http.port();
+    for (hosts, expected) in [
+        (format!("Host: 127.0.0.1:{port}\r\n"), 200),
+        (format!("Host: [::1]:{port}\r\n"), 200),
+        (format!("Host: LOCALHOST:{port}\r\n"), 200),
+        (format!("Host: evil.example:{port}\r\n"), 403),
+        ("Host: localhost.evil.example\r\n".to_owned(), 403),
+        ("Host: 127.0.0.1.evil.example\r\n".to_owned(), 403),
+        (format!("Host: localhost:{port}\r\nHost: evil.example\r\n"), 403),
+        ("Host: localhost@evil.example\r\n".to_owned(), 403),
+    ] {
+        for path in ["/", "/ledger.example.go.id/kab/tile/entries/000.p/3"] {
+            let request = format!("GET {path} HTTP/1.1\r\n{hosts}Connection: close\r\n\r\n");
+            let mut stream = TcpStream::connect(http).await.unwrap();
+            stream.write_all(request.as_bytes()).await.unwrap();
+            let mut answer = Vec::new();
+            stream.read_to_end(&mut answer).await.unwrap();
+            let answer = String::from_utf8_lossy(&answer);
+            assert!(answer.starts_with(&format!("HTTP/1.1 {expected} ")), "{hosts}: {answer}");
+            assert_eq!(answer.contains("ledger.example.go.id"), expected == 200, "{hosts}: {path}");
+        }
+    }
+    server.stop().await;
+}
+
+#[tokio::test]
 async fn who_sends_slowly_is_cut_off_and_who_asks_wrongly_is_told() {
     let folder = tempfile::tempdir().unwrap();
     let server = Server::with_http(folder.path(), NodeOptions::default()).await;
     let http = server.http.unwrap();
-    let head = "GET / HTTP/1.1\r\nHost: test\r\n";
+    let head = "GET / HTTP/1.1\r\nHost: localhost\r\n";
     let slow_body = format!("{head}Content-Length: 9\r\n\r\nabc");
     let (in_head, in_body) = tokio::join!(begun(http, head), begun(http, &slow_body));
     for (_, took) in [&in_head, &in_body] {
@@ -332,7 +363,8 @@ async fn who_sends_slowly_is_cut_off_and_who_asks_wrongly_is_told() {
     let long = format!("{head}{close}Content-Length: 2000\r\n\r\n{}", "x".repeat(2_000));
     let long = begun(http, &long).await.0;
     assert!(long.starts_with("HTTP/1.1 413 ") && long.contains("at most 1024 bytes"), "{long}");
-    let other = begun(http, &format!("DELETE / HTTP/1.1\r\nHost: test\r\n{close}\r\n")).await.0;
+    let other =
+        begun(http, &format!("DELETE / HTTP/1.1\r\nHost: localhost\r\n{close}\r\n")).await.0;
     assert!(other.starts_with("HTTP/1.1 405 ") && other.contains("by that method"), "{other}");
     assert!(other.to_ascii_lowercase().contains("\r\nallow: get"), "{other}");
     server.stop().await;

@@ -275,7 +275,13 @@ async fn recorded(server: &Server, messages: Vec<pb::SubmitStreamRequest>) -> Ve
             items: message.items,
             ..batch(pb::BatchMode::Atomic, Vec::new())
         };
-        let answer = server.batch("maker", work).await.unwrap();
+        let answer = loop {
+            match server.batch("maker", work.clone()).await {
+                // The disk is slow just now.
+                Err(status) if status.code() == Code::ResourceExhausted => {}
+                answered => break answered.unwrap(),
+            }
+        };
         let duplicates = answer.results.iter().filter(|result| {
             matches!(&result.outcome, Some(Outcome::Receipt(receipt)) if receipt.duplicate)
         });

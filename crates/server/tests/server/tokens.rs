@@ -79,6 +79,8 @@ async fn a_token_that_is_wrong_in_anything_is_refused() {
         );
         format!("{head}.{}.", parts[1])
     };
+    // All that is wrong, and not the first of it only.
+    let mut wrong = Vec::new();
     for (what, token, expected) in [
         ("no signature", none("none"), "algorithm"),
         ("no signature, spelt otherwise", none("None"), "algorithm"),
@@ -282,10 +284,12 @@ async fn a_token_that_is_wrong_in_anything_is_refused() {
         ("too long", "a".repeat(9_000), "longer"),
     ] {
         let (reason, message) = guarded.bearing(&token).refusal().await;
-        assert_eq!(reason, "TOKEN_REFUSED", "{what}: {message}");
-        assert!(message.contains(expected), "{what}: {message}");
-        assert!(!message.contains(&token[..token.len().min(20)]), "{what}: {message}");
+        let shown = message.contains(&token[..token.len().min(20)]);
+        if reason != "TOKEN_REFUSED" || !message.contains(expected) || shown {
+            wrong.push(format!("{what}: {reason} {message}"));
+        }
     }
+    assert!(wrong.is_empty(), "{wrong:#?}");
     let expired = claiming(format!(r#"{{{head},{sub},"exp":{past}}}"#));
     assert_eq!(guarded.bearing(&expired).refusal().await.0, "TOKEN_EXPIRED");
     // As are the harmless ones next to them.
