@@ -80,11 +80,18 @@ fn a_client_proves_by_a_certificate_who_it_is_and_may_do_what_it_was_granted() {
     let text = String::from_utf8_lossy(&record.stdout);
     assert!(text.contains("spiffe://go.id/operator"), "{text}");
     assert!(text.contains("AUTHENTICATION_MUTUAL_TLS"), "{text}");
-    // Nobody knows the authority of this client.
+    // Somebody else's authority gave out this name, or it gave out the server's.
     let other = tempfile::tempdir().unwrap();
     papers(other.path());
-    let wrong = run(["ledger", "list", "--address", &address]);
-    assert_eq!(wrong.status.code(), Some(2), "{wrong:?}");
+    for (authority, papers) in [(folder, other.path()), (other.path(), folder)] {
+        let file = |name: &str| papers.join(name).to_str().unwrap().to_owned();
+        let ca = authority.join("ca.pem");
+        let proof = ["--tls-ca", ca.to_str().unwrap(), "--tls-cert", &file("operator.pem")];
+        let list = ["ledger", "list", "--address", &address, "--tls-key", &file("operator.key")];
+        let wrong = run(list.into_iter().chain(proof));
+        assert_eq!(wrong.status.code(), Some(2), "{wrong:?}");
+        assert!(wrong.stdout.is_empty(), "{wrong:?}");
+    }
     drop(server);
 }
 

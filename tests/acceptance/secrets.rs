@@ -148,6 +148,29 @@ async fn no_secret_is_told_at_any_level_of_the_log() {
         std::thread::sleep(std::time::Duration::from_millis(500));
         put(folder, file, &good);
     }
+    // So are those of a client, and of whoever keeps keys.
+    let file = |name: &str| folder.join(name).to_str().unwrap().to_owned();
+    let (key, token) = (file("operator.key"), file("token"));
+    let client = ["ledger", "list", "--address", &address, "--tls-ca", ca.to_str().unwrap()];
+    for more in [
+        &["--token-file", &key][..],
+        &["--tls-cert", &key, "--tls-key", &token],
+        &["--tls-cert", &token, "--tls-key", &key],
+        &["--tls-cert", &file("operator.pem"), "--tls-key", &file("operator.pem")],
+    ] {
+        let mut command = bergulir(client.into_iter().chain(more.iter().copied()));
+        command.env("RUST_LOG", "trace");
+        let output = ended(command, std::time::Duration::from_secs(120));
+        assert!(!output.status.success(), "{more:?}");
+        hears(&output.stdout);
+        hears(&output.stderr);
+    }
+    for args in [["key", "show", &key], ["key", "show", &token], ["audit", "verify", &key]] {
+        let output = bergulir(args).output().unwrap();
+        assert!(!output.status.success(), "{args:?}");
+        hears(&output.stdout);
+        hears(&output.stderr);
+    }
     for args in [["config", "show"], ["config", "check"]] {
         let output = bergulir(args).args(["--config", &config]).output().unwrap();
         hears(&output.stdout);
@@ -163,6 +186,20 @@ async fn no_secret_is_told_at_any_level_of_the_log() {
     keys.extend(lines_of_key(&folder.join("operator.key")));
     assert!(keys.len() > 4, "{keys:?}");
     assert!(tokio::task::spawn_blocking(move || server.stop()).await.unwrap().success());
+    // What it says when it is ended in its midst, with all that it can say of that.
+    let crash = folder.join("crash");
+    let mut command = bergulir(["serve", "--config", &config]);
+    command.env("RUST_LOG", "trace").env("RUST_BACKTRACE", "full");
+    command.current_dir(folder).stderr(File::create(&crash).unwrap());
+    let server = Server::command(command);
+    let port = server.address.rsplit(':').next().unwrap();
+    let mut asks = bergulir(["ledger", "show", "--address", &format!("https://localhost:{port}")]);
+    asks.args(["--ledger", "kab", "--token-file", &put(folder, "token", &ani)]);
+    let answered = asks.env("BERGULIR_CLIENT_CA", &ca).output().unwrap();
+    assert!(answered.status.success(), "{answered:?}");
+    server.signal(rustix::process::Signal::ABORT);
+    assert!(!tokio::task::spawn_blocking(move || server.wait()).await.unwrap().success());
+    hears(&std::fs::read(&crash).unwrap());
 
     let spans = format!("{:?}", spans.0.lock().unwrap());
     assert!(spans.contains("OpenAccount"), "{spans}");
@@ -175,6 +212,7 @@ async fn no_secret_is_told_at_any_level_of_the_log() {
     let raw =
         [bytes(number.as_bytes()), bytes(evidence.as_bytes()), bytes(&[0xa7, 0xb1].repeat(16))];
     let all = [number, evidence, &digest].into_iter().chain(signatures).chain(tokens);
+    let mut leaks = Vec::new();
     for secret in all.chain(keys.iter().chain(&raw).map(String::as_str)) {
         for (place, text) in [
             ("the log", &log),
@@ -182,8 +220,9 @@ async fn no_secret_is_told_at_any_level_of_the_log() {
             ("metrics", &scraped),
             ("messages", &said.borrow()),
         ] {
-            let shown = text.lines().find(|line| line.contains(secret)).unwrap_or_default();
-            assert!(shown.is_empty(), "{place} shows {secret}: {shown}");
+            let shown = text.lines().find(|line| line.contains(secret));
+            leaks.extend(shown.map(|line| format!("{place} shows {secret}: {line}")));
         }
     }
+    assert!(leaks.is_empty(), "{leaks:#?}");
 }

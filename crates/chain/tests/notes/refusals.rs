@@ -171,3 +171,27 @@ fn proofs() {
     assert_eq!(parse("\n\nbergulir", &too_many), Some(LogProofError::Path));
     assert_eq!(parse("\u{2014} auditor", "auditor"), Some(NoteError::Signature.into()));
 }
+
+#[test]
+fn a_private_key_is_neither_printed_nor_repeated_in_an_error() {
+    let (log, witness) = (log_key(), crate::witness_key());
+    let shown = [
+        format!("{log:?} {log:#?}"),
+        format!("{witness:?} {witness:#?}"),
+        format!("{:?}", SignerKey::parse(&format!("{}x", *log.to_text()))),
+        format!("{:?}", SignerKey::parse(&witness.to_text())),
+        format!("{:?}", CosignerKey::parse(&log.to_text())),
+        format!("{:?}", SignerKey::parse(&log.to_text().replacen("PRIVATE", "PRIVAT", 1))),
+    ];
+    let texts = [log.to_text(), witness.to_text()];
+    for shown in shown {
+        for text in &texts {
+            let coded = text.rsplit('+').next().unwrap();
+            assert!(!shown.contains(&coded[..12]) && !shown.contains(&coded[12..]), "{shown}");
+        }
+        for first in [0, 32] {
+            let bytes = format!("{:?}", crate::seed(first));
+            assert!(!shown.contains(bytes.trim_matches(['[', ']'])), "{shown}");
+        }
+    }
+}
