@@ -12,6 +12,10 @@ use std::path::Path;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue, Error, ValueDeserializer};
 
+/// For so many keys that nobody knows a name is sought that is like theirs, with a look at all settings;
+/// a file with more of them is another file.
+const MOST_HINTS: usize = 100;
+
 /// A part of the file that is more than settings: a list of tables, such as `[[grant]]`, or a table of
 /// them.
 pub struct Section {
@@ -48,7 +52,8 @@ pub fn tables<T: DeserializeOwned>(value: Spanned<DeValue<'_>>) -> (Vec<T>, Vec<
 /// Takes over what the text of a file says.
 pub(super) fn read(path: &Path, text: &str, sections: &[Section], loaded: &mut Loaded) {
     let (table, errors) = DeTable::parse_recoverable(text);
-    let mut reading = Reading { path, text, sections, loaded };
+    let mut reading =
+        Reading { path, lines: ends_of_lines(text), sections, loaded, hints: MOST_HINTS };
     for error in &errors {
         reading.wrong(error.span(), error.message().to_owned());
     }
@@ -58,11 +63,19 @@ pub(super) fn read(path: &Path, text: &str, sections: &[Section], loaded: &mut L
     }
 }
 
+/// Where each line ends, found once: a file may be wrong in each of many thousand lines.
+fn ends_of_lines(text: &str) -> Vec<usize> {
+    text.match_indices('\n').map(|(at, _)| at).collect()
+}
+
 struct Reading<'a> {
     path: &'a Path,
-    text: &'a str,
+    /// Where each line ends.
+    lines: Vec<usize>,
     sections: &'a [Section],
     loaded: &'a mut Loaded,
+    /// For how many keys more a like name is sought.
+    hints: usize,
 }
 
 impl Reading<'_> {
@@ -106,10 +119,14 @@ impl Reading<'_> {
     }
 
     /// What to say about a key that nobody knows.
-    fn unknown(&self, name: &str) -> String {
+    fn unknown(&mut self, name: &str) -> String {
+        let what = format!("there is no setting `{name}`");
+        if self.hints == 0 {
+            return what;
+        }
+        self.hints -= 1;
         let settings = SETTINGS.iter().map(|setting| setting.name);
         let known = settings.chain(self.sections.iter().map(|section| section.name));
-        let what = format!("there is no setting `{name}`");
         match nearest(name, known) {
             Some(near) => format!("{what}; did you mean `{near}`?"),
             None => format!("{what}: `bergulir config show` lists all that there are"),
@@ -122,8 +139,7 @@ impl Reading<'_> {
     }
 
     fn origin(&self, span: Range<usize>) -> Origin {
-        let before = self.text.get(..span.start).unwrap_or(self.text);
-        let line = before.bytes().filter(|byte| *byte == b'\n').count() + 1;
+        let line = self.lines.partition_point(|end| *end < span.start) + 1;
         Origin::File { path: self.path.to_owned(), line }
     }
 }
@@ -156,17 +172,19 @@ fn written(setting: &Setting, value: &DeValue<'_>) -> Result<Vec<OsString>, Stri
 
 /// The known name that is most like another one, if one is like it.
 pub(super) fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
-    // Least edits of all that are near; the last part of a dotted name alone is near too.
+    let length = name.chars().count();
+    let near = length.div_ceil(3);
+    // A name of another length is not near, which is seen without a look at its letters.
     let edits = |known: &str| {
-        let last = known.rsplit('.').next().unwrap_or(known);
-        strsim::damerau_levenshtein(name, known).min(strsim::damerau_levenshtein(name, last))
+        let may_be = known.chars().count().abs_diff(length) <= near;
+        may_be.then(|| strsim::damerau_levenshtein(name, known)).filter(|edits| *edits <= near)
     };
-    let near = name.chars().count().div_ceil(3);
-    known
-        .map(|known| (edits(known), known))
-        .filter(|(edits, _)| *edits <= near)
-        .min()
-        .map(|near| near.1)
+    // Least edits of all that are near; the last part of a dotted name alone is near too.
+    let least = |known: &str| {
+        let last = known.rsplit('.').next().filter(|last| *last != known);
+        edits(known).into_iter().chain(last.and_then(edits)).min()
+    };
+    known.filter_map(|known| Some((least(known)?, known))).min().map(|near| near.1)
 }
 
 #[cfg(test)]
@@ -174,6 +192,7 @@ mod tests {
     use super::*;
     use serde::Deserialize;
     use std::path::PathBuf;
+    use std::time::Duration;
 
     #[derive(Deserialize)]
     #[serde(deny_unknown_fields)]
@@ -218,5 +237,33 @@ mod tests {
             assert_eq!(loaded.problems.len(), 1, "{number}");
         }
         assert_eq!(read_text("[ledger]\nqueue = 1_000\n").config.ledger.queue, 1_000);
+    }
+
+    /// By the clock, with much room: when each line was found from the beginning, and the message copied
+    /// for each, these took minutes.
+    #[test]
+    fn a_file_that_is_wrong_in_each_of_very_many_lines_is_refused_in_no_time() {
+        const LINES: usize = 100_000;
+        let file = |line: fn(usize) -> String| (0..LINES).map(line).collect::<String>();
+        for text in [
+            file(|number| format!("ledger.queu{number} = 1\n")),
+            file(|_| "[\n".to_owned()),
+            file(|_| "listen = 1\n".to_owned()),
+        ] {
+            let (done, waiting) = std::sync::mpsc::channel();
+            std::thread::spawn(move || {
+                let loaded = read_text(&text);
+                let said = loaded.all_problems();
+                // Nobody waits any more if it took too long.
+                let _ = done.send((loaded.problems, said));
+            });
+            let (problems, said) = waiting.recv_timeout(Duration::from_secs(60)).unwrap();
+            assert!(problems.len() + 1 >= LINES, "{}", problems.len());
+            let line = format!("a.toml:{LINES}: ");
+            assert!(problems.last().unwrap().to_string().starts_with(&line));
+            assert_eq!(said.lines().count(), 1 + problems.len());
+            let hints = said.matches("did you mean").count();
+            assert!(hints == 0 || hints == MOST_HINTS, "{hints}");
+        }
     }
 }

@@ -108,13 +108,16 @@ impl Loaded {
 
     /// All that is wrong, for one message.
     pub fn all_problems(&self) -> String {
-        match self.problems.as_slice() {
-            [one] => one.to_string(),
-            many => many.iter().fold(
-                format!("{} things are wrong with the configuration:", many.len()),
-                |said, problem| format!("{said}\n  {problem}"),
-            ),
+        let many = match self.problems.as_slice() {
+            [one] => return one.to_string(),
+            many => many,
+        };
+        let mut said = format!("{} things are wrong with the configuration:", many.len());
+        for problem in many {
+            said.push_str("\n  ");
+            said.push_str(&problem.to_string());
         }
+        said
     }
 
     /// Adds what is wrong with the value of a setting.
