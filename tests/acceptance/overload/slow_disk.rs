@@ -15,6 +15,8 @@ use uuid::Uuid;
 
 /// Pieces of work that may wait.
 const QUEUE: usize = 16;
+/// The same, as metrics say it.
+const FULL: f64 = 16.0;
 /// What each sync of the log takes then.
 const SYNC: Duration = Duration::from_millis(100);
 /// How much more memory a server may have under load than before. It is a debug build.
@@ -99,9 +101,7 @@ async fn overload(call: Call) {
     let (refusal, answer) = (quantile(at_once, 500), quantile(accepted(&load), 500));
     assert!(refusal < answer, "{refusal:?} for a refusal, {answer:?} if accepted");
     assert!(memory < before + MEMORY, "{before} before, {memory} then");
-    #[expect(clippy::cast_precision_loss, reason = "it is a small number")]
-    let full = QUEUE as f64;
-    assert!(queued > 0.0 && queued <= full && age > 0.0, "{queued} for {age} s");
+    assert!(queued > 0.0 && queued <= FULL && age > 0.0, "{queued} for {age} s");
     told.extend(load);
     let all = told.iter().filter(|told| told.outcome.is_err()).count();
     #[expect(clippy::cast_precision_loss, reason = "it is a small number")]
@@ -175,10 +175,11 @@ async fn streams_are_read_as_fast_as_the_disk_goes_and_answered_in_order() {
             told
         });
     }
-    let mut most = 0;
+    let (mut most, mut queued) = (0, 0.0_f64);
     while Instant::now() < until {
         tokio::time::sleep(Duration::from_millis(50)).await;
         most = most.max(office.server.resident());
+        queued = queued.max(office.metric("bergulir_queue_work{ledger=\"pilot\"}"));
     }
     let durable = office.metric("bergulir_head_records{ledger=\"pilot\"}");
     // What was sent and not read yet.
@@ -188,9 +189,11 @@ async fn streams_are_read_as_fast_as_the_disk_goes_and_answered_in_order() {
     }
     let sent: usize = told.iter().map(|told| told.ids.len()).sum();
     eprintln!(
-        "{durable} of {sent} durable at the end of the load; memory {before} before, {most} at most"
+        "{durable} of {sent} durable at the end of the load; memory {before} before, {most} at most; \
+         {queued} waited at most"
     );
     assert!(most < before + MEMORY, "{before} before, {most} then");
+    assert!(queued > 0.0 && queued <= FULL, "{queued} waited");
     office.only_what_was_accepted_is_there(&told).await;
     verify(&mounted, office, &told);
 }
