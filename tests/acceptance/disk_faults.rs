@@ -1,6 +1,7 @@
 //! A disk that breaks or fills up under a running server: nothing is acknowledged falsely, reads go on,
 //! health says so, and when the disk works again the ledger does too, without a restart.
 
+use crate::disk::dice::Dice;
 use crate::disk::{Disk, Fault, Mounted, Operation, Rule, Then};
 use crate::pilot::{allocate, open_fund, open_ledger};
 use crate::support::{Client, LEDGER, Server, last_json, run};
@@ -17,6 +18,9 @@ use uuid::Uuid;
 
 /// How long a ledger may take to be there again: it is tried at growing intervals.
 const PATIENCE: Duration = Duration::from_secs(90);
+
+/// So many records have no room on the small file system.
+const MORE_THAN_FITS: usize = 5_000;
 
 /// A server on a disk of ours, and what its callers were told.
 struct Office {
@@ -85,6 +89,18 @@ impl Office {
         }
     }
 
+    /// The power is cut, and comes back.
+    async fn power_cut(self) -> Office {
+        let Office { mounted, server, acknowledged, .. } = self;
+        let survivor = mounted.disk().survivor(&mut Dice::new(1));
+        server.kill();
+        drop(mounted);
+        let mounted = Mounted::new(survivor).expect("there was one before");
+        let server = Server::start(&mounted.data());
+        let client = server.client("maker").await;
+        Office { mounted, server, client, acknowledged }
+    }
+
     /// Stops, and has it verified.
     async fn close(mut self) {
         self.everything_stands().await;
@@ -121,6 +137,9 @@ async fn log_fails(operation: Operation, then: Then) {
     }
     office.mend_disk();
     office.until_accepted(id).await;
+    // What the page cache showed when it went on is on the disk, too.
+    let mut office = office.power_cut().await;
+    office.everything_stands().await;
     office.close().await;
 }
 
@@ -231,6 +250,7 @@ async fn a_full_disk_is_said_and_writes_go_on_after_there_is_room() {
             Ok(_) => acknowledged += 1,
             Err(status) => break (id, reference, status),
         }
+        assert!(acknowledged < MORE_THAN_FITS, "nothing is refused");
         // Files grow by the block, and sled's by more: fill up what is left.
         if acknowledged == 50 {
             _ = std::fs::write(folder.path().join("rest"), vec![1; 24 << 20]);

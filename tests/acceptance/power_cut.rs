@@ -1,6 +1,6 @@
 //! The power is cut under load, many times in a row, on a disk with a volatile cache: every receipt that
-//! was given stands, with its hash; no request takes effect twice; the index heals by itself; the
-//! verification passes.
+//! was given stands, with its hash; no request takes effect twice; what was answered as of an instant
+//! stays; the index heals by itself; the verification passes.
 //!
 //! `BERGULIR_POWER_CUTS` says how many cuts there are, `BERGULIR_SEED` replays one life of a ledger: the
 //! seed decides when the power is cut and what survives. What the server's threads do until then is not
@@ -16,9 +16,10 @@ use bergulir_proto::wire;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 use tokio::task::JoinSet;
 use tonic::Status;
+use tonic_types::StatusExt as _;
 use uuid::Uuid;
 
 const DEFAULT_CUTS: u64 = 8;
@@ -26,6 +27,7 @@ const DEFAULT_CUTS: u64 = 8;
 const CUTS_OF_A_LIFE: u64 = 8;
 const WRITERS: u64 = 6;
 const RUPIAH: i64 = 3;
+const FUND: &str = "ledgers/pilot/funds/f";
 /// A group of the load has some 2 kB.
 const SEGMENT_BYTES: &str = "8192";
 /// How long a start or a load may take before something is wrong.
@@ -38,13 +40,26 @@ struct Sent {
     items: Vec<(Uuid, String)>,
 }
 
+/// A request that was answered.
+#[derive(Debug, Clone)]
+struct Acknowledged {
+    reference: String,
+    position: u64,
+    hash: Vec<u8>,
+    /// It came in an atomic batch.
+    atomic: bool,
+}
+
 /// What the callers know.
 #[derive(Default)]
 struct Known {
-    /// Position and hash of every request that was answered, with its bank reference.
-    acknowledged: BTreeMap<Uuid, (u64, Vec<u8>, String)>,
+    /// Every request that was answered.
+    acknowledged: BTreeMap<Uuid, Acknowledged>,
     /// What was sent and not answered.
     open: BTreeMap<Uuid, Sent>,
+    /// The last answer as of an instant since the last cut: which record was the last one then.
+    as_of: Option<(SystemTime, u64)>,
+    answered_as_of: usize,
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -129,8 +144,12 @@ async fn life(seed: u64, cuts: u64, rules: &[Rule]) -> Result<Option<(usize, usi
             .map_err(|lost| format!("{what}: {lost}"))?;
     }
     server.stop();
-    verify(&mounted, &known.lock().unwrap())?;
-    let receipts = known.lock().unwrap().acknowledged.len();
+    let known = known.lock().unwrap();
+    if known.answered_as_of == 0 {
+        return Err("nobody was answered as of an instant".to_owned());
+    }
+    verify(&mounted, &known)?;
+    let receipts = known.acknowledged.len();
     Ok(Some((receipts, segments_below(&mounted.data()))))
 }
 
@@ -161,6 +180,7 @@ async fn load_until_cut(
             tokio::time::sleep(Duration::from_millis(30)).await;
         }
     });
+    load.spawn(ask_as_of(client, Arc::clone(known)));
     let began = Instant::now();
     while !mounted.disk().dead {
         if began.elapsed() > PATIENCE {
@@ -191,13 +211,41 @@ async fn write(mut client: Client, writer: u64, name: String, known: Arc<Mutex<K
     }
 }
 
+/// Asks as of one instant after the other until it is not answered.
+async fn ask_as_of(mut client: Client, known: Arc<Mutex<Known>>) {
+    loop {
+        // Hardly any record is of a later time yet: the answer rests on what is promised of the next.
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap();
+        let micros = u64::try_from(now.as_micros()).unwrap();
+        let instant = SystemTime::UNIX_EPOCH + Duration::from_micros(micros);
+        let Ok(position) = last_at(&mut client, instant).await else { return };
+        {
+            let mut known = known.lock().unwrap();
+            known.as_of = Some((instant, position));
+            known.answered_as_of += 1;
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+/// Which record is the last one as of an instant.
+async fn last_at(client: &mut Client, instant: SystemTime) -> Result<u64, Status> {
+    let request = pb::GetBalanceRequest {
+        name: FUND.to_owned(),
+        as_of: Some(pb::get_balance_request::AsOf::AsOfRecorded(instant.into())),
+        ..pb::GetBalanceRequest::default()
+    };
+    Ok(client.query.get_balance(request).await?.into_inner().as_of_position)
+}
+
 /// Sends it, and takes note of the answer.
 async fn settle(client: &mut Client, sent: &Sent, known: &Mutex<Known>) -> Result<(), Status> {
     let receipts = send(client, sent).await?;
     let mut known = known.lock().unwrap();
     known.open.remove(&sent.items[0].0);
     for ((id, reference), (position, hash, _)) in sent.items.iter().zip(receipts) {
-        known.acknowledged.insert(*id, (position, hash, reference.clone()));
+        let (reference, atomic) = (reference.clone(), sent.mode == Some(pb::BatchMode::Atomic));
+        known.acknowledged.insert(*id, Acknowledged { reference, position, hash, atomic });
     }
     Ok(())
 }
@@ -244,7 +292,7 @@ async fn everything_stands(
     }
     let records = client.try_records().await.map_err(said)?;
     let acknowledged = known.lock().unwrap().acknowledged.clone();
-    for (id, (position, hash, _)) in &acknowledged {
+    for (id, Acknowledged { position, hash, .. }) in &acknowledged {
         let Some(record) = records.get(usize::try_from(*position).unwrap()) else {
             return Err(format!("position {position} was acknowledged and is gone ({id})"));
         };
@@ -256,22 +304,37 @@ async fn everything_stands(
     if ids.len() != records.len() {
         return Err("a request id stands twice".to_owned());
     }
+    let as_of = known.lock().unwrap().as_of.take();
+    if let Some((instant, position)) = as_of {
+        let now = last_at(&mut client, instant).await.map_err(said)?;
+        if now != position {
+            return Err(format!(
+                "as of {instant:?} position {position} was the last, now {now} is"
+            ));
+        }
+    }
     // The index knows them: a few are sent again.
     let some = 1 + usize::try_from(dice.below(acknowledged.len().max(10) as u64 / 10)).unwrap();
-    for (id, (position, hash, reference)) in acknowledged.iter().step_by(some).take(20) {
+    for (id, one) in acknowledged.iter().step_by(some).take(20) {
+        let Acknowledged { reference, position, hash, atomic } = one;
         let again = client.send(*id, &allocate(RUPIAH, reference)).await;
-        match again {
-            Ok(again) if again.duplicate && again.position == *position => {
-                if again.record_hash != *hash {
-                    return Err(format!("a retry of position {position} gives another hash"));
-                }
+        let stands = match &again {
+            Ok(again) => {
+                let place = (again.position, &again.record_hash);
+                !*atomic && again.duplicate && place == (*position, hash)
             }
-            // One of an atomic batch, sent alone.
-            Err(status) if status.code() == tonic::Code::AlreadyExists => {}
-            other => return Err(format!("a retry of position {position} gives {other:?}")),
+            // One of an atomic batch, sent alone, is another request.
+            Err(status) => *atomic && reason(status).as_deref() == Some("REQUEST_ID_CONFLICT"),
+        };
+        if !stands {
+            return Err(format!("a retry of {one:?} gives {again:?}"));
         }
     }
     Ok(())
+}
+
+fn reason(status: &Status) -> Option<String> {
+    status.get_details_error_info().map(|info| info.reason)
 }
 
 /// The auditor finds everything in order, and as much money as was acknowledged.

@@ -3,6 +3,7 @@
 use bergulir_domain::Command;
 use bergulir_proto::pb::ledger_service_client::LedgerServiceClient;
 use bergulir_proto::pb::log_service_client::LogServiceClient;
+use bergulir_proto::pb::query_service_client::QueryServiceClient;
 use bergulir_proto::pb::{self, Receipt};
 use bergulir_proto::wire::{self, RequestParts};
 use std::io::{BufRead, BufReader, Read, Write};
@@ -227,7 +228,8 @@ impl Server {
         let principal = As(principal.parse().unwrap());
         Client {
             ledger: LedgerServiceClient::with_interceptor(channel.clone(), principal.clone()),
-            log: LogServiceClient::with_interceptor(channel, principal),
+            log: LogServiceClient::with_interceptor(channel.clone(), principal.clone()),
+            query: QueryServiceClient::with_interceptor(channel, principal),
         }
     }
 }
@@ -288,6 +290,7 @@ impl Interceptor for As {
 pub struct Client {
     pub ledger: LedgerServiceClient<InterceptedService<Channel, As>>,
     pub log: LogServiceClient<InterceptedService<Channel, As>>,
+    pub query: QueryServiceClient<InterceptedService<Channel, As>>,
 }
 
 impl Client {

@@ -1,7 +1,7 @@
 //! The model of the disk itself.
 
 use super::dice::Dice;
-use super::model::{Disk, Node, ROOT};
+use super::model::{Disk, Fault, Node, Operation, ROOT, Rule, Then};
 
 fn read(disk: &mut Disk, name: &str) -> Option<Vec<u8>> {
     let ino = disk.lookup(ROOT, name).ok()?;
@@ -65,4 +65,23 @@ fn after_a_cut_nothing_is_done_any_more() {
     assert!(disk.write(ino, 0, b"one").is_ok());
     assert!(disk.write(ino, 0, b"two").is_err());
     assert!(disk.dead && disk.sync(ino).is_err() && disk.read(ino, 0, 9).is_err());
+}
+
+#[test]
+fn what_could_not_be_synced_is_read_and_is_not_on_the_disk_whatever_is_synced_after() {
+    let mut disk = Disk::default();
+    let ino = disk.create(ROOT, "f", false).unwrap();
+    disk.sync(ROOT).unwrap();
+    disk.write(ino, 0, &[1; 5_000]).unwrap();
+    disk.rules =
+        vec![Rule { operation: Operation::Sync, path: "/f", then: Then::Fail(Fault::Broken) }];
+    assert_eq!(disk.sync(ino), Err(Fault::Broken));
+    disk.rules.clear();
+    disk.write(ino, 8_192, &[2; 10]).unwrap();
+    disk.sync(ino).unwrap();
+    assert_eq!(&read(&mut disk, "f").unwrap()[..5_000], &[1; 5_000]);
+    for mut found in survivors(&disk) {
+        let bytes = read(&mut found, "f").unwrap();
+        assert_eq!((&bytes[..5_000], &bytes[8_192..]), (&[0; 5_000][..], &[2; 10][..]));
+    }
 }
