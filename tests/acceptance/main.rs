@@ -26,6 +26,7 @@ mod readme;
 mod reload;
 mod second_verifier;
 mod secrets;
+mod sled_alone;
 mod starting;
 mod support;
 mod telemetry;
