@@ -9,7 +9,8 @@ use bergulir_domain::state::{self, AccountIndex, FundIndex};
 use bergulir_domain::{FundId, Position};
 use sha2::{Digest, Sha256};
 
-use super::{Replica, put_statements};
+use super::Replica;
+use super::snapshot::put_statements;
 use crate::balances::{BalanceKey, BalanceTree, Leaf};
 use crate::statement::Statement;
 

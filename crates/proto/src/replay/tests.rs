@@ -1,6 +1,7 @@
-use bergulir_chain::merkle::{self, HashSource, Levels, Prefixes};
+use bergulir_chain::merkle::{self, HashSource, Levels, Prefixes, TreeError};
 use bergulir_chain::record;
 
+use super::snapshot::PIECE_BYTES;
 use super::*;
 use crate::balances::BalanceTree;
 use crate::sample_ledger::SampleLedger;
