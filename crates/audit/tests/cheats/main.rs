@@ -11,6 +11,8 @@
 mod commands;
 #[path = "../verify/files.rs"]
 mod files;
+#[path = "../verify/giving_up.rs"]
+mod giving_up;
 #[path = "../verify/ledger.rs"]
 mod ledger;
 #[path = "../verify/programme.rs"]
@@ -23,6 +25,7 @@ mod cooperatives;
 mod exports;
 mod insider;
 mod records;
+mod rules_3;
 mod scene;
 mod second;
 mod trade;

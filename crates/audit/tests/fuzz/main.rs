@@ -10,6 +10,9 @@ use std::time::Duration;
 use bergulir_audit::{Finding, Options, Part, export, verify};
 use bergulir_fuzz::{Target, fuzz, outcome};
 
+/// Of each version of the rules there are golden bundles.
+const VERSIONS: [&str; 3] = ["rules-1", "rules-2", "rules-3"];
+
 /// Whoever writes a file of a bundle anew can make the sums of its frames right again.
 fn repair_frames(bytes: &mut [u8]) {
     let Some(start) = bytes.iter().position(|byte| *byte == b'\n') else { return };
@@ -70,7 +73,7 @@ fn a_file_that_is_not_as_it_was_is_found_and_nothing_breaks() {
     let scene = tempfile::tempdir().unwrap();
     let root = scene.path().join("golden");
     let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden");
-    for version in ["rules-1", "rules-2"] {
+    for version in VERSIONS {
         for kind in ["log", "range", "cooperative"] {
             copy(&golden.join(version).join(kind), &root.join(version).join(kind));
         }
@@ -79,7 +82,7 @@ fn a_file_that_is_not_as_it_was_is_found_and_nothing_breaks() {
         fs::remove_file(root.join(version).join("ledger/bundle")).unwrap();
     }
     let mut paths = Vec::new();
-    for version in ["rules-1", "rules-2"] {
+    for version in VERSIONS {
         for kind in ["log", "range", "cooperative", "ledger"] {
             files(&root.join(version).join(kind), &mut paths);
         }

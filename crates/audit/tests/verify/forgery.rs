@@ -14,7 +14,7 @@ use crate::commands::{
 use crate::files::{Log, SMALL, write};
 use crate::ledger::Ledger;
 use crate::programme::{LOAN, lent, small};
-use crate::{invalid, report, rules_3};
+use crate::{giving_up, invalid, report};
 
 /// What the verifier says about a ledger.
 #[track_caller]
@@ -73,8 +73,8 @@ fn owing() -> Ledger {
 fn a_write_off_by_its_maker_alone_is_found() {
     let mut ledger = owing();
     let kind = c::WriteOffKind::Conditional;
-    let proposal = ledger.submit("maker", &rules_3::propose("l1", rp(LOAN), kind));
-    ledger.submit("checker", &rules_3::approve(proposal));
+    let proposal = ledger.submit("maker", &giving_up::propose("l1", rp(LOAN), kind));
+    ledger.submit("checker", &giving_up::approve(proposal));
     ledger.drafts.last_mut().unwrap().principal = "maker".to_owned();
     let (position, code, message) = found(&ledger);
     assert_eq!((position, code), (ledger.size() - 1, "RULE_BROKEN"));
@@ -84,8 +84,8 @@ fn a_write_off_by_its_maker_alone_is_found() {
 #[test]
 fn new_terms_by_their_maker_alone_are_found() {
     let mut ledger = owing();
-    let proposal = ledger.submit("maker", &rules_3::new_terms("l1", 48));
-    ledger.submit("checker", &rules_3::approve_terms(proposal));
+    let proposal = ledger.submit("maker", &giving_up::new_terms("l1", 48));
+    ledger.submit("checker", &giving_up::approve_terms(proposal));
     ledger.drafts.last_mut().unwrap().principal = "maker".to_owned();
     let (position, code, message) = found(&ledger);
     assert_eq!((position, code), (ledger.size() - 1, "RULE_BROKEN"));
@@ -108,7 +108,7 @@ fn a_write_off_that_nobody_proposed_and_one_of_more_than_was_approved_are_found(
     assert!(message.contains("PROPOSAL_NOT_PENDING"), "{message}");
 
     let mut ledger = owing();
-    let proposal = ledger.submit("maker", &rules_3::propose("l1", rp(1), kind));
+    let proposal = ledger.submit("maker", &giving_up::propose("l1", rp(1), kind));
     let at = ledger.forge("checker", &written_off(proposal, rp(2)));
     let (position, code, message) = found(&ledger);
     assert_eq!((position, code), (at, "EVENT_FORGED"), "{message}");
@@ -118,7 +118,7 @@ fn a_write_off_that_nobody_proposed_and_one_of_more_than_was_approved_are_found(
 fn a_write_off_without_papers_is_found() {
     let mut ledger = owing();
     let kind = c::WriteOffKind::Conditional;
-    ledger.submit("maker", &rules_3::propose("l1", rp(LOAN), kind));
+    ledger.submit("maker", &giving_up::propose("l1", rp(LOAN), kind));
     // Field 5 with its reference and its digest is cut out of the event's bytes.
     let event = &mut ledger.drafts.last_mut().unwrap().event;
     let evidence = [&[0x2a, 41, 0x0a, 5][..], b"SK 20", &[0x12, 32], &[5; 32]].concat();
@@ -135,9 +135,9 @@ fn a_recovery_above_what_is_left_is_found() {
     let kind = c::WriteOffKind::Conditional;
     for (recovered, reason) in [(rp(41), "RECOVERY_EXCEEDED"), (rp(LOAN), "RECOVERY_EXCEEDED")] {
         let mut ledger = owing();
-        let proposal = ledger.submit("maker", &rules_3::propose("l1", rp(40), kind));
-        ledger.submit("checker", &rules_3::approve(proposal));
-        let at = ledger.forge("maker", &event(rules_3::recover("l1", recovered, "r1")));
+        let proposal = ledger.submit("maker", &giving_up::propose("l1", rp(40), kind));
+        ledger.submit("checker", &giving_up::approve(proposal));
+        let at = ledger.forge("maker", &event(giving_up::recover("l1", recovered, "r1")));
         let (position, code, message) = found(&ledger);
         assert_eq!((position, code), (at, "RULE_BROKEN"));
         assert!(message.contains(reason), "{message}");

@@ -8,6 +8,7 @@
 
 mod commands;
 mod files;
+mod giving_up;
 mod ledger;
 mod programme;
 

@@ -1,11 +1,10 @@
 //! A ledger that went over to version 3 of the rules, in which everything happened that this added.
 
 use bergulir_domain::command::{self as c, Command, WriteOffKind};
-use bergulir_domain::money::Rate;
-use bergulir_domain::terms::{InterestMethod, LoanTerms};
 use bergulir_domain::{Amount, Position};
 
-use crate::commands::{approve_reversal, bank, day, id, propose_reversal, repay, rp, text};
+use crate::commands::{approve_reversal, propose_reversal, repay, rp, text};
+use crate::giving_up::{approve, approve_terms, new_terms, propose, recover};
 use crate::ledger::Ledger;
 use crate::rules_2;
 
@@ -50,55 +49,7 @@ fn restructurings(ledger: &mut Ledger) {
     ledger.submit("maker", &Command::WithdrawProposal(withdrawn));
 }
 
-pub(crate) fn new_terms(loan: &str, tenor_months: u16) -> Command {
-    Command::ProposeRestructuring(c::ProposeRestructuring {
-        loan: id(loan),
-        effective_from: day(0),
-        terms: LoanTerms {
-            rate: Rate::from_units(40_000).unwrap(),
-            method: InterestMethod::Declining,
-            tenor_months,
-            grace_months: 6,
-            grace_bears_interest: true,
-            repayment_order: None,
-            relend_income: false,
-        },
-        addendum_reference: text("ADD 1"),
-        reason: text("harvest failed"),
-        evidence: c::Evidence { reference: text("SK 21"), salted_digest: [6; 32] },
-        expires_at: None,
-    })
-}
-
-pub(crate) fn approve_terms(proposal: Position) -> Command {
-    Command::ApproveRestructuring(c::ApproveRestructuring { proposal })
-}
-
 fn written_off(ledger: &mut Ledger, loan: &str, amount: Amount, kind: WriteOffKind) -> Position {
     let proposal = ledger.submit("maker", &propose(loan, amount, kind));
     ledger.submit("checker", &approve(proposal))
-}
-
-pub(crate) fn propose(loan: &str, amount: Amount, kind: WriteOffKind) -> Command {
-    Command::ProposeWriteOff(c::ProposeWriteOff {
-        loan: id(loan),
-        amount,
-        kind,
-        reason: text("dissolved"),
-        evidence: c::Evidence { reference: text("SK 20"), salted_digest: [5; 32] },
-        expires_at: None,
-    })
-}
-
-pub(crate) fn approve(proposal: Position) -> Command {
-    Command::ApproveWriteOff(c::ApproveWriteOff { proposal, value_date: day(0) })
-}
-
-pub(crate) fn recover(loan: &str, amount: Amount, reference: &str) -> Command {
-    Command::RecordRecovery(c::RecordRecovery {
-        loan: id(loan),
-        amount,
-        bank_reference: bank(reference),
-        value_date: day(0),
-    })
 }

@@ -58,7 +58,7 @@ impl Pair {
         let fits = |loan: &Loan| match &loan.state {
             LoanState::Pending { .. } => decides,
             LoanState::Approved(active) => match ask {
-                Ask::Recover => active.balances.recoverable() > 0,
+                Ask::Recover => active.balances.written_off > 0,
                 Ask::ProposeWriteOff => {
                     active.balances.outstanding() + active.balances.recoverable() > 0
                 }
