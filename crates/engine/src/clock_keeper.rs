@@ -56,7 +56,7 @@ fn take(file: &Path) -> Option<Result<(Timestamp, String), String>> {
     Some(std::fs::remove_file(file).map_err(|error| error.to_string()).and(parsed))
 }
 
-fn parse(text: &str) -> Option<(Timestamp, String)> {
+pub(crate) fn parse(text: &str) -> Option<(Timestamp, String)> {
     let mut lines = text.lines();
     lines.next().filter(|line| *line == VERSION)?;
     let at = lines.next()?.strip_prefix("at ")?.parse().ok()?;

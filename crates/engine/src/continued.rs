@@ -61,7 +61,7 @@ impl Mark {
         mark.map(Some).ok_or(MarkError::Damaged)
     }
 
-    fn parse(text: &str) -> Option<Mark> {
+    pub(crate) fn parse(text: &str) -> Option<Mark> {
         let mut lines = text.lines();
         lines.next().filter(|line| *line == VERSION)?;
         let mut word = |name| lines.next()?.strip_prefix(name)?.strip_prefix(' ');

@@ -179,13 +179,13 @@ pub(crate) fn read(folder: &Path) -> Result<Timestamp, Unknown> {
     })
 }
 
-fn text(beyond: i64) -> String {
+pub(crate) fn text(beyond: i64) -> String {
     let line = format!("{VERSION}\nbefore {beyond}\n");
     let crc = crc32fast::hash(line.as_bytes());
     format!("{line}crc {crc:08x}\n")
 }
 
-fn parse(bytes: &[u8]) -> Option<Timestamp> {
+pub(crate) fn parse(bytes: &[u8]) -> Option<Timestamp> {
     let line = std::str::from_utf8(bytes).ok()?.lines().nth(1)?;
     let beyond: i64 = line.strip_prefix("before ")?.parse().ok()?;
     (text(beyond).as_bytes() == bytes).then_some(Timestamp::from_micros(beyond))

@@ -18,6 +18,8 @@ mod continued;
 mod facts;
 #[cfg(test)]
 mod fault_tests;
+#[cfg(test)]
+mod fuzz_tests;
 mod health;
 mod horizon;
 mod inbox;

@@ -21,6 +21,7 @@
 //!
 //! In a test, [`fuzz!`] does the same and then goes on with inputs of its own.
 
+mod memory;
 mod mutate;
 mod outcome;
 mod run;
@@ -32,6 +33,7 @@ use std::time::Duration;
 #[doc(hidden)]
 pub use bolero;
 
+pub use memory::held_by_all;
 pub use mutate::Inputs;
 pub use outcome::outcome;
 pub use wire::{Field, Value, fields, write_fields};
@@ -63,9 +65,10 @@ pub struct Target {
     memory: Memory,
 }
 
-/// The most memory that a check may hold at once on its thread.
+/// The most memory that a check may hold at once.
 #[derive(Debug, Clone, Copy)]
 struct Memory {
+    of: memory::Of,
     base: u64,
     per_byte: u64,
 }
@@ -82,7 +85,7 @@ impl Target {
             repair: None,
             made: None,
             time: TIME,
-            memory: Memory { base: 64 << 10, per_byte: 32 },
+            memory: Memory { of: memory::Of::Thread, base: 64 << 10, per_byte: 32 },
         }
     }
 
@@ -136,10 +139,19 @@ impl Target {
         self
     }
 
-    /// The most bytes that a check may hold at once: so many, and so many for each byte of its input.
+    /// The most bytes that a check may hold at once on its thread: so many, and so many for each byte of its
+    /// input.
     #[must_use]
     pub fn memory(mut self, base: u64, per_byte: u64) -> Target {
-        self.memory = Memory { base, per_byte };
+        self.memory = Memory { base, per_byte, ..self.memory };
+        self
+    }
+
+    /// What all threads hold counts. Such targets run one after another; nothing else may run beside them in
+    /// the same process.
+    #[must_use]
+    pub fn of_the_whole_process(mut self) -> Target {
+        self.memory.of = memory::Of::Process;
         self
     }
 }

@@ -9,11 +9,15 @@ use std::{env, fs, process, thread};
 
 use bolero::{DefaultEngine, TestTarget};
 
+use crate::memory::{Of, measured};
 use crate::mutate::{Input, Inputs};
 use crate::{KEEP, SECONDS, Target};
 
 /// After so long a check counts as hanging, on whatever machine.
 const HANGS: Duration = Duration::from_secs(60);
+
+/// Held by a target that counts the memory of the whole process.
+static ALONE: Mutex<()> = Mutex::new(());
 
 /// An input that is kept is made shorter for so long at most.
 const SHORTENING: Duration = Duration::from_secs(2);
@@ -22,8 +26,8 @@ const SHORTENING: Duration = Duration::from_secs(2);
 type BytesTarget = TestTarget<bolero::ByteSliceGenerator, DefaultEngine, bolero::BorrowedInput>;
 
 /// What a run has seen.
-#[derive(Default)]
 struct Seen {
+    began: Instant,
     outcomes: BTreeMap<String, Came>,
     cases: u64,
     slowest: Duration,
@@ -38,10 +42,24 @@ struct Came {
     input: Vec<u8>,
 }
 
+impl Seen {
+    fn nothing() -> Seen {
+        Seen {
+            began: Instant::now(),
+            outcomes: BTreeMap::new(),
+            cases: 0,
+            slowest: Duration::ZERO,
+            most_bytes: 0,
+            failed: None,
+        }
+    }
+}
+
 impl Target {
     /// Runs the corpus and the samples, and says what came of each.
     pub fn replay<C: Fn(&[u8]) -> String>(&self, check: &C) -> Vec<String> {
-        let seen = Mutex::default();
+        let _alone = self.alone();
+        let seen = Mutex::new(Seen::nothing());
         let inputs = self.corpus().into_values();
         let inputs = inputs.chain(self.samples.iter().cloned());
         inputs.map(|input| self.case(&seen, check, &input)).collect()
@@ -52,7 +70,8 @@ impl Target {
     /// # Panics
     /// If the check does, takes more memory than it may, or if there is neither sample nor corpus.
     pub fn run<C: Fn(&[u8]) -> String + RefUnwindSafe>(&self, bolero: BytesTarget, check: C) {
-        let seen = Arc::new(Mutex::new(Seen::default()));
+        let _alone = self.alone();
+        let seen = Arc::new(Mutex::new(Seen::nothing()));
         let corpus = self.corpus();
         for (path, input) in &corpus {
             let run = catch_unwind(AssertUnwindSafe(|| self.case(&seen, &check, input)));
@@ -104,6 +123,10 @@ impl Target {
         }
     }
 
+    fn alone(&self) -> Option<MutexGuard<'static, ()>> {
+        (self.memory.of == Of::Process).then(|| locked(&ALONE))
+    }
+
     fn asked_time(&self) -> Duration {
         match env::var(SECONDS) {
             Err(_) => self.time,
@@ -127,7 +150,7 @@ impl Target {
         let began = Instant::now();
         let mut outcome = Ok(String::new());
         // Inside, since what is measured must be left again.
-        let memory = allocation_counter::measure(|| {
+        let held = measured(self.memory.of, || {
             outcome = catch_unwind(AssertUnwindSafe(|| check(input)));
         });
         let took = began.elapsed();
@@ -135,10 +158,10 @@ impl Target {
 
         let limit = self.memory.base + self.memory.per_byte * input.len() as u64;
         let came = match outcome {
-            Ok(came) if memory.bytes_max <= limit => came,
+            Ok(came) if held <= limit => came,
             Ok(_) => {
                 self.set_aside(seen, input);
-                panic!("{} bytes of input took {} of memory", input.len(), memory.bytes_max);
+                panic!("{} bytes of input took {} of memory", input.len(), held);
             }
             Err(panic) => {
                 self.set_aside(seen, input);
@@ -148,7 +171,7 @@ impl Target {
         let mut seen = locked(seen);
         seen.cases += 1;
         seen.slowest = seen.slowest.max(took);
-        seen.most_bytes = seen.most_bytes.max(memory.bytes_max);
+        seen.most_bytes = seen.most_bytes.max(held);
         match seen.outcomes.get_mut(&came) {
             None => {
                 let new = Came { times: 1, input: input.to_vec() };
@@ -167,6 +190,10 @@ impl Target {
     /// Writes down an input that failed, the shortest of a run.
     fn set_aside(&self, seen: &Mutex<Seen>, input: &[u8]) {
         let mut seen = locked(seen);
+        if seen.failed.is_none() {
+            let (cases, after) = (seen.cases, seen.began.elapsed());
+            eprintln!("fuzz {}: failed after {after:.1?}, at input {cases}", self.name);
+        }
         if seen.failed.is_none_or(|shortest| input.len() < shortest) {
             seen.failed = Some(input.len());
             put_aside(self.name, "failed", input);
@@ -276,7 +303,8 @@ fn watch() {
         for running in locked(&RUNNING).values() {
             if running.began.elapsed() > HANGS {
                 put_aside(running.target, "hangs", &running.input);
-                eprintln!("fuzz {}: a check hangs", running.target);
+                let input = Input(running.input.clone());
+                eprintln!("fuzz {}: a check hangs: {input:?}", running.target);
                 process::abort();
             }
         }

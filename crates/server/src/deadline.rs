@@ -82,6 +82,27 @@ mod tests {
         }
     }
 
+    /// See docs/adr/0036-fuzzing.md.
+    #[test]
+    fn any_timeout_is_taken_or_passed_over() {
+        const WORDS: &[&str] = &["H", "M", "S", "m", "u", "n", "99999999", "+", "-", " "];
+        let target = bergulir_fuzz::Target::new("grpc-timeout", env!("CARGO_MANIFEST_DIR"));
+        bergulir_fuzz::fuzz!(target.sample("99999999H").sample("5n").words(WORDS), |input| {
+            let Ok(value) = input.try_into() else { return "no header".to_owned() };
+            let mut headers = HeaderMap::new();
+            headers.insert("grpc-timeout", value);
+            let arrived = Instant::now();
+            match Deadline::read(&headers, arrived, None) {
+                Some((timeout, Deadline(at))) => {
+                    assert!(at >= arrived && at <= arrived + timeout);
+                    assert!(input.len() <= 9, "at most eight digits");
+                    "taken".to_owned()
+                }
+                None => "passed over".to_owned(),
+            }
+        });
+    }
+
     #[tokio::test]
     async fn who_waits_for_an_answer_too_long_is_told_that_the_outcome_is_unknown() {
         let soon = Some(Instant::now() + Duration::from_millis(5));

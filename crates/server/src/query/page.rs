@@ -145,4 +145,35 @@ mod tests {
             assert!(other.is_err(), "{token}");
         }
     }
+
+    /// See docs/adr/0036-fuzzing.md.
+    #[test]
+    fn whatever_is_no_token_of_the_list_is_refused() {
+        const WORDS: &[&str] = &["0a", "6e", "34", "2d", "ff", "0A", "é"];
+        let tokens = [page(1, "").token(&41), page(1, "").token(&u64::MAX)];
+        let target = bergulir_fuzz::Target::new("page-token", env!("CARGO_MANIFEST_DIR"));
+        let target = target.samples(tokens.map(String::into_bytes)).words(WORDS);
+        bergulir_fuzz::fuzz!(target, |input| {
+            let Ok(token) = str::from_utf8(input) else { return "no text".to_owned() };
+            match Page::<u64>::read(2, token, "numbers".to_owned()) {
+                Ok(Page { after: None, .. }) => {
+                    assert_eq!(token, "");
+                    "the first page".to_owned()
+                }
+                Ok(page) => {
+                    assert!(token.to_ascii_lowercase().starts_with("6e756d626572730a"));
+                    let taken = page.take((0..50).map(|n| (n, n)));
+                    assert!(
+                        taken.rows.iter().all(|row| page.after.is_some_and(|after| *row > after))
+                    );
+                    "a page".to_owned()
+                }
+                Err(status) => {
+                    assert_eq!(status.code(), tonic::Code::InvalidArgument);
+                    assert!(status.message().len() < 300);
+                    "refused".to_owned()
+                }
+            }
+        });
+    }
 }

@@ -4,7 +4,6 @@
 
 mod batches;
 mod commands;
-mod fuzz;
 mod guard;
 mod lifecycle;
 mod limits;

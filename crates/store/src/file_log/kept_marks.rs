@@ -15,6 +15,9 @@ use super::medium::{Medium, write_whole};
 use super::segment::{Extent, Mark, Marks, Source};
 use super::single::{Step, Steps};
 
+#[cfg(test)]
+mod fuzz_tests;
+
 const MAGIC: &[u8; 8] = b"BGMARKS2";
 
 /// Magic, first position, end, next position, hash of the last record.

@@ -14,6 +14,9 @@ use super::run::pieces;
 use super::table::TableId;
 use crate::log::Head;
 
+#[cfg(test)]
+mod fuzz_tests;
+
 const ROW_BYTES: usize = 58;
 
 /// What the manifest says of one run.
@@ -109,18 +112,27 @@ impl Manifest {
     ///
     /// The blocks of new runs must have been flushed before.
     pub(super) fn store(&self, blocks: &Blocks) -> Result<(), IndexError> {
+        blocks.root().put(Place::Manifest, &mut self.to_value())?;
+        blocks.flush()
+    }
+
+    /// As it is stored, with room for the seal.
+    fn to_value(&self) -> Vec<u8> {
         let mut value = vec![0; SEAL_BYTES];
         value.extend_from_slice(&self.applied.size.get().to_le_bytes());
         value.extend_from_slice(self.applied.hash.as_bytes());
         value.extend_from_slice(&self.next_run.to_le_bytes());
         self.runs.iter().for_each(|row| row.write(&mut value));
-        blocks.root().put(Place::Manifest, &mut value)?;
-        blocks.flush()
+        value
     }
 
     /// Reads the manifest and checks that its runs can be what it says.
     pub(super) fn load(blocks: &Blocks) -> Result<Self, IndexError> {
-        let manifest = Self::parse(&blocks.root().get(Place::Manifest)?)?;
+        Self::read(&blocks.root().get(Place::Manifest)?)
+    }
+
+    fn read(body: &Body) -> Result<Self, IndexError> {
+        let manifest = Self::parse(body)?;
         let applied = manifest.applied.size.get();
         for table in TableId::ALL {
             let mut reached = 0;

@@ -16,6 +16,9 @@ use tracing::warn;
 use super::{Index, IndexError, held};
 use crate::folder::{create_folder_durably, sync_folder};
 
+#[cfg(test)]
+mod fuzz_tests;
+
 /// How many snapshots are kept.
 pub const KEPT_SNAPSHOTS: usize = 2;
 

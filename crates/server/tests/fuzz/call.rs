@@ -1,6 +1,6 @@
 //! A call of any method with any bytes.
 
-use super::requests;
+use crate::requests;
 use bergulir_fuzz::{Field, Value, fields, write_fields};
 use bergulir_server::PRINCIPAL_KEY;
 use prost::bytes::{Buf as _, BufMut as _};
@@ -23,12 +23,13 @@ const MOST_HEADER_BYTES: usize = 1_000;
 
 /// What is called, by whom, with which messages. As bytes it is a protobuf message, so that what changes
 /// messages changes calls.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Call {
     pub(super) method: String,
     pub(super) messages: Vec<Vec<u8>>,
     pub(super) principal: Option<String>,
     pub(super) trace: Option<String>,
+    pub(super) authorization: Option<String>,
 }
 
 impl Call {
@@ -39,6 +40,7 @@ impl Call {
         call.extend(self.messages.iter().map(message));
         call.extend(self.principal.as_ref().map(|principal| text(3, principal)));
         call.extend(self.trace.as_ref().map(|trace| text(4, trace)));
+        call.extend(self.authorization.as_ref().map(|token| text(5, token)));
         let mut bytes = Vec::new();
         write_fields(&call, &mut bytes);
         bytes
@@ -46,8 +48,7 @@ impl Call {
 
     /// The call of these bytes, if it can be made at all.
     pub(super) fn read(bytes: &[u8]) -> Option<Call> {
-        let mut call =
-            Call { method: String::new(), messages: Vec::new(), principal: None, trace: None };
+        let mut call = Call::default();
         for Field { number, value } in fields(bytes)? {
             let bytes = match value {
                 Value::Bytes(bytes) => bytes,
@@ -72,19 +73,33 @@ impl Call {
                 2 => call.messages.push(bytes),
                 3 => call.principal = Some(header(bytes)?),
                 4 => call.trace = Some(header(bytes)?),
+                5 => call.authorization = Some(header(bytes)?),
                 _ => {}
             }
         }
         (call.method.starts_with('/') && !call.messages.is_empty()).then_some(call)
     }
 
-    /// How many messages came back, each of the type that the schema says; of an endless stream the first.
-    pub(super) async fn send(&self, channel: Channel) -> Result<usize, Status> {
+    /// What came back, each message of the type that the schema says; of an endless stream the first.
+    pub(super) async fn send(&self, channel: Channel) -> Result<Vec<DynamicMessage>, Status> {
+        self.send_and_read(channel, ANSWERS.max(self.messages.len())).await
+    }
+
+    /// The same, as far as so many messages.
+    pub(super) async fn send_and_read(
+        &self,
+        channel: Channel,
+        most: usize,
+    ) -> Result<Vec<DynamicMessage>, Status> {
         let method = requests::method(&self.method);
         let streams = method.as_ref().is_some_and(MethodDescriptor::is_client_streaming);
         let messages = if streams { &self.messages[..] } else { &self.messages[..1] };
         let mut request = Request::new(futures::stream::iter(messages.to_vec()));
-        for (key, value) in [(PRINCIPAL_KEY, &self.principal), ("traceparent", &self.trace)] {
+        for (key, value) in [
+            (PRINCIPAL_KEY, &self.principal),
+            ("traceparent", &self.trace),
+            ("authorization", &self.authorization),
+        ] {
             if let Some(value) = value {
                 request.metadata_mut().insert(key, value.parse().unwrap());
             }
@@ -94,8 +109,8 @@ impl Call {
         let answer = grpc.streaming(request, self.method.parse().unwrap(), Raw).await?;
         let mut answers = answer.into_inner();
         let is_endless = self.method.ends_with("/Subscribe");
-        let mut count = 0;
-        while count < ANSWERS {
+        let mut all = Vec::new();
+        while all.len() < most {
             let next = if is_endless {
                 match tokio::time::timeout(NEWS, answers.message()).await {
                     Ok(next) => next?,
@@ -105,13 +120,11 @@ impl Call {
                 answers.message().await?
             };
             let Some(bytes) = next else { break };
-            if let Some(method) = &method {
-                let read = DynamicMessage::decode(method.output(), &bytes[..]);
-                assert!(read.is_ok(), "{}: the answer is none", self.method);
-            }
-            count += 1;
+            let Some(method) = &method else { panic!("{} is answered", self.method) };
+            let read = DynamicMessage::decode(method.output(), &bytes[..]);
+            all.push(read.unwrap_or_else(|_| panic!("{}: the answer is none", self.method)));
         }
-        Ok(count)
+        Ok(all)
     }
 }
 

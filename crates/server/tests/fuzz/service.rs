@@ -1,13 +1,11 @@
-//! Every request message through a real server over a real ledger: see docs/adr/0036-fuzzing.md.
+//! Every request message, one by one: made from its descriptor, or changed in its bytes.
 
-mod call;
-mod requests;
-
+use crate::call::Call;
+use crate::requests;
 use crate::support::*;
 use bergulir_audit::Options;
 use bergulir_fuzz::{Target, fuzz};
 use bergulir_proto::pb;
-use call::Call;
 use std::collections::BTreeSet;
 use std::panic::AssertUnwindSafe;
 use std::sync::{Mutex, PoisonError};
@@ -60,7 +58,7 @@ impl World {
             self.something_ordinary();
         }
         let came = match &answered {
-            Ok(0) => "Ended".to_owned(),
+            Ok(answers) if answers.is_empty() => "Ended".to_owned(),
             Ok(_) => "Answered".to_owned(),
             Err(status) => refusal(&call, status),
         };
@@ -136,7 +134,7 @@ async fn served() -> (TempDir, Server) {
 }
 
 /// A refusal says why, in our form, and is none of those that mean a fault of ours.
-fn refusal(call: &Call, status: &Status) -> String {
+pub(crate) fn refusal(call: &Call, status: &Status) -> String {
     let info = status.get_details_error_info();
     let reason = info.as_ref().map_or("", |info| info.reason.as_str());
     assert!(
@@ -171,6 +169,7 @@ fn whatever_is_asked_is_answered_and_the_books_balance() {
         .made(requests::made)
         .words(requests::WORDS)
         .memory(16 << 20, 1_000)
+        .of_the_whole_process()
         .time(Duration::from_secs(2));
     {
         let world = AssertUnwindSafe(&world);

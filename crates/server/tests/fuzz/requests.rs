@@ -1,7 +1,7 @@
 //! Requests made from their descriptors: names that exist and others, numbers at edges, unknown
 //! values of enums, huge texts, long lists. A new method or field is in it by itself.
 
-use super::call::Call;
+use crate::call::Call;
 use bergulir_proto::pb;
 use prost::Message as _;
 use prost_reflect::{
@@ -11,7 +11,7 @@ use prost_reflect::{
 use std::sync::LazyLock;
 use uuid::Uuid;
 
-static SCHEMA: LazyLock<DescriptorPool> =
+pub(super) static SCHEMA: LazyLock<DescriptorPool> =
     LazyLock::new(|| DescriptorPool::decode(pb::FILE_DESCRIPTOR_SET).unwrap());
 
 /// Texts that mean something to the server.
@@ -87,7 +87,7 @@ fn of(method: &MethodDescriptor, throw: Throw<'_>) -> Vec<u8> {
     let principal = principal.filter(|name| !name.contains(|letter: char| letter.is_control()));
     let trace = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
     let trace = (throw(8) == 0).then(|| trace[..throw(trace.len() + 1)].to_owned());
-    Call { method: path(method), messages, principal, trace }.write()
+    Call { method: path(method), messages, principal, trace, authorization: None }.write()
 }
 
 fn message(of: &MessageDescriptor, throw: Throw<'_>, depth: usize) -> DynamicMessage {
