@@ -131,10 +131,7 @@ fn money_and_moments_are_exact() {
         if let Ok(money) = pb::Money::decode(input) {
             let minor = minor_from_wire(&money, Currency::Idr);
             if let Ok(minor) = minor {
-                assert_eq!(
-                    minor_from_wire(&money_to_wire(minor, Currency::Idr), Currency::Idr),
-                    Ok(minor)
-                );
+                assert_eq!(money_to_wire(minor, Currency::Idr), money, "money has one form");
             }
             let amount = amount_from_wire(&money, Currency::Idr);
             assert!(amount.is_err() || minor.as_ref().is_ok_and(|minor| *minor > 0));

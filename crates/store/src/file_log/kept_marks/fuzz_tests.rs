@@ -14,7 +14,7 @@ use crate::{FileLog, FileLogOptions};
 const OPTIONS: FileLogOptions = FileLogOptions { segment_bytes: 256 << 10 };
 
 /// Makes the sum at the end right again.
-fn repair_sum(bytes: &mut Vec<u8>) {
+fn repair_sum(bytes: &mut [u8]) {
     if let Some(end) = bytes.len().checked_sub(CRC_BYTES) {
         let sum = crc32fast::hash(&bytes[..end]).to_le_bytes();
         bytes[end..].copy_from_slice(&sum);
@@ -28,10 +28,9 @@ fn wherever_marks_lead_the_record_that_is_asked_for_is_read() {
     let open = || FileLog::open(&path, OPTIONS).unwrap().0.keeping_marks_in(marks.clone());
     let log = open();
     // Some frames hold many records, and some records are long.
-    for number in 0..60_u64 {
+    for number in 0..60_usize {
         let length = if number % 7 == 0 { 20_000 } else { 300 };
-        let events =
-            vec![vec![1 + u8::try_from(number).unwrap(); length]; 1 + (number % 5 * 3) as usize];
+        let events = vec![vec![1 + u8::try_from(number).unwrap(); length]; 1 + number % 5 * 3];
         log.append(log.head(), &group(log.head(), events)).unwrap();
     }
     let written = read_all(&log, ReadLimit::STEP);
@@ -40,7 +39,7 @@ fn wherever_marks_lead_the_record_that_is_asked_for_is_read() {
     let sample = fs::read(&kept).unwrap();
     assert!(sample.len() > HEAD_BYTES + 300, "there are marks");
     let target = Target::new("kept-marks", env!("CARGO_MANIFEST_DIR")).sample(sample);
-    fuzz!(target.repair(repair_sum).memory(4 << 20, 64), |input| {
+    fuzz!(target.repair(|bytes| repair_sum(bytes)).memory(4 << 20, 64), |input| {
         fs::write(&kept, input).unwrap();
         let log = open();
         let (mut single, mut far) = (0, 0);
