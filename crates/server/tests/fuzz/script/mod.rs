@@ -43,9 +43,10 @@ const LINES: usize = 150;
 /// How long an answer may take, on whatever machine.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// The most that a call may make all threads of the server hold: so much, and so many bytes for each of its
+/// The most that a call may make all threads of the server hold, what they do beside it included: so much,
+/// and so many bytes for each of its
 /// own and of its answer.
-const HELD: u64 = 4 << 20;
+const HELD: u64 = 16 << 20;
 const HELD_PER_BYTE: u64 = 400;
 
 /// A ledger that is opened has threads, queues and an index, which stay.
