@@ -44,8 +44,7 @@ const LINES: usize = 150;
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// The most that a call may make all threads of the server hold, what they do beside it included: so much,
-/// and so many bytes for each of its
-/// own and of its answer.
+/// and so many bytes for each of its own and of its answer.
 const HELD: u64 = 16 << 20;
 const HELD_PER_BYTE: u64 = 400;
 
