@@ -607,7 +607,7 @@ fn target() -> Target {
     Target::new("script", env!("CARGO_MANIFEST_DIR"))
         .words(made::WORDS)
         .made(made::made)
-        .memory(64 << 20, 1_000)
+        .memory(128 << 20, 1_000)
         .of_the_whole_process()
         .time(Duration::from_secs(2))
 }
