@@ -178,12 +178,13 @@ impl Reading {
     }
 
     /// Waits until so many commands may come: nothing more is read until then.
-    async fn paced(&self, commands: usize) -> Result<(), Status> {
-        let Some(pace) = &self.pace else { return Ok(()) };
+    async fn paced(&mut self, commands: usize) -> Result<(), Status> {
+        let Some(pace) = self.pace.clone() else { return Ok(()) };
         let mut stop = self.services.stopping.clone();
         while let Err(exceeded) = pace.take(commands) {
             let stops = tokio::select! {
                 _ = stop.wait_for(|stop| *stop) => true,
+                status = &mut self.lost => return Err(status),
                 waited = within(self.deadline, tokio::time::sleep(exceeded.retry_after)) => {
                     waited?;
                     false

@@ -229,6 +229,42 @@ async fn a_stream_that_rests_ends_by_itself_when_its_caller_may_not_go_on() {
 }
 
 #[tokio::test]
+async fn what_waits_for_its_rate_when_its_grant_goes_is_not_recorded() {
+    let granting = Granting::start(BEFORE, |options| {
+        (options.limits.principal_rate, options.limits.principal_burst) = (Some(1), Some(1));
+    })
+    .await;
+    granting.guarded.who("operator").post(open_ledger("kab")).await.unwrap();
+    let maker = granting.guarded.who("maker");
+    let (send, commands) = resting(&maker, open_fund()).await;
+    // Twenty commands are taken from a full bucket, and the next waits for twenty seconds.
+    let message = |items: Vec<pb::BatchItem>| pb::SubmitStreamRequest {
+        ledger: KAB.to_owned(),
+        mode: pb::BatchMode::Independent as i32,
+        items,
+        ..Default::default()
+    };
+    send.send(message((1..=20).map(|n| item(register(n))).collect())).await.unwrap();
+    send.send(message(vec![item(register(21))])).await.unwrap();
+    let mut commands = commands;
+    assert!(commands.next().await.unwrap().unwrap().error.is_none());
+    granting.grant(&BEFORE[..1]);
+    assert_eq!(end(commands).await, (Code::PermissionDenied, "ROLE_MISSING".to_owned()));
+    granting.grant(BEFORE);
+    let old = granting.guarded.who("old");
+    let size = std::cell::Cell::new(0);
+    // It has a rate, too.
+    eventually(async || {
+        let head = old.logs().get_head(pb::GetHeadRequest { ledger: KAB.to_owned() }).await;
+        size.set(head.map_or(0, |head| head.into_inner().log_size));
+        size.get() > 0
+    })
+    .await;
+    assert_eq!(size.get(), 22, "the one that waited is not among them");
+    granting.guarded.server.stop().await;
+}
+
+#[tokio::test]
 async fn a_stream_of_health_ends_with_its_token() {
     use tonic_health::pb::HealthCheckRequest;
     use tonic_health::pb::health_client::HealthClient;
