@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::io::{BufRead as _, BufReader};
 use std::net::TcpListener;
 use std::path::Path;
-use std::process::Stdio;
+use std::process::{Child, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -240,6 +240,16 @@ async fn a_ledger_that_is_read_only_or_cannot_be_opened_is_seen_everywhere() {
     assert_eq!(get(&metrics, "/readyz").status, 200);
 }
 
+/// A child that does not outlive its test, also if that fails.
+struct Mortal(Child);
+
+impl Drop for Mortal {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
 #[tokio::test]
 async fn a_server_that_starts_lives_and_is_not_ready() {
     let folder = tempfile::tempdir().unwrap();
@@ -257,21 +267,19 @@ async fn a_server_that_starts_lives_and_is_not_ready() {
     let (witness, address) = (made["verifier_key"].as_str().unwrap(), silent.local_addr().unwrap());
     std::fs::write(&policy, format!("witness w {witness} http://{address}/\nquorum w\n")).unwrap();
     let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
-    let mut starting = bergulir(["serve", "--listen", "127.0.0.1:0", "--metrics", &free])
+    let starting = bergulir(["serve", "--listen", "127.0.0.1:0", "--metrics", &free])
         .args(["--data", data.to_str().unwrap(), "--policy", policy.to_str().unwrap()])
         .stdout(Stdio::null())
         .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
-    let asked = accept(&silent, &mut starting);
+        .spawn();
+    let mut starting = Mortal(starting.unwrap());
+    let asked = accept(&silent, &mut starting.0);
     assert_eq!(get(&free, "/healthz").status, 200);
     let ready = get(&free, "/readyz");
     assert_eq!((ready.status, ready.text()), (503, "the ledgers are being opened\n"));
     let text = get(&free, "/metrics");
     assert_eq!(value(text.text(), "bergulir_ready"), Some(0.0), "{}", text.text());
     drop(asked);
-    starting.kill().unwrap();
-    starting.wait().unwrap();
 }
 
 #[test]
