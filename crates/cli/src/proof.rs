@@ -100,15 +100,22 @@ pub(crate) fn run(args: ProofArgs, json: bool) -> Result<(), Failure> {
     let record = record.as_deref().map(read).transpose()?;
     match verify(&bytes, record.as_deref(), &trust) {
         Ok(proved) => show(&proved, json),
-        Err(Unproved::CannotTell(why)) => Err(Failure::CouldNotTell(why)),
+        Err(Unproved::CannotTell(why)) => {
+            Err(Failure::CouldNotTell(format!("{}: {why}", file.display())))
+        }
         Err(Unproved::Invalid(why)) => {
+            let file = file.display().to_string();
             if json {
-                output::line(json!({"valid": false, "reason": why}))?;
+                output::line(json!({"valid": false, "file": file, "reason": why}))?;
             } else {
                 let mut page = Page::default();
                 page.facts(
                     "Bukti / Proof",
-                    &[("Hasil / Result", "TIDAK SAH / INVALID".to_owned()), ("Sebab / Why", why)],
+                    &[
+                        ("Berkas / File", file),
+                        ("Hasil / Result", "TIDAK SAH / INVALID".to_owned()),
+                        ("Sebab / Why", why),
+                    ],
                 );
                 page.print()?;
             }

@@ -181,7 +181,10 @@ pub enum Rejection {
     SealOutOfOrder { through: Position },
     #[error("{time:?} lies outside the years that dates can be written for: check the clock")]
     TimeOutOfRange { time: Timestamp },
-    #[error("the ledger cannot look up what it needs to decide this: try again")]
+    #[error(
+        "the disk does not give what has to be looked up to decide this, and nothing was recorded: send \
+         the same again; the log of the server says which position or file it is"
+    )]
     LookupFailed,
 
     // Names

@@ -54,7 +54,7 @@ impl Facts<'_> {
         LookupFailed
     }
 
-    fn index_failed(&self, error: &IndexError) -> LookupFailed {
+    pub(crate) fn index_failed(&self, error: &IndexError) -> LookupFailed {
         if let Some(health) = self.health {
             health.index_failed(error);
         }

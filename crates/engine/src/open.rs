@@ -39,10 +39,10 @@ pub(crate) const CONDEMNED_INDEX: &str = "index-condemned";
 #[derive(Debug, Error)]
 pub enum OpenError {
     /// Its log cannot be opened.
-    #[error(transparent)]
+    #[error("{0}{advice}", advice = what_to_do_at_open(.0))]
     Log(#[from] bergulir_store::OpenError),
     /// Its log cannot be read.
-    #[error(transparent)]
+    #[error("{0}{advice}", advice = what_to_do(.0))]
     Read(#[from] ReadError),
     /// A record is not what the ledger would have written.
     #[error("the log does not hold what this ledger wrote: {0}; restore it from a backup")]
@@ -112,13 +112,32 @@ pub enum OpenError {
         folder: LedgerId,
     },
     /// A file or a folder cannot be made, read or written.
-    #[error("could not use {}: {source}", path.display())]
+    #[error("could not use {} ({source}): see to the disk, and to the rights of it", path.display())]
     Io {
         /// The folder.
         path: PathBuf,
         /// What the operating system said.
         source: std::io::Error,
     },
+}
+
+/// What to do if the disk does not give the log.
+const SEE_TO_THE_DISK: &str = "; see to the disk";
+
+/// What to do about a log that cannot be read.
+fn what_to_do(error: &ReadError) -> &'static str {
+    match error {
+        ReadError::Corrupt { .. } => "; nothing was changed, restore the log from a backup",
+        ReadError::Io { .. } | ReadError::BeyondHead { .. } => SEE_TO_THE_DISK,
+    }
+}
+
+/// What to do about one that cannot be opened, as far as the error does not say so.
+fn what_to_do_at_open(error: &bergulir_store::OpenError) -> &'static str {
+    match error {
+        bergulir_store::OpenError::Corrupt { .. } => "",
+        bergulir_store::OpenError::Io { .. } => SEE_TO_THE_DISK,
+    }
 }
 
 impl From<TreeError> for OpenError {

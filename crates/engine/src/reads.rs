@@ -84,7 +84,7 @@ pub struct AsOf {
 impl Ledger {
     /// What the index holds and takes.
     pub fn index_stats(&self) -> Result<IndexStats, ReadRefusal> {
-        self.indexed()?.stats().map_err(|error| projections(&error))
+        self.indexed()?.stats().map_err(|error| self.projections(&error))
     }
 
     /// Reads the published state once it reflects the record at `min_position`, or, without one,
@@ -270,8 +270,9 @@ impl Ledger {
         }
         self.projected_through(at.size_through()).await?;
         let found =
-            self.indexed()?.trail_at(owner.key(), at).map_err(|error| projections(&error))?;
-        found.map(|(position, line)| running(position, &line)).transpose()
+            self.indexed()?.trail_at(owner.key(), at).map_err(|error| self.projections(&error))?;
+        let found = found.map(|(position, line)| running(position, &line)).transpose();
+        found.map_err(|error| self.projections(&error))
     }
 
     /// The records of some trails at positions within a range, merged by position.
@@ -312,14 +313,14 @@ impl Ledger {
         while left > 0 {
             let lines = index
                 .trail(owner.key(), positions.clone(), left, direction)
-                .map_err(|error| projections(&error))?;
+                .map_err(|error| self.projections(&error))?;
             let Some((last, _)) = lines.last() else { break };
             match direction {
                 Direction::OldestFirst => positions.start = last.next(),
                 Direction::NewestFirst => positions.end = *last,
             }
             for (position, line) in &lines {
-                let line = running(*position, line)?;
+                let line = running(*position, line).map_err(|error| self.projections(&error))?;
                 if !line.1.lapsed {
                     found.push(line);
                     left -= 1;
@@ -328,17 +329,17 @@ impl Ledger {
         }
         Ok(())
     }
-}
 
-fn running(position: Position, line: &Line) -> Result<(Position, Running), ReadRefusal> {
-    match Running::read(line) {
-        Some(running) => Ok((position, running)),
-        None => Err(ReadRefusal::Projections {
-            why: format!("the trail at position {position} is damaged"),
-        }),
+    /// The index failed, so it is opened again.
+    fn projections(&self, error: &IndexError) -> ReadRefusal {
+        if self.health.failure().is_none() {
+            self.health.index_failed(error);
+        }
+        ReadRefusal::Projections { why: index_without_paths(error) }
     }
 }
 
-fn projections(error: &IndexError) -> ReadRefusal {
-    ReadRefusal::Projections { why: index_without_paths(error) }
+fn running(position: Position, line: &Line) -> Result<(Position, Running), IndexError> {
+    let damaged = || IndexError::Damaged { what: format!("the trail at position {position}") };
+    Running::read(line).map(|running| (position, running)).ok_or_else(damaged)
 }

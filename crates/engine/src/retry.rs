@@ -96,10 +96,9 @@ impl Writer {
             return Ok(Accepted { receipt, touched, named, balances });
         }
         let touched = touched(&self.state, &known.event, &facts).map_err(failed)?;
-        let balances = self.balances_at(touched, at).map_err(|error| {
-            tracing::error!(%error, "the trail of a record cannot be read");
-            Refusal::Rule(bergulir_domain::Rejection::LookupFailed)
-        })?;
+        let balances = self.balances_at(touched, at);
+        let balances =
+            balances.map_err(|error| Refusal::Rule(facts.index_failed(&error).into()))?;
         Ok(Accepted { receipt, touched, named: named(&self.state, touched), balances })
     }
 

@@ -30,9 +30,12 @@ pub enum LockError {
         path: PathBuf,
     },
     /// The lock file cannot be made or locked.
-    #[error("could not lock {}", path.display())]
+    #[error(
+        "could not lock with {}: see to the disk, to the rights of the folder, and that nothing else has \
+         that name", path.display()
+    )]
     Io {
-        /// The data directory.
+        /// The lock file.
         path: PathBuf,
         /// What the operating system said.
         source: io::Error,
@@ -54,13 +57,14 @@ impl DataLock {
         directory: &Path,
         sync: &dyn Fn(&Path) -> io::Result<()>,
     ) -> Result<Self, LockError> {
-        let io_error = |source| LockError::Io { path: directory.to_owned(), source };
+        let path = directory.join(LOCK_FILE);
+        let io_error = |source| LockError::Io { path: path.clone(), source };
         create_folder(directory, sync).map_err(io_error)?;
         let file = OpenOptions::new()
             .write(true)
             .create(true)
             .truncate(false)
-            .open(directory.join(LOCK_FILE))
+            .open(&path)
             .map_err(io_error)?;
         let opened = File::open(directory).map_err(io_error)?;
         for lock in [&opened, &file] {
