@@ -101,18 +101,6 @@ async fn a_last_frame_that_was_torn_was_never_acknowledged_and_is_cut() {
     assert_eq!(audit(folder.path()).0, Some(0));
 }
 
-#[tokio::test]
-async fn a_second_server_on_the_same_data_is_refused() {
-    let folder = tempfile::tempdir().unwrap();
-    let server = Server::start(folder.path());
-    let data = folder.path().to_str().unwrap();
-    let second = run_briefly(["serve", "--listen", "127.0.0.1:0", "--data", data]);
-    let error = String::from_utf8_lossy(&second.stderr);
-    assert_ne!(second.status.code(), Some(0));
-    assert!(error.contains("in use by another process"), "{error}");
-    server.kill();
-}
-
 #[test]
 fn another_address_than_loopback_is_refused_with_the_reason() {
     let folder = tempfile::tempdir().unwrap();

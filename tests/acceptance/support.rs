@@ -145,7 +145,8 @@ impl Server {
         Server::try_command(command).unwrap_or_else(|error| panic!("{error}"))
     }
 
-    fn try_command(mut command: std::process::Command) -> Result<Server, String> {
+    /// As [`command`](Self::command), if it gets ready.
+    pub fn try_command(mut command: std::process::Command) -> Result<Server, String> {
         let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
         let mut stdout = BufReader::new(child.stdout.take().unwrap());
         let (mut line, mut printed) = (String::new(), Vec::new());
@@ -289,15 +290,25 @@ impl Interceptor for As {
 #[derive(Clone)]
 pub struct Client {
     pub ledger: LedgerServiceClient<InterceptedService<Channel, As>>,
-    pub log: LogServiceClient<InterceptedService<Channel, As>>,
     pub query: QueryServiceClient<InterceptedService<Channel, As>>,
+    pub log: LogServiceClient<InterceptedService<Channel, As>>,
 }
 
 impl Client {
     /// Sends one command by its own method.
     pub async fn send(&mut self, request_id: Uuid, command: &Command) -> Result<Receipt, Status> {
+        self.send_to(LEDGER, request_id, command).await
+    }
+
+    /// The same to that ledger.
+    pub async fn send_to(
+        &mut self,
+        ledger: &str,
+        request_id: Uuid,
+        command: &Command,
+    ) -> Result<Receipt, Status> {
         let parts = RequestParts {
-            ledger: LEDGER.to_owned(),
+            ledger: ledger.to_owned(),
             request_id: request_id.to_string(),
             validate_only: false,
             expected_position: None,

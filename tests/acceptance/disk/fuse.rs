@@ -101,6 +101,11 @@ fn synced(result: Result<Duration, Fault>, reply: ReplyEmpty) {
     }
 }
 
+/// Whether the kernel may keep what it has read or written of a file.
+fn kept(disk: &Disk) -> FopenFlags {
+    if disk.read_each_time { FopenFlags::FOPEN_DIRECT_IO } else { FopenFlags::empty() }
+}
+
 fn text(name: &OsStr) -> Result<&str, Fault> {
     name.to_str().ok_or(Fault::NoEntry)
 }
@@ -197,7 +202,7 @@ impl Filesystem for Front {
         let ino = text(name).and_then(|name| disk.create(parent.0, name, false));
         match ino.and_then(|ino| attributes(&disk, ino)) {
             Ok(attributes) => {
-                let (handle, flags) = (FileHandle(0), FopenFlags::empty());
+                let (handle, flags) = (FileHandle(0), kept(&disk));
                 reply.created(&NOT_KEPT, &attributes, Generation(0), handle, flags);
             }
             Err(fault) => reply.error(errno(fault)),
@@ -234,7 +239,7 @@ impl Filesystem for Front {
     }
 
     fn open(&self, _: &Request, _: INodeNo, _: OpenFlags, reply: ReplyOpen) {
-        reply.opened(FileHandle(0), FopenFlags::empty());
+        reply.opened(FileHandle(0), kept(&self.disk()));
     }
 
     fn read(

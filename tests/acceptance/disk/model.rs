@@ -95,6 +95,8 @@ pub struct Disk {
     /// The power is cut: nothing is done any more.
     pub dead: bool,
     pub rules: Vec<Rule>,
+    /// Each read comes to the disk; the kernel keeps nothing.
+    pub read_each_time: bool,
 }
 
 impl Default for Disk {
@@ -107,11 +109,17 @@ impl Default for Disk {
             until_cut: None,
             dead: false,
             rules: Vec::new(),
+            read_each_time: false,
         }
     }
 }
 
 impl Disk {
+    /// One that is asked for all that is read.
+    pub fn read_each_time() -> Disk {
+        Disk { read_each_time: true, ..Disk::default() }
+    }
+
     pub fn node(&self, ino: u64) -> Result<&Node, Fault> {
         self.nodes.get(&ino).ok_or(Fault::NoEntry)
     }
