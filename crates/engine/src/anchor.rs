@@ -3,7 +3,8 @@
 //! newest.
 
 use bergulir_chain::note::Note;
-use bergulir_store::replace_file_durably;
+use bergulir_store::file_log::Medium;
+use bergulir_store::replace_file_durably_on;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -54,6 +55,7 @@ pub fn check(folder: &Path, data: &Path) -> Result<(), AnchorError> {
 /// The file of one ledger in an anchor.
 #[derive(Debug)]
 pub(crate) struct Anchor {
+    medium: Arc<dyn Medium>,
     path: PathBuf,
     last: Mutex<Last>,
 }
@@ -76,9 +78,9 @@ pub struct AnchorStatus {
 
 impl Anchor {
     /// The file of the log with this origin.
-    pub(crate) fn of(folder: &Path, origin: &str) -> Anchor {
+    pub(crate) fn of(medium: Arc<dyn Medium>, folder: &Path, origin: &str) -> Anchor {
         let path = folder.join(format!("{}.checkpoint", file_name(origin)));
-        Anchor { path, last: Mutex::default() }
+        Anchor { medium, path, last: Mutex::default() }
     }
 
     pub(crate) fn path(&self) -> &Path {
@@ -87,7 +89,8 @@ impl Anchor {
 
     /// Writes a checkpoint. A failure is kept, and told in the log once.
     pub(crate) fn write(&self, note: &Note) {
-        let written = replace_file_durably(&self.path, note.to_string().as_bytes());
+        let note = note.to_string();
+        let written = replace_file_durably_on(self.medium.as_ref(), &self.path, note.as_bytes());
         let mut last = self.last();
         last.written = written.is_ok();
         match written {
@@ -123,8 +126,8 @@ impl Anchor {
 }
 
 /// The files of one log in all anchors.
-pub(crate) fn files(folders: &[PathBuf], origin: &str) -> Arc<[Anchor]> {
-    folders.iter().map(|folder| Anchor::of(folder, origin)).collect()
+pub(crate) fn files(medium: &Arc<dyn Medium>, folders: &[PathBuf], origin: &str) -> Arc<[Anchor]> {
+    folders.iter().map(|folder| Anchor::of(Arc::clone(medium), folder, origin)).collect()
 }
 
 /// An origin as the name of a file: every byte that is not a letter, digit, `.` or `-` as `%XX`.
@@ -143,10 +146,12 @@ fn file_name(origin: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use bergulir_store::file_log::Disk;
 
     #[test]
     fn the_name_of_the_file_is_the_origin() {
-        let anchor = Anchor::of(Path::new("/mnt/anchor"), "ledger.example.go.id/dana-1");
+        let anchor =
+            Anchor::of(Arc::new(Disk), Path::new("/mnt/anchor"), "ledger.example.go.id/dana-1");
         let expected = Path::new("/mnt/anchor/ledger.example.go.id%2Fdana-1.checkpoint");
         assert_eq!(anchor.path(), expected);
     }

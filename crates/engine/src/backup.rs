@@ -7,7 +7,7 @@ use crate::proofs::ProofRefusal;
 use bergulir_chain::note::Note;
 use bergulir_chain::{LogSize, Position, record};
 use bergulir_domain::LedgerId;
-use bergulir_store::file_log::end_of_frame;
+use bergulir_store::file_log::{Disk, end_of_frame};
 use bergulir_store::layout::{
     CHECKPOINT_FILE, CONTINUED_FILE, LEDGERS_FOLDER, LOG_FOLDER, WITNESSED_FILE,
 };
@@ -123,7 +123,7 @@ impl Ledger {
 pub fn offer_of_folder(folder: &Path) -> Result<Offer, NoOffer> {
     let read = |file: &str| {
         let path = folder.join(file);
-        known::read(&path).map_err(|why| NoOffer::File { path, why: why.to_string() })
+        known::read(&Disk, &path).map_err(|why| NoOffer::File { path, why: why.to_string() })
     };
     let continued = mark(folder)?;
     let witnessed = read(WITNESSED_FILE)?;

@@ -5,8 +5,9 @@ use bergulir_chain::Position;
 use bergulir_chain::checkpoint::Checkpoint;
 use bergulir_chain::note::{KeyName, Note, VerifierKey};
 use bergulir_domain::State;
+use bergulir_store::file_log::Medium;
 use bergulir_store::layout::{CHECKPOINT_FILE, WITNESSED_FILE};
-use bergulir_store::replace_file_durably;
+use bergulir_store::replace_file_durably_on;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::SystemTime;
@@ -24,6 +25,7 @@ pub struct SignedCheckpoint {
 /// The newest checkpoints of one ledger.
 #[derive(Debug)]
 pub(crate) struct Checkpoints {
+    medium: Arc<dyn Medium>,
     folder: PathBuf,
     newest: watch::Sender<Option<Arc<SignedCheckpoint>>>,
     witnessed: RwLock<Option<Arc<SignedCheckpoint>>>,
@@ -33,6 +35,7 @@ pub(crate) struct Checkpoints {
 impl Checkpoints {
     /// Those of the ledger in this folder, as they were found there.
     pub(crate) fn new(
+        medium: Arc<dyn Medium>,
         folder: &Path,
         newest: Option<SignedCheckpoint>,
         witnessed: Option<SignedCheckpoint>,
@@ -41,6 +44,7 @@ impl Checkpoints {
         let file = std::fs::metadata(folder.join(CHECKPOINT_FILE));
         let signed_at = file.and_then(|file| file.modified()).ok().filter(|_| newest.is_some());
         Checkpoints {
+            medium,
             signed_at: Mutex::new(signed_at),
             folder: folder.to_owned(),
             newest: watch::Sender::new(newest.map(Arc::new)),
@@ -72,11 +76,15 @@ impl Checkpoints {
     /// Writes a new checkpoint to its file and then lets it be seen.
     pub(crate) fn put(&self, signed: SignedCheckpoint) -> std::io::Result<Arc<SignedCheckpoint>> {
         let bytes = signed.note.to_string();
-        replace_file_durably(&self.folder.join(CHECKPOINT_FILE), bytes.as_bytes())?;
+        self.write(CHECKPOINT_FILE, &bytes)?;
         let signed = Arc::new(signed);
         *held(&self.signed_at) = Some(SystemTime::now());
         self.newest.send_replace(Some(Arc::clone(&signed)));
         Ok(signed)
+    }
+
+    fn write(&self, file: &str, note: &str) -> std::io::Result<()> {
+        replace_file_durably_on(self.medium.as_ref(), &self.folder.join(file), note.as_bytes())
     }
 
     /// The note of the newest one has got more signatures, if it is still that one.
@@ -93,7 +101,7 @@ impl Checkpoints {
     /// A quorum cosigned this one: writes it to its file and lets it be seen.
     pub(crate) fn put_witnessed(&self, signed: Arc<SignedCheckpoint>) -> std::io::Result<()> {
         let bytes = signed.note.to_string();
-        replace_file_durably(&self.folder.join(WITNESSED_FILE), bytes.as_bytes())?;
+        self.write(WITNESSED_FILE, &bytes)?;
         *self.witnessed.write().unwrap_or_else(PoisonError::into_inner) = Some(signed);
         Ok(())
     }
@@ -134,6 +142,7 @@ mod tests {
     use super::*;
     use bergulir_chain::note::SignerKey;
     use bergulir_chain::{Hash, LogSize};
+    use bergulir_store::file_log::Disk;
 
     fn signed(size: u64) -> SignedCheckpoint {
         let origin = KeyName::new("example.org/a").unwrap();
@@ -146,7 +155,7 @@ mod tests {
     #[test]
     fn a_cosignature_that_comes_late_does_not_set_the_newest_back() {
         let folder = tempfile::tempdir().unwrap();
-        let checkpoints = Checkpoints::new(folder.path(), None, None);
+        let checkpoints = Checkpoints::new(Arc::new(Disk), folder.path(), None, None);
         let older = checkpoints.put(signed(1)).unwrap();
         let newer = checkpoints.put(signed(2)).unwrap();
         checkpoints.cosigned(&older);

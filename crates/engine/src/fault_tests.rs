@@ -22,6 +22,7 @@ use bergulir_domain::money::Currency;
 use bergulir_domain::text::Text;
 use bergulir_domain::{Command, Event, PrincipalId, UtcOffset};
 use bergulir_proto::encode_event;
+use bergulir_store::file_log::{Disk, Medium};
 use bergulir_store::{
     AppendError, EventLog, Group, Head, MemoryLog, ReadError, ReadLimit, Records,
 };
@@ -140,7 +141,12 @@ pub(super) fn opened(
         .unwrap();
     log.append(Head::EMPTY, &group).unwrap();
     let id = "pilot".parse().unwrap();
-    open::open(folder, id, log, &[], open::options, &|_, _| ControlFlow::Continue(())).unwrap()
+    open::open(&on_disk(), folder, id, log, &[], open::options, &|_, _| ControlFlow::Continue(()))
+        .unwrap()
+}
+
+fn on_disk() -> Arc<dyn Medium> {
+    Arc::new(Disk)
 }
 
 fn start(folder: &std::path::Path) -> (Arc<Faulty>, Arc<Ledger>) {
@@ -318,9 +324,10 @@ fn start_with(folder: &std::path::Path, clock: Arc<dyn Clock>) -> (Arc<Faulty>, 
     let (faulty, _) = start(&folder.join("first"));
     let log: Arc<dyn EventLog> = Arc::<Faulty>::clone(&faulty);
     let (id, folder) = ("pilot".parse().unwrap(), folder.join("second"));
-    let opened =
-        open::open(&folder, id, &log, &[], open::options, &|_, _| ControlFlow::Continue(()))
-            .unwrap();
+    let opened = open::open(&on_disk(), &folder, id, &log, &[], open::options, &|_, _| {
+        ControlFlow::Continue(())
+    })
+    .unwrap();
     let ledger = Ledger::start(id, &folder, opened, shared(&folder, clock));
     (faulty, Arc::new(ledger))
 }

@@ -8,9 +8,10 @@
 use crate::ledger::held;
 use crate::reads::ReadRefusal;
 use bergulir_domain::Timestamp;
+use bergulir_store::file_log::Medium;
 use bergulir_store::layout::HORIZON_FILE;
-use bergulir_store::replace_file_durably;
-use std::io::{self, Read as _};
+use bergulir_store::replace_file_durably_on;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -34,6 +35,7 @@ const DAMAGED: &str = "HORIZON_DAMAGED";
 /// The horizon of one opening of a ledger.
 #[derive(Debug)]
 pub(crate) struct Horizon {
+    medium: Arc<dyn Medium>,
     file: PathBuf,
     /// Where it is written; `None`: where it is asked for.
     runtime: Option<Handle>,
@@ -49,8 +51,14 @@ pub(crate) struct Horizon {
 
 impl Horizon {
     /// Of the ledger in this folder, as it was found there.
-    pub(crate) fn new(folder: &Path, found: Timestamp, runtime: Option<Handle>) -> Horizon {
+    pub(crate) fn new(
+        medium: Arc<dyn Medium>,
+        folder: &Path,
+        found: Timestamp,
+        runtime: Option<Handle>,
+    ) -> Horizon {
         Horizon {
+            medium,
             file: folder.join(HORIZON_FILE),
             runtime,
             kept: AtomicI64::new(found.as_micros()),
@@ -105,12 +113,19 @@ impl Horizon {
 
     /// Brings it back to the last stamp, since no later instant was passed: the next opening need not
     /// hold its stamps. For a ledger whose writer has ended.
-    pub(crate) fn settle(&self, last: Timestamp) {
+    ///
+    /// # Errors
+    /// If it cannot be written. It may as well stay where it is.
+    pub(crate) fn settle(&self, last: Timestamp) -> io::Result<()> {
         let _closed = held(&self.closed);
         if last.as_micros() < self.kept.load(Ordering::Acquire) {
-            // It may as well stay where it is.
-            let _ = replace_file_durably(&self.file, text(last.as_micros()).as_bytes());
+            self.write(last.as_micros())?;
         }
+        Ok(())
+    }
+
+    fn write(&self, beyond: i64) -> io::Result<()> {
+        replace_file_durably_on(self.medium.as_ref(), &self.file, text(beyond).as_bytes())
     }
 
     /// Writes it no more; what is being written is there first.
@@ -131,7 +146,7 @@ impl Horizon {
         if beyond <= self.kept.load(Ordering::Acquire) {
             return Ok(());
         }
-        match replace_file_durably(&self.file, text(beyond).as_bytes()) {
+        match self.write(beyond) {
             Ok(()) => {
                 self.kept.store(beyond, Ordering::Release);
                 self.warned.store(false, Ordering::Relaxed);
@@ -158,15 +173,13 @@ pub(crate) enum Unknown {
 }
 
 /// The horizon of the ledger in this folder; the earliest instant if none was written.
-pub(crate) fn read(folder: &Path) -> Result<Timestamp, Unknown> {
+pub(crate) fn read(medium: &dyn Medium, folder: &Path) -> Result<Timestamp, Unknown> {
     let file = folder.join(HORIZON_FILE);
-    let mut bytes = Vec::new();
-    let read = std::fs::File::open(&file);
-    match read.and_then(|file| file.take(MOST_BYTES).read_to_end(&mut bytes)) {
-        Ok(_) => {}
+    let bytes = match medium.read(&file, MOST_BYTES) {
+        Ok(bytes) => bytes,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Timestamp::MIN),
         Err(error) => return Err(Unknown::Io(file, error)),
-    }
+    };
     parse(&bytes).ok_or_else(|| {
         let ledger = folder.file_name().unwrap_or_default().to_string_lossy();
         let why = format!(

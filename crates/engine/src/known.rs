@@ -9,8 +9,9 @@ use bergulir_chain::LogSize;
 use bergulir_chain::checkpoint::Checkpoint;
 use bergulir_chain::merkle::TreeHead;
 use bergulir_chain::note::{KeyName, MAX_NOTE_BYTES, Note, NoteError};
+use bergulir_store::file_log::Medium;
 use bergulir_store::layout::{CHECKPOINT_FILE, LEDGERS_FOLDER, WITNESSED_FILE};
-use std::io::{self, Read as _};
+use std::io;
 use std::path::{Path, PathBuf};
 use thiserror::Error;
 
@@ -61,10 +62,15 @@ pub(crate) struct Log<'a> {
 /// # Errors
 /// If the tiles of the index are damaged, so that nothing can be said before it is made anew; or if
 /// the log is.
-pub(crate) fn check(folder: &Path, anchors: &[Anchor], log: &Log<'_>) -> Result<Known, TreeError> {
+pub(crate) fn check(
+    medium: &dyn Medium,
+    folder: &Path,
+    anchors: &[Anchor],
+    log: &Log<'_>,
+) -> Result<Known, TreeError> {
     let mut known = Known::default();
     for (source, path) in files(folder, anchors) {
-        let found = known.found_in(&source, &path, log)?;
+        let found = known.found_in(medium, &source, &path, log)?;
         if path.ends_with(WITNESSED_FILE) {
             known.witnessed = found;
         }
@@ -85,8 +91,12 @@ fn files(folder: &Path, anchors: &[Anchor]) -> Vec<(String, PathBuf)> {
 
 /// Why the known checkpoints of a ledger cannot be compared with its log now, if one of their files
 /// cannot be read.
-pub(crate) fn unreadable_now(folder: &Path, anchors: &[Anchor]) -> Option<String> {
-    files(folder, anchors).iter().find_map(|(source, path)| match read(path) {
+pub(crate) fn unreadable_now(
+    medium: &dyn Medium,
+    folder: &Path,
+    anchors: &[Anchor],
+) -> Option<String> {
+    files(folder, anchors).iter().find_map(|(source, path)| match read(medium, path) {
         Err(Unread::Io(error)) => Some(unreadable(source, &error)),
         Err(Unread::Damaged(_)) | Ok(_) => None,
     })
@@ -96,11 +106,12 @@ impl Known {
     /// Takes in the checkpoint of a file, if there is one and the log leads to it.
     fn found_in(
         &mut self,
+        medium: &dyn Medium,
         source: &str,
         path: &Path,
         log: &Log<'_>,
     ) -> Result<Option<SignedCheckpoint>, TreeError> {
-        let judged = match read(path) {
+        let judged = match read(medium, path) {
             Ok(None) => return Ok(None),
             Ok(Some(note)) => judge(source, note, log)?,
             Err(Unread::Damaged(why)) => Err(damaged(source, &why)),
@@ -131,15 +142,12 @@ impl Known {
 }
 
 /// The note in a file; `None` if there is no such file.
-pub(crate) fn read(path: &Path) -> Result<Option<Note>, Unread> {
-    let file = match std::fs::File::open(path) {
-        Ok(file) => file,
+pub(crate) fn read(medium: &dyn Medium, path: &Path) -> Result<Option<Note>, Unread> {
+    let bytes = match medium.read(path, MAX_NOTE_BYTES as u64 + 1) {
+        Ok(bytes) => bytes,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(Unread::Io(error)),
     };
-    let mut bytes = Vec::new();
-    let most = MAX_NOTE_BYTES as u64 + 1;
-    file.take(most).read_to_end(&mut bytes).map_err(Unread::Io)?;
     Note::parse(&bytes).map(Some).map_err(Unread::Damaged)
 }
 

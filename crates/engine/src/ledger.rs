@@ -141,15 +141,17 @@ impl Ledger {
     ) -> (Ledger, Workers) {
         let Shared { watch, options, keyring, witnesses, runtime, request_ids, alarms } = shared;
         let last = opened.last_stamp();
-        let Opened { log, index, replica, trusted, anchors, known, horizon } = opened;
+        let Opened { medium, log, index, replica, trusted, anchors, known, horizon } = opened;
         let health = Arc::new(Health::new(folder.to_owned(), alarms.map(|alarms| alarms.of(id))));
         if let Some(why) = known.trouble {
             health.fail(why);
         } else if let Some(what) = known.passing {
             health.fail_for_now(&what);
         }
-        let checkpoints = Arc::new(Checkpoints::new(folder, known.newest, known.witnessed));
-        let horizon = Arc::new(Horizon::new(folder, horizon, runtime.clone()));
+        let checkpoints =
+            Checkpoints::new(Arc::clone(&medium), folder, known.newest, known.witnessed);
+        let checkpoints = Arc::new(checkpoints);
+        let horizon = Arc::new(Horizon::new(medium, folder, horizon, runtime.clone()));
         let durable = log.head();
         let replayed = durable.size.get() - trusted.size();
         // What was replayed counts too: after a rebuild of the index a snapshot is wanted soon.
@@ -448,7 +450,8 @@ impl Ledger {
             let _ = answer.blocking_recv();
         }
         self.halt();
-        self.horizon.settle(self.stamper.last());
+        // Where it stays, the next opening holds its stamps for a moment.
+        let _ = self.horizon.settle(self.stamper.last());
     }
 
     /// Closes the index, so that it can be opened again: after a [`halt`](Self::halt), when nobody

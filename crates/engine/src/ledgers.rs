@@ -168,10 +168,15 @@ impl Ledgers {
         before.check_unread()?;
         let folder = self.folder.join(id.as_str());
         let (origin, missed) = before.glance(|state| (log_name(state), self.missed_key(state)));
-        let anchors = origin.map(|origin| anchor::files(&self.options.anchors, origin.as_str()));
+        let medium = &self.basis.medium;
+        let anchors =
+            origin.map(|origin| anchor::files(medium, &self.options.anchors, origin.as_str()));
         let why = continued::retired(&folder)
             .err()
-            .or_else(|| known::unreadable_now(&folder, anchors.as_deref().unwrap_or_default()))
+            .or_else(|| {
+                let anchors = anchors.as_deref().unwrap_or_default();
+                known::unreadable_now(medium.as_ref(), &folder, anchors)
+            })
             .or(missed);
         why.map_or(Ok(()), |why| Err(OpenError::Beside { why }))
     }
@@ -203,8 +208,8 @@ impl Ledgers {
         let log: Arc<dyn EventLog> = Arc::new(log);
         let policy = self.options.policy.as_ref();
         let witnesses = policy.and_then(|policy| Witnesses::of(policy, &self.witnesses));
-        let anchors = &self.options.anchors;
-        let mut opened = open::open(&folder, id, &log, anchors, open::options, progress)?;
+        let (medium, anchors) = (&self.basis.medium, &self.options.anchors);
+        let mut opened = open::open(medium, &folder, id, &log, anchors, open::options, progress)?;
         // Whom the policy trusts by now is asked, not whom it trusted then.
         let policy = policy.filter(|policy| policy.wants_witnesses());
         let stands =

@@ -237,6 +237,8 @@ impl OpenError {
 
 /// A ledger's parts, ready to run.
 pub(crate) struct Opened {
+    /// Where the small files beside the log are.
+    pub(crate) medium: Arc<dyn Medium>,
     pub(crate) log: Arc<dyn EventLog>,
     pub(crate) index: Arc<Index>,
     pub(crate) replica: Replica,
@@ -280,6 +282,7 @@ pub(crate) fn open_log(
 /// first record has that hash; `progress` is told how many records of how many are replayed, and can
 /// break it off.
 pub(crate) fn open(
+    medium: &Arc<dyn Medium>,
     folder: &Path,
     id: LedgerId,
     log: &Arc<dyn EventLog>,
@@ -294,7 +297,7 @@ pub(crate) fn open(
         let io = |source| OpenError::Io { path: condemned.clone(), source };
         std::fs::remove_file(&condemned).map_err(io)?;
     }
-    match open_with_index(folder, id, log, anchors, options, progress) {
+    match open_with_index(medium, folder, id, log, anchors, options, progress) {
         // It would not be made anew either.
         Err(OpenError::Index(error)) if error.is_for_want_of_room() => Err(error.into()),
         // What can be rebuilt is not worth an operator's morning; and before the log is called
@@ -302,13 +305,14 @@ pub(crate) fn open(
         Err(error @ (OpenError::Index(_) | OpenError::Replay(_))) => {
             tracing::warn!(error = %describe(&error), "the index is made anew");
             Index::discard(&folder.join(INDEX_FOLDER))?;
-            open_with_index(folder, id, log, anchors, options, progress)
+            open_with_index(medium, folder, id, log, anchors, options, progress)
         }
         other => other,
     }
 }
 
 fn open_with_index(
+    medium: &Arc<dyn Medium>,
     folder: &Path,
     id: LedgerId,
     log: &Arc<dyn EventLog>,
@@ -345,8 +349,8 @@ fn open_with_index(
     }
     let tree = Tree { log: log.as_ref(), index: &index };
     check_tiles(tree, &replica)?;
-    let (anchors, mut known) = known(folder, anchors, tree, &replica)?;
-    let horizon = match horizon::read(folder) {
+    let (anchors, mut known) = known(medium, folder, anchors, tree, &replica)?;
+    let horizon = match horizon::read(medium.as_ref(), folder) {
         Ok(horizon) => horizon,
         Err(Unknown::Io(path, source)) => return Err(OpenError::Io { path, source }),
         Err(Unknown::Damaged(why)) => {
@@ -354,11 +358,13 @@ fn open_with_index(
             Timestamp::MIN
         }
     };
-    Ok(Opened { log: Arc::clone(log), index, replica, trusted, anchors, known, horizon })
+    let medium = Arc::clone(medium);
+    Ok(Opened { medium, log: Arc::clone(log), index, replica, trusted, anchors, known, horizon })
 }
 
 /// Compares the log with the checkpoints that are known of it.
 fn known(
+    medium: &Arc<dyn Medium>,
     folder: &Path,
     anchors: &[PathBuf],
     tree: Tree<'_>,
@@ -366,10 +372,10 @@ fn known(
 ) -> Result<(Arc<[Anchor]>, Known), TreeError> {
     // Without a name that a key can have, nothing was ever signed.
     let Some(origin) = log_name(replica.state()) else { return Ok(Default::default()) };
-    let anchors = anchor::files(anchors, origin.as_str());
+    let anchors = anchor::files(medium, anchors, origin.as_str());
     let keys = log_keys(replica.state());
     let log = known::Log { origin: &origin, keys: &keys, head: replica.tree().head(), tree };
-    let known = known::check(folder, &anchors, &log)?;
+    let known = known::check(medium.as_ref(), folder, &anchors, &log)?;
     Ok((anchors, known))
 }
 

@@ -104,12 +104,21 @@ impl Projector {
     /// [`seal_on`](Self::seal_on). After an error the index is left alone, and the published state goes
     /// on without it.
     pub(crate) fn take(&mut self, message: Message) -> Result<(), IndexError> {
+        self.take_in_steps(message, &mut || ())
+    }
+
+    /// The same; `onlooker` may read after each step in which records are published.
+    pub(crate) fn take_in_steps(
+        &mut self,
+        message: Message,
+        onlooker: &mut dyn FnMut(),
+    ) -> Result<(), IndexError> {
         match message {
             Message::Published(sealed) if self.index_lost => {
                 self.follow_alone(&sealed);
                 Ok(())
             }
-            Message::Published(sealed) => self.follow(&sealed).inspect_err(|_| {
+            Message::Published(sealed) => self.follow(&sealed, onlooker).inspect_err(|_| {
                 self.index_lost = true;
                 self.follow_alone(&sealed);
             }),
@@ -134,7 +143,7 @@ impl Projector {
         }
     }
 
-    fn follow(&mut self, sealed: &[Sealed]) -> Result<(), IndexError> {
+    fn follow(&mut self, sealed: &[Sealed], onlooker: &mut dyn FnMut()) -> Result<(), IndexError> {
         for one in sealed {
             self.keep_balances(one);
         }
@@ -160,6 +169,7 @@ impl Projector {
             added?;
             self.index.apply(&batch)?;
             self.projected.send_replace(batch.to());
+            onlooker();
         }
         self.batch = batch;
         for one in sealed {

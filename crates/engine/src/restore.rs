@@ -10,11 +10,13 @@ use bergulir_chain::merkle::TreeHead;
 use bergulir_chain::note::Note;
 use bergulir_domain::LedgerId;
 use bergulir_store::backup::{BackupError, KeptLedger, copy_log};
+use bergulir_store::file_log::Disk;
 use bergulir_store::layout::{CHECKPOINT_FILE, LEDGERS_FOLDER, LOG_FOLDER, RESTORING_FOLDER};
 use bergulir_store::{DataLock, LockError, create_folder_durably, replace_file_durably};
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use thiserror::Error;
 
 /// What may lie in a data directory into which a ledger is restored.
@@ -124,9 +126,9 @@ pub fn anchored(anchors: &[PathBuf], origin: &str) -> Result<Vec<KnownNote>, Res
         if !folder.is_dir() {
             return Err(unreadable(folder, "there is no such folder".to_owned()));
         }
-        let anchor = Anchor::of(folder, origin);
-        let note =
-            known::read(anchor.path()).map_err(|why| unreadable(anchor.path(), why.to_string()))?;
+        let anchor = Anchor::of(Arc::new(Disk), folder, origin);
+        let note = known::read(&Disk, anchor.path())
+            .map_err(|why| unreadable(anchor.path(), why.to_string()))?;
         let name = format!("anchor {}", folder.display());
         found.extend(note.map(|note| KnownNote { name, note }));
     }

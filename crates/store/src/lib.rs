@@ -29,4 +29,4 @@ pub use lock::{DataLock, LockError};
 pub use log::{AppendError, EventLog, Head, ReadError, ReadLimit, Refusal};
 pub use memory::MemoryLog;
 pub use records::{Iter, Records};
-pub use small_file::replace_file_durably;
+pub use small_file::{replace_file_durably, replace_file_durably_on};

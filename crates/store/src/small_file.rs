@@ -1,11 +1,11 @@
 //! Small files that are there whole or not at all, also after a power cut.
 
 use std::ffi::OsString;
-use std::fs::{self, File};
-use std::io::{self, Write};
+use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::folder::sync_folder;
+use crate::file_log::{Disk, Medium, write_whole};
 
 /// Puts these bytes in the place of a file, or makes it: whoever reads it, also after a power cut,
 /// finds the old content or the new one, and after the return the new one.
@@ -15,18 +15,26 @@ use crate::folder::sync_folder;
 /// # Errors
 /// What the operating system says. The file then has its old content or the new one.
 pub fn replace_file_durably(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    replace_file_durably_on(&Disk, path, bytes)
+}
+
+/// The same on a medium that a test may put underneath.
+///
+/// # Errors
+/// What the operating system says. The file then has its old content or the new one.
+pub fn replace_file_durably_on(medium: &dyn Medium, path: &Path, bytes: &[u8]) -> io::Result<()> {
     let beside = unfinished(path);
     // A link that somebody put there would lead to another file, which is not written over.
-    let _ = fs::remove_file(&beside);
-    let mut file = File::create_new(&beside)?;
-    let written = file.write_all(bytes).and_then(|()| file.sync_all());
-    let replaced = written.and_then(|()| fs::rename(&beside, path));
+    let _ = medium.remove(&beside);
+    let file = medium.create_new(&beside)?;
+    let written = write_whole(&*file, bytes, 0).and_then(|()| file.sync());
+    let replaced = written.and_then(|()| medium.rename(&beside, path));
     if replaced.is_err() {
         // What is left over does no harm: the next attempt begins with it.
-        let _ = fs::remove_file(&beside);
+        let _ = medium.remove(&beside);
     }
     replaced?;
-    sync_folder(folder_of(path))
+    medium.sync_folder(folder_of(path))
 }
 
 /// The bytes of a file, if it is one, and not a link, a folder, a pipe or a device: where others may

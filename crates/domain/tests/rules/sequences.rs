@@ -158,7 +158,7 @@ proptest! {
 /// A property that is never put to the test proves nothing.
 #[test]
 fn the_sequences_reach_every_command_and_every_rule() {
-    let config = Config { cases: 200, failure_persistence: None, ..Config::default() };
+    let config = Config { cases: 300, failure_persistence: None, ..Config::default() };
     let seed = TestRng::deterministic_rng(RngAlgorithm::ChaCha);
     let accepted = RefCell::new(BTreeMap::<Ask, u32>::new());
     let refused = RefCell::new(BTreeMap::<Why, u32>::new());

@@ -11,8 +11,10 @@ use bergulir_domain::ledger::Origin;
 use bergulir_domain::text::SignedNote;
 use bergulir_proto::continuation::checkpoint_of;
 use bergulir_proto::replay::Replica;
+use bergulir_store::file_log::{Disk, Medium};
 use bergulir_store::layout::{CHECKPOINT_FILE, WITNESSED_FILE};
 use std::path::Path;
+use std::sync::Arc;
 
 /// A checkpoint that is known of the old log.
 #[derive(Debug, Clone)]
@@ -82,11 +84,12 @@ pub(super) fn known(
     let mut known = Vec::new();
     let origin = replica.state().opened().map_or("", |opened| opened.origin.as_str());
     let own = [WITNESSED_FILE, CHECKPOINT_FILE].map(|file| (file.to_owned(), folder.join(file)));
-    let anchors = anchor::files(&asked.anchors, origin);
+    let medium: Arc<dyn Medium> = Arc::new(Disk);
+    let anchors = anchor::files(&medium, &asked.anchors, origin);
     let anchors =
         anchors.iter().map(|file| (file.path().display().to_string(), file.path().to_owned()));
     for (name, path) in own.into_iter().chain(anchors) {
-        match read(&path) {
+        match read(&Disk, &path) {
             Ok(None) => {}
             Ok(Some(note)) => known.push(judge(name, note, origin, replica, tree)?),
             Err(why) => {

@@ -67,8 +67,16 @@ impl Medium for Flaky {
         Faults::check(&self.0.writes)?;
         Ok(self.file(Disk.create(file)?))
     }
+    fn create_new(&self, file: &Path) -> io::Result<Box<dyn MediumFile>> {
+        Faults::check(&self.0.writes)?;
+        Ok(self.file(Disk.create_new(file)?))
+    }
     fn open(&self, file: &Path) -> io::Result<Box<dyn MediumFile>> {
         Ok(self.file(Disk.open(file)?))
+    }
+    fn read(&self, file: &Path, most: u64) -> io::Result<Vec<u8>> {
+        Faults::check(&self.0.reads)?;
+        Disk.read(file, most)
     }
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
         Disk.rename(from, to)

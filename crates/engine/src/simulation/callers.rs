@@ -32,6 +32,10 @@ impl Run {
             }
             self.left.pop_front();
             (id(by), Work::Single(self.request(command)))
+        } else if self.one_in(30)
+            && let Some(part) = self.part_of_batch()
+        {
+            part
         } else if !self.sent.is_empty() && self.one_in(4) {
             self.again()
         } else {
@@ -87,7 +91,19 @@ impl Run {
         };
         let mut chosen: Vec<(PrincipalId, Request)> = Vec::new();
         while chosen.len() < wanted {
-            let Some(step) = self.steps.pop_front() else { break };
+            if self.one_in(20)
+                && let Some((by, command)) = self.in_vain()
+            {
+                let request = self.request(command);
+                chosen.push((by, request));
+                continue;
+            }
+            let due = match self.chance.below(12) {
+                0..4 => self.due(),
+                4 => Some(self.mistake()),
+                _ => None,
+            };
+            let Some(step) = due.or_else(|| self.steps.pop_front()) else { break };
             let wait = match step.wait {
                 Wait::Nothing => i64::try_from(self.chance.below(2_000_000)).unwrap(),
                 Wait::HalfADay => 12 * HOUR,
@@ -168,6 +184,26 @@ impl Run {
             _ => {}
         }
         (by, work)
+    }
+
+    /// The end of a batch that was recorded, without what came before: its last command alone, or its
+    /// last ones as a batch. That is not what was sent then.
+    fn part_of_batch(&mut self) -> Option<(PrincipalId, Work)> {
+        let records = &self.oracle.records;
+        let ends = |at: &usize| records[*at].following == 0 && records[at - 1].following > 0;
+        let ends: Vec<usize> = (1..records.len()).filter(ends).collect();
+        let last = ends[self.among(ends.len().max(1)).min(ends.len().checked_sub(1)?)];
+        let records = &self.oracle.records;
+        let by = records[last].by;
+        let second = last.checked_sub(2).is_some_and(|before| records[before].following == 2);
+        let request = |at: usize| records[at].request.clone();
+        let work = match self.chance.below(3) {
+            0 if second => Work::Atomic(vec![request(last - 1), request(last)]),
+            1 => Work::Atomic(vec![request(last)]),
+            _ => Work::Single(request(last)),
+        };
+        self.counts.one("part of a batch");
+        Some((by, work))
     }
 
     fn terms(&mut self, work: &Work) -> Terms {

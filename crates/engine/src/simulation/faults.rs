@@ -36,6 +36,9 @@ impl Run {
         if !self.left.is_empty() {
             return;
         }
+        if self.one_in(2) {
+            self.look_once_more();
+        }
         self.forget();
         if self.planned == Some(Fault::PowerGoes) || self.one_in(2) {
             self.counts.one("power cut");
@@ -49,6 +52,9 @@ impl Run {
             self.restore_older();
         }
         self.harm_index();
+        if self.one_in(3) {
+            self.falsify_snapshot();
+        }
         self.reopen();
     }
 
@@ -56,7 +62,9 @@ impl Run {
     /// what is missing: the index beside it, or a checkpoint. Then the newest one is put back.
     fn restore_older(&mut self) {
         let Some((older, size)) = self.older.take() else { return };
-        let newest = std::mem::replace(&mut self.site.disk, older);
+        // With all that lay beside it then, only the anchor knows more.
+        let beside = self.one_in(2);
+        let newest = self.site.exchange(older, beside);
         let without_index = self.one_in(2);
         if without_index {
             let _ = std::fs::remove_dir_all(self.site.index_folder());
@@ -67,8 +75,14 @@ impl Run {
             Ok((log, opened)) => {
                 assert_eq!(log.head().size.get(), size as u64);
                 let trouble = opened.known.trouble;
-                assert_eq!(trouble.is_some(), signed > size, "{trouble:?}");
-                self.counts.one(if signed > size { "rolled back" } else { "an old copy" });
+                let known = if beside { signed } else { self.watchers.anchored };
+                assert!(trouble.is_some() || known <= size, "{known} records are known of {size}");
+                assert!(trouble.is_none() || signed > size, "{trouble:?}");
+                self.counts.one(match trouble {
+                    None => "an old copy",
+                    Some(_) if beside => "rolled back",
+                    Some(_) => "rolled back, the anchor knows",
+                });
             }
             Err(OpenError::RecordsMissing { .. }) => assert!(!without_index),
             Err(error) => panic!("{error}"),

@@ -4,12 +4,14 @@
 use super::commands::id;
 use super::machine::Machine;
 use super::oracle::{Expected, No, Waits};
+use super::reads::onlook;
 use super::run::Run;
 use super::simulated::Fault;
 use crate::submission::{Answer, Refusal, Request, Terms, Work};
-use crate::writer::Bundle;
+use crate::writer::{Bundle, Waiter};
 use bergulir_domain::command::Seal;
-use bergulir_domain::{Command, PrincipalId, Timestamp};
+use bergulir_domain::{Command, PrincipalId, Rejection, Timestamp};
+use std::sync::Arc;
 use tokio::sync::oneshot;
 
 /// A piece of work, or a fence, on its way to the writer.
@@ -65,7 +67,23 @@ impl Run {
         };
         let machine = self.machine.as_mut().unwrap();
         let waiting: Vec<bool> = taken.iter().map(|asked| waits(machine, asked)).collect();
-        machine.write();
+        let before = machine.writer.bundle.waiters.len();
+        // Only with one piece of work it is plain which was not read for.
+        if let [Asked { what: What::Work(_, Work::Single(_) | Work::Atomic(_), _), .. }] =
+            &taken[..]
+        {
+            self.unreadable(6, 3);
+        }
+        self.machine().write();
+        let unread = self.readable();
+        let machine = self.machine.as_mut().unwrap();
+        let unread = unread
+            && machine.writer.bundle.waiters[before..].iter().any(|waiter| {
+                let Waiter::Answer(_, Answer::Refused { refusal, .. }, _) = waiter else {
+                    return false;
+                };
+                *refusal == Refusal::Rule(Rejection::LookupFailed)
+            });
         assert!(machine.messages.is_empty());
         let size = machine.writer.state.size();
         for position in self.events.len() as u64..size {
@@ -81,6 +99,7 @@ impl Run {
                 _ => Waits::No,
             };
             let expected = match &asked.what {
+                What::Work(..) if unread => self.oracle.unread(clock),
                 What::Work(by, work, terms) => self.oracle.take(*by, work, *terms, waits, clock),
                 What::Seal(request) => {
                     let (by, work) = (id(PrincipalId::SYSTEM), Work::Single(request.clone()));
@@ -173,6 +192,7 @@ impl Run {
                 continue;
             }
             self.oracle.check(&expected, &answer);
+            self.count_reasons(&answer);
             self.keep(&answer);
         }
     }
@@ -201,9 +221,34 @@ impl Run {
         }
     }
 
+    /// The projector follows. Whoever reads meanwhile, between two steps of it, sees whole batches, and
+    /// nothing that is not durable.
     pub(super) fn project(&mut self) {
-        self.machine().project();
+        let looks = self.one_in(2);
+        let now = Timestamp::from_micros(self.site.clock.both().0);
+        let Run { machine, oracle, counts, durable, .. } = self;
+        let machine = machine.as_mut().unwrap();
+        let ledger = Arc::clone(&machine.ledger);
+        machine.project(&mut || {
+            if looks {
+                onlook(&ledger, oracle, *durable as u64, now);
+                counts.one("looked on");
+            }
+        });
         self.take_notice();
+    }
+
+    /// Before the process ends, somebody looks at what it shows: all of what was published, and none of
+    /// what could not be written.
+    pub(super) fn look_once_more(&mut self) {
+        while !self.machine().published.is_empty() {
+            self.project();
+        }
+        let now = Timestamp::from_micros(self.site.clock.both().0);
+        let machine = self.machine.as_ref().unwrap();
+        assert!(machine.ledger.head().size.get() <= self.durable as u64);
+        onlook(&machine.ledger, &self.oracle, self.durable as u64, now);
+        self.counts.one("looked once more");
     }
 
     /// The server may have asked something of itself, or a reader for a fence.

@@ -77,6 +77,8 @@ pub(super) struct Site {
     seals: Arc<AtomicU64>,
     pub(super) ledger: LedgerOptions,
     log: FileLogOptions,
+    /// A folder on another disk than the ledger's, as far as an operator sees it.
+    anchors: Vec<PathBuf>,
 }
 
 /// The parts of a ledger that runs.
@@ -136,6 +138,7 @@ impl Site {
             seals: Arc::default(),
             ledger,
             log: FileLogOptions { segment_bytes: among(&[1_000, 4_000, 256 << 20]) },
+            anchors: vec![PathBuf::from("anchor")],
             folder,
         }
     }
@@ -147,6 +150,11 @@ impl Site {
     /// The request id of the newest seal that the server made by itself.
     pub(super) fn newest_seal_id(&self) -> RequestId {
         seal_id(self.seals.load(Ordering::Relaxed))
+    }
+
+    /// The folder of the snapshots.
+    pub(super) fn snapshots(&self) -> PathBuf {
+        self.index_folder().join("snapshots")
     }
 
     pub(super) fn path(&self, name: &str) -> PathBuf {
@@ -178,9 +186,18 @@ impl Site {
         command
     }
 
+    fn medium(&self) -> Arc<dyn Medium> {
+        Arc::new(self.disk.clone())
+    }
+
+    /// The ledger's folder: of the operating system for the index, and of the simulated disk for the
+    /// small files.
+    pub(super) fn ledger_folder(&self) -> PathBuf {
+        self.path("ledger")
+    }
+
     fn open_log(&self) -> Result<FileLog, bergulir_store::OpenError> {
-        let disk: Arc<dyn Medium> = Arc::new(self.disk.clone());
-        let (log, _) = FileLog::open_on(disk, Path::new("log"), self.log)?;
+        let (log, _) = FileLog::open_on(self.medium(), Path::new("log"), self.log)?;
         Ok(log.keeping_marks_in(PathBuf::from("marks")))
     }
 
@@ -189,15 +206,21 @@ impl Site {
         let log: Arc<dyn EventLog> = Arc::new(self.open_log()?);
         let id: LedgerId = "tangerang".parse().unwrap();
         let opened =
-            open::open(folder, id, &log, &[], small_index, &|_, _| ControlFlow::Continue(()))?;
+            open::open(&self.medium(), folder, id, &log, &self.anchors, small_index, &|_, _| {
+                ControlFlow::Continue(())
+            })?;
         Ok((log, opened))
     }
 
     pub(super) fn open(&self) -> Result<Machine, OpenError> {
-        let folder = self.path("ledger");
+        let folder = self.ledger_folder();
         std::fs::create_dir_all(&folder).unwrap();
         let (log, opened) = self.open_in(&folder)?;
         assert_eq!(opened.known.trouble, None);
+        // The node tries again until the checkpoint can be read.
+        if let Some(why) = opened.known.passing {
+            return Err(OpenError::Beside { why });
+        }
         let trusted = opened.trusted.clone();
         let seals = Arc::clone(&self.seals);
         let request_ids: RequestIds =
@@ -231,18 +254,22 @@ impl Site {
 
     /// The disk as it is now, all of it durable.
     pub(super) fn copy_disk(&self) -> SimulatedDisk {
-        let (copy, folder) = (SimulatedDisk::default(), Path::new("log"));
-        copy.create_folder(folder).unwrap();
-        for name in self.disk.names(folder).unwrap() {
-            let path = folder.join(name);
-            let (from, to) = (self.disk.open(&path).unwrap(), copy.create(&path).unwrap());
-            let mut bytes = vec![0; usize::try_from(from.length().unwrap()).unwrap()];
-            from.read_exact_at(&mut bytes, 0).unwrap();
-            to.write_at(&bytes, 0).unwrap();
-            to.sync().unwrap();
+        let copy = SimulatedDisk::default();
+        for folder in [Path::new("log"), &self.ledger_folder(), &self.anchors[0]] {
+            copy_files(&self.disk, &copy, folder);
         }
-        copy.sync_folder(folder).unwrap();
         copy
+    }
+
+    /// Another disk takes the place of this one, but the newest files of the anchor are put onto it, and
+    /// if `beside` says so, those beside the log.
+    pub(super) fn exchange(&mut self, older: SimulatedDisk, beside: bool) -> SimulatedDisk {
+        let newest = std::mem::replace(&mut self.disk, older);
+        copy_files(&newest, &self.disk, &self.anchors[0]);
+        if beside {
+            copy_files(&newest, &self.disk, &self.ledger_folder());
+        }
+        newest
     }
 
     /// The log as files of the operating system, for the auditor.
@@ -255,6 +282,18 @@ impl Site {
             std::fs::write(to.join(name), bytes).unwrap();
         }
     }
+}
+
+/// Copies the files of a folder, durably.
+fn copy_files(from: &SimulatedDisk, to: &SimulatedDisk, folder: &Path) {
+    for name in from.names(folder).unwrap() {
+        let path = folder.join(name);
+        let bytes = from.read(&path, u64::MAX).unwrap();
+        let file = to.create(&path).unwrap();
+        file.write_at(&bytes, 0).unwrap();
+        file.sync().unwrap();
+    }
+    to.sync_folder(folder).unwrap();
 }
 
 /// The request id of a seal that the server records by itself.
@@ -274,10 +313,11 @@ impl Machine {
         }
     }
 
-    /// Has the projector take what was published next, if anything was, or go on with a seal.
-    pub(super) fn project(&mut self) {
+    /// Has the projector take what was published next, if anything was, or go on with a seal. An
+    /// onlooker reads after each step of it.
+    pub(super) fn project(&mut self, onlooker: &mut dyn FnMut()) {
         match self.published.try_recv() {
-            Ok(message) => self.projector.take(message).unwrap(),
+            Ok(message) => self.projector.take_in_steps(message, onlooker).unwrap(),
             Err(_) => self.projector.seal_on(),
         }
     }

@@ -9,12 +9,15 @@
 mod callers;
 mod checks;
 mod counts;
+mod due;
 mod faults;
 mod groups;
 mod machine;
 mod oracle;
 mod reads;
+mod reasons;
 mod run;
+mod snapshots;
 mod starts;
 mod watchers;
 
@@ -81,7 +84,7 @@ fn whatever_fails_the_ledger_is_what_the_naive_model_says() {
     for seed in first..first + setting("BERGULIR_SIM_SEEDS", 200) {
         counts.add(&survives(seed, false));
     }
-    println!("{counts:#?}");
+    println!("{counts:#?}\n{}", counts.table());
     // What never happens is not tested.
     counts.check_all_happened();
 }

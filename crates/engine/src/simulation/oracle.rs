@@ -6,7 +6,7 @@ use super::model::compare::{account_sums_of, loan_sums_of};
 use super::model::{FundSums, Model, Verdict, Why};
 use crate::clock::CLOCK_TOLERANCE;
 use crate::submission::{Accepted, Answer, Refusal, Request, Terms, Work};
-use bergulir_domain::{Command, PrincipalId, Timestamp};
+use bergulir_domain::{Command, PrincipalId, Rejection, Timestamp};
 use std::collections::BTreeSet;
 use std::fmt;
 use std::rc::Rc;
@@ -53,6 +53,8 @@ pub(super) enum No {
     Late,
     WaitedTooLong,
     KeyNotHeld,
+    /// What a decision asks for could not be read.
+    Unread,
     /// No writes are taken.
     ReadOnly,
 }
@@ -143,6 +145,13 @@ impl Oracle {
     /// A fence is passed, unless no time can be given.
     pub(super) fn fence(&mut self, instant: Timestamp, clock: (i64, i64)) -> Expected {
         if self.stamps.pass(instant, clock) { Expected::Passed } else { Expected::Nothing }
+    }
+
+    /// The disk did not give what a decision asked for: time has passed, and nothing else.
+    pub(super) fn unread(&mut self, clock: (i64, i64)) -> Expected {
+        let at = self.stamps.take(clock).expect("it was to be decided");
+        self.now.pass_time(Timestamp::from_micros(at));
+        Expected::Refused(No::Unread)
     }
 
     /// What the writer should answer.
@@ -339,6 +348,7 @@ impl No {
             | (No::Late, Refusal::DeadlineExceeded)
             | (No::WaitedTooLong, Refusal::WaitedTooLong { .. })
             | (No::KeyNotHeld, Refusal::KeyNotHeld { .. })
+            | (No::Unread, Refusal::Rule(Rejection::LookupFailed))
             | (No::ReadOnly, Refusal::ReadOnly { .. }) => true,
             _ => false,
         };

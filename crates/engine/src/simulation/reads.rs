@@ -3,7 +3,7 @@
 
 use super::groups::{Asked, What};
 use super::model::FundSums;
-use super::model::compare::account_sums_of;
+use super::model::compare::{account_sums_of, loan_sums_of};
 use super::oracle::Oracle;
 use super::run::Run;
 use crate::horizon::AHEAD;
@@ -12,7 +12,9 @@ use crate::reads::ReadRefusal;
 use crate::trail::{Owner, Running};
 use bergulir_chain::Position;
 use bergulir_domain::{AccountId, FundId, State, Timestamp};
-use std::pin::Pin;
+use bergulir_store::ReadError;
+use bergulir_store::index::Direction;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
@@ -40,10 +42,19 @@ pub(super) struct Question {
 impl Question {
     /// The state as it is now.
     pub(super) fn now(ledger: &Arc<Ledger>) -> Question {
+        Question::state(ledger, None)
+    }
+
+    /// The state as far as it was followed, from that position on.
+    fn since(ledger: &Arc<Ledger>, position: Position) -> Question {
+        Question { from: position.get() + 1, ..Question::state(ledger, Some(position)) }
+    }
+
+    fn state(ledger: &Arc<Ledger>, min_position: Option<Position>) -> Question {
         let ledger = Arc::clone(ledger);
         Question::new(Arc::clone(&ledger), async move {
             let look = |state: &State, of: crate::reads::AsOf| (Box::new(state.clone()), of.size);
-            let (state, size) = ledger.read(None, look).await.unwrap();
+            let (state, size) = ledger.read(min_position, look).await.unwrap();
             Found::Now { state, size: size.get() }
         })
     }
@@ -87,6 +98,8 @@ impl Question {
                     (self.from..=durable).contains(size),
                     "of {size}, and {durable} are durable"
                 );
+                let last = &oracle.records[usize::try_from(*size).unwrap() - 1];
+                assert_eq!(last.following, 0, "half a batch is seen, of {size}");
                 let mut model = super::Model::clone(after(*size));
                 model.pass_time(now);
                 model.compare(state);
@@ -95,7 +108,12 @@ impl Question {
                 Ok(position) => {
                     assert_eq!(position.map(Position::get), last_at(oracle, durable, *instant));
                 }
-                Err(refusal) => assert!(matches!(refusal, ReadRefusal::NotFinal), "{refusal}"),
+                Err(
+                    ReadRefusal::NotFinal
+                    | ReadRefusal::NotNoted { .. }
+                    | ReadRefusal::Log(ReadError::Io { .. }),
+                ) => {}
+                Err(refusal) => panic!("{refusal}"),
             },
             Found::Past { of, at, running } => {
                 assert!(*at < durable);
@@ -105,11 +123,34 @@ impl Question {
     }
 }
 
+/// Somebody reads between two steps of the projections: the state, and from the index the balances
+/// right after the last record that it has.
+pub(super) fn onlook(ledger: &Arc<Ledger>, oracle: &Oracle, durable: u64, now: Timestamp) {
+    let mut question = Question::since(ledger, Position::ZERO);
+    let found = question.poll().expect("so far it was followed");
+    question.check(&found, oracle, durable, now);
+    let Found::Now { state, size } = found else { unreachable!("it asks for the state") };
+    assert_eq!(ledger.projected_size().get(), size, "state and index go together");
+    for (owner, of) in owners(&state) {
+        let mut question = Question::past(ledger, owner, of, Position::new(size - 1));
+        let found = question.poll().expect("so far it was followed");
+        question.check(&found, oracle, durable, now);
+    }
+}
+
 /// The last of so many records at or before an instant.
 pub(super) fn last_at(oracle: &Oracle, durable: u64, instant: Timestamp) -> Option<u64> {
     let records = oracle.records.iter().take(usize::try_from(durable).unwrap());
     let before = records.filter(|r| r.at <= instant.as_micros()).count() as u64;
     before.checked_sub(1)
+}
+
+/// What is there at rest.
+fn ready<T>(answer: impl Future<Output = T>) -> T {
+    match pin!(answer).poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(found) => found,
+        Poll::Pending => panic!("the projections are at rest"),
+    }
 }
 
 /// All whose balances are kept.
@@ -149,14 +190,20 @@ impl Run {
                 let before = 1 + self.chance.below(100_000_000) * self.chance.below(2);
                 let instant = Timestamp::from_micros(now - i64::try_from(before).unwrap());
                 let mut question = Question::at(ledger, instant);
+                self.unreadable(6, 4);
+                let found = question.poll();
+                let unread = self.readable();
+                let is_unread =
+                    matches!(found, Some(Found::At { position: Err(ReadRefusal::Log(_)), .. }));
+                assert!(unread || !is_unread, "{instant:?} could not be read");
                 // With no later record, it takes a fence, and the clock is looked at for that.
-                if self.oracle.records[usize::try_from(size.get()).unwrap() - 1].at
-                    <= instant.as_micros()
+                if !is_unread
+                    && self.oracle.records[usize::try_from(size.get()).unwrap() - 1].at
+                        <= instant.as_micros()
                 {
                     self.oracle.stamps.check(self.site.clock.both());
                     self.horizon = self.horizon.max(now + AHEAD);
                 }
-                let found = question.poll();
                 if self.machine().messages.len() > self.queue.len() {
                     let what = What::Fence(instant);
                     self.queue.push_back(Asked { number: 0, at: 0, what, reply: None });
@@ -169,8 +216,12 @@ impl Run {
             _ => {
                 let state = &machine.writer.state;
                 let at = Position::new(self.chance.below(size.get()));
-                if ledger.check_as_of(at).is_err() {
-                    return;
+                let may_be_asked = ledger.check_as_of(at);
+                let place = usize::try_from(at.get()).unwrap();
+                let is_inside = self.oracle.records[place].following > 0;
+                match may_be_asked {
+                    Err(ReadRefusal::InsideBatch { .. }) if is_inside => return,
+                    may => assert!(may.is_ok() && !is_inside, "{may:?}, of {at}"),
                 }
                 let owners = owners(state);
                 if owners.is_empty() {
@@ -199,6 +250,55 @@ impl Run {
         }
     }
 
+    /// The trail of each owner, at rest: page by page from either end it is the same, each line of it says
+    /// what the balances were then, and it has the records that concern the owner, and no others.
+    pub(super) fn walk_trails(&mut self) {
+        let most = 1 + self.among(5);
+        let machine = self.machine.as_ref().unwrap();
+        let (ledger, state) = (&machine.ledger, &machine.writer.state);
+        let all = Position::ZERO..Position::new(self.durable as u64);
+        for (owner, of) in owners(state) {
+            let trail = |range, limit, direction| {
+                ready(ledger.trail(&[owner], range, limit, direction)).unwrap()
+            };
+            let whole = trail(all.clone(), self.durable, Direction::OldestFirst);
+            let (mut pages, mut left) = (Vec::new(), all.clone());
+            while let page = trail(left.clone(), most, Direction::OldestFirst)
+                && let Some((last, _)) = page.last()
+            {
+                left.start = last.next();
+                pages.extend(page);
+            }
+            assert_eq!(pages, whole, "page by page");
+            let (mut pages, mut left) = (Vec::new(), all.clone());
+            while let page = trail(left.clone(), most, Direction::NewestFirst)
+                && let Some((last, _)) = page.last()
+            {
+                left.end = *last;
+                pages.extend(page);
+            }
+            pages.reverse();
+            assert_eq!(pages, whole, "from the other end");
+            for (at, running) in &whole {
+                let after = &self.oracle.records[usize::try_from(at.get()).unwrap()].after;
+                check_past(of, after, Some(running));
+                if let (Some(loan), Some(sums)) = (running.loan, &running.balances.loan) {
+                    let loan = state.loans().get(loan).id;
+                    assert_eq!(loan_sums_of(sums), after.loan_sums(loan), "{loan} at {at}");
+                }
+            }
+            for (at, accepted) in &self.acknowledged {
+                let concerned = match owner {
+                    Owner::Fund(fund) => accepted.touched.fund == Some(fund),
+                    Owner::Account(account) => accepted.touched.account == Some(account),
+                    Owner::Cooperative(_) => unreachable!("their balances are not asked for"),
+                };
+                let is_told = whole.iter().any(|(told, _)| told.get() == *at);
+                assert_eq!(is_told, concerned, "{owner:?} at {at}");
+            }
+        }
+    }
+
     pub(super) fn poll(&mut self) {
         for mut question in std::mem::take(&mut self.questions) {
             match question.poll() {
@@ -217,6 +317,14 @@ impl Run {
             Found::At { instant, position: Ok(position) } => {
                 self.finals.push((*instant, position.map(Position::get)));
                 self.counts.one("read as of an instant");
+            }
+            Found::At { position: Err(ReadRefusal::NotNoted { .. }), .. } => {
+                assert!(self.planned.is_some(), "the horizon could not be written");
+                self.counts.one("horizon not written");
+            }
+            Found::At { position: Err(ReadRefusal::Log(_)), .. } => {
+                assert!(self.unread, "a record could not be read");
+                self.counts.one("instant not read");
             }
             Found::At { .. } => {}
             Found::Past { .. } => self.counts.one("read as of a position"),

@@ -48,6 +48,8 @@ pub(super) struct Run {
     pub(super) next: u64,
     pub(super) faulty: bool,
     pub(super) planned: Option<Fault>,
+    /// The disk did not give what was read last.
+    pub(super) unread: bool,
     pub(super) counts: Counts,
 }
 
@@ -100,6 +102,7 @@ impl Run {
             next: 1,
             faulty,
             planned: None,
+            unread: false,
             counts,
         };
         run.reopen();
@@ -114,6 +117,19 @@ impl Run {
         if self.loud {
             println!("{}", what());
         }
+    }
+
+    /// Now and then the disk does not give one of the next things that are read.
+    pub(super) fn unreadable(&mut self, now_and_then: u64, next: u64) {
+        if self.faulty && self.left.is_empty() && self.one_in(now_and_then) {
+            self.site.disk.plan_read(self.chance.below(next));
+        }
+    }
+
+    /// It gives all again; says whether it did not.
+    pub(super) fn readable(&mut self) -> bool {
+        self.unread = self.site.disk.reads_again();
+        self.unread
     }
 
     pub(super) fn one_in(&mut self, n: u64) -> bool {
@@ -132,6 +148,7 @@ impl Run {
         self.site.clock.set_wrong(0);
         self.rest();
         self.ask_about_all();
+        self.walk_trails();
         self.look_at_seal();
         let machine = self.machine.take().unwrap();
         checks::log(machine.log.as_ref(), &self.oracle, &self.acknowledged, &self.watchers);
@@ -199,7 +216,12 @@ impl Run {
 
 /// The ledger begins under one of the versions of the rules.
 fn open(site: &Site, chance: &mut Chance) -> Command {
-    let newest = u64::from(open_ledger().rules_version);
-    let rules_version = 1 + u32::try_from(chance.below(newest)).unwrap();
+    // Mostly the newest, which know most.
+    let newest = open_ledger().rules_version;
+    let rules_version = match chance.below(6) {
+        0 => 1,
+        1 => 2,
+        _ => newest,
+    };
     Command::OpenLedger(site.create(request_id(0), rules_version))
 }

@@ -5,6 +5,7 @@ use super::run::Run;
 use super::simulated::Fault;
 use crate::open::OpenError;
 use crate::projector;
+use bergulir_chain::LogSize;
 use bergulir_domain::{Command, Event, Header, Timestamp};
 use bergulir_store::ReadError;
 use tokio::sync::oneshot;
@@ -30,8 +31,12 @@ impl Run {
         self.sign();
         let machine = self.machine();
         let last = machine.ledger.last_stamp();
-        machine.ledger.horizon.settle(last);
-        self.horizon = self.horizon.min(last.as_micros());
+        let settled = machine.ledger.horizon.settle(last);
+        // Where it could not be written, now or before, it may be further ahead.
+        if self.planned.is_none() {
+            settled.unwrap();
+            self.horizon = self.horizon.min(last.as_micros());
+        }
         self.counts.one("clean stop");
         self.say(|| "a clean stop".to_owned());
         self.forget();
@@ -56,14 +61,21 @@ impl Run {
             self.planned = Some(fault);
         }
         let machine = loop {
-            match self.site.open() {
+            self.unreadable(6, 40);
+            let opened = self.site.open();
+            let unread = self.readable();
+            match opened {
                 Ok(machine) => break machine,
                 Err(
                     OpenError::Log(bergulir_store::OpenError::Io { .. })
-                    | OpenError::Read(ReadError::Io { .. }),
-                ) if self.planned.is_some() => {
-                    self.counts.one("start failed");
-                    self.cut();
+                    | OpenError::Read(ReadError::Io { .. })
+                    | OpenError::Io { .. }
+                    | OpenError::Beside { .. },
+                ) if self.planned.is_some() || unread => {
+                    self.counts.one(if unread { "start could not read" } else { "start failed" });
+                    if self.planned.is_some() {
+                        self.cut();
+                    }
                 }
                 Err(error) => panic!("{error}"),
             }
@@ -89,6 +101,14 @@ impl Run {
         assert!(self.finals.iter().all(|(instant, _)| *instant < stamp), "not final: {stamp:?}");
         let most = self.oracle.records[size - 1].at.max(self.horizon);
         assert!(stamp.as_micros() <= most, "{stamp:?}, and {most} at most");
+        // A checkpoint that somebody has seen is known again.
+        let known =
+            machine.ledger.watch_checkpoint().borrow().as_ref().map(|it| it.checkpoint.size);
+        let signed = self.watchers.checkpoints.last().map_or(0, |(size, _)| *size as u64);
+        assert!(
+            known.map_or(0, LogSize::get) >= signed,
+            "{known:?} are known, {signed} were signed"
+        );
         self.oracle.reopen(size, stamp.as_micros(), self.site.clock.both());
         checks::log(machine.log.as_ref(), &self.oracle, &self.acknowledged, &self.watchers);
         if self.events.is_empty() {
@@ -108,6 +128,8 @@ impl Run {
             machine.scrub();
             assert_eq!(machine.writer.health.failure(), None);
         }
+        // What it begins with is what the records come to, whatever a snapshot said.
+        self.oracle.records[size - 1].after.compare(&machine.writer.state);
         self.machine = Some(machine);
     }
 }

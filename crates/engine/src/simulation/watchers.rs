@@ -5,12 +5,14 @@ use super::machine::{KEYS, key};
 use super::model::FundSums;
 use super::model::compare::account_sums_of;
 use super::run::Run;
+use crate::reads::ReadRefusal;
 use bergulir_chain::checkpoint::Checkpoint;
 use bergulir_chain::{Hash, Position, Record};
 use bergulir_domain::Event;
 use bergulir_proto::balances::{BalanceAnswer, BalanceKey, Leaf};
 use bergulir_proto::decode_event;
-use bergulir_store::ReadLimit;
+use bergulir_store::{ReadError, ReadLimit};
+use std::sync::Arc;
 
 /// What they have seen.
 #[derive(Default)]
@@ -19,6 +21,8 @@ pub(super) struct Watchers {
     pub(super) followed: Vec<Hash>,
     /// The size and root of each checkpoint that was signed.
     pub(super) checkpoints: Vec<(usize, Hash)>,
+    /// So many records are covered by what the anchor has.
+    pub(super) anchored: usize,
 }
 
 impl Watchers {
@@ -54,7 +58,16 @@ impl Run {
         if !ledger.head().size.holds(Position::new(from as u64)) {
             return;
         }
-        let records = ledger.records(Position::new(from as u64), ReadLimit::records(most)).unwrap();
+        let ledger = Arc::clone(ledger);
+        self.unreadable(6, 3);
+        let records = ledger.records(Position::new(from as u64), ReadLimit::records(most));
+        let unread = self.readable();
+        let records = match records {
+            Err(ReadRefusal::Log(ReadError::Io { .. })) if unread => {
+                return self.counts.one("a subscriber was not given records");
+            }
+            records => records.unwrap(),
+        };
         for (position, bytes) in &records {
             assert_eq!(position.get(), self.watchers.followed.len() as u64);
             assert!(position.get() < self.durable as u64, "{position} is not durable");
@@ -68,8 +81,10 @@ impl Run {
 
     /// The newest head is signed, if it was not.
     pub(super) fn sign(&mut self) {
+        self.unreadable(8, 3);
+        self.machine().checkpointer.keep_up();
+        self.readable();
         let machine = self.machine.as_mut().unwrap();
-        machine.checkpointer.keep_up();
         let Some(signed) = machine.ledger.watch_checkpoint().borrow().clone() else { return };
         let size = usize::try_from(signed.checkpoint.size.get()).unwrap();
         assert!(size <= self.durable, "signed {size} of {}", self.durable);
@@ -78,6 +93,9 @@ impl Run {
         assert_eq!(Checkpoint::open(&signed.note, origin, &keys).unwrap(), signed.checkpoint);
         self.watchers.checkpoints.push((size, signed.checkpoint.root));
         self.watchers.checkpoints.dedup();
+        if machine.checkpointer.anchors.iter().all(|anchor| !anchor.is_behind()) {
+            self.watchers.anchored = size;
+        }
         self.counts.one("signed");
     }
 

@@ -4,7 +4,7 @@
 
 use std::fmt::Debug;
 use std::fs::{self, File, OpenOptions};
-use std::io;
+use std::io::{self, Read as _};
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
@@ -30,11 +30,23 @@ pub trait Medium: Debug + Send + Sync {
     /// What the operating system says.
     fn create(&self, file: &Path) -> io::Result<Box<dyn MediumFile>>;
 
+    /// Creates an empty file where there is nothing, not even a link.
+    ///
+    /// # Errors
+    /// What the operating system says.
+    fn create_new(&self, file: &Path) -> io::Result<Box<dyn MediumFile>>;
+
     /// Opens a file to read and write.
     ///
     /// # Errors
     /// What the operating system says.
     fn open(&self, file: &Path) -> io::Result<Box<dyn MediumFile>>;
+
+    /// The bytes of a small file, no more than `most` of them.
+    ///
+    /// # Errors
+    /// What the operating system says.
+    fn read(&self, file: &Path, most: u64) -> io::Result<Vec<u8>>;
 
     /// Gives a file another name in its folder; replaces the file that had it.
     ///
@@ -89,7 +101,7 @@ pub trait MediumFile: Debug + Send + Sync {
 }
 
 /// Writes all of `bytes`; a short write is an error.
-pub(super) fn write_whole(file: &dyn MediumFile, bytes: &[u8], offset: u64) -> io::Result<()> {
+pub(crate) fn write_whole(file: &dyn MediumFile, bytes: &[u8], offset: u64) -> io::Result<()> {
     let written = file.write_at(bytes, offset)?;
     if written == bytes.len() {
         Ok(())
@@ -118,8 +130,18 @@ impl Medium for Disk {
         Ok(Box::new(file))
     }
 
+    fn create_new(&self, file: &Path) -> io::Result<Box<dyn MediumFile>> {
+        Ok(Box::new(OpenOptions::new().read(true).write(true).create_new(true).open(file)?))
+    }
+
     fn open(&self, file: &Path) -> io::Result<Box<dyn MediumFile>> {
         Ok(Box::new(OpenOptions::new().read(true).write(true).open(file)?))
+    }
+
+    fn read(&self, file: &Path, most: u64) -> io::Result<Vec<u8>> {
+        let mut bytes = Vec::new();
+        File::open(file)?.take(most).read_to_end(&mut bytes)?;
+        Ok(bytes)
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {

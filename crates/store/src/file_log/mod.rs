@@ -31,6 +31,7 @@ use bergulir_chain::frame::{BuildError, END_BYTES, HEADER_BYTES, MAX_BODY_BYTES}
 use bergulir_chain::{FrameBuilder, Position, SegmentHeader, segment as format};
 
 pub use files::{Piece, Pieces, Place, end_of_frame};
+pub(crate) use medium::write_whole;
 pub use medium::{Disk, Medium, MediumFile};
 pub use open::{Cut, OpenError, Recovery};
 pub use salvage::{LogEnd, Salvage, salvage};
@@ -40,7 +41,6 @@ use crate::log::{AppendError, EventLog, Head, ReadError, ReadLimit, Refusal};
 use crate::records::Records;
 use cache::{CachedFrame, FrameCache};
 use kept_marks::KeptMarks;
-use medium::write_whole;
 use segment::{Extent, Mark, Segment};
 
 /// Who reads one record, and then another that is at most so much later, is likely to go on.

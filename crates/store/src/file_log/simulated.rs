@@ -53,6 +53,9 @@ struct State {
     powerless: bool,
     steps: u64,
     bytes_read: usize,
+    /// The read that comes after so many others fails, once.
+    read_fault: Option<u64>,
+    unread: bool,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -110,8 +113,27 @@ impl State {
         self.dirty_names.insert(path.to_owned());
     }
 
-    fn keep_dirty_names(&mut self) {
-        for path in std::mem::take(&mut self.dirty_names) {
+    /// Counts a read, and lets the planned fault happen.
+    fn read_step(&mut self) -> io::Result<()> {
+        let left = self.read_fault.take();
+        self.read_fault = left.and_then(|left| left.checked_sub(1));
+        if left == Some(0) {
+            self.unread = true;
+            return Err(io::Error::other("the disk does not give it"));
+        }
+        Ok(())
+    }
+
+    /// The names in a folder that are not durable.
+    fn take_dirty_names(&mut self, folder: &Path) -> BTreeSet<PathBuf> {
+        let inside = |path: &PathBuf| path.parent() == Some(folder);
+        let (taken, left) = std::mem::take(&mut self.dirty_names).into_iter().partition(inside);
+        self.dirty_names = left;
+        taken
+    }
+
+    fn keep_names(&mut self, dirty: BTreeSet<PathBuf>) {
+        for path in dirty {
             match self.names.get(&path) {
                 Some(&file) => self.durable_names.insert(path, file),
                 None => self.durable_names.remove(&path),
@@ -161,6 +183,18 @@ impl SimulatedDisk {
         self.state().bytes_read
     }
 
+    /// Plans that the read after so many others fails.
+    pub(super) fn plan_read(&self, after: u64) {
+        self.state().read_fault = Some(after);
+    }
+
+    /// Plans no more; says whether a read failed since it was planned.
+    pub(super) fn reads_again(&self) -> bool {
+        let mut state = self.state();
+        state.read_fault = None;
+        std::mem::take(&mut state.unread)
+    }
+
     /// Cuts the power, and brings it back.
     pub(super) fn cut_power(&self, chance: &mut Chance) {
         let mut state = self.state();
@@ -169,10 +203,10 @@ impl SimulatedDisk {
         for file in &mut state.files {
             file.survive(chance);
         }
+        let dirty = std::mem::take(&mut state.dirty_names);
         if chance.below(2) == 0 {
-            state.keep_dirty_names();
+            state.keep_names(dirty);
         }
-        state.dirty_names.clear();
         state.names = state.durable_names.clone();
     }
 }
@@ -197,9 +231,25 @@ impl Medium for SimulatedDisk {
         Ok(Box::new(SimulatedFile { state: self.state.clone(), file: index }))
     }
 
+    fn create_new(&self, file: &Path) -> io::Result<Box<dyn MediumFile>> {
+        if self.state().names.contains_key(file) {
+            return Err(io::ErrorKind::AlreadyExists.into());
+        }
+        self.create(file)
+    }
+
     fn open(&self, file: &Path) -> io::Result<Box<dyn MediumFile>> {
         let file = self.state().named(file)?;
         Ok(Box::new(SimulatedFile { state: self.state.clone(), file }))
+    }
+
+    fn read(&self, file: &Path, most: u64) -> io::Result<Vec<u8>> {
+        let mut state = self.state();
+        let file = state.named(file)?;
+        state.read_step()?;
+        let bytes = &state.files[file].bytes;
+        let most = usize::try_from(most).unwrap().min(bytes.len());
+        Ok(bytes[..most].to_vec())
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
@@ -219,15 +269,16 @@ impl Medium for SimulatedDisk {
         Ok(())
     }
 
-    fn sync_folder(&self, _: &Path) -> io::Result<()> {
+    fn sync_folder(&self, folder: &Path) -> io::Result<()> {
         let mut state = self.state();
         let permit = state.step();
-        if let Ok(Permit::Whole) = permit {
-            state.keep_dirty_names();
-            return Ok(());
+        if state.powerless {
+            return Err(io::Error::other("the power is gone"));
         }
-        if !state.powerless {
-            state.dirty_names.clear();
+        let dirty = state.take_dirty_names(folder);
+        if let Ok(Permit::Whole) = permit {
+            state.keep_names(dirty);
+            return Ok(());
         }
         Err(io::Error::other("the disk failed"))
     }
@@ -247,6 +298,7 @@ impl MediumFile for SimulatedFile {
     fn read_exact_at(&self, bytes: &mut [u8], offset: u64) -> io::Result<()> {
         let offset = usize::try_from(offset).unwrap();
         let mut state = self.state();
+        state.read_step()?;
         state.bytes_read += bytes.len();
         let there = state.files[self.file].bytes.get(offset..offset + bytes.len());
         bytes.copy_from_slice(there.ok_or(io::ErrorKind::UnexpectedEof)?);

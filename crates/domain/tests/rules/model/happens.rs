@@ -94,6 +94,7 @@ impl Model {
                 let cooperative = Cooperative {
                     village: c.village,
                     name: c.name.clone(),
+                    number: c.cooperative_number.clone(),
                     officers: BTreeMap::new(),
                     confirmed: BTreeMap::new(),
                 };

@@ -2,6 +2,7 @@
 //! every balance added up anew from the postings that are live each time somebody asks.
 
 pub(crate) mod compare;
+mod forms;
 mod happens;
 mod verdict;
 mod why;
@@ -11,7 +12,7 @@ pub(crate) use why::Why;
 use bergulir_domain::command::{BankAccount, BankReference, Evidence};
 use bergulir_domain::cooperative::{Office, ReadinessItem, VillageCode};
 use bergulir_domain::terms::{LoanTerms, Terms};
-use bergulir_domain::text::Name;
+use bergulir_domain::text::{Name, Number};
 use bergulir_domain::{
     AccountId, CooperativeId, Date, FundId, LoanId, OfficerId, PrincipalId, Timestamp,
 };
@@ -53,6 +54,7 @@ pub(crate) struct Fund {
 struct Cooperative {
     village: VillageCode,
     name: Name,
+    number: Option<Number>,
     officers: BTreeMap<Office, OfficerId>,
     confirmed: BTreeMap<ReadinessItem, Evidence>,
 }

@@ -5,6 +5,7 @@ mod afterwards;
 mod conditions;
 mod two_people;
 
+use super::forms;
 use super::happens::paid;
 use super::{Model, Posting, Status, Subject, Verdict, What, Why};
 use bergulir_domain::command::{Command, WriteOffKind};
@@ -13,7 +14,7 @@ use bergulir_domain::terms::Purpose;
 use bergulir_domain::{Money, PrincipalId};
 
 /// Adds a broken rule.
-fn unless(holds: bool, why: Why) -> Verdict {
+pub(super) fn unless(holds: bool, why: Why) -> Verdict {
     if holds { Verdict::new() } else { Verdict::from([why]) }
 }
 
@@ -81,12 +82,16 @@ impl Model {
             Command::OpenFund(c) => all([
                 unless(!self.funds.contains_key(&c.fund), Why::Exists),
                 unless(c.opening_date <= self.today(), Why::Terms),
+                forms::terms(&c.terms),
             ]),
-            Command::ChangeTerms(c) => self.with_fund(c.fund, || {
-                let is_grant = |purpose| matches!(purpose, Purpose::Grant);
-                let same = is_grant(self.terms(c.fund).purpose) == is_grant(c.terms.purpose);
-                unless(same && c.effective_from >= self.today(), Why::Terms)
-            }),
+            Command::ChangeTerms(c) => {
+                let verdict = self.with_fund(c.fund, || {
+                    let is_grant = |purpose| matches!(purpose, Purpose::Grant);
+                    let same = is_grant(self.terms(c.fund).purpose) == is_grant(c.terms.purpose);
+                    unless(same && c.effective_from >= self.today(), Why::Terms)
+                });
+                all([verdict, forms::terms(&c.terms)])
+            }
             Command::AllocateFund(c) => {
                 self.with_fund(c.fund, || self.moves_cash(c.fund, &c.bank_reference, c.value_date))
             }
@@ -113,6 +118,7 @@ impl Model {
                 all([
                     unless(!self.cooperatives.contains_key(&c.cooperative), Why::Exists),
                     unless(others.all(|o| o.village != c.village), Why::Registration),
+                    forms::village(c),
                 ])
             }
             Command::AppointOfficer(c) => self.with_cooperative(c.cooperative, || {
@@ -120,7 +126,7 @@ impl Model {
                 let mut others = officers.iter().filter(|(office, _)| **office != c.office);
                 unless(others.all(|(_, o)| *o != c.officer), Why::Officers)
             }),
-            Command::ConfirmReadiness(c) => self.with_cooperative(c.cooperative, Verdict::new),
+            Command::ConfirmReadiness(c) => self.with_cooperative(c.cooperative, || self.number(c)),
             Command::OpenAccount(c) => self.with_fund(c.fund, || {
                 let known = self.accounts.contains_key(&(c.fund, c.account));
                 all([
@@ -319,17 +325,18 @@ impl Model {
                     self.breaks(by, command),
                 ])
             }),
-            Command::ProposeRestructuring(c) => self.with_approved(c.loan, |_| {
-                let mut pending = self.pending.iter();
-                let second = pending.any(
-                    |p| matches!(p.subject, Subject::Restructuring { loan, .. } if loan == c.loan),
-                );
-                all([
-                    unless(!second, Why::Restructuring),
-                    self.may_restructure(c.loan, c.effective_from),
-                    self.proposal(by, c.expires_at, command),
-                ])
-            }),
+            Command::ProposeRestructuring(c) => {
+                let verdict = self.with_approved(c.loan, |_| {
+                    let of_loan = |subject| matches!(subject, Subject::Restructuring { loan, .. } if loan == c.loan);
+                    let second = self.pending.iter().any(|p| of_loan(p.subject));
+                    all([
+                        unless(!second, Why::Restructuring),
+                        self.may_restructure(c.loan, c.effective_from),
+                        self.proposal(by, c.expires_at, command),
+                    ])
+                });
+                all([verdict, forms::loan_terms(&c.terms)])
+            }
             Command::ApproveRestructuring(c) => self.decides(by, c.proposal, |subject| {
                 let Subject::Restructuring { loan, from, .. } = subject else {
                     return Verdict::from([Why::NotPending]);

@@ -15,6 +15,8 @@ pub(crate) enum Why {
     Terms,
     FundKind,
     Registration,
+    Village,
+    Number,
     Officers,
     AccountOpening,
     BankChange,
@@ -66,9 +68,16 @@ impl Why {
             Rejection::AlreadyExists(_) => Why::Exists,
             Rejection::OpeningDateInFuture { .. }
             | Rejection::TermsInPast { .. }
+            | Rejection::InvalidTerms(_)
             | Rejection::FundKindFixed => Why::Terms,
             Rejection::WrongFundKind { .. } => Why::FundKind,
             Rejection::VillageTaken { .. } => Why::Registration,
+            Rejection::VillageOutsideRegion { .. } | Rejection::VillageKindMismatch { .. } => {
+                Why::Village
+            }
+            Rejection::InvalidNumber { .. }
+            | Rejection::UnexpectedNumber { .. }
+            | Rejection::CooperativeNumberMismatch => Why::Number,
             Rejection::SameOfficer { .. } | Rejection::NotInOffice { .. } => Why::Officers,
             Rejection::NotReady { .. }
             | Rejection::HolderNameMismatch { .. }

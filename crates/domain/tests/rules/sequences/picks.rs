@@ -81,7 +81,11 @@ impl Pair {
                 Event::Disbursed(_) | Event::GrantDisbursed(_) | Event::DisbursementApproved(_)
             ),
             Ask::ProposeWithdrawal => matches!(event, Event::FundAllocated(_)),
-            _ => event.bank_reference().is_some() || matches!(event, Event::WrittenOff(_)),
+            _ => match event {
+                Event::WrittenOff(_) => true,
+                Event::Reversed(_) => b % 16 == 14,
+                _ => event.bank_reference().is_some(),
+            },
         };
         let stands = |at: Position| b % 16 == 15 || self.ledger.state.undone(at).is_none();
         let records = self.ledger.records.0.iter();

@@ -11,7 +11,7 @@ use super::commands::{
     rotate_key, rp, seal, terms, text, verifier_key, withdraw_loan, withdraw_proposal,
 };
 use bergulir_domain::command::{self as c, BankAccount, Command};
-use bergulir_domain::cooperative::{Office, ReadinessItem, ReadinessSet};
+use bergulir_domain::cooperative::{CooperativeKind, Office, ReadinessItem, ReadinessSet};
 use bergulir_domain::state::LoanBalances;
 use bergulir_domain::terms::{LoanTerms, Purpose, Terms};
 use bergulir_domain::{AccountId, FundId, Money, Position};
@@ -116,11 +116,11 @@ pub(super) fn steps() -> impl Strategy<Value = Vec<Step>> {
         8 => Just(Ask::ProposeWithdrawal),
         6 => Just(Ask::ApproveWithdrawal),
         3 => Just(Ask::ChangeTerms),
-        1 => Just(Ask::OpenFund),
+        3 => Just(Ask::OpenFund),
         5 => Just(Ask::Register),
-        2 => Just(Ask::Appoint),
-        2 => Just(Ask::Confirm),
-        6 => Just(Ask::OpenAccount),
+        4 => Just(Ask::Appoint),
+        5 => Just(Ask::Confirm),
+        8 => Just(Ask::OpenAccount),
         8 => Just(Ask::ProposeClose),
         8 => Just(Ask::ApproveClose),
         8 => Just(Ask::ProposeBank),
@@ -157,8 +157,8 @@ pub(super) fn steps() -> impl Strategy<Value = Vec<Step>> {
     proptest::collection::vec(step, 1..120)
 }
 
-/// How each story begins, and who acts: a loan fund `f0` and a grant fund `f1` with some money; `c1`
-/// and `c2` with accounts, and a loan each.
+/// How each story begins, and who acts: a loan fund `f0` and a grant fund `f1` with some money, and `f2`,
+/// which asks for readiness and has none; `c1` and `c2` with accounts, and a loan each.
 pub(super) fn beginning() -> Vec<(&'static str, Command)> {
     let few = Terms {
         ceiling: rp(200),
@@ -167,8 +167,9 @@ pub(super) fn beginning() -> Vec<(&'static str, Command)> {
         ..terms()
     };
     let given = Terms { ceiling: rp(200), ..grant_terms() };
-    let mut commands =
-        vec![Command::OpenFund(open_fund("f0", few)), Command::OpenFund(open_fund("f1", given))];
+    let commands = [("f0", few), ("f1", given), ("f2", terms())]
+        .map(|(fund, of)| Command::OpenFund(open_fund(fund, of)));
+    let mut commands = Vec::from(commands);
     for fund in ["f0", "f1"] {
         let bank_reference = bank(&format!("FIRST-{fund}"));
         let allocate = c::AllocateFund { bank_reference, ..allocate(fund, rp(400)) };
@@ -177,7 +178,10 @@ pub(super) fn beginning() -> Vec<(&'static str, Command)> {
     let mut approvals = Vec::new();
     for number in [1, 2] {
         let cooperative = format!("c{number}");
-        commands.push(Command::RegisterCooperative(register(&cooperative)));
+        commands.push(Command::RegisterCooperative(c::RegisterCooperative {
+            cooperative_number: (number == 2).then(|| text("3603010002")),
+            ..register(&cooperative)
+        }));
         for (office, officer) in [(Office::Chair, "chair"), (Office::Treasurer, "treasurer")] {
             let officer = format!("{officer}-{number}");
             commands.push(Command::AppointOfficer(appoint(&cooperative, office, &officer)));
@@ -285,7 +289,8 @@ impl Pair {
             }),
             Ask::Restructure => Command::ProposeRestructuring(c::ProposeRestructuring {
                 effective_from: value_date,
-                terms: LoanTerms { tenor_months: 12 + u16::from(c), ..loan_terms() },
+                // Now and then no month is left to repay in.
+                terms: LoanTerms { tenor_months: 3 + u16::from(c), ..loan_terms() },
                 expires_at,
                 ..propose_restructuring(loan.as_str())
             }),
@@ -332,7 +337,7 @@ impl Pair {
                         Purpose::Loan(LoanTerms { relend_income: c % 2 == 0, ..loan_terms() })
                     },
                     required_readiness: ReadinessSet::EMPTY,
-                    proposal_validity_days: Some(1 + u16::from(d % 5)),
+                    proposal_validity_days: Some(u16::from(d % 6)),
                     disbursement_approval_above: [None, None, Some(0), Some(5_000)]
                         [usize::from(c / 64)]
                     .map(|minor| Money::from_minor(minor).unwrap()),
@@ -340,18 +345,24 @@ impl Pair {
                 reference: text("Perbup"),
             }),
             Ask::OpenFund => {
-                let fund = if d % 3 == 0 { "f2" } else { "f0" };
+                let fund = if d % 3 == 0 { "f0" } else { "f3" };
                 Command::OpenFund(c::OpenFund {
-                    opening_date: value_date,
+                    opening_date: if c < 32 { self.date(57) } else { value_date },
                     ..open_fund(fund, terms())
                 })
             }
             Ask::Register => {
                 let cooperative = id(&format!("c{}", a % 5));
-                let village = register(&format!("c{}", b % 5)).village;
+                let village = match c {
+                    0..16 => id("36.04.01.2001"),
+                    _ => register(&format!("c{}", b % 5)).village,
+                };
+                let numbers = [None, Some(text("3603010001")), Some(text("3603010002"))];
                 Command::RegisterCooperative(c::RegisterCooperative {
                     cooperative,
                     village,
+                    kind: if d < 16 { CooperativeKind::Kkmp } else { CooperativeKind::Kdmp },
+                    cooperative_number: numbers[usize::from(d % 3)].clone(),
                     ..register(&format!("c{}", a % 5))
                 })
             }
@@ -361,8 +372,17 @@ impl Pair {
                 Command::AppointOfficer(appoint(&format!("c{}", a % 5), office, officer))
             }
             Ask::Confirm => {
-                let item = ReadinessItem::ALL[usize::from(b) % ReadinessItem::ALL.len()];
-                Command::ConfirmReadiness(confirm(&format!("c{}", a % 5), item))
+                let item = match d {
+                    0..64 => ReadinessItem::CooperativeNumber,
+                    _ => ReadinessItem::ALL[usize::from(b) % ReadinessItem::ALL.len()],
+                };
+                let usual = confirm(&format!("c{}", a % 5), item);
+                let number = match c {
+                    0..32 => None,
+                    32..64 => Some(text("12")),
+                    _ => usual.number,
+                };
+                Command::ConfirmReadiness(c::ConfirmReadiness { number, ..usual })
             }
             Ask::OpenAccount => {
                 let number = if c < 200 { a % 5 } else { b % 5 };
@@ -388,7 +408,11 @@ impl Pair {
                 fund,
                 expires_at,
                 holder: open_account(if c < 240 { account.as_str() } else { "a9" }).holder,
-                ..propose_bank_account(account.as_str(), &format!("0{}", a % 8))
+                // Now and then one with which somebody began.
+                ..propose_bank_account(
+                    account.as_str(),
+                    &if d % 4 == 3 { format!("000{}", a % 4) } else { format!("0{}", a % 4) },
+                )
             }),
             Ask::ApproveBank => Command::ApproveBankAccountChange(approve_bank_account(proposal)),
             Ask::Suspend => Command::SuspendAccount(c::SuspendAccount {
@@ -421,7 +445,7 @@ impl Pair {
                     ..continue_as(from, &origin, 0)
                 })
             }
-            Ask::AdoptRules => Command::AdoptRules(c::AdoptRules { version: 1 + u32::from(a % 3) }),
+            Ask::AdoptRules => Command::AdoptRules(c::AdoptRules { version: 1 + u32::from(a % 4) }),
             Ask::OpenLedger => Command::OpenLedger(open_ledger()),
         }
     }

@@ -4,6 +4,7 @@ mod kept_frames;
 mod marks;
 mod salvage;
 mod single;
+mod unread;
 
 use std::fs;
 use std::path::{Path, PathBuf};
