@@ -1,4 +1,5 @@
-//! From a request to a command, from an event to a record's bytes and their hash, and back.
+//! From a request to a command, from an event to a record's bytes and their hash, and back; and the
+//! answer.
 
 mod support;
 
@@ -7,6 +8,7 @@ use std::hint::black_box;
 use bergulir_chain::{ChainCursor, Record, body, record};
 use bergulir_domain::LedgerId;
 use bergulir_domain::money::Currency;
+use bergulir_proto::wire::{BatchReceipt, Results};
 use bergulir_proto::{command_from_wire, command_to_wire, decode_event, encode_event, pb};
 use criterion::{Criterion, Throughput};
 use prost::Message;
@@ -78,6 +80,27 @@ fn main() {
             for bytes in &bytes {
                 black_box(cursor.check(bytes)).expect("the next record");
             }
+        });
+    });
+    group.bench_function("write receipt", |bencher| {
+        let state = ledger.state();
+        let (_, fund) = state.funds().iter().next().expect("a fund");
+        let (_, account) = state.accounts().iter().next().expect("an account");
+        let (_, loan) = state.loans().iter().next().expect("a loan");
+        let receipt = BatchReceipt {
+            position: 12_345_678,
+            record_hash: &[7; 32],
+            duplicate: false,
+            fund: Some((fund.id, &fund.balances)),
+            account: Some((account.id, &account.balances)),
+            loan: Some((loan.id, loan.principal.minor(), loan.active().map(|of| &of.balances))),
+        };
+        bencher.iter(|| {
+            let mut results = Results::with_room(COMMANDS);
+            for _ in 0..COMMANDS {
+                results.receipt(name, black_box(&receipt), Currency::Idr);
+            }
+            results.finish(1)
         });
     });
     group.finish();

@@ -203,6 +203,9 @@ const MAX_MONEY_BYTES: usize = 2 + 5 + 2 * 11;
 const MAX_PAYMENT_BYTES: usize =
     MAX_RECEIPT_BYTES + 2 * MAX_NAME_BYTES + 10 * MAX_MONEY_BYTES + 5 * (MAX_ID_BYTES + 2) + 256;
 
+/// Numbers below it take seven bytes as a varint, or fewer.
+const SHORT: u64 = 1 << 49;
+
 /// The three letters of a currency.
 fn currency_code(currency: Currency) -> [u8; 3] {
     *currency.code().as_bytes().first_chunk().expect("a code of ISO 4217 has three letters")
@@ -220,16 +223,29 @@ impl<'a> Written<'a> {
     }
 
     fn put<const N: usize>(&mut self, bytes: [u8; N]) {
-        self.bytes[self.length..self.length + N].copy_from_slice(&bytes);
+        self.put_ahead(bytes);
         self.length += N;
     }
 
-    fn varint(&mut self, mut value: u64) {
-        while value >= 0x80 {
-            self.put([value.to_le_bytes()[0] | 0x80]);
-            value >>= 7;
+    /// Bytes of which only the first ones may stay. One store, where copying a slice may be a call.
+    fn put_ahead<const N: usize>(&mut self, bytes: [u8; N]) {
+        let room = self.bytes[self.length..].first_chunk_mut();
+        *room.expect("there is room for the longest answer") = bytes;
+    }
+
+    fn varint(&mut self, value: u64) {
+        if value < 1 << 7 {
+            self.put([value.to_le_bytes()[0]]);
+        } else if value < SHORT {
+            self.short_varint(value);
+        } else {
+            let mut rest = value;
+            while rest >= 0x80 {
+                self.put([rest.to_le_bytes()[0] | 0x80]);
+                rest >>= 7;
+            }
+            self.put([rest.to_le_bytes()[0]]);
         }
-        self.put([value.to_le_bytes()[0]]);
     }
 
     /// A number; zero is left out.
@@ -250,18 +266,21 @@ impl<'a> Written<'a> {
     /// Money is most of a receipt: what is the same in all of it is put in one piece, and so is an
     /// amount of up to seven bytes.
     fn money(&mut self, field: u8, minor: i64, currency: Currency) {
+        let [a, b, c] = currency_code(currency);
+        let none = [tag(field, BYTES), 5, tag(1, BYTES), 3, a, b, c];
+        if minor == 0 {
+            return self.put(none);
+        }
         let units = minor / minor_per_unit(currency);
         let nanos = minor % minor_per_unit(currency) * i64::from(nanos_per_minor(currency));
         let length_at = self.length + 1;
-        let [a, b, c] = currency_code(currency);
-        self.put([tag(field, BYTES), 0, tag(1, BYTES), 3, a, b, c]);
-        match u64::try_from(units) {
-            Ok(0) => {}
-            Ok(units) if units < 1 << 49 => {
-                self.put([tag(2, VARINT)]);
-                self.short_varint(units);
-            }
-            Ok(_) | Err(_) => self.number(2, units.cast_unsigned()),
+        if let Ok(units @ 1..SHORT) = u64::try_from(units) {
+            let [field, length, ..] = none;
+            self.put([field, length, tag(1, BYTES), 3, a, b, c, tag(2, VARINT)]);
+            self.short_varint(units);
+        } else {
+            self.put(none);
+            self.number(2, units.cast_unsigned());
         }
         self.number(3, nanos.cast_unsigned());
         self.bytes[length_at] = (self.length - length_at - 1).to_le_bytes()[0];
@@ -273,8 +292,7 @@ impl<'a> Written<'a> {
         // Each seven bits move up past the high bits of the bytes before them.
         let spread = (0..7).fold(0, |spread, byte| spread | (value & 0x7f << (7 * byte)) << byte);
         let more = 0x0080_8080_8080_8080 & ((1 << (8 * (length - 1))) - 1);
-        let bytes = (spread | more).to_le_bytes();
-        self.bytes[self.length..self.length + 8].copy_from_slice(&bytes);
+        self.put_ahead((spread | more).to_le_bytes());
         self.length += length as usize;
     }
 
