@@ -22,6 +22,10 @@ use std::time::Duration;
 /// may be removed now.
 const INDEX_PAUSE: Duration = Duration::from_millis(200);
 
+/// How much nicer threads are that nobody waits for: with a third of the weight of others. They must
+/// not starve: a writer that is too far ahead of the index waits.
+const NICER: i32 = 5;
+
 /// The parts of a ledger that do its work, each with where its work comes from.
 pub(crate) struct Workers {
     pub(crate) writer: (Writer, Receiver<writer::Message>),
@@ -73,10 +77,12 @@ impl Workers {
             start.spawn("projector", move || projector.run(&published)),
             start.spawn("index", move || {
                 let (index, health, stopping) = keeping;
+                yield_to_others();
                 keep_index(&index, &health, &stopping);
             }),
             start.spawn("scrub", move || {
                 let (log, health, stopping) = scrub;
+                yield_to_others();
                 scrub::run(log.as_ref(), &trusted, &health, &stopping);
             }),
         ];
@@ -100,6 +106,17 @@ impl ThreadStart<'_> {
             .name(name.to_owned())
             .spawn(guarded)
             .expect("the system can start a thread")
+    }
+}
+
+/// Has this thread run as far as those have nothing to do whom a caller waits for. Where the system
+/// does not let it, all are alike. On Linux each thread has a niceness of its own, elsewhere only a
+/// whole process.
+fn yield_to_others() {
+    if cfg!(target_os = "linux")
+        && let Err(error) = rustix::process::nice(NICER)
+    {
+        tracing::debug!(%error, "a thread of the background has the priority of all");
     }
 }
 

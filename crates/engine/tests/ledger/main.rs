@@ -17,5 +17,6 @@ mod reopen;
 mod requests;
 mod rollback;
 mod support;
+mod threads;
 mod witness_server;
 mod witnesses;
