@@ -2,7 +2,7 @@
 //! the form that all others have.
 
 use crate::access::{Access, Connection, Pass};
-use crate::connections::Lanes;
+use crate::connections::{Lane, Lanes};
 use crate::deadline::{self, Deadline};
 use crate::door::Peer;
 use crate::identity::PRINCIPAL_KEY;
@@ -13,7 +13,9 @@ use crate::telemetry::{self, Measured, Method};
 use crate::underway::Underway;
 use bergulir_domain::PrincipalId;
 use bergulir_proto::Described;
+use bergulir_proto::pb::backup_service_server::SERVICE_NAME as BACKUP;
 use bergulir_proto::pb::ledger_service_server::SERVICE_NAME as LEDGER;
+use bergulir_proto::pb::log_service_server::SERVICE_NAME as LOG;
 use hyper::body::Incoming;
 use std::convert::Infallible;
 use std::pin::Pin;
@@ -118,6 +120,28 @@ impl<L> Calls<L> {
     }
 }
 
+/// Where a call is to run.
+fn lane<A>(request: &Request<A>) -> Lane {
+    match ledger_method(request) {
+        Some("SubmitBatch" | "SubmitStream") => Lane::Bulk,
+        Some("CreateSeal" | "OpenLedger") => Lane::Own,
+        // Single commands.
+        Some(_) => Lane::Connection,
+        None if sends_records(request.uri().path()) => Lane::Bulk,
+        None => Lane::Own,
+    }
+}
+
+/// Whether the method with that path sends records, as many as there are.
+fn sends_records(path: &str) -> bool {
+    let (service, method) = path.rsplit_once('/').unwrap_or_default();
+    match service.strip_prefix('/') {
+        Some(LOG) => matches!(method, "ReadRecords" | "Subscribe"),
+        Some(BACKUP) => method == "ReadBackup",
+        Some(_) | None => false,
+    }
+}
+
 /// The method of the service that takes commands, if that one is called.
 fn ledger_method<A>(request: &Request<A>) -> Option<&str> {
     let (service, method) = request.uri().path().strip_prefix('/')?.split_once('/')?;
@@ -155,10 +179,8 @@ where
         }
     }
 
-    /// Single commands.
-    fn is_short(request: &Request<Incoming>) -> bool {
-        let long = ["SubmitBatch", "SubmitStream", "CreateSeal", "OpenLedger"];
-        ledger_method(request).is_some_and(|method| !long.contains(&method))
+    fn lane(request: &Request<Incoming>) -> Lane {
+        lane(request)
     }
 
     fn underway(&self) -> Arc<Underway> {
@@ -388,6 +410,25 @@ mod tests {
     use hyper_util::rt::TokioExecutor;
     use std::future::pending;
     use tokio::net::TcpListener;
+    use tokio::runtime::Handle;
+
+    #[test]
+    fn what_has_many_commands_or_records_is_in_nobodys_way() {
+        let of = |path: &str| lane(&Request::post(path).body(()).unwrap());
+        for (method, expected) in [
+            ("LedgerService/Repay", Lane::Connection),
+            ("LedgerService/SubmitBatch", Lane::Bulk),
+            ("LedgerService/SubmitStream", Lane::Bulk),
+            ("LedgerService/CreateSeal", Lane::Own),
+            ("LogService/ReadRecords", Lane::Bulk),
+            ("LogService/Subscribe", Lane::Bulk),
+            ("BackupService/ReadBackup", Lane::Bulk),
+            ("QueryService/GetBalance", Lane::Own),
+            ("Other/ReadRecords", Lane::Own),
+        ] {
+            assert_eq!(of(&format!("/bergulir.v1.{method}")), expected, "{method}");
+        }
+    }
 
     #[tokio::test]
     async fn whatever_a_call_waits_for_its_caller_is_told_in_time() {
@@ -399,8 +440,9 @@ mod tests {
         let quotas = Arc::new(Quotas::new(Limits::default()));
         let calls = Calls::new(none, waiting, access, Arc::default(), quotas, false);
         let door = Arc::new(Door::new(None, Limits::default()));
-        let open = Arc::default();
-        let serving = tokio::spawn(connections::serve(listener, door, calls, open, pending()));
+        let (bulk, open) = (Handle::current(), Arc::default());
+        let serving =
+            tokio::spawn(connections::serve(listener, door, calls, bulk, open, pending()));
         let client: Client<_, Body> =
             Client::builder(TokioExecutor::new()).http2_only(true).build_http();
         let request = Request::post(url).header("grpc-timeout", "50m").body(Body::empty());

@@ -25,6 +25,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior, interval_at};
@@ -35,11 +36,12 @@ use tonic::codegen::http::{Request, Response};
 const GREETING_BYTES: usize = 24 + 9;
 
 /// Serves until `stop` is ready; then takes no more calls, and waits for those that are in flight.
-/// `open` counts them.
+/// `open` counts them. Calls of many commands or records run on the threads of `bulk`.
 pub(crate) async fn serve<S>(
     listener: TcpListener,
     door: Arc<Door>,
     service: S,
+    bulk: Handle,
     open: Arc<AtomicUsize>,
     stop: impl Future<Output = ()>,
 ) where
@@ -63,9 +65,9 @@ pub(crate) async fn serve<S>(
                 // Who finds no room is sent away at once, and costs nothing more.
                 let Some(room) = door.room(from) else { continue };
                 let (door, service) = (Arc::clone(&door), Arc::clone(&service));
-                let stopped = stopped.clone();
+                let (bulk, stopped) = (bulk.clone(), stopped.clone());
                 connections.spawn(async move {
-                    arrive(stream, from, &door, &*service, stopped).await;
+                    arrive(stream, from, &door, &*service, bulk, stopped).await;
                     drop(room);
                 });
                 open.store(connections.len(), Ordering::Relaxed);
@@ -90,6 +92,7 @@ async fn arrive<S>(
     from: SocketAddr,
     door: &Door,
     service: &S,
+    bulk: Handle,
     mut stopped: watch::Receiver<bool>,
 ) where
     S: Lanes,
@@ -104,11 +107,11 @@ async fn arrive<S>(
     match arrival {
         Ok(Arrival::Plain(stream, peer)) => {
             let (incoming, outgoing) = stream.into_split();
-            connection(incoming, outgoing, door.limits(), service.of(peer), stopped).await;
+            connection(incoming, outgoing, door.limits(), service.of(peer), bulk, stopped).await;
         }
         Ok(Arrival::Encrypted(stream, peer)) => {
             let (incoming, outgoing) = tokio::io::split(*stream);
-            connection(incoming, outgoing, door.limits(), service.of(peer), stopped).await;
+            connection(incoming, outgoing, door.limits(), service.of(peer), bulk, stopped).await;
         }
         Err(why) => tracing::debug!(%from, %why, "a connection was not let in"),
     }
@@ -121,6 +124,7 @@ async fn connection<R, W, S>(
     outgoing: W,
     limits: &Limits,
     service: S,
+    bulk: Handle,
     mut stopped: watch::Receiver<bool>,
 ) where
     R: AsyncRead + Unpin,
@@ -128,7 +132,7 @@ async fn connection<R, W, S>(
     S: Lanes,
 {
     let (stream, gathered) = gathered(incoming, outgoing);
-    let begun = Begun::default();
+    let begun = Begun { beginning: Arc::default(), roster: Roster::default(), bulk };
     let mut http = http2::Builder::new(begun.clone());
     http.timer(TokioTimer::new())
         .auto_date_header(false)
@@ -187,7 +191,20 @@ async fn connection<R, W, S>(
     }
 }
 
-/// A service of many connections, which knows which of its calls are short.
+/// Where a call runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Lane {
+    /// In the task of its connection, whose other calls can wait for it: it takes little of the
+    /// processor's time, never blocks, and its answer has one message.
+    Connection,
+    /// In a task of its own, on the threads of the connections.
+    Own,
+    /// On threads where nobody waits who asks for little: it has many commands or records, and takes a
+    /// thread for a millisecond at a time.
+    Bulk,
+}
+
+/// A service of many connections, which knows where each of its calls runs.
 pub(crate) trait Lanes: Sized {
     /// The body of an answer.
     type Body: Body<Data = Bytes, Error = Status> + Send + 'static;
@@ -197,9 +214,8 @@ pub(crate) trait Lanes: Sized {
     /// The service of one connection.
     fn of(&self, peer: Peer) -> Self;
 
-    /// Whether a call takes little of the processor's time and never blocks, so that the other calls
-    /// of its connection can wait for it. Its answer has one message.
-    fn is_short(request: &Request<Incoming>) -> bool;
+    /// Where a call is to run.
+    fn lane(request: &Request<Incoming>) -> Lane;
 
     /// A call that is about to begin.
     fn underway(&self) -> Arc<Underway>;
@@ -208,17 +224,18 @@ pub(crate) trait Lanes: Sized {
     fn begin(&self, request: Request<Incoming>, underway: Arc<Underway>) -> Self::Answer;
 }
 
-/// Calls that have begun, on their way to the task of the connection.
-#[derive(Clone, Default)]
+/// Calls that have begun, on their way to where they run.
+#[derive(Clone)]
 struct Begun {
     beginning: Arc<Mutex<Beginning>>,
     roster: Roster,
+    bulk: Handle,
 }
 
 #[derive(Default)]
 struct Beginning {
-    /// The newest call, and whether it is short.
-    next: Option<(bool, Arc<Underway>)>,
+    /// The newest call, and where it runs.
+    next: Option<(Lane, Arc<Underway>)>,
     calls: Vec<WatchedCall>,
 }
 
@@ -237,15 +254,20 @@ impl<F: Future<Output = ()> + Send + 'static> Executor<F> for Begun {
     fn execute(&self, call: F) {
         let mut begun = self.held();
         match begun.next.take() {
-            Some((true, underway)) => {
+            Some((Lane::Connection, underway)) => {
                 // A panic is logged where it happens, and ends its call.
                 let call = AssertUnwindSafe(call).catch_unwind().map(|_| ());
                 let entry = self.roster.enter(underway);
                 begun.calls.push(WatchedCall { call: Box::pin(call), entry });
             }
-            Some((false, underway)) => {
+            Some((lane, underway)) => {
                 let entry = self.roster.enter(underway);
-                tokio::spawn(WatchedCall { call: Box::pin(call), entry });
+                let call = WatchedCall { call: Box::pin(call), entry };
+                if lane == Lane::Bulk {
+                    self.bulk.spawn(call);
+                } else {
+                    tokio::spawn(call);
+                }
             }
             None => {
                 tokio::spawn(call);
@@ -315,7 +337,7 @@ impl Future for WatchedCall {
     }
 }
 
-/// A service that says of each call whether it is short.
+/// A service that says of each call where it runs.
 struct Sorted<S> {
     service: S,
     begun: Begun,
@@ -328,7 +350,7 @@ impl<S: Lanes> Service<Request<Incoming>> for Sorted<S> {
 
     fn call(&self, request: Request<Incoming>) -> S::Answer {
         let underway = self.service.underway();
-        self.begun.held().next = Some((S::is_short(&request), Arc::clone(&underway)));
+        self.begun.held().next = Some((S::lane(&request), Arc::clone(&underway)));
         self.service.begin(request, underway)
     }
 }
@@ -336,13 +358,14 @@ impl<S: Lanes> Service<Request<Incoming>> for Sorted<S> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::bulk::BulkThreads;
     use crate::quotas::Quotas;
     use hyper_util::client::legacy::{Client, connect::HttpConnector};
     use hyper_util::rt::TokioExecutor;
     use tokio::sync::oneshot;
     use tonic::body::Body;
 
-    /// Answers with the task that it runs in; a path with "panic" in it panics.
+    /// Answers with the task and the thread that it runs in; a path with "panic" in it panics.
     #[derive(Clone)]
     struct Where;
 
@@ -354,8 +377,12 @@ mod tests {
         fn of(&self, _: Peer) -> Where {
             Where
         }
-        fn is_short(request: &Request<Incoming>) -> bool {
-            request.uri().path().starts_with("/short")
+        fn lane(request: &Request<Incoming>) -> Lane {
+            match request.uri().path() {
+                path if path.starts_with("/short") => Lane::Connection,
+                path if path.starts_with("/bulk") => Lane::Bulk,
+                _ => Lane::Own,
+            }
         }
         fn underway(&self) -> Arc<Underway> {
             let quotas = Quotas::new(Limits::default());
@@ -365,8 +392,9 @@ mod tests {
             Box::pin(async move {
                 tokio::task::yield_now().await;
                 assert!(!request.uri().path().contains("panic"), "as it was asked for");
-                let task = tokio::task::id().to_string();
-                let answer = Response::builder().header("task", task).body(Body::empty());
+                let here = std::thread::current();
+                let place = format!("{} {}", here.name().unwrap_or_default(), tokio::task::id());
+                let answer = Response::builder().header("place", place).body(Body::empty());
                 Ok(answer.unwrap())
             })
         }
@@ -379,27 +407,33 @@ mod tests {
         let origin = format!("http://{}", listener.local_addr().unwrap());
         let (stop, stopped) = oneshot::channel();
         let door = Arc::new(Door::new(None, Limits::default()));
-        let serving = tokio::spawn(serve(listener, door, Where, Arc::default(), async {
-            let _ = stopped.await;
-        }));
+        let serving = tokio::spawn(async move {
+            let bulk = BulkThreads::start().unwrap();
+            let stop = async {
+                let _ = stopped.await;
+            };
+            serve(listener, door, Where, bulk.handle(), Arc::default(), stop).await;
+        });
         let caller = Client::builder(TokioExecutor::new()).http2_only(true).build_http();
         (caller, origin, stop, serving)
     }
 
-    async fn task(caller: &Caller, url: String) -> Option<String> {
+    async fn place(caller: &Caller, url: String) -> Option<String> {
         let answer = caller.get(url.parse().unwrap()).await.ok()?;
-        Some(answer.headers()["task"].to_str().unwrap().to_owned())
+        Some(answer.headers()["place"].to_str().unwrap().to_owned())
     }
 
     #[tokio::test]
     async fn short_calls_run_in_the_task_of_their_connection_and_others_beside_it() {
         let (caller, origin, stop, serving) = serving().await;
-        let ask = |path: &str| task(&caller, format!("{origin}/{path}"));
+        let ask = |path: &str| place(&caller, format!("{origin}/{path}"));
         let (first, second) = tokio::join!(ask("short"), ask("short/2"));
         assert!(first.is_some());
         assert_eq!(first, second);
         let (long, other) = tokio::join!(ask("long"), ask("long/2"));
         assert!(long.is_some() && long != first && long != other);
+        let bulk = ask("bulk").await.unwrap();
+        assert!(bulk.starts_with("bulk ") && !long.unwrap().starts_with("bulk "), "{bulk}");
         stop.send(()).unwrap();
         serving.await.unwrap();
     }
@@ -407,7 +441,7 @@ mod tests {
     #[tokio::test]
     async fn a_call_that_panics_ends_alone() {
         let (caller, origin, stop, serving) = serving().await;
-        let ask = |path: &str| task(&caller, format!("{origin}/{path}"));
+        let ask = |path: &str| place(&caller, format!("{origin}/{path}"));
         let first = ask("short").await;
         let (panicked, beside) = tokio::join!(ask("short/panic"), ask("short/2"));
         assert_eq!(panicked, None);

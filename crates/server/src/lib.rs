@@ -7,6 +7,7 @@
 mod access;
 mod backup_service;
 mod batch;
+mod bulk;
 mod calls;
 mod concerned;
 pub mod config;

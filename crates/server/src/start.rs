@@ -1,6 +1,7 @@
 //! From options to a running server, and its orderly end.
 
 use crate::access::{Access, AuthOptions, Denials};
+use crate::bulk::BulkThreads;
 use crate::calls::Calls;
 use crate::connections;
 use crate::door::Door;
@@ -139,6 +140,9 @@ pub enum StartError {
     /// The data directory cannot be used.
     #[error(transparent)]
     Node(#[from] NodeError),
+    /// The operating system gives no more threads.
+    #[error("no threads could be started for batches: {0}")]
+    Threads(std::io::Error),
     /// The thread that opened the data directory panicked.
     #[error("opening the data directory failed: {0}")]
     Panicked(#[from] tokio::task::JoinError),
@@ -159,6 +163,7 @@ pub struct Running {
     address: SocketAddr,
     http: Option<(TcpListener, SocketAddr, StaticLogs)>,
     services: Services,
+    bulk: BulkThreads,
     door: Arc<Door>,
     access: Arc<Access>,
     /// Keeps up with the files of certificates, keys and the configuration.
@@ -237,11 +242,13 @@ pub async fn start(
     // Set once, here.
     let _ = scrape.services.set(services.clone());
     let door = Arc::new(Door::new(tls.clone(), limits));
+    let bulk = BulkThreads::start().map_err(StartError::Threads)?;
     Ok(Running {
         listener,
         address,
         http,
         services,
+        bulk,
         door,
         access,
         followers,
@@ -399,7 +406,8 @@ impl Running {
         shutdown: impl Future<Output = ()> + Send,
     ) -> Result<(), ServeError> {
         let Running { listener, http, services, door, access, followers, reload, stop, .. } = self;
-        let (measured, traced, watched) = (self.measured, self.traced, self.watched);
+        let (measured, traced, watched, bulk) =
+            (self.measured, self.traced, self.watched, self.bulk);
         let node = Arc::clone(&services.node);
         let mut stopping = services.stopping.clone();
         let services_stopping = stopping.clone();
@@ -414,7 +422,7 @@ impl Running {
         let follow = followers.follow(files_every, asked, stopped);
         let connections = Arc::clone(&measured.connections);
         let calls = calls(services, access, measured, traced);
-        let serving = connections::serve(listener, door, calls, connections, signal);
+        let serving = connections::serve(listener, door, calls, bulk.handle(), connections, signal);
         let http_stopping = services_stopping.clone();
         let files = async {
             if let Some((listener, _, logs)) = http {
@@ -432,6 +440,7 @@ impl Running {
             () = grace => tracing::warn!("some connections did not end in time and are cut off"),
         }
         tokio::task::spawn_blocking(move || node.stop()).await?;
+        drop(bulk);
         // Until here it can be seen that the server stops.
         drop(watched);
         Ok(())
