@@ -526,6 +526,17 @@ async fn a_backup_that_was_damaged_cut_swapped_or_mixed_is_named_and_not_restore
     let output = office.verify();
     assert_ne!(output.status.code(), Some(0));
     assert_ne!(office.restore("restored", &[]).status.code(), Some(0));
+    // One that is longer is not taken for the rest of a run, nor is a folder.
+    mixed.extend(b"more");
+    fs::write(&segment, &mixed).unwrap();
+    check(1, "00000000000000000000.seg");
+    fs::remove_file(&segment).unwrap();
+    fs::create_dir(&segment).unwrap();
+    check(1, "00000000000000000000.seg");
+    fs::remove_dir(&segment).unwrap();
+    fs::write(&segment, [&sound[..], b"more"].concat()).unwrap();
+    let said = refused(&office.verify(), 2);
+    assert!(said.contains("cut short") && said.contains("30 records are whole"), "{said}");
     fs::write(&segment, &sound).unwrap();
     fs::rename(&ledger, backup.join("ledgers/serang")).unwrap();
     check(1, "folders were swapped");

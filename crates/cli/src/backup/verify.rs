@@ -97,6 +97,8 @@ pub(crate) fn keys_of(
 /// Verifies a ledger of a backup.
 fn check(kept: &KeptLedger, depth: Depth, trust: Trust) -> Result<LedgerReport, Failure> {
     if kept.has_rest().map_err(failed)? {
+        // What lies behind may be the rest of a run, or this may be another file.
+        kept.check_log().map_err(failed)?;
         return Err(Failure::CouldNotTell(format!(
             "the last run was cut short: run `bergulir backup` again, which goes on from there, and \
              verify then. {} records are whole, and can be restored",

@@ -418,3 +418,44 @@ pub fn copy_log(
     }
     Ok(copy)
 }
+
+/// Reads what a manifest says is whole, whatever lies behind it, and checks that it is.
+pub(super) fn check_log(folder: &Path, manifest: &Manifest) -> Result<(), BackupError> {
+    list(folder, Some(manifest))?;
+    let mut check = Check::from_the_start();
+    let mut pieces = Pieces::new(folder, Place::START, manifest.head.size);
+    while let Some(piece) = pieces.next_piece()? {
+        let mut at = 0;
+        while at < piece.bytes.len() {
+            let offset = piece.offset + at as u64;
+            let frame = Frame::parse(&piece.bytes[at..], offset).map_err(|error| error.to_string());
+            let taken = frame.and_then(|frame| check.take(&frame).map(|()| frame.length()));
+            at += taken.map_err(|why| BackupError::File {
+                path: folder.join(format::file_name(piece.segment)),
+                why: format!(
+                    "at position {}, byte {offset}: {why}",
+                    check.head().size.next_position()
+                ),
+            })?;
+        }
+    }
+    let end = pieces.place();
+    let ends = SegmentFile { first: end.segment, bytes: end.offset };
+    let is_whole = check.head() == manifest.head
+        && check.subtrees() == manifest.subtrees
+        && manifest.segments.last().is_none_or(|last| *last == ends);
+    if is_whole {
+        return Ok(());
+    }
+    Err(BackupError::File {
+        path: folder.join(format::file_name(end.segment)),
+        why: format!(
+            "its records are not those that the manifest names: they end with the hash {} at {}, and the \
+             manifest says {} at {}",
+            check.head().hash,
+            check.head().size,
+            manifest.head.hash,
+            manifest.head.size
+        ),
+    })
+}

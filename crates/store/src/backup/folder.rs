@@ -157,6 +157,14 @@ impl KeptLedger {
     pub fn has_rest(&self) -> Result<bool, BackupError> {
         super::copy::has_rest(&self.log(), &self.manifest)
     }
+
+    /// Checks that what the manifest says is whole is so, also if more lies behind it.
+    ///
+    /// # Errors
+    /// If it is damaged, or another log's, or cannot be read; the segment is named.
+    pub fn check_log(&self) -> Result<(), BackupError> {
+        super::copy::check_log(&self.log(), &self.manifest)
+    }
 }
 
 /// Whether a folder is there and holds anything but a lock and a mark that was being written: what a

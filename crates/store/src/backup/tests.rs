@@ -364,6 +364,69 @@ fn a_backup_that_was_damaged_cut_or_mixed_is_refused() {
     logs.restore().unwrap();
 }
 
+#[test]
+fn what_is_whole_of_a_backup_is_checked_also_if_more_lies_behind_it() {
+    let logs = Logs::new();
+    logs.grow(20);
+    logs.run();
+    let kept = logs.kept();
+    let name = segments(&kept.log()).pop().unwrap().0;
+    let last = kept.log().join(&name);
+    let sound = fs::read(&last).unwrap();
+    let mut longer = sound.clone();
+    longer.extend(b"the rest of a run");
+    fs::write(&last, &longer).unwrap();
+    assert!(kept.has_rest().unwrap());
+    kept.check_log().unwrap();
+    let named = |name: &str, what: &str| {
+        let refused = kept.check_log().unwrap_err();
+        let said = refused.to_string();
+        assert!(refused.is_refusal() && said.contains(name), "{what}: {said}");
+    };
+    let is_named = |what: &str| named(&name, what);
+    for place in 0..sound.len() {
+        longer[place] ^= 0x10;
+        fs::write(&last, &longer).unwrap();
+        is_named(&format!("byte {place} was flipped"));
+        longer[place] ^= 0x10;
+    }
+    fs::write(&last, &longer).unwrap();
+    // The same one of another log, which is as long, or longer.
+    let other = Logs::with("other");
+    other.grow(30);
+    let (middle, whole) = &segments(&kept.log())[2];
+    let same = fs::read(other.files().join(middle)).unwrap();
+    assert_eq!(same.len(), whole.len());
+    fs::write(kept.log().join(middle), same).unwrap();
+    named(middle, "another log in the middle");
+    fs::write(kept.log().join(middle), whole).unwrap();
+    kept.check_log().unwrap();
+    let mut foreign = fs::read(other.files().join(&name)).unwrap();
+    foreign.resize(2 * sound.len(), 0);
+    fs::write(&last, foreign).unwrap();
+    assert!(kept.has_rest().unwrap());
+    is_named("another log");
+    fs::remove_file(&last).unwrap();
+    fs::create_dir(&last).unwrap();
+    is_named("a folder");
+}
+
+/// A log of one segment whose records all follow each other is not the one that the manifest names.
+#[test]
+fn another_whole_log_in_the_place_of_a_backup_is_named() {
+    let logs = Logs::new();
+    logs.grow(2);
+    logs.run();
+    let kept = logs.kept();
+    let name = segments(&kept.log()).pop().unwrap().0;
+    let other = Logs::with("other");
+    other.grow(4);
+    fs::copy(other.files().join(&name), kept.log().join(&name)).unwrap();
+    assert!(kept.has_rest().unwrap());
+    let said = kept.check_log().unwrap_err().to_string();
+    assert!(said.contains(&name) && said.contains("not those that the manifest names"), "{said}");
+}
+
 #[cfg(unix)]
 #[test]
 fn a_link_in_a_backup_is_refused_and_where_it_leads_nothing_changes() {
