@@ -339,7 +339,8 @@ impl Ledger {
     }
 }
 
-fn running(position: Position, line: &Line) -> Result<(Position, Running), IndexError> {
+/// What a line of a trail says; an error if it cannot be one.
+pub(crate) fn running(position: Position, line: &Line) -> Result<(Position, Running), IndexError> {
     let damaged = || IndexError::Damaged { what: format!("the trail at position {position}") };
     Running::read(line).map(|running| (position, running)).ok_or_else(damaged)
 }

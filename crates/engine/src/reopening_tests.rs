@@ -2,6 +2,7 @@
 //! that is not there.
 
 mod disk;
+mod index;
 mod place;
 mod starts;
 

@@ -3,8 +3,9 @@
 
 use crate::asked::Asked;
 use crate::facts::Facts;
+use crate::reads::running;
 use crate::submission::{Accepted, Balances, Caller, Receipt, Refusal, Request};
-use crate::trail::{Owner, Running};
+use crate::trail::Owner;
 use crate::writer::{Writer, named};
 use bergulir_domain::{Touched, touched};
 use bergulir_store::index::Direction;
@@ -113,9 +114,8 @@ impl Writer {
         for owner in owners.into_iter().flatten() {
             let range = at..at.next();
             let found = self.index.trail(owner.key(), range, 1, Direction::OldestFirst)?;
-            let Some(running) = found.first().and_then(|(_, line)| Running::read(line)) else {
-                continue;
-            };
+            let Some((at, line)) = found.first() else { continue };
+            let (_, running) = running(*at, line)?;
             balances.fund = balances.fund.or(running.balances.fund);
             balances.account = balances.account.or(running.balances.account);
             balances.loan = balances.loan.or(running.balances.loan);
