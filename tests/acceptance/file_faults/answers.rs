@@ -16,6 +16,8 @@ use uuid::Uuid;
 pub struct Ledger {
     pub id: &'static str,
     pub ids: Vec<(Uuid, String)>,
+    /// Under which request id its fund was opened.
+    pub fund: Uuid,
     /// How many records it has.
     pub size: u64,
     /// As of when its last record was recorded that somebody sent.
@@ -81,7 +83,7 @@ fn given<T: Debug>(answer: Result<Response<T>, Status>) -> Answer {
 
 impl Ledger {
     pub fn new(id: &'static str) -> Ledger {
-        Ledger { id, ids: Vec::new(), size: 0, instant: None, key: None }
+        Ledger { id, fund: Uuid::new_v4(), ids: Vec::new(), size: 0, instant: None, key: None }
     }
 
     pub fn name(&self) -> String {

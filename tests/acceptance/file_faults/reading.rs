@@ -6,7 +6,7 @@ use super::site::Site;
 use super::{PATIENCE, no_panic, truth};
 use crate::disk::dice::Dice;
 use crate::disk::{Disk, Fault, Mounted, Operation, Rule, Then};
-use crate::pilot::allocate;
+use crate::pilot::{allocate, open_fund};
 use crate::support::{Client, Server, last_json, number, run};
 use bergulir_domain::Command;
 use std::fs;
@@ -172,6 +172,22 @@ async fn the_log_is_not_given() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_index_is_not_given() {
     not_given("/pilot/index/", &[("an early balance", "index"), ("a trail", "index")]).await;
+}
+
+/// What was recorded is sent again, before anything else finds out that the index is not given.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_request_id_that_cannot_be_looked_up_is_not_taken_for_a_new_one() {
+    let Some(office) = Office::open().await else { return };
+    let mut client = office.server.client("maker").await;
+    office.break_disk("/pilot/index/");
+    // It names nothing else that is looked up.
+    let again = client.send_to(&office.pilot().name(), office.pilot().fund, &open_fund()).await;
+    let refused = again.expect_err("the index was not asked for the request id");
+    assert_eq!(refused.code(), Code::Unavailable, "{refused:?}");
+    assert!(refused.message().contains("nothing was recorded"), "{refused:?}");
+    office.mend_disk();
+    office.is_healed(&mut client).await;
+    office.close(0);
 }
 
 /// Errors that come and go while callers write, send again and ask.

@@ -73,7 +73,7 @@ impl Site {
         for ledger in ledgers.iter_mut().filter(|ledger| ledger.id != "present") {
             let of = ledger.name();
             client.send_to(&of, Uuid::new_v4(), &open(ledger.id)).await.unwrap();
-            client.send_to(&of, Uuid::new_v4(), &open_fund()).await.unwrap();
+            client.send_to(&of, ledger.fund, &open_fund()).await.unwrap();
             ledger.grow(&mut client, 12).await;
             // Of an instant, so that there is a horizon.
             ledger.query(&mut client).await;
