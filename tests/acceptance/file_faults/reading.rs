@@ -190,6 +190,24 @@ async fn a_request_id_that_cannot_be_looked_up_is_not_taken_for_a_new_one() {
     office.close(0);
 }
 
+/// Money that the bank booked once is sent under another id, before anything else finds that out.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_bank_reference_that_cannot_be_looked_up_is_not_taken_for_an_unused_one() {
+    let Some(office) = Office::open().await else { return };
+    let mut client = office.server.client("maker").await;
+    office.break_disk("/pilot/index/");
+    let (name, (_, used)) = (office.pilot().name(), &office.pilot().ids[0]);
+    let twice = client.send_to(&name, Uuid::new_v4(), &allocate(3, used)).await;
+    let refused = twice.expect_err("the index was not asked for the bank reference");
+    assert_eq!(refused.code(), Code::Unavailable, "{refused:?}");
+    assert!(refused.message().contains("nothing was recorded"), "{refused:?}");
+    office.mend_disk();
+    office.is_healed(&mut client).await;
+    let twice = client.send_to(&name, Uuid::new_v4(), &allocate(3, used)).await;
+    assert_eq!(twice.unwrap_err().code(), Code::AlreadyExists);
+    office.close(0);
+}
+
 /// Errors that come and go while callers write, send again and ask.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn read_errors_come_and_go_under_load() {
