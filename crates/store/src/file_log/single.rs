@@ -6,10 +6,10 @@
 //!
 //! Where records begin inside of frames is known from [`Steps`], taken by those who walk over the
 //! frames anyway. Nothing rests on them: what they lead to is taken only if it has the hash that is
-//! named; if not, whoever reads the whole frame says what is wrong.
+//! named and is of that position; if not, whoever reads the whole frame says what is wrong.
 
 use bergulir_chain::frame::{END_BYTES, HEADER_BYTES};
-use bergulir_chain::{FrameHeader, Hash, Position, RecordSlices, body, record};
+use bergulir_chain::{FrameHeader, Hash, Position, Record, RecordSlices, body, record};
 
 use super::segment::{Extent, Mark};
 
@@ -98,7 +98,9 @@ pub(super) fn find(bytes: &[u8], step: Step, position: Position, extent: Extent)
     }
     let found = walk.record()?;
     let named = if walk.next == extent.next { extent.hash } else { walk.link()? };
-    (record::hash(found) == named).then_some(found)
+    // The next record vouches for its bytes, and those for its place: a step may be that of another one.
+    let is_it = Record::parse(found).is_ok_and(|record| record.position == position);
+    (is_it && record::hash(found) == named).then_some(found)
 }
 
 /// A walk over records, from one frame into the next.
