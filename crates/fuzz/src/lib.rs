@@ -21,6 +21,7 @@
 //!
 //! In a test, [`fuzz!`] does the same and then goes on with inputs of its own.
 
+mod frames;
 mod memory;
 mod mutate;
 mod outcome;
@@ -33,6 +34,7 @@ use std::time::Duration;
 #[doc(hidden)]
 pub use bolero;
 
+pub use frames::repair_frames;
 pub use memory::held_by_all;
 pub use mutate::Inputs;
 pub use outcome::outcome;

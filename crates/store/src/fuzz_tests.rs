@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt as _;
 
 use bergulir_chain::note::{CosignerKey, KeyName, SignerKey};
 use bergulir_chain::{ChainCursor, Timestamp, segment};
-use bergulir_fuzz::{Target, fuzz, outcome};
+use bergulir_fuzz::{Target, fuzz, outcome, repair_frames};
 
 use crate::conformance::read_all;
 use crate::key_file::{read_cosigner, read_signer};
@@ -22,24 +22,13 @@ const SAMPLE_TIME: Timestamp = Timestamp::from_micros(1_767_225_600_000_000);
 
 const ONE_SEGMENT: FileLogOptions = FileLogOptions { segment_bytes: 1 << 20 };
 
-/// Makes the sums of all frames right again, as far as their lengths lead.
-fn repair_frames(bytes: &mut [u8]) {
-    let mut at = segment::HEADER_BYTES;
-    if let Some(header) = bytes.get_mut(..at) {
+/// Makes the sums of a segment right again, as far as the lengths of its frames lead.
+fn repair(bytes: &mut [u8]) {
+    if let Some(header) = bytes.get_mut(..segment::HEADER_BYTES) {
         let sum = crc32fast::hash(&header[..60]).to_le_bytes();
         header[60..].copy_from_slice(&sum);
     }
-    while let Some(frame) =
-        bytes.get_mut(at..).filter(|rest| rest.starts_with(b"BGFR") && rest.len() > 33)
-    {
-        let length = u32::from_le_bytes([frame[20], frame[21], frame[22], frame[23]]) as usize;
-        let Some(body) = frame.get(32..32 + length) else { return };
-        let sum = crc32fast::hash(body).to_le_bytes();
-        frame[24..28].copy_from_slice(&sum);
-        let sum = crc32fast::hash(&frame[..28]).to_le_bytes();
-        frame[28..32].copy_from_slice(&sum);
-        at += 33 + length;
-    }
+    repair_frames(bytes);
 }
 
 #[test]
@@ -58,7 +47,7 @@ fn a_log_with_any_file_opens_and_goes_on_or_is_refused() {
     let name = segment::file_name(bergulir_chain::Position::ZERO);
     let target = target("log-folder").sample(written).sample(short).memory(4 << 20, 64);
     let folder = folder.path().join("log");
-    fuzz!(target.repair(|bytes| repair_frames(bytes)), |input| {
+    fuzz!(target.repair(|bytes| repair(bytes)), |input| {
         // Records that the disk shows may be forged; whether the rules allow them is looked at elsewhere.
         let _ = fs::remove_dir_all(&folder);
         fs::create_dir_all(&folder).unwrap();
