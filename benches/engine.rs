@@ -1,7 +1,7 @@
 //! What the engine takes, without gRPC: batches of disbursements and repayments from the queue to
 //! the durable answer, and until the index has them; then what proofs take. A program of its own,
 //! since a ledger of the nation's size is loaded for seconds:
-//! `cargo bench --bench engine -- [EVENTS] [ACCOUNTS] [BATCH]`.
+//! `cargo bench --bench engine -- [EVENTS] [ACCOUNTS] [BATCH] [PROOFS]`.
 //!
 //! Processor time is given by thread, because on a busy machine the wall clock says little.
 
@@ -21,7 +21,7 @@ use std::time::{Duration, Instant};
 const IN_FLIGHT: usize = 4;
 /// The number of events of which the cost is told at a time.
 const TOLD_AFTER: usize = 1_000_000;
-/// The number of proofs of each kind.
+/// The number of proofs of each kind, if nothing else is asked for.
 const PROOFS: u64 = 10_000;
 
 /// Noon of the day on which all commands of the support happen.
@@ -126,13 +126,13 @@ fn tell(events: usize, begun: &(Instant, BTreeMap<String, u64>)) {
 
 /// What proofs take, each of another record, against the newest checkpoint and against sizes at
 /// which the last tile is nearly full.
-async fn prove(ledger: &Ledger) {
+async fn prove(ledger: &Ledger, proofs: u64) {
     let newest = ledger.checkpoint(Some(ledger.head().size)).await.expect("it is signed");
     let size = newest.checkpoint.size.get();
     let nearly_full = size / 256 * 256 - 1;
     let scattered = |number: u64| number.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 20;
     let measure = |what: &str, prove: &dyn Fn(u64)| {
-        let mut times: Vec<Duration> = (0..PROOFS)
+        let mut times: Vec<Duration> = (0..proofs)
             .map(|number| {
                 let begun = Instant::now();
                 prove(scattered(number));
@@ -166,6 +166,7 @@ async fn main() {
     let events: usize = numbers.next().unwrap_or(1_000_000);
     let accounts = numbers.next().unwrap_or(84_000);
     let size = numbers.next().unwrap_or(1_000);
+    let proofs = numbers.next().map_or(PROOFS, |asked| asked as u64);
 
     let folder = tempfile::tempdir().expect("a folder");
     let clock = Arc::new(Noon(Instant::now()));
@@ -200,7 +201,9 @@ async fn main() {
         tell(part, &begun);
         done += part;
     }
-    prove(&ledger).await;
+    if proofs > 0 {
+        prove(&ledger, proofs).await;
+    }
     let resident = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     println!("{}", resident.lines().find(|line| line.starts_with("VmRSS")).unwrap_or_default());
     tokio::task::spawn_blocking(move || node.stop()).await.expect("it stops");
