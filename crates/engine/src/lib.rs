@@ -76,6 +76,7 @@ pub use reads::{AsOf, ReadRefusal};
 pub use submission::{
     Accepted, Answer, Balances, Caller, Named, Receipt, Refusal, Request, RequestId, Terms, Work,
 };
+pub use threads::yield_to_others;
 pub use trail::{Owner, Running};
 pub use witness::UnusableWitness;
 pub use witnesses::WitnessStatus;

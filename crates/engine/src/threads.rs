@@ -22,8 +22,8 @@ use std::time::Duration;
 /// may be removed now.
 const INDEX_PAUSE: Duration = Duration::from_millis(200);
 
-/// How much nicer threads are that nobody waits for: with a third of the weight of others. They must
-/// not starve: a writer that is too far ahead of the index waits.
+/// How much nicer threads are that [yield](yield_to_others): with a third of the weight of others. They
+/// must not starve: a writer that is too far ahead of the index waits.
 const NICER: i32 = 5;
 
 /// The parts of a ledger that do its work, each with where its work comes from.
@@ -109,10 +109,10 @@ impl ThreadStart<'_> {
     }
 }
 
-/// Has this thread run as far as those have nothing to do whom a caller waits for. Where the system
-/// does not let it, all are alike. On Linux each thread has a niceness of its own, elsewhere only a
-/// whole process.
-fn yield_to_others() {
+/// Has the thread that calls it give way to the others of this process: for work that is long, or that
+/// nobody waits for. Where the system does not let it, all are alike. On Linux each thread has a niceness
+/// of its own, elsewhere only a whole process, and nothing is done.
+pub fn yield_to_others() {
     if cfg!(target_os = "linux")
         && let Err(error) = rustix::process::nice(NICER)
     {
