@@ -11,8 +11,8 @@ use crate::money::Amount;
 use crate::rejection::AccountStatus;
 use crate::state::{
     Account, AccountBalances, AccountIndex, ActiveLoan, Allocation, Confirmations, Cooperative,
-    Fund, FundBalances, Loan, LoanBalances, LoanIndex, LoanState, Proposal, Reservation,
-    Restructuring, State, Subject, Tranche, Tranches, Undone, advance,
+    Fund, FundBalances, Loan, LoanBalances, LoanIndex, LoanState, Proposal, RareTranches,
+    Reservation, Restructuring, State, Subject, Tranche, Tranches, Undone, advance,
 };
 use crate::touched::{Touched, closed_proposal};
 use alloc::vec;
@@ -33,7 +33,7 @@ pub fn evolve(state: &mut State, header: &Header, event: &Event) -> Touched {
 }
 
 /// As [`evolve`], on another copy of a state on which `evolve` said before whom the event concerned:
-/// so that nobody has to be found again.
+/// so that nobody has to be found again. [`advance`] brought the state to the time of the record already.
 ///
 /// # Panics
 /// As [`evolve`].
@@ -44,10 +44,7 @@ pub fn evolve_again(
     touched: Touched,
 ) -> Touched {
     match event {
-        Event::Disbursed(_) | Event::Repaid(_) => {
-            advance(state, header.recorded_at);
-            apply(state, header, event, Some(touched))
-        }
+        Event::Disbursed(_) | Event::Repaid(_) => apply(state, header, event, Some(touched)),
         _ => evolve(state, header, event),
     }
 }
@@ -299,15 +296,9 @@ impl State {
         self.loans.find(&id).expect(DECIDED)
     }
 
-    fn active_mut(&mut self, index: LoanIndex) -> (AccountIndex, &mut ActiveLoan) {
-        let loan = self.loans.get_mut(index);
-        match &mut loan.state {
-            LoanState::Approved(active) => (loan.account, active),
-            LoanState::Pending { .. }
-            | LoanState::Refused
-            | LoanState::Withdrawn
-            | LoanState::Expired => unreachable!("{DECIDED}"),
-        }
+    /// A loan whose numbers change, and to which tranches are added; nothing else of it changes.
+    fn active_paid(&mut self, index: LoanIndex) -> (AccountIndex, &mut ActiveLoan) {
+        active_of(self.loans.get_paid(index))
     }
 
     fn register(&mut self, e: &RegisterCooperative) {
@@ -344,7 +335,7 @@ impl State {
             first_bank_account: e.bank_account.clone(),
             status: AccountStatus::Open,
             balances: AccountBalances::default(),
-            grants: Tranches::default(),
+            grants: RareTranches::default(),
         });
         self.cooperatives.get_mut(cooperative).accounts.push(account);
     }
@@ -368,7 +359,7 @@ impl State {
 
     /// Promises more of a fund to an account; a negative amount promises less.
     fn commit(&mut self, account: AccountIndex, minor: i64) {
-        let account = self.accounts.get_mut(account);
+        let account = self.accounts.get_paid(account);
         account.balances.committed += minor;
         self.funds.get_mut(account.fund).balances.committed += minor;
     }
@@ -387,11 +378,13 @@ impl State {
 
     fn pay_out_of(&mut self, loan: LoanIndex, tranche: Tranche) {
         let minor = tranche.amount.minor();
-        let (account, active) = self.active_mut(loan);
+        let (account, active) = self.active_paid(loan);
         active.balances.disbursed += minor;
         active.tranches.push(tranche);
-        self.accounts.get_mut(account).balances.disbursed += minor;
-        self.commit(account, -minor);
+        let account = self.accounts.get_paid(account);
+        account.balances.disbursed += minor;
+        account.balances.committed -= minor;
+        self.funds.get_mut(account.fund).balances.committed -= minor;
     }
 
     /// Undoes [`State::pay_out`]: the tranche stands no more, and the loan may be paid anew.
@@ -399,10 +392,11 @@ impl State {
         let minor = amount.minor();
         match paid {
             Paid::Loan(loan) => {
-                let (account, active) = self.active_mut(self.loan_index(loan));
+                let loan = self.loan_index(loan);
+                let (account, active) = active_of(self.loans.get_mut(loan));
                 active.balances.disbursed -= minor;
                 active.tranches.remove(position);
-                self.accounts.get_mut(account).balances.disbursed -= minor;
+                self.accounts.get_paid(account).balances.disbursed -= minor;
                 self.commit(account, minor);
             }
             Paid::Grant(fund, account) => {
@@ -422,11 +416,11 @@ impl State {
     /// Books the parts of a payment on its loan, account and fund; negative parts undo it.
     fn receive(&mut self, loan: LoanIndex, parts: [i64; 3], relend_income: bool) {
         let [principal, interest, late_fee] = parts;
-        let (account, active) = self.active_mut(loan);
+        let (account, active) = self.active_paid(loan);
         active.balances.principal_repaid += principal;
         active.balances.interest_paid += interest;
         active.balances.late_fees_paid += late_fee;
-        let account = self.accounts.get_mut(account);
+        let account = self.accounts.get_paid(account);
         account.balances.principal_repaid += principal;
         account.balances.interest_paid += interest;
         account.balances.late_fees_paid += late_fee;
@@ -439,13 +433,21 @@ impl State {
     /// Books what was written off, what of the claim ended and what came back, on the loan and its
     /// account; negative numbers undo it.
     fn write_off(&mut self, loan: LoanId, [written_off, claim_ended, recovered]: [i64; 3]) {
-        let (account, active) = self.active_mut(self.loan_index(loan));
-        active.balances.written_off += written_off;
-        active.balances.claim_ended += claim_ended;
-        active.balances.recovered += recovered;
-        let account = self.accounts.get_mut(account);
+        let loan = self.loan_index(loan);
+        let (account, active) = self.active_paid(loan);
+        let balances = &mut active.balances;
+        balances.written_off += written_off;
+        balances.claim_ended += claim_ended;
+        balances.recovered += recovered;
+        let is_any = [balances.written_off, balances.claim_ended, balances.recovered] != [0; 3];
+        let account = self.accounts.get_paid(account);
         account.balances.written_off += written_off;
         account.balances.recovered += recovered;
+        if is_any {
+            self.written_off.insert(loan, ());
+        } else {
+            self.written_off.remove(&loan);
+        }
     }
 
     fn undo(&mut self, position: Position, undoes: Undoes, by: Position) {
@@ -482,5 +484,15 @@ impl State {
     ) {
         self.undone.remove(&disbursement);
         self.pay_out(paid, Tranche { position: disbursement, value_date, amount });
+    }
+}
+
+fn active_of(loan: &mut Loan) -> (AccountIndex, &mut ActiveLoan) {
+    match &mut loan.state {
+        LoanState::Approved(active) => (loan.account, active),
+        LoanState::Pending { .. }
+        | LoanState::Refused
+        | LoanState::Withdrawn
+        | LoanState::Expired => unreachable!("{DECIDED}"),
     }
 }

@@ -144,8 +144,11 @@ impl Projector {
     }
 
     fn follow(&mut self, sealed: &[Sealed], onlooker: &mut dyn FnMut()) -> Result<(), IndexError> {
+        // Most groups are of nothing but the trade: they are not looked through once more at the end.
+        let mut is_more = false;
         for one in sealed {
             self.keep_balances(one);
+            is_more |= matches!(one.event, Event::Sealed(_) | Event::PeriodClosed(_));
         }
         let mut batch = std::mem::take(&mut self.batch);
         for step in steps(sealed) {
@@ -172,6 +175,10 @@ impl Projector {
             onlooker();
         }
         self.batch = batch;
+        if !is_more {
+            self.since_seal += sealed.len() as u64;
+            return Ok(());
+        }
         for one in sealed {
             self.since_seal += 1;
             if let Event::Sealed(seal) = &one.event {

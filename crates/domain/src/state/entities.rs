@@ -2,7 +2,7 @@
 
 use super::names::SharedName;
 use super::recorded::Row;
-use super::tranches::Tranches;
+use super::tranches::{RareTranches, Tranches, TranchesMark};
 use super::{AccountIndex, CooperativeIndex, FundIndex, LoanIndex};
 use crate::command::{BankAccount, WriteOffKind};
 use crate::cooperative::{CooperativeKind, Office, ReadinessItem, ReadinessSet, VillageCode};
@@ -45,11 +45,16 @@ impl Fund {
 impl Row for Fund {
     type Key = FundId;
     type Trait = ();
+    type Paid = ();
     fn key(&self) -> FundId {
         self.id
     }
     fn distinctive(&self) -> Option<&()> {
         None
+    }
+    fn paid(&self) {}
+    fn before(&self, (): &()) -> Self {
+        self.clone()
     }
 }
 
@@ -166,11 +171,16 @@ impl Confirmations {
 impl Row for Cooperative {
     type Key = CooperativeId;
     type Trait = VillageCode;
+    type Paid = ();
     fn key(&self) -> CooperativeId {
         self.id
     }
     fn distinctive(&self) -> Option<&VillageCode> {
         Some(&self.village)
+    }
+    fn paid(&self) {}
+    fn before(&self, (): &()) -> Self {
+        self.clone()
     }
 }
 
@@ -195,17 +205,25 @@ pub struct Account {
     /// [`State::bank_account`](super::State::bank_account) says.
     pub first_bank_account: BankAccount,
     /// The grants that were paid to it and stand.
-    pub grants: Tranches,
+    pub grants: RareTranches,
 }
 
 impl Row for Account {
     type Key = (FundIndex, AccountId);
     type Trait = BankAccount;
+    /// All but grants, which are rare.
+    type Paid = AccountBalances;
     fn key(&self) -> Self::Key {
         (self.fund, self.id)
     }
     fn distinctive(&self) -> Option<&BankAccount> {
         Some(&self.first_bank_account)
+    }
+    fn paid(&self) -> AccountBalances {
+        self.balances
+    }
+    fn before(&self, paid: &AccountBalances) -> Account {
+        Account { balances: *paid, ..self.clone() }
     }
 }
 
@@ -273,12 +291,35 @@ pub struct Loan {
 impl Row for Loan {
     type Key = LoanId;
     type Trait = ();
+    type Paid = Option<PaidLoan>;
     fn key(&self) -> LoanId {
         self.id
     }
     fn distinctive(&self) -> Option<&()> {
         None
     }
+    fn paid(&self) -> Option<PaidLoan> {
+        let active = self.active()?;
+        let ActiveLoan { balances, reserved, tranches, .. } = active;
+        Some(PaidLoan { balances: *balances, reserved: *reserved, tranches: tranches.mark() })
+    }
+    fn before(&self, paid: &Option<PaidLoan>) -> Loan {
+        let mut loan = self.clone();
+        if let (Some(paid), LoanState::Approved(active)) = (paid, &mut loan.state) {
+            (active.balances, active.reserved) = (paid.balances, paid.reserved);
+            active.tranches.cut(&paid.tranches);
+        }
+        loan
+    }
+}
+
+/// What payments to and from an approved loan may change of it.
+#[derive(Debug, Clone)]
+pub struct PaidLoan {
+    balances: LoanBalances,
+    reserved: i64,
+    /// Tranches are added, and none is taken away.
+    tranches: TranchesMark,
 }
 
 /// Where a loan stands.
@@ -545,7 +586,7 @@ mod tests {
     #[test]
     fn rows_are_small_and_what_a_payment_needs_is_together() {
         let sizes = [size_of::<Loan>(), size_of::<Account>(), size_of::<Cooperative>()];
-        assert_eq!(sizes, [256, 256, 192]);
+        assert_eq!(sizes, [256, 192, 192]);
         assert!(offset_of!(Loan, state) + offset_of!(ActiveLoan, checker) <= 192);
         assert!(offset_of!(Account, id) + size_of::<AccountId>() <= 128);
     }

@@ -5,6 +5,10 @@ use super::encoding::{Canonical, put_length};
 use super::{Account, Index, Row, State, Table};
 use alloc::vec::Vec;
 
+/// A piece of what is told is not much longer: some loans have many payments, and nobody should wait
+/// for a thousand of those.
+const PIECE_BYTES: usize = 512 << 10;
+
 /// What is still to be told of a state that is [held](State::hold).
 #[derive(Debug)]
 pub struct Held {
@@ -36,8 +40,8 @@ impl State {
         Held { next: Part::Cooperatives, after }
     }
 
-    /// Appends the next rows of a state that is held, `rows` at most, and shows the accounts among
-    /// them; says whether there are more. All that is appended from [`hold`](State::hold) on is the
+    /// Appends the next rows of a state that is held, `rows` at most and only until more than
+    /// [`PIECE_BYTES`] are there, and shows the accounts among them; says whether there are more. All that is appended from [`hold`](State::hold) on is the
     /// [encoding](State::encode) of the state that was held.
     pub fn tell(
         &mut self,
@@ -81,8 +85,17 @@ fn tell_rows<T: Row + Canonical + Clone>(
     if let Some(length) = table.untold() {
         put_length(length, out);
     }
-    table.tell(rows, |index, row| {
-        row.put(out);
-        see(index, row);
-    })
+    for _ in 0..rows {
+        let mut show = |index, row: &T| {
+            row.put(out);
+            see(index, row);
+        };
+        if !table.tell(&mut show) {
+            return true;
+        }
+        if out.len() > PIECE_BYTES {
+            break;
+        }
+    }
+    false
 }

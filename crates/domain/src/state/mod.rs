@@ -21,7 +21,7 @@ pub use held::Held;
 pub use names::SharedName;
 pub use recorded::{Index, Register, Row, Table};
 pub use restructurings::Restructuring;
-pub use tranches::{Tranche, Tranches};
+pub use tranches::{RareTranches, Tranche, Tranches};
 
 use crate::command::{BankAccount, OpenLedger};
 pub(crate) use entities::Claim;
@@ -65,6 +65,8 @@ pub struct State {
     pub(crate) restructurings: Register<(LoanIndex, Position), Restructuring>,
     // Derived from the above, and so not part of its encoding:
     pub(crate) expiries: Register<(Timestamp, Position), ()>,
+    /// The loans of which something is written off.
+    pub(crate) written_off: Register<LoanIndex, ()>,
     /// The one proposal that is pending about something, of those that exclude each other.
     pub(crate) claimed: Register<Claim, Position>,
     bank_account_changes: Register<AccountIndex, Position>,
@@ -237,6 +239,7 @@ impl State {
         act(&mut self.proposals);
         act(&mut self.undone);
         act(&mut self.expiries);
+        act(&mut self.written_off);
         act(&mut self.claimed);
         act(&mut self.bank_accounts);
         act(&mut self.closed);
@@ -318,10 +321,10 @@ impl State {
             allocation.reserved += sign * amount;
         }
         if let Some((account, amount)) = reservation.ceiling {
-            self.accounts.get_mut(account).balances.pending += sign * amount;
+            self.accounts.get_paid(account).balances.pending += sign * amount;
         }
         if let Some((loan, amount)) = reservation.headroom
-            && let LoanState::Approved(active) = &mut self.loans.get_mut(loan).state
+            && let LoanState::Approved(active) = &mut self.loans.get_paid(loan).state
         {
             active.reserved += sign * amount;
         }

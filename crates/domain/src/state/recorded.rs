@@ -1,7 +1,9 @@
 //! The two collections that a state is made of. Both can be marked and rolled back, so that an
 //! atomic batch is decided on the state itself and dropped whole if one of its commands is refused.
 
+use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
+use alloc::vec;
 use alloc::vec::Vec;
 use core::fmt;
 use core::hash::{BuildHasher, Hash};
@@ -65,10 +67,17 @@ pub trait Row {
     type Key: Eq + Hash + Clone;
     /// What it is found by besides, which rows may share; `()` if there is nothing.
     type Trait: Eq + Hash;
+    /// What a payment may change of it; `()` if payments leave it alone.
+    type Paid: Clone + fmt::Debug;
     /// The row's own key; it never changes.
     fn key(&self) -> Self::Key;
     /// What it is found by besides; it never changes.
     fn distinctive(&self) -> Option<&Self::Trait>;
+    /// What a payment may change, as it is now.
+    fn paid(&self) -> Self::Paid;
+    /// The row as it was when [`paid`](Row::paid) gave that, if only payments changed it since.
+    #[must_use]
+    fn before(&self, paid: &Self::Paid) -> Self;
 }
 
 /// Rows in the order in which they were added, found by index or key.
@@ -89,12 +98,70 @@ pub struct Table<T: Row> {
 
 /// The rows that were there when the table was held.
 #[derive(Debug, Clone)]
-struct HeldRows<T> {
+struct HeldRows<T: Row> {
     length: usize,
     /// So many of them are told.
     told: usize,
-    /// Of the others each that has changed since, as it was.
-    before: HashMap<usize, T>,
+    /// For each row where in `kept` it is as it was, counted from 1; 0 if it is as it was itself.
+    places: Vec<u32>,
+    kept: Vec<Kept<T>>,
+    /// The places of those that are told.
+    free: Vec<u32>,
+}
+
+/// A row as it was. Between two tellings nearly every row of a busy ledger changes, and nearly always
+/// by payments: of those little is kept.
+#[derive(Debug, Clone)]
+enum Kept<T: Row> {
+    Paid(T::Paid),
+    Whole(Box<T>),
+}
+
+impl<T: Row + Clone> HeldRows<T> {
+    fn new(length: usize) -> Self {
+        let (kept, free) = Default::default();
+        HeldRows { length, told: 0, places: vec![0; length], kept, free }
+    }
+
+    /// Keeps a row that is going to change, if it is still to be told.
+    fn keep(&mut self, at: usize, row: &T, by_payment: bool) {
+        if !(self.told..self.length).contains(&at) {
+            return;
+        }
+        let place = self.places[at];
+        if place > 0 {
+            let kept = &mut self.kept[place as usize - 1];
+            if let (Kept::Paid(paid), false) = (&*kept, by_payment) {
+                *kept = Kept::Whole(Box::new(row.before(paid)));
+            }
+            return;
+        }
+        let kept =
+            if by_payment { Kept::Paid(row.paid()) } else { Kept::Whole(Box::new(row.clone())) };
+        self.places[at] = if let Some(place) = self.free.pop() {
+            self.kept[place as usize - 1] = kept;
+            place
+        } else {
+            self.kept.push(kept);
+            to_u32(self.kept.len())
+        };
+    }
+
+    /// Shows the next row as it was.
+    fn tell(&mut self, rows: &[T], show: &mut impl FnMut(Index<T>, &T)) {
+        let (at, row) = (self.told, &rows[self.told]);
+        self.told += 1;
+        let index = Index::new(to_u32(at));
+        let place = self.places[at];
+        if place == 0 {
+            return show(index, row);
+        }
+        self.free.push(place);
+        match &self.kept[place as usize - 1] {
+            Kept::Paid(paid) => show(index, &row.before(paid)),
+            Kept::Whole(row) => show(index, row),
+        }
+    }
 }
 
 #[derive(Debug, Clone)]
@@ -159,24 +226,32 @@ impl<T: Row + Clone> Table<T> {
         self.rows.iter().enumerate().map(|(n, row)| (Index::new(to_u32(n)), row))
     }
 
+    /// The row, to be changed in whatever is not its key.
     pub(crate) fn get_mut(&mut self, index: Index<T>) -> &mut T {
+        self.changing(index, false)
+    }
+
+    /// The row, to be changed in nothing but what [`Row::paid`] gives.
+    pub(crate) fn get_paid(&mut self, index: Index<T>) -> &mut T {
+        self.changing(index, true)
+    }
+
+    fn changing(&mut self, index: Index<T>, by_payment: bool) -> &mut T {
         let row = &mut self.rows[index.at()];
         if let Some(mark) = &mut self.mark
             && index.at() < mark.length
         {
             mark.before.entry(index.at()).or_insert_with(|| row.clone());
         }
-        if let Some(held) = &mut self.held
-            && (held.told..held.length).contains(&index.at())
-        {
-            held.before.entry(index.at()).or_insert_with(|| row.clone());
+        if let Some(held) = &mut self.held {
+            held.keep(index.at(), row, by_payment);
         }
         row
     }
 
     /// Keeps the rows as they are now, each until it is told.
     pub(super) fn hold(&mut self) {
-        self.held = Some(HeldRows { length: self.rows.len(), told: 0, before: HashMap::new() });
+        self.held = Some(HeldRows::new(self.rows.len()));
     }
 
     /// How many rows are held, if none of them is told yet.
@@ -184,20 +259,15 @@ impl<T: Row + Clone> Table<T> {
         self.held.as_ref().filter(|held| held.told == 0).map(|held| held.length)
     }
 
-    /// Shows the next rows that are held, `most` at most; says whether none is left.
-    pub(super) fn tell(&mut self, most: usize, mut show: impl FnMut(Index<T>, &T)) -> bool {
-        let Some(held) = &mut self.held else { return true };
-        let to = held.length.min(held.told + most);
-        for at in held.told..to {
-            let before = held.before.remove(&at);
-            show(Index::new(to_u32(at)), before.as_ref().unwrap_or(&self.rows[at]));
-        }
-        held.told = to;
-        let is_told = to == held.length;
-        if is_told {
+    /// Shows the next row that is held, and says that one was left.
+    pub(super) fn tell(&mut self, show: &mut impl FnMut(Index<T>, &T)) -> bool {
+        let untold = self.held.as_mut().filter(|held| held.told < held.length);
+        let Some(held) = untold else {
             self.held = None;
-        }
-        is_told
+            return false;
+        };
+        held.tell(&self.rows, show);
+        true
     }
 
     /// Holds no rows any more.
@@ -342,23 +412,34 @@ impl<K: Ord + Clone, V: Clone> Recorded for Register<K, V> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use alloc::vec;
 
     #[derive(Debug, Clone, PartialEq)]
     struct Plot {
         number: u8,
         owner: Option<u8>,
+        paid: u32,
     }
 
     impl Row for Plot {
         type Key = u8;
         type Trait = u8;
+        type Paid = u32;
         fn key(&self) -> u8 {
             self.number
         }
         fn distinctive(&self) -> Option<&u8> {
             self.owner.as_ref()
         }
+        fn paid(&self) -> u32 {
+            self.paid
+        }
+        fn before(&self, paid: &u32) -> Plot {
+            Plot { paid: *paid, ..self.clone() }
+        }
+    }
+
+    fn plot(number: u8, owner: Option<u8>) -> Plot {
+        Plot { number, owner, paid: 0 }
     }
 
     #[test]
@@ -366,7 +447,7 @@ mod tests {
         let mut plots = Table::default();
         let add = |plots: &mut Table<Plot>, owner| {
             let number = u8::try_from(plots.len()).unwrap();
-            plots.push(Plot { number, owner })
+            plots.push(plot(number, owner))
         };
         let of_7 = add(&mut plots, Some(7));
         add(&mut plots, None);
@@ -384,33 +465,63 @@ mod tests {
     fn what_is_held_is_told_as_it_was_and_kept_no_longer() {
         let mut plots = Table::default();
         for number in 0..4 {
-            plots.push(Plot { number, owner: Some(number) });
+            plots.push(plot(number, Some(number)));
         }
         let sell = |plots: &mut Table<Plot>, number, owner| {
             plots.get_mut(Index::new(number)).owner = owner;
         };
         let tell = |plots: &mut Table<Plot>, most| {
             let mut owners = Vec::new();
-            let is_told = plots.tell(most, |_, plot| owners.push(plot.owner));
-            (owners, is_told)
+            for _ in 0..most {
+                plots.tell(&mut |_, plot| owners.push(plot.owner));
+            }
+            owners
         };
         plots.hold();
         assert_eq!(plots.untold(), Some(4));
         sell(&mut plots, 1, None);
         sell(&mut plots, 1, Some(9));
-        plots.push(Plot { number: 4, owner: None });
-        assert_eq!(tell(&mut plots, 2), (vec![Some(0), Some(1)], false));
+        plots.push(plot(4, None));
+        assert_eq!(tell(&mut plots, 2), [Some(0), Some(1)]);
         // What is told is not kept again; what is new was not held.
         for number in [0, 3, 4] {
             sell(&mut plots, number, Some(8));
         }
-        assert_eq!(plots.held.as_ref().map(|held| held.before.len()), Some(1));
-        assert_eq!((tell(&mut plots, 2), plots.untold()), ((vec![Some(2), Some(3)], true), None));
+        let held = plots.held.as_ref().unwrap();
+        assert_eq!(
+            (held.kept.len(), held.free.len()),
+            (1, 0),
+            "the room of what is told is used again"
+        );
+        assert_eq!(tell(&mut plots, 3), [Some(2), Some(3)]);
         assert!(plots.held.is_none());
 
         plots.hold();
         sell(&mut plots, 0, None);
         plots.let_go();
-        assert_eq!(tell(&mut plots, 9), (vec![], true));
+        assert_eq!(tell(&mut plots, 9), []);
+    }
+
+    #[test]
+    fn of_what_payments_change_little_is_kept_until_something_else_changes() {
+        let mut plots = Table::default();
+        for number in 0..3 {
+            plots.push(plot(number, Some(number)));
+        }
+        plots.get_paid(Index::new(0)).paid = 5;
+        plots.hold();
+        for _ in 0..2 {
+            plots.get_paid(Index::new(0)).paid += 1;
+            plots.get_paid(Index::new(1)).paid += 1;
+        }
+        let is_small = |kept: &Kept<Plot>| matches!(kept, Kept::Paid(_));
+        assert!(plots.held.as_ref().unwrap().kept.iter().all(is_small));
+        for number in [1, 2] {
+            plots.get_mut(Index::new(number)).owner = None;
+            plots.get_paid(Index::new(number)).paid += 1;
+        }
+        let mut told = Vec::new();
+        while plots.tell(&mut |_, plot| told.push((plot.owner, plot.paid))) {}
+        assert_eq!(told, [(Some(0), 5), (Some(1), 0), (Some(2), 0)]);
     }
 }

@@ -1,8 +1,9 @@
 //! The payments to a borrower that stand. They are all that grows in a state with every payment, so
-//! they are packed: about seven bytes each, where a list of them takes twenty-four.
+//! they are packed: about six bytes each, where a list of them takes twenty-four.
 
 use crate::moment::{Date, Position};
 use crate::money::Amount;
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::fmt;
 
@@ -19,13 +20,23 @@ pub struct Tranche {
 
 /// Payments to one borrower, in the order in which they came to stand.
 ///
-/// Packed, each is three numbers of as many bytes as they need (LEB128): how far its position lies
-/// from that of the one before, how far its day does, both with the sign in the lowest bit, and its
-/// amount in minor units.
+/// Packed, each is two or three numbers of as many bytes as they need (LEB128): how far its position
+/// lies from that of the one before, with the sign in the lowest bit; its amount in minor units, with
+/// the lowest bit set if its day is another one; and then how far that lies from the day before, as the
+/// position.
 #[derive(Clone, PartialEq, Eq, Default)]
 pub struct Tranches {
     packed: Vec<u8>,
     /// Where the last one lies, from which the next is counted: its position and its Julian day.
+    last_position: u64,
+    last_day: i32,
+    earliest: Option<Date>,
+}
+
+/// Where a list ended.
+#[derive(Debug, Clone)]
+pub(super) struct TranchesMark {
+    length: usize,
     last_position: u64,
     last_day: i32,
     earliest: Option<Date>,
@@ -40,10 +51,12 @@ impl Tranches {
         let (position, day) = (tranche.position.get(), tranche.value_date.to_julian_day());
         let positions = position.wrapping_sub(self.last_position).cast_signed();
         let days = i64::from(day) - i64::from(self.last_day);
+        let amount = tranche.amount.minor().cast_unsigned() << 1 | u64::from(days != 0);
         let mut bytes = [0; MOST];
-        let mut length = 0;
-        for number in [folded(positions), folded(days), tranche.amount.minor().cast_unsigned()] {
-            length += put(number, &mut bytes[length..]);
+        let mut length = put(folded(positions), &mut bytes);
+        length += put(amount, &mut bytes[length..]);
+        if days != 0 {
+            length += put(folded(days), &mut bytes[length..]);
         }
         if self.packed.capacity() - self.packed.len() < length {
             // By an eighth, where a `Vec` would double: there are many lists, and most stay short.
@@ -60,15 +73,42 @@ impl Tranches {
         *self = self.iter().filter(|tranche| tranche.position != position).collect();
     }
 
+    /// Where the list ends now.
+    pub(super) fn mark(&self) -> TranchesMark {
+        let Tranches { packed, last_position, last_day, earliest } = self;
+        TranchesMark {
+            length: packed.len(),
+            last_position: *last_position,
+            last_day: *last_day,
+            earliest: *earliest,
+        }
+    }
+
+    /// Takes away what was added after it ended there. Nothing else may have changed since.
+    pub(super) fn cut(&mut self, mark: &TranchesMark) {
+        self.packed.truncate(mark.length);
+        (self.last_position, self.last_day) = (mark.last_position, mark.last_day);
+        self.earliest = mark.earliest;
+    }
+
     /// All of them, in the order in which they came to stand.
     pub fn iter(&self) -> impl Iterator<Item = Tranche> {
+        const PACKED: &str = "`push` packed a tranche";
+        self.raw().map(|(position, day, minor)| Tranche {
+            position: Position::new(position),
+            value_date: Date::from_julian_day(day).expect(PACKED),
+            amount: Amount::from_minor(minor).expect(PACKED),
+        })
+    }
+
+    /// The same as numbers: position, Julian day, minor units.
+    pub(super) fn raw(&self) -> impl Iterator<Item = (u64, i32, i64)> {
         Unpacked { rest: &self.packed, position: 0, day: 0 }
     }
 
     /// How many there are.
     pub fn len(&self) -> usize {
-        // Of each number exactly one byte, the last, has a clear top bit.
-        self.packed.iter().filter(|byte| **byte & 0x80 == 0).count() / 3
+        self.raw().count()
     }
 
     /// Whether there is none.
@@ -101,6 +141,48 @@ impl fmt::Debug for Tranches {
     }
 }
 
+/// Payments to a borrower that most have none of: then they take a pointer.
+#[derive(Clone, PartialEq, Eq, Default)]
+pub struct RareTranches(Option<Box<Tranches>>);
+
+impl RareTranches {
+    /// Adds one as the last.
+    pub(crate) fn push(&mut self, tranche: Tranche) {
+        self.0.get_or_insert_default().push(tranche);
+    }
+
+    /// Takes the one of that record away, if it is there.
+    pub(crate) fn remove(&mut self, position: Position) {
+        *self = self.iter().filter(|tranche| tranche.position != position).collect();
+    }
+
+    /// All of them, in the order in which they came to stand.
+    pub fn iter(&self) -> impl Iterator<Item = Tranche> {
+        self.0.iter().flat_map(|tranches| tranches.iter())
+    }
+
+    /// The same, as one that may hold any number.
+    pub(super) fn as_tranches(&self) -> &Tranches {
+        const NONE: &Tranches =
+            &Tranches { packed: Vec::new(), last_position: 0, last_day: 0, earliest: None };
+        self.0.as_deref().unwrap_or(NONE)
+    }
+}
+
+impl FromIterator<Tranche> for RareTranches {
+    fn from_iter<I: IntoIterator<Item = Tranche>>(tranches: I) -> RareTranches {
+        let mut all = RareTranches::default();
+        tranches.into_iter().for_each(|tranche| all.push(tranche));
+        all
+    }
+}
+
+impl fmt::Debug for RareTranches {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.as_tranches().fmt(f)
+    }
+}
+
 struct Unpacked<'a> {
     rest: &'a [u8],
     position: u64,
@@ -108,23 +190,20 @@ struct Unpacked<'a> {
 }
 
 impl Iterator for Unpacked<'_> {
-    type Item = Tranche;
+    type Item = (u64, i32, i64);
 
-    fn next(&mut self) -> Option<Tranche> {
-        const PACKED: &str = "`push` packed a tranche";
+    fn next(&mut self) -> Option<(u64, i32, i64)> {
         if self.rest.is_empty() {
             return None;
         }
         let positions = unfolded(take(&mut self.rest)).cast_unsigned();
-        let days = unfolded(take(&mut self.rest));
-        let amount = take(&mut self.rest).cast_signed();
         self.position = self.position.wrapping_add(positions);
-        self.day = i32::try_from(i64::from(self.day) + days).expect(PACKED);
-        Some(Tranche {
-            position: Position::new(self.position),
-            value_date: Date::from_julian_day(self.day).expect(PACKED),
-            amount: Amount::from_minor(amount).expect(PACKED),
-        })
+        let amount = take(&mut self.rest);
+        if amount & 1 == 1 {
+            let days = unfolded(take(&mut self.rest));
+            self.day = i32::try_from(i64::from(self.day) + days).expect("`push` packed a day");
+        }
+        Some((self.position, self.day, (amount >> 1).cast_signed()))
     }
 }
 
@@ -227,13 +306,30 @@ mod tests {
     }
 
     #[test]
+    fn what_was_added_after_a_mark_can_be_cut_off() {
+        let mut all: Tranches = [tranche(5, 20, 9), tranche(7, 10, 8)].into_iter().collect();
+        for more in [vec![], vec![tranche(9, 5, 1)], vec![tranche(3, 30, 1), tranche(99, 1, 2)]] {
+            let (before, mark) = (all.clone(), all.mark());
+            let mut longer = all.clone();
+            for tranche in &more {
+                longer.push(*tranche);
+            }
+            longer.cut(&mark);
+            assert_eq!(longer, before);
+            for tranche in more {
+                all.push(tranche);
+            }
+        }
+    }
+
+    #[test]
     fn one_more_takes_few_bytes_and_little_room_is_left_over() {
         let mut all = Tranches::default();
         for n in 0..1_000_u32 {
             let (position, day) = (u64::from(n) * 168_000, 2_461_000 + i32::from(n % 10 > 4));
             all.push(tranche(position, day, 100_000 + i64::from(n)));
         }
-        assert!(all.packed.len() < 7 * 1_000 + 10, "{}", all.packed.len());
+        assert!(all.packed.len() < 6 * 1_000 + 210, "{}", all.packed.len());
         let spare = all.packed.capacity() - all.packed.len();
         assert!(spare <= all.packed.len() / 8, "{spare}");
     }

@@ -114,7 +114,7 @@ fn a_grant_that_came_back_may_be_given_again() {
         .reversed("return")
         .see(|ledger| {
             assert_eq!(ledger.account("g1").balances.granted, 10_000_000_000);
-            assert_eq!(ledger.account("g1").grants.len(), 1);
+            assert_eq!(ledger.account("g1").grants.iter().count(), 1);
         });
 }
 

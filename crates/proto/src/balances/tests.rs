@@ -143,6 +143,25 @@ fn what_the_tree_does_not_have_is_proved() {
     }
 }
 
+/// So many that paths need hashes that are kept and hashes that are made again.
+#[test]
+fn in_a_larger_tree_each_leaf_and_each_gap_is_proved() {
+    let mut ledger = SampleLedger::open();
+    for number in (0..77_u32).rev() {
+        ledger.open_fund(&format!("f{number:02}"));
+        let tree = BalanceTree::of(&ledger.replica);
+        assert_eq!(tree.root(), merkle::root(BALANCE_TREE, tree.leaves()));
+    }
+    let tree = BalanceTree::of(&ledger.replica);
+    for number in 0..77 {
+        let fund = format!("fund f{number:02}");
+        assert_eq!(leaf_of(&tree, &fund).key(), key(&fund));
+        let none = key(&format!("{fund}-"));
+        let BalanceAnswer::Absent(absence) = tree.prove(&none) else { panic!("{none}") };
+        verify_absence(BALANCE_TREE, tree.head(), &none, Leaf::key_of, &absence).unwrap();
+    }
+}
+
 #[test]
 fn an_empty_tree_has_nothing() {
     let ledger = SampleLedger::open();

@@ -120,15 +120,12 @@ pub fn digest(snapshot: &[u8]) -> Hash {
     Hash::from_bytes(Sha256::digest(snapshot).into())
 }
 
-fn put_length(length: usize, out: &mut Vec<u8>) {
+pub(super) fn put_length(length: usize, out: &mut Vec<u8>) {
     let length = u32::try_from(length).expect("a state has fewer than 2^32 rows of anything");
     out.extend_from_slice(&length.to_le_bytes());
 }
 
-pub(super) fn put_statements(
-    statements: impl ExactSizeIterator<Item = Statement>,
-    out: &mut Vec<u8>,
-) {
+fn put_statements(statements: impl ExactSizeIterator<Item = Statement>, out: &mut Vec<u8>) {
     put_length(statements.len(), out);
     for statement in statements {
         statement.encode(out);

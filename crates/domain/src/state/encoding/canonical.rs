@@ -24,6 +24,7 @@ pub(in crate::state) trait Canonical: Sized {
 macro_rules! canonical_integers {
     ($($type:ty),*) => {$(
         impl Canonical for $type {
+            #[inline]
             fn put(&self, out: &mut Vec<u8>) {
                 out.extend_from_slice(&self.to_le_bytes());
             }
@@ -115,9 +116,14 @@ macro_rules! canonical_texts {
 pub(super) use {canonical_as, canonical_enums, canonical_structs, canonical_texts};
 
 pub(super) fn put_text(text: &str, out: &mut Vec<u8>) {
+    put_text_bytes(text.as_bytes(), out);
+}
+
+/// The same of the bytes of a text.
+pub(super) fn put_text_bytes(text: &[u8], out: &mut Vec<u8>) {
     let length = u16::try_from(text.len()).expect("every text type has a limit below 2^16");
     length.put(out);
-    out.extend_from_slice(text.as_bytes());
+    out.extend_from_slice(text);
 }
 
 pub(super) fn take_text<'a>(from: &mut Reader<'a>) -> Result<&'a str, DecodeError> {

@@ -104,7 +104,8 @@ impl State {
 
     /// What was written off of loans, what of that is a claim no more, and what came back.
     fn written_off(&self) -> BTreeMap<Index<Loan>, [i64; 3]> {
-        let active = self.loans.iter().filter_map(|(index, loan)| Some((index, loan.active()?)));
+        let loans = self.written_off.iter().map(|(index, ())| (*index, self.loans.get(*index)));
+        let active = loans.filter_map(|(index, loan)| Some((index, loan.active()?)));
         let numbers = active.map(|(index, active)| {
             let b = &active.balances;
             (index, [b.written_off, b.claim_ended, b.recovered])
@@ -180,6 +181,7 @@ impl State {
             let LoanState::Approved(active) = &mut loan.state else {
                 return Err(INVALID);
             };
+            self.written_off.insert(index, ());
             let [written_off, claim_ended, recovered] = numbers;
             let balances = &mut active.balances;
             (balances.written_off, balances.claim_ended, balances.recovered) =

@@ -3,7 +3,7 @@
 use super::DecodeError;
 use super::canonical::{Canonical, Reader, put_length, take_map};
 use crate::id::PrincipalId;
-use crate::state::{Index, Register, Row, SharedName, Table, Tranche, Tranches};
+use crate::state::{Index, RareTranches, Register, Row, SharedName, Table, Tranche, Tranches};
 use alloc::vec::Vec;
 
 impl<T> Canonical for Index<T> {
@@ -26,8 +26,26 @@ impl Canonical for SharedName {
 
 impl Canonical for Tranches {
     fn put(&self, out: &mut Vec<u8>) {
-        put_length(self.len(), out);
-        self.iter().for_each(|tranche| tranche.put(out));
+        let length_at = out.len();
+        put_length(0, out);
+        let mut count = 0_u32;
+        for (position, day, minor) in self.raw() {
+            // As a tranche is put; these are most of a state.
+            position.put(out);
+            day.put(out);
+            minor.put(out);
+            count += 1;
+        }
+        out[length_at..length_at + 4].copy_from_slice(&count.to_le_bytes());
+    }
+    fn take(from: &mut Reader) -> Result<Self, DecodeError> {
+        (0..u32::take(from)?).map(|_| Tranche::take(from)).collect()
+    }
+}
+
+impl Canonical for RareTranches {
+    fn put(&self, out: &mut Vec<u8>) {
+        self.as_tranches().put(out);
     }
     fn take(from: &mut Reader) -> Result<Self, DecodeError> {
         (0..u32::take(from)?).map(|_| Tranche::take(from)).collect()

@@ -3,7 +3,7 @@
 use super::DecodeError;
 use super::canonical::{
     Canonical, Reader, canonical_as, canonical_enums, canonical_structs, canonical_texts, put_text,
-    take_text,
+    put_text_bytes, take_text,
 };
 use crate::command::{BankAccount, OpenLedger, WriteOffKind};
 use crate::cooperative::{CooperativeKind, ReadinessItem, ReadinessSet};
@@ -94,7 +94,6 @@ canonical_as! {
 }
 
 canonical_texts! {
-    PrincipalId, |text| PrincipalId::new(text);
     crate::ledger::Region, |text| text.parse();
     crate::cooperative::VillageCode, |text| text.parse();
 }
@@ -140,9 +139,18 @@ impl Canonical for Terms {
     }
 }
 
+impl Canonical for PrincipalId {
+    fn put(&self, out: &mut Vec<u8>) {
+        put_text_bytes(self.as_bytes(), out);
+    }
+    fn take(from: &mut Reader) -> Result<Self, DecodeError> {
+        PrincipalId::new(take_text(from)?).map_err(|_| DecodeError::Invalid("PrincipalId"))
+    }
+}
+
 impl<K> Canonical for Id<K> {
     fn put(&self, out: &mut Vec<u8>) {
-        put_text(self.as_str(), out);
+        put_text_bytes(self.as_bytes(), out);
     }
     fn take(from: &mut Reader) -> Result<Self, DecodeError> {
         Id::new(take_text(from)?).map_err(|_| DecodeError::Invalid("id"))
@@ -160,7 +168,7 @@ impl Canonical for Origin {
 
 impl<const MAX: usize> Canonical for Text<MAX> {
     fn put(&self, out: &mut Vec<u8>) {
-        put_text(self.as_str(), out);
+        put_text_bytes(self.as_bytes(), out);
     }
     fn take(from: &mut Reader) -> Result<Self, DecodeError> {
         Text::new(take_text(from)?).map_err(|_| DecodeError::Invalid("text"))
