@@ -23,7 +23,7 @@ fn main() {
         let mut ledger = Ledger::of(accounts);
         let before = ledger.state().clone();
         let Header { recorded_at: time, principal, .. } = ledger.next_header();
-        let context = Context { time, principal, lookups: &Unused };
+        let context = Context { time, principal, lookups: &Unused, near: None };
         let commands = ledger.commands(COMMANDS);
         let one = |command| black_box(decide(&before, command, &context)).is_ok();
         group.bench_function(format!("decide/{accounts}"), |bencher| {

@@ -160,7 +160,7 @@ impl Ledger {
         }
         let header = self.header(principal);
         let Header { recorded_at: time, principal, .. } = header;
-        let context = Context { time, principal, lookups: &Unused };
+        let context = Context { time, principal, lookups: &Unused, near: None };
         let event = decide(self.state(), command, &context).expect("it keeps every rule");
         let mut bytes = Vec::new();
         encode_event(&event, &mut bytes);

@@ -13,9 +13,21 @@ pub const LENGTH_BYTES: usize = 2;
 /// # Errors
 /// If the record cannot be encoded; the body is unchanged then.
 pub fn push_record(body: &mut Vec<u8>, record: &Record<'_>) -> Result<Hash, RecordError> {
+    push_record_with(body, record, |body| body.extend_from_slice(record.event))
+}
+
+/// As [`push_record`], with the event that `put_event` appends: see [`Record::encode_with`].
+///
+/// # Errors
+/// As [`push_record`].
+pub fn push_record_with(
+    body: &mut Vec<u8>,
+    record: &Record<'_>,
+    put_event: impl FnOnce(&mut Vec<u8>),
+) -> Result<Hash, RecordError> {
     let start = body.len();
     body.extend_from_slice(&[0; LENGTH_BYTES]);
-    let hash = match record.encode(body) {
+    let hash = match record.encode_with(body, put_event) {
         Ok(hash) => hash,
         Err(error) => {
             body.truncate(start);

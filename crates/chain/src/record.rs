@@ -27,6 +27,12 @@ const AUTHENTICATION_AT: usize = 1;
 /// Where in a record the length of its principal is.
 const PRINCIPAL_LENGTH_AT: usize = 2;
 
+/// Where in a record it says how many of its batch follow.
+const FOLLOWING_AT: usize = 4;
+
+/// Where in a record its position is.
+const POSITION_AT: usize = 8;
+
 /// Where in a record the hash of the one before it is.
 const PREVIOUS_AT: usize = 16;
 
@@ -35,6 +41,9 @@ pub const LINK_BYTES: usize = PREVIOUS_AT + 32;
 
 /// Where in a record its request id is.
 const REQUEST_ID_AT: usize = 56;
+
+/// Where in a record the length of its event is.
+const EVENT_LENGTH_AT: usize = 72;
 
 /// The length of the shortest record: the fixed part, a principal and an event of one byte each.
 pub const MIN_RECORD_BYTES: usize = FIXED_BYTES + 2;
@@ -172,41 +181,59 @@ impl<'a> Record<'a> {
     /// # Errors
     /// If a field is outside its limits; `out` is unchanged then.
     pub fn encode(&self, out: &mut Vec<u8>) -> Result<Hash, RecordError> {
+        self.encode_with(out, |out| out.extend_from_slice(self.event))
+    }
+
+    /// As [`encode`](Self::encode), with the event that `put_event` appends instead of the record's
+    /// own: so that its bytes are written once, in their place.
+    ///
+    /// # Errors
+    /// As [`encode`](Self::encode).
+    pub fn encode_with(
+        &self,
+        out: &mut Vec<u8>,
+        put_event: impl FnOnce(&mut Vec<u8>),
+    ) -> Result<Hash, RecordError> {
         let principal_length = match u8::try_from(self.principal.len()) {
             Ok(length) if length > 0 => length,
             _ => return Err(RecordError::PrincipalLength(self.principal.len())),
         };
-        if self.event.is_empty() {
-            return Err(RecordError::EventMissing);
-        }
         if self.signature.is_some() {
             return Err(RecordError::SignatureReserved);
         }
-        let length =
-            FIXED_BYTES.saturating_add(self.principal.len()).saturating_add(self.event.len());
-        let event_length = match u16::try_from(self.event.len()) {
-            Ok(event_length) if length <= MAX_RECORD_BYTES => event_length,
-            _ => return Err(RecordError::TooLong(length)),
-        };
-        let signature_length: u16 = 0;
-
+        // What is not set is zero: the reserved byte, the length of the signature, and that of the
+        // event until it is known.
+        let mut fixed = [0; FIXED_BYTES];
+        fixed[0] = VERSION;
+        fixed[AUTHENTICATION_AT] = self.authentication as u8;
+        fixed[PRINCIPAL_LENGTH_AT] = principal_length;
+        fixed[FOLLOWING_AT..POSITION_AT].copy_from_slice(&self.following.to_le_bytes());
+        fixed[POSITION_AT..PREVIOUS_AT].copy_from_slice(&self.position.get().to_le_bytes());
+        fixed[PREVIOUS_AT..LINK_BYTES].copy_from_slice(self.previous.as_bytes());
+        fixed[LINK_BYTES..REQUEST_ID_AT]
+            .copy_from_slice(&self.recorded_at.as_micros().to_le_bytes());
+        fixed[REQUEST_ID_AT..EVENT_LENGTH_AT].copy_from_slice(&self.request_id);
         let start = out.len();
-        out.reserve(length);
-        out.push(VERSION);
-        out.push(self.authentication as u8);
-        out.push(principal_length);
-        out.push(0);
-        out.extend_from_slice(&self.following.to_le_bytes());
-        out.extend_from_slice(&self.position.get().to_le_bytes());
-        out.extend_from_slice(self.previous.as_bytes());
-        out.extend_from_slice(&self.recorded_at.as_micros().to_le_bytes());
-        out.extend_from_slice(&self.request_id);
-        out.extend_from_slice(&event_length.to_le_bytes());
-        out.extend_from_slice(&signature_length.to_le_bytes());
+        out.extend_from_slice(&fixed);
         out.extend_from_slice(self.principal.as_bytes());
-        out.extend_from_slice(self.event);
-        debug_assert_eq!(out.len() - start, length);
-        Ok(hash(&out[start..]))
+        let before = out.len();
+        put_event(out);
+        let (event, length) = (out.len() - before, out.len() - start);
+        let event_length = match u16::try_from(event) {
+            Ok(event_length) if event > 0 && length <= MAX_RECORD_BYTES => event_length,
+            _ => {
+                out.truncate(start);
+                let missing = event == 0;
+                return Err(if missing {
+                    RecordError::EventMissing
+                } else {
+                    RecordError::TooLong(length)
+                });
+            }
+        };
+        let record = &mut out[start..];
+        record[EVENT_LENGTH_AT..EVENT_LENGTH_AT + 2].copy_from_slice(&event_length.to_le_bytes());
+        Ok(hash(record))
     }
 
     /// Reads a record from exactly its bytes.

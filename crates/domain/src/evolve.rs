@@ -27,8 +27,21 @@ const DECIDED: &str = "decide accepted the event on this very state";
 /// If the event was not accepted on this state: then it is a bug of the caller's, for records from
 /// a disk are decided again before they are applied.
 pub fn evolve(state: &mut State, header: &Header, event: &Event) -> Touched {
+    evolve_near(state, header, event, None)
+}
+
+/// As [`evolve`], for whoever knows where the loan that the event pays most likely is.
+///
+/// # Panics
+/// As [`evolve`].
+pub fn evolve_near(
+    state: &mut State,
+    header: &Header,
+    event: &Event,
+    near: Option<LoanIndex>,
+) -> Touched {
     advance(state, header.recorded_at);
-    let known = known(state, event);
+    let known = known(state, event, near);
     apply(state, header, event, known)
 }
 
@@ -268,10 +281,10 @@ fn apply(state: &mut State, header: &Header, event: &Event, known: Option<Touche
 
 /// Whom an event concerns, where that has to be asked before it, or can be once for all: finding
 /// a loan is what costs most in a payment.
-fn known(state: &State, event: &Event) -> Option<Touched> {
+fn known(state: &State, event: &Event, near: Option<LoanIndex>) -> Option<Touched> {
     match event {
-        Event::Disbursed(e) => Some(Touched::loan_named(state, e.loan)),
-        Event::Repaid(e) => Some(Touched::loan_named(state, e.command.loan)),
+        Event::Disbursed(e) => Some(Touched::loan_near(state, e.loan, near)),
+        Event::Repaid(e) => Some(Touched::loan_near(state, e.command.loan, near)),
         _ => closed_proposal(event).map(|proposal| Touched::proposal(state, proposal)),
     }
 }

@@ -128,6 +128,12 @@ impl<K> Id<K> {
     pub fn as_bytes(&self) -> &[u8] {
         self.text.as_bytes()
     }
+
+    /// The bytes of the id with zeros after them, and how many are its own: a copy of a fixed length
+    /// costs least.
+    pub fn padded(&self) -> (&[u8; MAX_ID_BYTES], u8) {
+        (&self.text.bytes, self.text.length)
+    }
 }
 
 // By hand: a derive would ask the same of the marker type `K`.

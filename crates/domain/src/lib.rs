@@ -29,7 +29,7 @@ pub mod touched;
 pub use command::Command;
 pub use decide::{Context, Lookups, decide};
 pub use event::{Event, Header};
-pub use evolve::{evolve, evolve_again};
+pub use evolve::{evolve, evolve_again, evolve_near};
 pub use id::{AccountId, CooperativeId, FundId, LedgerId, LoanId, OfficerId, PrincipalId};
 pub use moment::{Date, Position, Timestamp, UtcOffset};
 pub use money::{Amount, Money};

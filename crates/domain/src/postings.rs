@@ -113,15 +113,17 @@ impl Books {
     /// positive side, on which [`Books::amount`] must be able to show it.)
     #[must_use]
     pub fn with(mut self, entry: &JournalEntry) -> Option<Books> {
-        // All of them without a branch in between.
-        let mut passed = false;
+        // All of them at once, which the processor can if nothing is asked in between. The sign of
+        // `passed` tells: a sum overflows if its sign is neither that of the one nor of the other, and
+        // of all negative numbers only `i64::MIN` has a positive one before it.
+        let mut passed = 0;
         for (balance, minor) in self.0.iter_mut().zip(entry.0) {
-            let (sum, overflows) = balance.overflowing_add(minor);
+            let sum = balance.wrapping_add(minor);
+            passed |= (sum ^ *balance) & (sum ^ minor);
+            passed |= sum & !sum.wrapping_sub(1);
             *balance = sum;
-            passed |= overflows;
-            passed |= sum == i64::MIN;
         }
-        (!passed).then_some(self)
+        (passed >= 0).then_some(self)
     }
     /// Everything, in the order of [`Book::ALL`].
     pub const fn balances(&self) -> &[i64; Book::ALL.len()] {
@@ -134,6 +136,16 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
+    fn near_the_ends(least: i64) -> impl Strategy<Value = i64> {
+        let near = 0..4_i64;
+        prop_oneof![
+            any::<i64>().prop_map(move |any| any.max(least)),
+            near.clone().prop_map(move |more| least + more),
+            near.clone().prop_map(|less| i64::MAX - less),
+            near.prop_map(|number| number - 2),
+        ]
+    }
+
     proptest! {
         #[test]
         fn every_entry_sums_to_zero(moves in proptest::collection::vec((0..9_usize, 0..9_usize, 0..1i64 << 50), 0..20)) {
@@ -145,6 +157,22 @@ mod tests {
             let books = Books::default().with(&entry).unwrap();
             prop_assert!(Books::new(*books.balances()).is_some());
             prop_assert_eq!(books.with(&-entry), Some(Books::default()));
+        }
+
+        /// Each balance by itself, as checked arithmetic has it.
+        #[test]
+        fn books_are_added_as_checked_arithmetic_adds(
+            balances in proptest::array::uniform9(near_the_ends(i64::MIN + 1)),
+            entry in proptest::array::uniform9(near_the_ends(i64::MIN)),
+            others_are_zero in 0..18_usize,
+        ) {
+            let entry = core::array::from_fn(|n| {
+                if others_are_zero < 9 && n != others_are_zero { 0 } else { entry[n] }
+            });
+            let fits = |n: usize| i64::checked_add(balances[n], entry[n]).filter(|b| *b != i64::MIN);
+            let all = (0..9).all(|n| fits(n).is_some());
+            let expected = all.then(|| Books(core::array::from_fn(|n| balances[n] + entry[n])));
+            prop_assert_eq!(Books(balances).with(&JournalEntry(entry)), expected);
         }
     }
 

@@ -39,7 +39,7 @@ pub struct Text<const MAX: usize>(Stored);
 
 /// How many bytes of a text are kept in place: enough for most references of banks. Then a text
 /// takes as much room as a pointer, a length and what else there is to an enum.
-const IN_PLACE: usize = 22;
+pub const IN_PLACE: usize = 22;
 
 #[derive(Clone, PartialEq, Eq, Hash)]
 enum Stored {
@@ -156,6 +156,15 @@ impl<const MAX: usize> Text<MAX> {
                 core::str::from_utf8(self.as_bytes()).expect("it was made from a text")
             }
             Stored::Long(text) => text,
+        }
+    }
+
+    /// The bytes of a text that is kept in place with zeros after them, and how many are its own: a
+    /// copy of a fixed length costs least.
+    pub fn padded(&self) -> Option<(&[u8; IN_PLACE], u8)> {
+        match &self.0 {
+            Stored::Short { length, bytes } => Some((bytes, *length)),
+            Stored::Long(_) => None,
         }
     }
 

@@ -67,7 +67,11 @@ impl Touched {
     }
 
     pub(crate) fn loan_named(state: &State, loan: LoanId) -> Touched {
-        let index = state.loans().find(&loan);
+        Touched::loan_near(state, loan, None)
+    }
+
+    pub(crate) fn loan_near(state: &State, loan: LoanId, near: Option<LoanIndex>) -> Touched {
+        let index = state.loans().find_near(&loan, near);
         index.map_or_else(Touched::default, |loan| Touched::loan(state, loan))
     }
 

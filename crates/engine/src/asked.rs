@@ -1,9 +1,10 @@
 //! Requests on their way to a decision, and what was found out about them before, for many at once:
 //! one question to the index about a thousand keys costs a fraction of a thousand questions.
 
-use crate::facts::{Fingerprint, reference};
+use crate::facts::reference;
 use crate::recent::Reference;
-use crate::submission::{Request, RequestId};
+use crate::submission::Request;
+use bergulir_domain::state::LoanIndex;
 use bergulir_store::index::Index;
 
 /// A request, and what is known of it.
@@ -14,7 +15,7 @@ pub(crate) struct Asked<'a> {
 }
 
 /// What is known of a request before it is decided.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Known {
     /// The key of its request id.
     pub(crate) id_key: u64,
@@ -24,6 +25,14 @@ pub(crate) struct Known {
     pub(crate) id_is_new: bool,
     /// No record that the index has written out names its bank reference.
     pub(crate) reference_is_new: bool,
+    /// Where the loan that it pays most likely is in the state.
+    pub(crate) near: Option<LoanIndex>,
+}
+
+impl Known {
+    /// Nothing.
+    pub(crate) const NOTHING: Known =
+        Known { id_key: 0, reference: None, id_is_new: false, reference_is_new: false, near: None };
 }
 
 impl<'a> Asked<'a> {
@@ -31,7 +40,7 @@ impl<'a> Asked<'a> {
     fn new(request: &'a Request, index: &Index) -> Asked<'a> {
         let reference = request.command.bank_reference().map(|named| reference(index, named));
         let id_key = index.key(&request.request_id);
-        Asked { request, known: Known { id_key, reference, ..Known::default() } }
+        Asked { request, known: Known { id_key, reference, ..Known::NOTHING } }
     }
 
     /// Many requests. What the index cannot answer is left to the question that is asked of it
@@ -41,21 +50,20 @@ impl<'a> Asked<'a> {
         index: &Index,
     ) -> Vec<Asked<'a>> {
         let mut all: Vec<Asked<'a>> = requests.map(|request| Asked::new(request, index)).collect();
-        let ids: Vec<RequestId> = all.iter().map(|asked| asked.request.request_id).collect();
+        let mut keys: Vec<u64> = all.iter().map(|asked| asked.known.id_key).collect();
         let mut used = vec![false; all.len()];
-        if index.request_ids(&ids, |number, _| used[number] = true).is_ok() {
+        if index.request_ids(&keys, |number, _| used[number] = true).is_ok() {
             for (asked, used) in all.iter_mut().zip(&used) {
                 asked.known.id_is_new = !used;
             }
         }
-        let references = all.iter().enumerate();
-        let (places, references): (Vec<usize>, Vec<Fingerprint>) = references
-            .filter_map(|(place, asked)| Some((place, asked.known.reference?.fingerprint)))
-            .unzip();
+        keys.clear();
+        keys.extend(all.iter().filter_map(|asked| Some(asked.known.reference?.key)));
         used.fill(false);
-        if index.bank_references(&references, |number, _| used[number] = true).is_ok() {
-            for (place, used) in places.into_iter().zip(&used) {
-                all[place].known.reference_is_new = !used;
+        if index.bank_references(&keys, |number, _| used[number] = true).is_ok() {
+            let naming = all.iter_mut().filter(|asked| asked.known.reference.is_some());
+            for (asked, used) in naming.zip(&used) {
+                asked.known.reference_is_new = !used;
             }
         }
         all

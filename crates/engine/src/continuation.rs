@@ -231,7 +231,7 @@ fn make(
     };
     let now =
         clock.now().max(bergulir_domain::Timestamp::from_micros(replica.recorded_at().as_micros()));
-    let context = Context { time: now, principal: asked.principal, lookups: &Nothing };
+    let context = Context { time: now, principal: asked.principal, lookups: &Nothing, near: None };
     decide(replica.state(), &Command::ContinueLedger(command.clone()), &context)?;
     let verifier_key = keyring.verifier_key(&command.origin, asked.successor)?;
     command.verifier_key = key_text(&verifier_key.to_string(), "")?;

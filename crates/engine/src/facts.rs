@@ -18,7 +18,7 @@ pub(crate) type Fingerprint = [u8; 16];
 
 /// The forms under which a bank reference is looked for; a hit is confirmed against the record.
 pub(crate) fn reference(index: &Index, named: &BankReference) -> Reference {
-    let texts = [named.bank.as_str(), named.reference.as_str()];
+    let texts = [named.bank.as_bytes(), named.reference.as_bytes()];
     let fingerprint = index.fingerprint(texts, named.line.unwrap_or(0).into());
     Reference { fingerprint, key: index.key(&fingerprint) }
 }
@@ -28,7 +28,7 @@ pub(crate) fn reference(index: &Index, named: &BankReference) -> Reference {
 pub(crate) struct Facts<'a> {
     pub(crate) recent: &'a Recent,
     /// What is known already of the request that is being decided.
-    pub(crate) known: asked::Known,
+    pub(crate) known: &'a asked::Known,
     pub(crate) index: &'a Index,
     pub(crate) log: &'a dyn EventLog,
     /// Told when the index fails; `None` while the ledger is being opened.
@@ -63,6 +63,9 @@ impl Facts<'_> {
 
     /// Where the request id was accepted of the request that is being decided.
     pub(crate) fn request_id(&self, id: &RequestId) -> Result<Option<u64>, LookupFailed> {
+        if self.known.id_is_new && !self.recent.may_have_request_id(self.known.id_key) {
+            return Ok(None);
+        }
         let newest = self.recent.request_id(self.known.id_key);
         if let Some(position) = self.of_request_id(newest, id)? {
             return Ok(Some(position));
@@ -131,6 +134,9 @@ pub(crate) fn read_record(
 impl Lookups for Facts<'_> {
     fn bank_reference(&self, named: &BankReference) -> Result<Vec<Position>, LookupFailed> {
         let forms = self.known.reference.unwrap_or_else(|| reference(self.index, named));
+        if self.known.reference_is_new && !self.recent.may_have_bank_reference(forms.key) {
+            return Ok(Vec::new());
+        }
         let indexed = if self.known.reference_is_new {
             Vec::new()
         } else {

@@ -1,10 +1,14 @@
 //! Where the newest records used their keys, until the index has them written out.
 
 use hashbrown::HashTable;
-use std::hint::black_box;
 
 /// A generation of keys is closed once it has so many records.
 const GENERATION: u64 = if cfg!(test) { 8 } else { 4_096 };
+
+/// The bits of a number that says which trace a key leaves in its generation. All traces of one take
+/// 64 kB, and stay near; a generation has some 50,000 keys before the index has them written out, and
+/// so a trace in ten is there.
+const TRACE_BITS: u32 = 19;
 
 /// The bits of an entry that say where, past the beginning of its generation.
 const OFFSET_BITS: u32 = 24;
@@ -13,8 +17,8 @@ const OFFSET_BITS: u32 = 24;
 /// is to be confirmed against its record.
 ///
 /// In two generations: the older one is emptied at once when the index has all of it, which costs
-/// less than key by key. A use takes nine bytes, so that all of them are near: each command looks
-/// here first.
+/// less than key by key. Each command looks here first, and mostly for what is not here: that is
+/// mostly told by its trace, without a look at the table.
 #[derive(Debug)]
 pub(crate) struct Keys {
     young: Generation,
@@ -27,11 +31,26 @@ struct Generation {
     from: u64,
     /// A key of at most 40 bits, and below it how far past the beginning.
     uses: HashTable<u64>,
+    /// A bit for each trace that some key left, also of those that were removed.
+    traces: Box<[u64]>,
 }
 
 impl Generation {
     fn new(from: u64) -> Generation {
-        Generation { from, uses: HashTable::new() }
+        let traces = vec![0; 1 << TRACE_BITS >> u64::BITS.ilog2()].into();
+        Generation { from, uses: HashTable::new(), traces }
+    }
+
+    fn empty(&mut self, from: u64) {
+        self.from = from;
+        self.uses.clear();
+        self.traces.fill(0);
+    }
+
+    /// Whether some record may have used the key with that spread.
+    fn may_hold(&self, spread: u64) -> bool {
+        let (word, bit) = trace(spread);
+        self.traces[word] & bit != 0
     }
 
     fn entry(&self, key: u64, position: u64) -> u64 {
@@ -43,6 +62,8 @@ impl Generation {
 
     fn insert(&mut self, key: u64, position: u64) {
         let entry = self.entry(key, position);
+        let (word, bit) = trace(spread(key));
+        self.traces[word] |= bit;
         self.uses.insert_unique(spread(key), entry, |entry| spread(entry >> OFFSET_BITS));
     }
 
@@ -87,9 +108,10 @@ impl Keys {
         self.young.positions(key).chain(self.old.positions(key))
     }
 
-    /// Reads what looking for these keys is going to read, so that the waits for memory overlap.
-    pub(crate) fn look_ahead(&self, keys: impl Iterator<Item = u64>) {
-        black_box(keys.map(|key| self.positions(key).count()).sum::<usize>());
+    /// Whether some record may have used the key. Mostly none has, and this says so soonest.
+    pub(crate) fn may_hold(&self, key: u64) -> bool {
+        let spread = spread(key);
+        self.young.may_hold(spread) || self.old.may_hold(spread)
     }
 
     /// Closes the young generation if it is large and the index, which is written out up to
@@ -99,8 +121,7 @@ impl Keys {
             return;
         }
         std::mem::swap(&mut self.young, &mut self.old);
-        self.young.from = next;
-        self.young.uses.clear();
+        self.young.empty(next);
         // What grew while the index lagged is given back: few keys scattered over much memory are
         // no longer near.
         let usual = 2 * self.old.uses.len();
@@ -111,6 +132,13 @@ impl Keys {
 /// A key for the hash table, which looks at the highest and the lowest bits.
 const fn spread(key: u64) -> u64 {
     key.wrapping_mul(0x9e37_79b9_7f4a_7c15)
+}
+
+/// Which trace a key with that spread leaves: a bit of a word.
+fn trace(spread: u64) -> (usize, u64) {
+    let trace = spread >> (u64::BITS - TRACE_BITS);
+    let word = usize::try_from(trace / u64::from(u64::BITS)).expect("it has few bits");
+    (word, 1 << (trace % u64::from(u64::BITS)))
 }
 
 #[cfg(test)]

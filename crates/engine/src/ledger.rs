@@ -170,7 +170,6 @@ impl Ledger {
             health: Arc::clone(&health),
             keyring: Arc::clone(&keyring),
             bundle: Bundle::new(durable),
-            event_bytes: Vec::new(),
             thread: Arc::default(),
         };
         let published = Arc::new(RwLock::new(replica));

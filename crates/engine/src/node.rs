@@ -335,7 +335,7 @@ impl Node {
         }
         let time = self.ledgers.watch_of_clock().now();
         let time = time.map_err(|suspect| Refusal::ReadOnly { why: suspect.to_string() })?;
-        let context = Context { time, principal: caller.principal, lookups: &Nothing };
+        let context = Context { time, principal: caller.principal, lookups: &Nothing, near: None };
         let event = decide(&State::default(), &request.command, &context)?;
         if let Command::OpenLedger(open) = &request.command
             && let Some(key) = &open.verifier_key

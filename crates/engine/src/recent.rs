@@ -111,6 +111,16 @@ impl Recent {
         group
     }
 
+    /// Whether a request id with this key may have been used by the newest records.
+    pub(crate) fn may_have_request_id(&self, key: u64) -> bool {
+        self.request_ids.may_hold(key)
+    }
+
+    /// Whether a bank reference with this key may have been used by the newest records.
+    pub(crate) fn may_have_bank_reference(&self, key: u64) -> bool {
+        self.bank_references.may_hold(key)
+    }
+
     /// Where a request id with this key may have been used by the newest records.
     pub(crate) fn request_id(&self, key: u64) -> impl Iterator<Item = u64> {
         self.request_ids.positions(key)
@@ -124,16 +134,6 @@ impl Recent {
     /// The keys of all records from here on are at hand; those of older ones the index has.
     pub(crate) fn first_key(&self) -> u64 {
         self.request_ids.first().max(self.bank_references.first())
-    }
-
-    /// Reads what looking for these keys is going to read.
-    pub(crate) fn look_ahead(
-        &self,
-        ids: impl Iterator<Item = u64>,
-        references: impl Iterator<Item = u64>,
-    ) {
-        self.request_ids.look_ahead(ids);
-        self.bank_references.look_ahead(references);
     }
 
     /// Drops the records from `position` on, all of the group that grows: their batch was refused.
@@ -271,6 +271,7 @@ mod tests {
                 for (place, (id, _)) in all.iter().enumerate() {
                     let (position, wanted) = (position_of(place), sealed(0, *id, None).request_id);
                     let found: Vec<u64> = recent.request_id(*id).collect();
+                    prop_assert!(found.is_empty() || recent.may_have_request_id(*id));
                     prop_assert!(found.is_empty() || found == [position]);
                     prop_assert!(position < recent.first_key() || found == [position]);
                     if position >= recent.first() {
@@ -283,6 +284,8 @@ mod tests {
                     let uses = all.iter().enumerate().filter(|(_, (_, of))| *of == Some(number));
                     let uses: BTreeSet<u64> = uses.map(|(place, _)| position_of(place)).collect();
                     let found: BTreeSet<u64> = recent.bank_reference(number.into()).collect();
+                    let may_have = recent.may_have_bank_reference(number.into());
+                    prop_assert!(found.is_empty() || may_have);
                     prop_assert!(found.is_subset(&uses), "{found:?} of {uses:?}");
                     let newest: BTreeSet<u64> = uses.range(recent.first_key()..).copied().collect();
                     prop_assert!(newest.is_subset(&found), "{newest:?} not all in {found:?}");

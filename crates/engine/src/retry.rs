@@ -4,9 +4,9 @@
 use crate::asked::Asked;
 use crate::facts::Facts;
 use crate::reads::running;
-use crate::submission::{Accepted, Balances, Caller, Receipt, Refusal, Request};
+use crate::submission::{Accepted, Balances, Receipt, Refusal, Request};
 use crate::trail::Owner;
-use crate::writer::{Writer, named};
+use crate::writer::{By, Writer, named};
 use bergulir_domain::{Touched, touched};
 use bergulir_store::index::Direction;
 
@@ -14,7 +14,7 @@ impl Writer {
     /// The first answer again, if every request of the batch was accepted as this batch.
     pub(crate) fn repeat_atomic(
         &self,
-        caller: Caller,
+        by: By<'_>,
         all: &[Asked<'_>],
     ) -> Result<Option<Vec<Accepted>>, (usize, Refusal)> {
         let mut first = None;
@@ -35,8 +35,7 @@ impl Writer {
                 (None, None) => {}
                 (Some(found), Some(expected)) if found == expected => {
                     let following = u32::try_from(all.len() - 1 - item).unwrap_or(u32::MAX);
-                    accepted
-                        .push(self.repeat(caller, asked.request, found, following).map_err(at)?);
+                    accepted.push(self.repeat(by, asked.request, found, following).map_err(at)?);
                 }
                 (Some(position), _) | (None, Some(position)) => {
                     let position = bergulir_chain::Position::new(position);
@@ -48,7 +47,7 @@ impl Writer {
     }
 
     pub(crate) fn position_of(&self, asked: &Asked<'_>) -> Result<Option<u64>, Refusal> {
-        let facts = Facts { known: asked.known, ..self.facts() };
+        let facts = Facts { known: &asked.known, ..self.facts() };
         let found = facts.request_id(&asked.request.request_id);
         found.map_err(|failed| Refusal::Rule(failed.into()))
     }
@@ -69,7 +68,7 @@ impl Writer {
     /// Answers a retry: the first answer again, if it is the same command of the same caller.
     pub(crate) fn repeat(
         &self,
-        caller: Caller,
+        by: By<'_>,
         request: &Request,
         position: u64,
         following: u32,
@@ -79,7 +78,7 @@ impl Writer {
         let at = bergulir_chain::Position::new(position);
         let known = facts.look_up(position).map_err(failed)?;
         let known = known.ok_or(Refusal::RequestIdConflict { position: at })?;
-        let same = known.principal == caller.principal.as_str()
+        let same = known.principal == by.name
             && known.following == following
             && known.event.command() == request.command;
         if !same {

@@ -16,7 +16,7 @@ use crate::submission::{
 use bergulir_chain::{LogSize, Record};
 use bergulir_domain::state::{LOOK_AHEAD, advance};
 use bergulir_domain::{
-    Context, Event, Header, Position, State, Timestamp, Touched, decide, evolve,
+    Context, Event, Header, Position, State, Timestamp, Touched, decide, evolve, evolve_near,
 };
 use bergulir_proto::event::encode_event;
 use bergulir_store::index::Index;
@@ -79,6 +79,14 @@ pub(crate) enum Waiter {
     Fence(oneshot::Sender<()>),
 }
 
+/// Who asks.
+#[derive(Clone, Copy)]
+pub(crate) struct By<'a> {
+    pub(crate) caller: &'a Caller,
+    /// The principal as the text that it is, which is not told from its bytes for nothing.
+    pub(crate) name: &'a str,
+}
+
 impl Bundle {
     pub(crate) fn new(base: Head) -> Bundle {
         Bundle {
@@ -107,8 +115,6 @@ pub(crate) struct Writer {
     pub(crate) health: Arc<Health>,
     pub(crate) keyring: Arc<Keyring>,
     pub(crate) bundle: Bundle,
-    /// The bytes of the event that is being sealed.
-    pub(crate) event_bytes: Vec<u8>,
     /// The thread that runs it, for the persister to wake.
     pub(crate) thread: Arc<OnceLock<Thread>>,
 }
@@ -235,11 +241,11 @@ impl Writer {
 
     /// What can be found out together about the single commands that wait.
     fn look_up(&self, waiting: &[Message]) -> Vec<asked::Known> {
-        let all = Asked::all(waiting.iter().filter_map(single), &self.index);
-        self.look_ahead(&all);
+        let mut all = Asked::all(waiting.iter().filter_map(single), &self.index);
+        self.look_ahead(&mut all);
         let mut all = all.into_iter();
         let mut known = |message| single(message).and_then(|_| Some(all.next()?.known));
-        waiting.iter().map(|message| known(message).unwrap_or_default()).collect()
+        waiting.iter().map(|message| known(message).unwrap_or(asked::Known::NOTHING)).collect()
     }
 
     /// Whether too many records are not in the index yet: their keys stay in memory.
@@ -289,57 +295,61 @@ impl Writer {
         };
         self.bundle.decided += work.commands();
         advance(&mut self.state, now);
+        let by = By { caller: &caller, name: caller.principal.as_str() };
         let answer = match work {
             Work::Single(request) => {
-                match self.single(caller, &Asked { request: &request, known }, terms, now) {
+                match self.single(by, &Asked { request: &request, known }, &terms, now) {
                     Ok(accepted) => Answer::Items(vec![Ok(accepted)]),
                     Err(refusal) => Answer::Refused { item: None, refusal },
                 }
             }
             Work::Independent(requests) => {
                 let mut items = Vec::with_capacity(requests.len());
-                let all = Asked::all(requests.iter(), &self.index);
-                for some in all.chunks(LOOK_AHEAD) {
+                let mut all = Asked::all(requests.iter(), &self.index);
+                for some in all.chunks_mut(LOOK_AHEAD) {
                     self.look_ahead(some);
-                    let each = |asked| self.single(caller, asked, Terms::PLAIN, now);
+                    let each = |asked: &Asked<'_>| self.single(by, asked, &Terms::PLAIN, now);
                     items.extend(some.iter().map(each));
                 }
                 Answer::Items(items)
             }
-            Work::Atomic(requests) => self.atomic(caller, &requests, terms, now),
+            Work::Atomic(requests) => self.atomic(by, &requests, &terms, now),
         };
         self.bundle.waiters.push(Waiter::Answer(reply, answer, room));
     }
 
-    fn look_ahead(&self, some: &[Asked<'_>]) {
-        self.state.look_ahead(some.iter().filter_map(|asked| asked.request.command.paid_loan()));
-        let references = some.iter().filter_map(|asked| Some(asked.known.reference?.key));
-        self.recent.look_ahead(some.iter().map(|asked| asked.known.id_key), references);
+    /// Reads what the next decisions are going to read, and remembers where it was.
+    fn look_ahead(&self, some: &mut [Asked<'_>]) {
+        for asked in &mut *some {
+            let loan = asked.request.command.paid_loan();
+            asked.known.near = loan.and_then(|loan| self.state.guess_loan(loan));
+        }
+        self.state.look_ahead_at(some.iter().filter_map(|asked| asked.known.near));
     }
 
     fn single(
         &mut self,
-        caller: Caller,
+        by: By<'_>,
         asked: &Asked<'_>,
-        terms: Terms,
+        terms: &Terms,
         now: Timestamp,
     ) -> Result<Accepted, Refusal> {
         if let Some(position) = self.position_of(asked)? {
             self.check_begins_batch(position)?;
-            return self.repeat(caller, asked.request, position, 0);
+            return self.repeat(by, asked.request, position, 0);
         }
         self.check_expected(terms)?;
         if terms.validate_only {
-            return self.validate(caller, asked, now);
+            return self.validate(by, asked, now);
         }
-        self.accept(caller, asked, 0, now)
+        self.accept(by, asked, 0, now)
     }
 
     fn atomic(
         &mut self,
-        caller: Caller,
+        by: By<'_>,
         requests: &[Request],
-        terms: Terms,
+        terms: &Terms,
         now: Timestamp,
     ) -> Answer {
         let refused = |item: usize, refusal| Answer::Refused { item: Some(item), refusal };
@@ -347,8 +357,8 @@ impl Writer {
         if let Some(item) = requests.iter().position(|r| !seen.insert(r.request_id)) {
             return refused(item, Refusal::RequestIdRepeated);
         }
-        let all = Asked::all(requests.iter(), &self.index);
-        match self.repeat_atomic(caller, &all) {
+        let mut all = Asked::all(requests.iter(), &self.index);
+        match self.repeat_atomic(by, &all) {
             Ok(None) => {}
             Ok(Some(accepted)) => return Answer::Items(accepted.into_iter().map(Ok).collect()),
             Err((item, refusal)) => return refused(item, refusal),
@@ -360,12 +370,14 @@ impl Writer {
         self.state.mark();
         let mut accepted = Vec::with_capacity(requests.len());
         let mut failed = None;
-        for (item, asked) in all.iter().enumerate() {
+        for item in 0..all.len() {
             if item % LOOK_AHEAD == 0 {
-                self.look_ahead(&all[item..all.len().min(item + LOOK_AHEAD)]);
+                let end = all.len().min(item + LOOK_AHEAD);
+                self.look_ahead(&mut all[item..end]);
             }
+            let asked = &all[item];
             let following = u32::try_from(requests.len() - 1 - item).unwrap_or(u32::MAX);
-            match self.accept(caller, asked, following, now) {
+            match self.accept(by, asked, following, now) {
                 Ok(done) => accepted.push(done),
                 Err(refusal) => {
                     failed = Some((item, refusal));
@@ -387,7 +399,7 @@ impl Writer {
         Answer::Items(accepted.into_iter().map(validated).collect())
     }
 
-    fn check_expected(&self, terms: Terms) -> Result<(), Refusal> {
+    fn check_expected(&self, terms: &Terms) -> Result<(), Refusal> {
         let size = LogSize::new(self.state.size());
         match terms.expected_position {
             Some(expected) if expected != size => Err(Refusal::HeadMoved { expected, size }),
@@ -398,13 +410,13 @@ impl Writer {
     /// Decides, and shows what it would leave behind, on a state that is rolled back.
     fn validate(
         &mut self,
-        caller: Caller,
+        by: By<'_>,
         asked: &Asked<'_>,
         now: Timestamp,
     ) -> Result<Accepted, Refusal> {
-        let event = self.decide(caller, asked, now)?;
+        let event = self.decide(by, asked, now)?;
         self.state.mark();
-        let header = self.header(caller, now);
+        let header = self.header(by, now);
         let touched = evolve(&mut self.state, &header, &event);
         let balances = balances_of(&self.state, touched);
         let named = named(&self.state, touched);
@@ -414,29 +426,29 @@ impl Writer {
 
     fn accept(
         &mut self,
-        caller: Caller,
+        by: By<'_>,
         asked: &Asked<'_>,
         following: u32,
         now: Timestamp,
     ) -> Result<Accepted, Refusal> {
-        let event = self.decide(caller, asked, now)?;
-        let header = self.header(caller, now);
+        let event = self.decide(by, asked, now)?;
+        let header = self.header(by, now);
         let previous = self.bundle.group.head().hash;
-        self.event_bytes.clear();
-        encode_event(&event, &mut self.event_bytes);
         let request_id = asked.request.request_id;
         let record = Record {
             position: bergulir_chain::Position::new(header.position.get()),
             previous,
             recorded_at: bergulir_chain::Timestamp::from_micros(now.as_micros()),
-            principal: caller.principal.as_str(),
-            authentication: caller.authentication,
+            principal: by.name,
+            authentication: by.caller.authentication,
             request_id,
             following,
-            event: &self.event_bytes,
+            // Written straight into the group.
+            event: &[],
             signature: None,
         };
-        let hash = match self.bundle.group.push(&record) {
+        let pushed = self.bundle.group.push_with(&record, |out| encode_event(&event, out));
+        let hash = match pushed {
             Ok(hash) => hash,
             Err(GroupError::Record(_)) => return Err(Refusal::TooLong),
             Err(GroupError::Chain(error)) => {
@@ -445,7 +457,7 @@ impl Writer {
                 return Err(Refusal::ReadOnly { why });
             }
         };
-        let touched = evolve(&mut self.state, &header, &event);
+        let touched = evolve_near(&mut self.state, &header, &event, asked.known.near);
         let balances = balances_of(&self.state, touched);
         let receipt = Receipt {
             position: record.position,
@@ -455,7 +467,7 @@ impl Writer {
         };
         self.recent.push(Sealed {
             header,
-            authentication: caller.authentication,
+            authentication: by.caller.authentication,
             request_id,
             following,
             hash,
@@ -469,9 +481,10 @@ impl Writer {
         Ok(Accepted { receipt: Some(receipt), touched, named, balances })
     }
 
-    fn decide(&self, caller: Caller, asked: &Asked<'_>, now: Timestamp) -> Result<Event, Refusal> {
-        let facts = Facts { known: asked.known, ..self.facts() };
-        let context = Context { time: now, principal: caller.principal, lookups: &facts };
+    fn decide(&self, by: By<'_>, asked: &Asked<'_>, now: Timestamp) -> Result<Event, Refusal> {
+        let facts = Facts { known: &asked.known, ..self.facts() };
+        let (principal, near) = (by.caller.principal, asked.known.near);
+        let context = Context { time: now, principal, lookups: &facts, near };
         let event = decide(&self.state, &asked.request.command, &context)?;
         if let Event::KeyRotated(rotated) = &event {
             self.keyring.require(&rotated.verifier_key)?;
@@ -479,15 +492,15 @@ impl Writer {
         Ok(event)
     }
 
-    fn header(&self, caller: Caller, now: Timestamp) -> Header {
+    fn header(&self, by: By<'_>, now: Timestamp) -> Header {
         let position = Position::new(self.state.size());
-        Header { position, recorded_at: now, principal: caller.principal }
+        Header { position, recorded_at: now, principal: by.caller.principal }
     }
 
     pub(crate) fn facts(&self) -> Facts<'_> {
         Facts {
             recent: &self.recent,
-            known: asked::Known::default(),
+            known: &asked::Known::NOTHING,
             index: &self.index,
             log: self.log.as_ref(),
             health: Some(&self.health),

@@ -281,7 +281,8 @@ impl Replica {
         self.agrees(&record)?;
         let position = header.position;
         let lapsed = advance(&mut self.state, header.recorded_at);
-        let context = Context { time: header.recorded_at, principal: header.principal, lookups };
+        let context =
+            Context { time: header.recorded_at, principal: header.principal, lookups, near: None };
         let decided = decide(&self.state, &event.command(), &context)
             .map_err(|rejection| ReplayError::RuleBroken { position, rejection })?;
         if decided != event {

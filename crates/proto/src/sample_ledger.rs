@@ -172,8 +172,12 @@ impl SampleLedger {
         let time = Timestamp::from_micros((days * 86_400 + second) * 1_000_000);
         let mut state = self.replica.state().clone();
         advance(&mut state, time);
-        let context =
-            Context { time, principal: PrincipalId::new(principal).unwrap(), lookups: &self.past };
+        let context = Context {
+            time,
+            principal: PrincipalId::new(principal).unwrap(),
+            lookups: &self.past,
+            near: None,
+        };
         let mut event = Vec::new();
         encode_event(&decide(&state, command, &context).unwrap(), &mut event);
         let record = Record {

@@ -60,8 +60,20 @@ impl Group {
     /// # Errors
     /// If it does not continue the group or cannot be encoded; the group is unchanged then.
     pub fn push(&mut self, record: &Record<'_>) -> Result<Hash, GroupError> {
+        self.push_with(record, |body| body.extend_from_slice(record.event))
+    }
+
+    /// As [`push`](Self::push), with the event that `put_event` appends instead of the record's own.
+    ///
+    /// # Errors
+    /// As [`push`](Self::push).
+    pub fn push_with(
+        &mut self,
+        record: &Record<'_>,
+        put_event: impl FnOnce(&mut Vec<u8>),
+    ) -> Result<Hash, GroupError> {
         self.cursor.agrees(record)?;
-        let hash = body::push_record(&mut self.body, record)?;
+        let hash = body::push_record_with(&mut self.body, record, put_event)?;
         self.cursor.step(record, hash);
         self.records += 1;
         Ok(hash)

@@ -188,7 +188,7 @@ impl Ledger {
     ) -> Position {
         let time = Timestamp::from_micros(self.clock.as_micros() + 1_000_000);
         advance(&mut self.state, time);
-        let context = Context { time, principal: id(principal), lookups: &self.past };
+        let context = Context { time, principal: id(principal), lookups: &self.past, near: None };
         let event = match decide(&self.state, command, &context) {
             Ok(event) => event,
             Err(rejection) => panic!("refused: {rejection}\n{command:#?}"),

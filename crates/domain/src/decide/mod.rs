@@ -26,7 +26,7 @@ use crate::id::PrincipalId;
 use crate::ledger::RULES_VERSIONS;
 use crate::moment::{Date, Position, Timestamp};
 use crate::rejection::Rejection;
-use crate::state::{FundIndex, State, Undone};
+use crate::state::{FundIndex, LoanIndex, State, Undone};
 use crate::terms::{MAX_PROPOSAL_VALIDITY_DAYS, Terms};
 use alloc::boxed::Box;
 use alloc::vec::Vec;
@@ -40,6 +40,9 @@ pub struct Context<'a> {
     pub principal: PrincipalId,
     /// What the state does not keep.
     pub lookups: &'a dyn Lookups,
+    /// Where the loan that the command pays most likely is, if somebody
+    /// [guessed](State::guess_loan). No decision depends on it.
+    pub near: Option<LoanIndex>,
 }
 
 /// A look-up could not be answered; the command is neither accepted nor refused by a rule.

@@ -13,7 +13,8 @@ use crate::state::{AccountIndex, ActiveLoan, Fund, Loan, LoanIndex, State};
 use crate::terms::Purpose;
 
 pub(super) fn disburse(state: &State, command: &Disburse, now: &Now) -> Result<Event, Rejection> {
-    let (index, loan, active) = approved(state, command.loan)?;
+    let (index, loan) = state.find_loan_near(command.loan, now.context.near)?;
+    let active = is_approved(loan)?;
     let account = state.accounts.get(loan.account);
     let fund = state.funds.get(account.fund);
     is_open(account)?;
@@ -71,7 +72,8 @@ pub(super) fn return_disbursement(
 }
 
 pub(super) fn repay(state: &State, command: &Repay, now: &Now) -> Result<Event, Rejection> {
-    let (_, loan, active) = approved(state, command.loan)?;
+    let (_, loan) = state.find_loan_near(command.loan, now.context.near)?;
+    let active = is_approved(loan)?;
     let account = state.accounts.get(loan.account);
     let fund = state.funds.get(account.fund);
     is_not_closed(account)?;
@@ -160,8 +162,12 @@ pub(super) fn approved(
     id: crate::LoanId,
 ) -> Result<(LoanIndex, &Loan, &ActiveLoan), Rejection> {
     let (index, loan) = state.find_loan(id)?;
-    let not_approved = || Rejection::LoanNotApproved { loan: id, status: loan.status() };
-    Ok((index, loan, loan.active().ok_or_else(not_approved)?))
+    Ok((index, loan, is_approved(loan)?))
+}
+
+fn is_approved(loan: &Loan) -> Result<&ActiveLoan, Rejection> {
+    let not_approved = || Rejection::LoanNotApproved { loan: loan.id, status: loan.status() };
+    loan.active().ok_or_else(not_approved)
 }
 
 pub(super) fn is_available(fund: &Fund, requested: Amount) -> Result<(), Rejection> {

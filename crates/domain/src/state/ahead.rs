@@ -26,6 +26,11 @@ impl State {
         self.read_ahead(found)
     }
 
+    /// Where a loan most likely is, without a look at it.
+    pub fn guess_loan(&self, loan: LoanId) -> Option<LoanIndex> {
+        self.loans.guess(&loan)
+    }
+
     /// As [`State::look_ahead`], for whoever knows the places of the loans; some may be yet to come.
     pub fn look_ahead_at(&self, loans: impl Iterator<Item = LoanIndex>) {
         let mut found = [None; LOOK_AHEAD];

@@ -208,6 +208,16 @@ impl State {
         let index = self.loans.find(&id).ok_or(Rejection::NotFound(Resource::Loan(id)))?;
         Ok((index, self.loans.get(index)))
     }
+    /// As [`find_loan`](Self::find_loan), for whoever knows where it most likely is.
+    pub(crate) fn find_loan_near(
+        &self,
+        id: LoanId,
+        near: Option<LoanIndex>,
+    ) -> Result<(LoanIndex, &Loan), Rejection> {
+        let found = self.loans.find_near(&id, near);
+        let index = found.ok_or(Rejection::NotFound(Resource::Loan(id)))?;
+        Ok((index, self.loans.get(index)))
+    }
     pub(crate) fn find_proposal(&self, at: Position) -> Result<&Proposal, Rejection> {
         self.proposals.get(&at).ok_or(Rejection::ProposalNotPending { proposal: at })
     }

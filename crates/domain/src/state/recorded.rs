@@ -200,6 +200,11 @@ impl<T: Row + Clone> Table<T> {
         let is_of_key = |n: &u32| self.rows[*n as usize].key() == *key;
         self.by_key.find(self.hasher.hash_one(key), is_of_key).map(|n| Index::new(*n))
     }
+    /// As [`find`](Self::find), for whoever knows where it most likely is.
+    pub(crate) fn find_near(&self, key: &T::Key, near: Option<Index<T>>) -> Option<Index<T>> {
+        let row = near.and_then(|near| self.rows.get(near.at()));
+        if row.is_some_and(|row| row.key() == *key) { near } else { self.find(key) }
+    }
     /// The first row with that trait.
     pub(crate) fn find_first(&self, with: &T::Trait) -> Option<Index<T>> {
         let has_it = |n: &u32| self.rows[*n as usize].distinctive() == Some(with);

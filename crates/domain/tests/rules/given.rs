@@ -173,8 +173,12 @@ impl Ledger {
     }
 
     pub(crate) fn decide(&self, command: &Command) -> Result<Event, Rejection> {
-        let context =
-            Context { time: self.clock, principal: self.principal, lookups: &self.records };
+        let context = Context {
+            time: self.clock,
+            principal: self.principal,
+            lookups: &self.records,
+            near: None,
+        };
         decide(&self.state, command, &context)
     }
 

@@ -6,7 +6,9 @@ use bergulir_domain::command::{BankReference, Disburse, Repay};
 use bergulir_domain::event::Repaid;
 use bergulir_domain::{Amount, Date, Event, Money};
 
-use crate::in_order::{BYTES, InOrder, NotInOrder, VARINT, put_bytes, put_number, put_varint, tag};
+use crate::in_order::{
+    BYTES, InOrder, NotInOrder, VARINT, put_id, put_message, put_number, put_text, tag,
+};
 use crate::moment::{date_from_days, date_to_days};
 
 const DISBURSED: u8 = tag(1, BYTES);
@@ -86,33 +88,18 @@ impl InOrder<'_> {
 /// Appends the bytes of an event if it is a frequent one, and says whether it did.
 pub(super) fn encode(event: &Event, out: &mut Vec<u8>) -> bool {
     match event {
-        Event::Disbursed(e) => {
-            let length = text_length(e.loan.as_bytes())
-                + number_length(amount_number(e.amount))
-                + bank_reference_length(&e.bank_reference)
-                + date_length(e.value_date);
-            begin(DISBURSED, length, out);
-            put_bytes(1, e.loan.as_bytes(), out);
+        Event::Disbursed(e) => put_message(DISBURSED, out, |out| {
+            put_id(1, &e.loan, out);
             put_number(2, amount_number(e.amount), out);
             put_bank_reference(3, &e.bank_reference, out);
             put_date(4, e.value_date, out);
-        }
-        Event::Repaid(Repaid { command: e, relend_income }) => {
-            let parts = [e.principal, e.interest, e.late_fee];
-            let of_parts =
-                parts.into_iter().flatten().map(|part| number_length(money_number(part)));
-            let length = text_length(e.loan.as_bytes())
-                + number_length(amount_number(e.amount))
-                + of_parts.sum::<usize>()
-                + bank_reference_length(&e.bank_reference)
-                + date_length(e.value_date)
-                + if *relend_income { number_length(1) } else { 0 };
-            begin(REPAID, length, out);
-            put_bytes(1, e.loan.as_bytes(), out);
+        }),
+        Event::Repaid(Repaid { command: e, relend_income }) => put_message(REPAID, out, |out| {
+            put_id(1, &e.loan, out);
             put_number(2, amount_number(e.amount), out);
-            for (field, part) in (3..).zip(parts) {
+            for (field, part) in (3..).zip([e.principal, e.interest, e.late_fee]) {
                 if let Some(part) = part {
-                    put_number(field, money_number(part), out);
+                    put_number(field, part.minor().cast_unsigned(), out);
                 }
             }
             put_bank_reference(6, &e.bank_reference, out);
@@ -120,61 +107,20 @@ pub(super) fn encode(event: &Event, out: &mut Vec<u8>) -> bool {
             if *relend_income {
                 put_number(8, 1, out);
             }
-        }
+        }),
         _ => return false,
     }
     true
-}
-
-fn begin(tag: u8, length: usize, out: &mut Vec<u8>) {
-    out.reserve(1 + varint_length(length as u64) + length);
-    out.push(tag);
-    put_varint(length as u64, out);
 }
 
 fn amount_number(amount: Amount) -> u64 {
     amount.minor().cast_unsigned()
 }
 
-fn money_number(money: Money) -> u64 {
-    money.minor().cast_unsigned()
-}
-
 /// The number of a date with its sign in the lowest bit.
 fn date_number(date: Date) -> u64 {
     let days = date_to_days(date);
     u64::from((days << 1 ^ days >> 31).cast_unsigned())
-}
-
-fn varint_length(value: u64) -> usize {
-    (64 - (value | 1).leading_zeros()).div_ceil(7) as usize
-}
-
-/// With the tag, as the lengths below.
-fn number_length(value: u64) -> usize {
-    1 + varint_length(value)
-}
-
-fn text_length(text: &[u8]) -> usize {
-    number_length(text.len() as u64) + text.len()
-}
-
-fn date_length(date: Date) -> usize {
-    match date_number(date) {
-        0 => 0,
-        number => number_length(number),
-    }
-}
-
-fn bank_reference_inner_length(reference: &BankReference) -> usize {
-    text_length(reference.bank.as_bytes())
-        + text_length(reference.reference.as_bytes())
-        + reference.line.map_or(0, |line| number_length(line.into()))
-}
-
-fn bank_reference_length(reference: &BankReference) -> usize {
-    let length = bank_reference_inner_length(reference);
-    number_length(length as u64) + length
 }
 
 fn put_date(field: u8, date: Date, out: &mut Vec<u8>) {
@@ -185,11 +131,11 @@ fn put_date(field: u8, date: Date, out: &mut Vec<u8>) {
 }
 
 fn put_bank_reference(field: u8, reference: &BankReference, out: &mut Vec<u8>) {
-    out.push(tag(field, BYTES));
-    put_varint(bank_reference_inner_length(reference) as u64, out);
-    put_bytes(1, reference.bank.as_bytes(), out);
-    put_bytes(2, reference.reference.as_bytes(), out);
-    if let Some(line) = reference.line {
-        put_number(3, line.into(), out);
-    }
+    put_message(tag(field, BYTES), out, |out| {
+        put_text(1, &reference.bank, out);
+        put_text(2, &reference.reference, out);
+        if let Some(line) = reference.line {
+            put_number(3, line.into(), out);
+        }
+    });
 }

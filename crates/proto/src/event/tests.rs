@@ -153,6 +153,22 @@ fn slowly(event: &Event) -> Vec<u8> {
     bytes
 }
 
+#[test]
+fn frequent_events_of_every_length_are_written_as_all_others_are() {
+    for (id, length) in (1..=32).flat_map(|id| (1..=64).map(move |length| (id, length))) {
+        let mut command = a_repayment();
+        command.loan = loan_id(id);
+        command.bank_reference.reference = "R".repeat(length).parse().unwrap();
+        command.bank_reference.bank = "B".repeat(1 + id % 16).parse().unwrap();
+        let event = Event::Repaid(Repaid { command, relend_income: true });
+        assert_eq!(bytes_of(&event), slowly(&event));
+    }
+}
+
+fn loan_id(length: usize) -> bergulir_domain::LoanId {
+    bergulir_domain::LoanId::new(&"a".repeat(length)).unwrap()
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { max_local_rejects: 10_000_000, ..ProptestConfig::default() })]
 

@@ -210,31 +210,31 @@ impl Index {
 
     /// A short form of texts and a number, under which records can be indexed that name them. It is
     /// this index's own: callers of the ledger cannot choose texts that share one.
-    pub fn fingerprint<const N: usize>(&self, texts: [&str; N], number: u64) -> [u8; 16] {
+    pub fn fingerprint<const N: usize>(&self, texts: [&[u8]; N], number: u64) -> [u8; 16] {
         let mut bytes = [0; 16];
-        let texts = texts.map(str::as_bytes);
         bytes[..8].copy_from_slice(&self.hasher.fingerprint(&texts, number).to_be_bytes());
         bytes
     }
 
-    /// [`request_id`](Self::request_id) for many ids at once, which costs a fraction: `found` is
-    /// called with the number of each id that some record may carry, and with the positions.
+    /// [`request_id`](Self::request_id) for the [keys](Self::key) of many ids at once, which costs a
+    /// fraction: `found` is called with the number of each id that some record may carry, and with
+    /// the positions.
     pub fn request_ids(
         &self,
-        ids: &[[u8; 16]],
+        keys: &[u64],
         found: impl FnMut(usize, &[u64]),
     ) -> Result<(), IndexError> {
-        self.positions_of_many(TableId::RequestIds, ids, u64::MAX, found)
+        self.table(TableId::RequestIds).positions(keys, u64::MAX, found)
     }
 
-    /// [`bank_reference`](Self::bank_reference) for many fingerprints at once, as
-    /// [`request_ids`](Self::request_ids) does it.
+    /// [`bank_reference`](Self::bank_reference) for the [keys](Self::key) of many fingerprints at
+    /// once, as [`request_ids`](Self::request_ids) does it.
     pub fn bank_references(
         &self,
-        fingerprints: &[[u8; 16]],
+        keys: &[u64],
         found: impl FnMut(usize, &[u64]),
     ) -> Result<(), IndexError> {
-        self.positions_of_many(TableId::BankReferences, fingerprints, u64::MAX, found)
+        self.table(TableId::BankReferences).positions(keys, u64::MAX, found)
     }
 
     /// [`bank_references`](Self::bank_references) of records below a position, which costs less if
@@ -245,7 +245,8 @@ impl Index {
         fingerprints: &[[u8; 16]],
         found: impl FnMut(usize, &[u64]),
     ) -> Result<(), IndexError> {
-        self.positions_of_many(TableId::BankReferences, fingerprints, below.get(), found)
+        let keys: Vec<u64> = fingerprints.iter().map(|print| self.key(print)).collect();
+        self.table(TableId::BankReferences).positions(&keys, below.get(), found)
     }
 
     fn positions_of(&self, table: TableId, id: &[u8; 16]) -> Result<Vec<Position>, IndexError> {
@@ -255,17 +256,6 @@ impl Index {
             all.extend(positions.iter().copied().map(Position::new));
         })?;
         Ok(all)
-    }
-
-    fn positions_of_many(
-        &self,
-        table: TableId,
-        ids: &[[u8; 16]],
-        below: u64,
-        found: impl FnMut(usize, &[u64]),
-    ) -> Result<(), IndexError> {
-        let keys: Vec<u64> = ids.iter().map(|id| self.key(id)).collect();
-        self.table(table).positions(&keys, below, found)
     }
 
     /// At most `limit` lines of an owner's trail at positions within the range, from the end that

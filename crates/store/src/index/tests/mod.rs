@@ -121,8 +121,9 @@ fn check_made_up(index: &Index, size: u64) {
         assert_eq!(index.bank_reference(&scattered(absent)).unwrap(), []);
     }
     // Many at once, of which every other one is there.
-    let ids: Vec<[u8; 16]> = (0..2 * size.min(700))
+    let ids: Vec<u64> = (0..2 * size.min(700))
         .map(|number| scattered(if number % 2 == 0 { number / 2 } else { size + number }))
+        .map(|id| index.key(&id))
         .collect();
     let mut found = Vec::new();
     index.request_ids(&ids, |number, positions| found.push((number, positions.to_vec()))).unwrap();

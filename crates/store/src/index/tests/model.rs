@@ -116,7 +116,7 @@ impl Model {
         tiles::check_root(index, size);
         let written = index.written();
         assert_eq!(written, index.stats().unwrap().written);
-        let ids: Vec<_> = (0..=u8::MAX).map(key).collect();
+        let ids: Vec<u64> = (0..=u8::MAX).map(|number| index.key(&key(number))).collect();
         let mut at_once = vec![Vec::new(); ids.len()];
         index.request_ids(&ids, |number, positions| at_once[number] = positions.to_vec()).unwrap();
         for (number, at_once) in (0..=u8::MAX).zip(at_once) {
