@@ -96,7 +96,8 @@ fn main() {
             loan: Some((loan.id, loan.principal.minor(), loan.active().map(|of| &of.balances))),
         };
         bencher.iter(|| {
-            let mut results = Results::with_room(COMMANDS);
+            let mut results = Results::default();
+            results.make_room(COMMANDS);
             for _ in 0..COMMANDS {
                 results.receipt(name, black_box(&receipt), Currency::Idr);
             }

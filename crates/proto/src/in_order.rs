@@ -40,15 +40,40 @@ impl<'a> InOrder<'a> {
 
     /// A varint in as few bytes as it takes.
     pub(crate) fn varint(&mut self) -> Option<u64> {
+        if let Some((byte @ 0..0x80, rest)) = self.0.split_first() {
+            self.0 = rest;
+            return Some(u64::from(*byte));
+        }
+        if let Some(eight) = self.0.first_chunk() {
+            let word = u64::from_le_bytes(*eight);
+            let last = !word & 0x8080_8080_8080_8080;
+            if last != 0 {
+                return self.short_varint(word, last.trailing_zeros() + 1);
+            }
+        }
         let mut value = 0;
         for (at, byte) in self.0.iter().enumerate().take(9) {
             value |= u64::from(byte & 0x7f) << (7 * at);
             if byte & 0x80 == 0 {
                 self.0 = &self.0[at + 1..];
-                return (at == 0 || *byte != 0).then_some(value);
+                return (*byte != 0).then_some(value);
             }
         }
         None
+    }
+
+    /// A varint of two to eight bytes: so many bits of a word.
+    fn short_varint(&mut self, word: u64, bits: u32) -> Option<u64> {
+        let bytes = word & (u64::MAX >> (u64::BITS - bits));
+        if bytes >> (bits - 8) == 0 {
+            return None;
+        }
+        // Each seven bits move down, first one by one, then by twos, then by fours.
+        let value = bytes & 0x007f_007f_007f_007f | (bytes & 0x7f00_7f00_7f00_7f00) >> 1;
+        let value = value & 0x0000_3fff_0000_3fff | (value & 0x3fff_0000_3fff_0000) >> 2;
+        let value = value & 0x0fff_ffff | (value & 0x0fff_ffff_0000_0000) >> 4;
+        self.0 = &self.0[bits as usize / 8..];
+        Some(value)
     }
 
     pub(crate) fn bytes(&mut self, field: u8) -> Option<&'a [u8]> {
@@ -208,6 +233,30 @@ mod tests {
             put_message(tag(3, BYTES), &mut bytes, |out| out.extend_from_slice(&fields));
             let expected = [vec![7, tag(3, BYTES)], varint(fields.len() as u64), fields].concat();
             assert_eq!(bytes, expected);
+        }
+    }
+
+    #[test]
+    fn a_varint_is_read_if_it_takes_no_more_bytes_than_it_must() {
+        let around = |bit: u32| [(1_u64 << bit) - 1, 1 << bit, (1 << bit) + 1, 0x5555_5555 << bit];
+        for value in (0..63).flat_map(around).filter(|value| *value < 1 << 63) {
+            let mut bytes = Vec::new();
+            put_varint(value, &mut bytes);
+            // With little behind it, and with much.
+            for behind in [0, 1, 12] {
+                let mut all = bytes.clone();
+                all.resize(bytes.len() + behind, 0x85);
+                let mut from = InOrder(&all);
+                assert_eq!(from.varint(), Some(value), "{value:x}");
+                assert_eq!(from.0.len(), behind);
+                let mut longer = bytes.clone();
+                *longer.last_mut().unwrap() |= 0x80;
+                longer.push(0);
+                longer.resize(longer.len() + behind, 0x85);
+                assert_eq!(InOrder(&longer).varint(), None, "{value:x}");
+            }
+            // Cut off, it is none.
+            assert_eq!(InOrder(&bytes[..bytes.len() - 1]).varint(), None);
         }
     }
 }

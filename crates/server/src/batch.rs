@@ -100,19 +100,20 @@ impl Asked {
             }
         };
         let mut decided = decided.iter().zip(self.ids);
+        let mut results = Results::default();
         let answer = |form: Form| {
             let items = form.items();
-            let mut answer = Results::with_room(items);
+            results.make_room(items);
             let mut wrong = form.wrong.into_iter().peekable();
             for place in 0..items {
                 if let Some((_, error)) = wrong.next_if(|(at, _)| *at == place) {
                     refused.count(&error.reason);
-                    answer.error(error);
+                    results.error(error);
                 } else if let Some((decided, id)) = decided.next() {
-                    put(&mut answer, ledger, decided, (place, id), refused);
+                    put(&mut results, ledger, decided, (place, id), refused);
                 }
             }
-            answer.finish(log_size)
+            results.finish(log_size)
         };
         Ok(self.batches.into_iter().map(answer).collect())
     }

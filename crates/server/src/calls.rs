@@ -323,7 +323,7 @@ where
         let (of, place) = (Arc::clone(&call.underway), call.place.take());
         let lasting = call.lasting.take();
         let measured = Arc::clone(&call.counted.measured);
-        Poll::Ready(Ok(response.map(|body| Sending::new(body, of, measured, place, lasting))))
+        Poll::Ready(Ok(Sending::of(response, of, measured, place, lasting)))
     }
 }
 

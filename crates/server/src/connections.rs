@@ -3,8 +3,8 @@
 use crate::door::{Arrival, Door, Peer};
 use crate::gathered::gathered;
 use crate::limits::{
-    ACCEPT_PAUSE, CONNECTION_WINDOW_BYTES, Limits, MAX_CALLS_PER_CONNECTION, MAX_HEADER_BYTES,
-    MAX_RESET_CALLS, MAX_UNREAD_ANSWER_BYTES, STREAM_WINDOW_BYTES, TICK,
+    ACCEPT_PAUSE, CONNECTION_WINDOW_BYTES, Limits, MAX_CALLS_PER_CONNECTION, MAX_FRAME_BYTES,
+    MAX_HEADER_BYTES, MAX_RESET_CALLS, MAX_UNREAD_ANSWER_BYTES, STREAM_WINDOW_BYTES, TICK,
 };
 use crate::underway::Underway;
 use futures::stream::FuturesUnordered;
@@ -140,6 +140,7 @@ async fn connection<R, W, S>(
         .max_header_list_size(MAX_HEADER_BYTES)
         .initial_stream_window_size(STREAM_WINDOW_BYTES)
         .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
+        .max_frame_size(MAX_FRAME_BYTES)
         .max_send_buf_size(MAX_UNREAD_ANSWER_BYTES)
         .max_pending_accept_reset_streams(MAX_RESET_CALLS)
         .max_local_error_reset_streams(MAX_RESET_CALLS)

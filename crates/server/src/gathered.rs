@@ -10,8 +10,10 @@ use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 /// So much is gathered at the most. With that many bytes waiting for a peer who does not read,
-/// nothing more is taken. What is that long by itself is not gathered.
+/// nothing more is taken.
 const MAX_GATHERED_BYTES: usize = 64 << 10;
+/// What is that long by itself is not gathered: it is sent together with what was, and not copied.
+const LONG_BYTES: usize = 24 << 10;
 
 /// A stream whose bytes stay here until they are [sent](Gathered::send).
 pub(crate) struct GatheredStream<R, W> {
@@ -84,6 +86,34 @@ impl<W: AsyncWrite + Unpin> Outgoing<W> {
         Pin::new(&mut self.half).poll_flush(context)
     }
 
+    /// Sends all that is gathered, and of these parts behind it what there is room for at once.
+    fn send_with(
+        &mut self,
+        context: &mut Context<'_>,
+        parts: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        while !self.bytes.is_empty() {
+            let rest = &self.bytes[self.sent..];
+            let all: Vec<io::IoSlice<'_>> =
+                std::iter::once(io::IoSlice::new(rest)).chain(parts.iter().copied()).collect();
+            let (gathered, half) = (rest.len(), Pin::new(&mut self.half));
+            let sent = match ready!(half.poll_write_vectored(context, &all))? {
+                0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+                sent => sent,
+            };
+            if sent < gathered {
+                self.sent += sent;
+                continue;
+            }
+            self.bytes.clear();
+            self.sent = 0;
+            if sent > gathered {
+                return Poll::Ready(Ok(sent - gathered));
+            }
+        }
+        Pin::new(&mut self.half).poll_write_vectored(context, parts)
+    }
+
     /// Makes room for so many bytes: sends first if there would be too many.
     fn room(&mut self, context: &mut Context<'_>, bytes: usize) -> Poll<io::Result<()>> {
         if self.bytes.len() + bytes <= MAX_GATHERED_BYTES {
@@ -125,10 +155,10 @@ impl<R: Unpin, W: AsyncWrite + Unpin> AsyncWrite for GatheredStream<R, W> {
     ) -> Poll<io::Result<usize>> {
         let mut outgoing = self.outgoing.held();
         let length = parts.iter().map(|part| part.len()).sum();
-        ready!(outgoing.room(context, length))?;
-        if length > MAX_GATHERED_BYTES {
-            return Pin::new(&mut outgoing.half).poll_write_vectored(context, parts);
+        if length >= LONG_BYTES {
+            return outgoing.send_with(context, parts);
         }
+        ready!(outgoing.room(context, length))?;
         for part in parts {
             outgoing.bytes.extend_from_slice(part);
         }

@@ -6,6 +6,7 @@ use crate::deadline::{Deadline, within};
 use crate::quotas::Pace;
 use crate::refusal;
 use crate::resources::View;
+use crate::sending::one_message;
 use crate::services::{CURRENCY, Services, parse_ledger};
 use crate::underway::Underway;
 use crate::{batch, query, seal, stream};
@@ -75,7 +76,7 @@ macro_rules! commands {
                 let pace = request.extensions().get::<Pace>().cloned();
                 let batch =
                     self.batch(&pass, caller, request.into_inner(), deadline, pace.as_ref());
-                within(deadline, batch).await?.map(Response::new)
+                within(deadline, batch).await?.map(one_message)
             }
 
             type SubmitStreamStream =

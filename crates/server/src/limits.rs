@@ -16,6 +16,9 @@ pub const MAX_HEADER_BYTES: u32 = 16 << 10;
 pub const STREAM_WINDOW_BYTES: u32 = 1 << 20;
 /// What a client may send of all calls of a connection before it is read.
 pub const CONNECTION_WINDOW_BYTES: u32 = 1 << 20;
+/// The longest frame that a client may send. A batch comes in few of them; what has come of one is
+/// kept until it is whole, before it is known whose it is.
+pub const MAX_FRAME_BYTES: u32 = 64 << 10;
 /// What is kept of the answer to one call while its caller does not read.
 pub const MAX_UNREAD_ANSWER_BYTES: usize = 512 << 10;
 /// Calls of a connection that its client gave up, or began wrongly, and that are still to be cleared

@@ -6,17 +6,43 @@ use crate::limits::{ANSWER_PIECE_BYTES, ANSWER_TAIL_BYTES};
 use crate::quotas::Place;
 use crate::telemetry::Measured;
 use crate::underway::Underway;
+use bergulir_proto::wire::BatchAnswer;
 use hyper::body::{Body, Bytes, Frame, SizeHint};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use tonic::Status;
-use tonic::codegen::http::HeaderMap;
+use tonic::codegen::http::{self, HeaderMap};
+use tonic::{Response, Status};
 use tonic_types::StatusExt as _;
+
+/// The one message of an answer, ready to be sent. The answer has an empty message, in whose place it
+/// goes: what is long would be copied otherwise.
+#[derive(Clone)]
+struct Ready(Bytes);
+
+/// The answer to a call, if it has one message. It is whole once it went through [`Sending`].
+pub(crate) fn one_message(message: BatchAnswer) -> Response<BatchAnswer> {
+    let bytes = message.into_bytes();
+    if bytes.len() <= ANSWER_TAIL_BYTES {
+        return Response::new(BatchAnswer::from(bytes));
+    }
+    let mut answer = Response::new(BatchAnswer::default());
+    answer.extensions_mut().insert(Ready(bytes));
+    answer
+}
+
+/// What gRPC says before a message: that it is not compressed, and its length.
+fn head(message: &Bytes) -> Option<Bytes> {
+    let mut head = vec![0];
+    head.extend_from_slice(&u32::try_from(message.len()).ok()?.to_be_bytes());
+    Some(head.into())
+}
 
 /// An answer that holds the place of its call, and its own memory, until it is sent.
 pub(crate) struct Sending {
     body: tonic::body::Body,
+    /// Its message, if it has but one that is ready.
+    ready: Option<Bytes>,
     of: Arc<Underway>,
     measured: Arc<Measured>,
     _place: Option<Place>,
@@ -31,18 +57,21 @@ pub(crate) struct Sending {
 type Lost = Pin<Box<dyn Future<Output = Status> + Send>>;
 
 impl Sending {
-    pub(crate) fn new(
-        body: tonic::body::Body,
+    pub(crate) fn of(
+        answer: http::Response<tonic::body::Body>,
         of: Arc<Underway>,
         measured: Arc<Measured>,
         place: Option<Place>,
         pass: Option<Pass>,
-    ) -> Sending {
+    ) -> http::Response<Sending> {
         let lost: Option<Lost> = match pass {
             Some(pass) => Some(Box::pin(pass.lost())),
             None => None,
         };
-        Sending { body, of, measured, _place: place, rest: Bytes::new(), held: 0, lost }
+        let mut answer = answer;
+        let ready = answer.extensions_mut().remove().map(|Ready(message)| message);
+        let (rest, held) = (Bytes::new(), 0);
+        answer.map(|body| Sending { body, ready, of, measured, _place: place, rest, held, lost })
     }
 
     /// Ends the answer with that status. Nothing is begun that is not sent whole.
@@ -68,6 +97,13 @@ impl Sending {
             ANSWER_PIECE_BYTES.min(left - ANSWER_TAIL_BYTES)
         };
         Frame::data(self.rest.split_to(bytes))
+    }
+
+    /// What is to be sent in pieces.
+    fn hold(&mut self, bytes: Bytes) {
+        self.held = bytes.len();
+        self.of.hold(bytes.len());
+        self.rest = bytes;
     }
 
     fn give_back(&mut self) {
@@ -103,10 +139,14 @@ impl Body for Sending {
         sending.of.sends(next.is_some());
         Poll::Ready(next.map(|frame| {
             frame.map(|frame| match frame.into_data() {
+                Ok(empty) if sending.ready.is_some() => {
+                    let message = sending.ready.take().unwrap_or_default();
+                    let head = head(&message).unwrap_or(empty);
+                    sending.hold(message);
+                    Frame::data(head)
+                }
                 Ok(data) if data.len() > ANSWER_TAIL_BYTES => {
-                    sending.held = data.len();
-                    sending.of.hold(data.len());
-                    sending.rest = data;
+                    sending.hold(data);
                     sending.piece()
                 }
                 Ok(data) => Frame::data(data),

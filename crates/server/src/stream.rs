@@ -23,6 +23,7 @@ use prost::Message as _;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Instant;
+use tokio::sync::watch;
 use tonic::{Code, Status, Streaming};
 use tonic_types::StatusExt as _;
 
@@ -39,6 +40,7 @@ pub(crate) fn answers(
     underway: Option<Arc<Underway>>,
 ) -> BoxStream<'static, Response> {
     let reading = Reading {
+        stop: services.stopping.clone(),
         services: services.clone(),
         lost: Box::pin(pass.clone().lost()),
         pass,
@@ -63,6 +65,7 @@ pub(crate) fn answers(
 /// How far a stream is read.
 struct Reading {
     services: Services,
+    stop: watch::Receiver<bool>,
     pass: Pass,
     /// Ready when the caller may not go on.
     lost: Pin<Box<dyn Future<Output = Status> + Send + Sync>>,
@@ -180,10 +183,9 @@ impl Reading {
     /// Waits until so many commands may come: nothing more is read until then.
     async fn paced(&mut self, commands: usize) -> Result<(), Status> {
         let Some(pace) = self.pace.clone() else { return Ok(()) };
-        let mut stop = self.services.stopping.clone();
         while let Err(exceeded) = pace.take(commands) {
             let stops = tokio::select! {
-                _ = stop.wait_for(|stop| *stop) => true,
+                _ = self.stop.wait_for(|stop| *stop) => true,
                 status = &mut self.lost => return Err(status),
                 waited = within(self.deadline, tokio::time::sleep(exceeded.retry_after)) => {
                     waited?;
@@ -221,10 +223,9 @@ impl Reading {
 
     /// Waits for what comes next.
     async fn arrived(&mut self) -> Arrived {
-        let mut stop = self.services.stopping.clone();
         let message = tokio::select! {
             biased;
-            _ = stop.wait_for(|stop| *stop) => None,
+            _ = self.stop.wait_for(|stop| *stop) => None,
             message = within(self.deadline, self.incoming.message()) => Some(message),
             status = &mut self.lost => return Arrived::End(Some(status)),
         };

@@ -77,6 +77,36 @@ impl Connection {
         answer.read_to_end().await
     }
 
+    /// Calls a method with one message, prefix included, that is answered by one. It is given to `each`
+    /// piece by piece, as it comes.
+    pub(crate) async fn call_in_pieces(
+        &self,
+        call: &Call,
+        message: Vec<u8>,
+        answer: &mut Answers,
+        mut each: impl FnMut(&[u8]),
+    ) -> Result<(), Status> {
+        self.begin(call, message, answer).await?;
+        while answer.bytes.len() < PREFIX_BYTES {
+            if !answer.more().await? {
+                return Ok(());
+            }
+        }
+        let (prefix, first) = answer.bytes.split_at(PREFIX_BYTES);
+        let announced = prefix[1..].iter().fold(0, |length, byte| length << 8 | usize::from(*byte));
+        let mut length = first.len();
+        each(first);
+        while let Some(piece) = answer.piece().await? {
+            length += piece.len();
+            each(&piece);
+        }
+        if length != announced {
+            let wrong = format!("the answer has {length} bytes, and announced {announced}");
+            return Err(Status::new(Code::Unavailable, wrong));
+        }
+        Ok(())
+    }
+
     /// Calls a method with one message, prefix included, that is answered by a stream of them.
     pub(crate) async fn ask(&self, call: &Call, message: Vec<u8>) -> Result<Answers, Status> {
         let mut answers = Answers::default();
@@ -136,18 +166,24 @@ impl Answers {
         Ok(())
     }
 
-    /// Waits for more bytes; false at the end.
-    async fn more(&mut self) -> Result<bool, Status> {
-        let Some(body) = &mut self.body else { return Ok(false) };
+    /// Waits for more bytes; `None` at the end.
+    async fn piece(&mut self) -> Result<Option<Bytes>, Status> {
+        let Some(body) = &mut self.body else { return Ok(None) };
         let Some(data) = body.data().await else {
             if let Some(trailers) = body.trailers().await.map_err(broken)? {
                 ended(&trailers)?;
             }
             self.body = None;
-            return Ok(false);
+            return Ok(None);
         };
         let data = data.map_err(broken)?;
         body.flow_control().release_capacity(data.len()).map_err(broken)?;
+        Ok(Some(data))
+    }
+
+    /// Waits for more bytes behind those that are here; false at the end.
+    async fn more(&mut self) -> Result<bool, Status> {
+        let Some(data) = self.piece().await? else { return Ok(false) };
         self.bytes.drain(..std::mem::take(&mut self.read));
         self.bytes.extend_from_slice(&data);
         Ok(true)

@@ -16,7 +16,7 @@ use super::encode;
 use super::measured::float;
 use super::mix::{Expected, Mix, Money, Move};
 use super::skim::{self, Outcome};
-use super::tally::{Sent, Tally};
+use super::tally::{Answered, Sent, Tally};
 use crate::desk::refused;
 use crate::failure::{Failure, Refusal};
 
@@ -218,10 +218,17 @@ impl Shift {
             let sent = self.prepare(commands, &mut message);
             let began = Instant::now();
             let Worker { connection, answer, .. } = &mut self.worker;
-            connection.call(&method, message, answer).await.map_err(|status| refused(&status))?;
+            let (mut answered, mut counted) = (Answered::to(&sent), Ok(()));
+            let each = |piece: &[u8]| {
+                if counted.is_ok() {
+                    counted = answered.read(piece, &mut self.tally);
+                }
+            };
+            let called = connection.call_in_pieces(&method, message, answer, each).await;
+            called.map_err(|status| refused(&status))?;
             self.tally.timed(began.elapsed());
-            let answer = answer.here().ok_or_else(no_answer)?;
-            self.tally.batch(answer, &sent)?;
+            counted?;
+            answered.end()?;
             self.done(commands);
         }
         Ok(())

@@ -69,6 +69,68 @@ pub(crate) fn outcomes<'a>(
     Ok(())
 }
 
+/// The answer to a batch, read while it comes, piece by piece, and where it came to: what is long need
+/// not be put together first.
+#[derive(Debug, Default)]
+pub(crate) struct Arriving {
+    /// The beginning of a field that is not here whole.
+    begun: Vec<u8>,
+}
+
+impl Arriving {
+    /// Reads one more piece, as [`outcomes`] does.
+    pub(crate) fn read(
+        &mut self,
+        mut piece: &[u8],
+        mut each: impl FnMut(Outcome<'_>),
+    ) -> Result<(), Unreadable> {
+        while !self.begun.is_empty() {
+            let missing = match length(&self.begun)? {
+                Some(length) => length.saturating_sub(self.begun.len()),
+                None => 1,
+            };
+            let Some((next, rest)) = piece.split_at_checked(missing) else {
+                self.begun.extend_from_slice(piece);
+                return Ok(());
+            };
+            self.begun.extend_from_slice(next);
+            piece = rest;
+            if length(&self.begun)?.is_some_and(|length| length <= self.begun.len()) {
+                outcomes(&self.begun, &mut each)?;
+                self.begun.clear();
+            }
+        }
+        let mut whole = 0;
+        while let Some(length) = length(&piece[whole..])?
+            && piece.len() - whole >= length
+        {
+            whole += length;
+        }
+        outcomes(&piece[..whole], each)?;
+        self.begun.extend_from_slice(&piece[whole..]);
+        Ok(())
+    }
+
+    /// That nothing more comes.
+    pub(crate) fn end(self) -> Result<(), Unreadable> {
+        if self.begun.is_empty() { Ok(()) } else { Err(Unreadable) }
+    }
+}
+
+/// The most bytes of a key and what follows it, a length or a number.
+const MAX_FIELD_BEGINNING: usize = 20;
+
+/// How many bytes the first field takes; `None`: not even its length is here.
+fn length(rest: &[u8]) -> Result<Option<usize>, Unreadable> {
+    let mut after = rest;
+    let (Ok(key), Ok(number)) = (decode_varint(&mut after), decode_varint(&mut after)) else {
+        return if rest.len() < MAX_FIELD_BEGINNING { Ok(None) } else { Err(Unreadable) };
+    };
+    let beginning = rest.len() - after.len();
+    let content = if key & 7 == 2 { usize::try_from(number).map_err(|_| Unreadable)? } else { 0 };
+    beginning.checked_add(content).map(Some).ok_or(Unreadable)
+}
+
 /// The outcome of a single call that succeeded.
 pub(crate) fn single(answer: &[u8]) -> Result<Outcome<'_>, Unreadable> {
     match field(&mut { answer })? {
@@ -179,6 +241,31 @@ mod tests {
             ..pb::SubmitStreamResponse::default()
         };
         assert_eq!(read(&refused.encode_to_vec()), Err(Unreadable));
+    }
+
+    #[test]
+    fn an_answer_that_comes_in_pieces_is_the_same() {
+        let results = vec![receipt(0, false), error("NO"), receipt(1 << 40, true)];
+        let answer = pb::SubmitBatchResponse { results, log_size: 900 }.encode_to_vec();
+        let whole = read(&answer).unwrap();
+        for first in 0..answer.len() {
+            for second in [0, 1, 3, 100] {
+                let (one, rest) = answer.split_at(first);
+                let (two, three) = rest.split_at(second.min(rest.len()));
+                let (mut arriving, mut got) = (Arriving::default(), Vec::new());
+                for piece in [one, two, three] {
+                    arriving.read(piece, |outcome| got.push(format!("{outcome:?}"))).unwrap();
+                }
+                arriving.end().unwrap();
+                let expected: Vec<_> = whole.iter().map(|got| format!("{got:?}")).collect();
+                assert_eq!(got, expected, "{first}, {second}");
+            }
+            let mut cut = Arriving::default();
+            if cut.read(&answer[..first], |_| ()).and_then(|()| cut.end()).is_ok() {
+                assert!(read(&answer[..first]).is_ok(), "{first}");
+            }
+        }
+        assert_eq!(Arriving::default().read(&[0xff; 30], |_| ()), Err(Unreadable));
     }
 
     #[test]

@@ -1,9 +1,11 @@
 //! What a load counted, and whether each answer was the one that was expected.
 
+use std::iter::Peekable;
+use std::slice::Iter;
 use std::time::Duration;
 
 use super::mix::Expected;
-use super::skim::{self, Outcome};
+use super::skim::{Arriving, Outcome};
 use crate::failure::Failure;
 
 /// Why the server refuses what the mix sends to be refused.
@@ -79,34 +81,68 @@ impl Tally {
 
     /// Counts the answers to a batch.
     pub(crate) fn batch(&mut self, answer: &[u8], sent: &Sent) -> Result<(), Failure> {
-        let mut others = sent.others.iter().peekable();
-        let (mut place, mut after, mut wrong) = (0, None, None);
-        let read = skim::outcomes(answer, |got| {
-            let other = others.next_if(|(other, _)| *other == place);
-            let expected = other.map_or(Expected::New, |(_, expected)| *expected);
-            place += 1;
-            if wrong.is_none() {
-                match self.count(expected, got, after) {
-                    Ok(position) => after = position,
-                    Err(failure) => wrong = Some(failure),
-                }
-            }
-        });
-        if let Some(wrong) = wrong {
-            return Err(wrong);
-        }
-        if read.is_err() || place != sent.commands {
-            return Err(Failure::CouldNotTell(format!(
-                "{} commands were sent, and {place} answers could be read",
-                sent.commands
-            )));
-        }
-        Ok(())
+        let mut answered = Answered::to(sent);
+        answered.read(answer, self)?;
+        answered.end()
     }
 
     /// See [`per_mille`].
     pub(crate) fn per_mille(&self, share: usize) -> u32 {
         per_mille(&self.latencies, share)
+    }
+}
+
+/// How far the answer to a batch has been read.
+#[derive(Debug)]
+pub(crate) struct Answered<'a> {
+    commands: usize,
+    others: Peekable<Iter<'a, (usize, Expected)>>,
+    arriving: Arriving,
+    place: usize,
+    after: Option<u64>,
+    readable: bool,
+}
+
+impl<'a> Answered<'a> {
+    pub(crate) fn to(sent: &'a Sent) -> Answered<'a> {
+        Answered {
+            commands: sent.commands,
+            others: sent.others.iter().peekable(),
+            arriving: Arriving::default(),
+            place: 0,
+            after: None,
+            readable: true,
+        }
+    }
+
+    /// Counts what one more piece of it says.
+    pub(crate) fn read(&mut self, piece: &[u8], tally: &mut Tally) -> Result<(), Failure> {
+        let (others, place, after) = (&mut self.others, &mut self.place, &mut self.after);
+        let mut wrong = None;
+        let read = self.arriving.read(piece, |got| {
+            let other = others.next_if(|(other, _)| other == place);
+            let expected = other.map_or(Expected::New, |(_, expected)| *expected);
+            *place += 1;
+            if wrong.is_none() {
+                match tally.count(expected, got, *after) {
+                    Ok(position) => *after = position,
+                    Err(failure) => wrong = Some(failure),
+                }
+            }
+        });
+        self.readable &= read.is_ok();
+        wrong.map_or(Ok(()), Err)
+    }
+
+    /// That nothing more comes.
+    pub(crate) fn end(self) -> Result<(), Failure> {
+        let Answered { commands, place, .. } = self;
+        if !self.readable || self.arriving.end().is_err() || place != commands {
+            return Err(Failure::CouldNotTell(format!(
+                "{commands} commands were sent, and {place} answers could be read"
+            )));
+        }
+        Ok(())
     }
 }
 

@@ -91,15 +91,22 @@ impl Batch {
         let mut seen = HashSet::with_capacity(if mode == BatchMode::Atomic { count } else { 0 });
         let mut requests = Vec::with_capacity(count);
         let mut wrong = Vec::new();
+        let mut last_date = None;
         for (i, item) in parts.items.into_iter().enumerate() {
-            let request = if let Some(request) = frequent::read(item, currency) {
-                Ok(request)
-            } else {
-                let malformed = |error: DecodeError| BatchError::Malformed(error.to_string());
-                let item = pb::BatchItem::decode(item).map_err(malformed)?;
-                fields.within(format_args!("items[{i}]"), |fields| {
-                    batch_command(fields, ledger, item)
-                })
+            let request = match frequent::read(item, currency, &mut last_date) {
+                // Nearly all are like this, and long: it is moved but once.
+                Some(request) if mode == BatchMode::Independent => {
+                    requests.push(request);
+                    continue;
+                }
+                Some(request) => Ok(request),
+                None => {
+                    let malformed = |error: DecodeError| BatchError::Malformed(error.to_string());
+                    let item = pb::BatchItem::decode(item).map_err(malformed)?;
+                    fields.within(format_args!("items[{i}]"), |fields| {
+                        batch_command(fields, ledger, item)
+                    })
+                }
             };
             let request = request.and_then(|request| {
                 if mode == BatchMode::Atomic && !seen.insert(request.request_id) {

@@ -31,6 +31,19 @@ impl<M> From<Vec<u8>> for Encoded<M> {
     }
 }
 
+impl<M> From<Bytes> for Encoded<M> {
+    fn from(bytes: Bytes) -> Self {
+        Encoded(bytes, PhantomData)
+    }
+}
+
+impl<M> Encoded<M> {
+    /// Its bytes.
+    pub fn into_bytes(self) -> Bytes {
+        self.0
+    }
+}
+
 impl<M: Message + Default> Message for Encoded<M> {
     fn decode(mut bytes: impl Buf) -> Result<Self, DecodeError> {
         Ok(Encoded(bytes.copy_to_bytes(bytes.remaining()), PhantomData))
@@ -84,6 +97,9 @@ pub struct BatchParts<'a> {
     pub(super) items: Vec<&'a [u8]>,
 }
 
+/// Few items of a batch are shorter.
+const SHORT_ITEM_BYTES: usize = 64;
+
 impl<'a> BatchParts<'a> {
     /// How many commands it has.
     pub fn commands(&self) -> usize {
@@ -108,7 +124,14 @@ impl<'a> BatchParts<'a> {
                 (4, WireType::Varint) => {
                     parts.validate_only = decode_varint(from).map_err(why)? != 0;
                 }
-                (5, WireType::LengthDelimited) => parts.items.push(length_delimited(from)?),
+                (5, WireType::LengthDelimited) => {
+                    let item = length_delimited(from)?;
+                    if parts.items.is_empty() {
+                        // As many as there are if all are as long.
+                        parts.items.reserve(1 + from.len() / item.len().max(SHORT_ITEM_BYTES));
+                    }
+                    parts.items.push(item);
+                }
                 (1..=5, _) => return Err(format!("field {field} has another type")),
                 _ => {
                     skip_field(wire_type, field, from, DecodeContext::default()).map_err(why)?;

@@ -9,6 +9,7 @@ use prost::Message as _;
 
 use super::tests::{ID, disburse, fields, kab};
 use super::*;
+use crate::moment::date_to_wire;
 use crate::name::{AccountName, FundName, LoanName};
 use crate::pb::command::Kind;
 use crate::samples::{command, frequent_command, fund_balances as balances_of_a_fund, loan_terms};
@@ -152,6 +153,26 @@ fn field(number: u32, bytes: &[u8]) -> Vec<u8> {
 }
 
 /// An item of the test's ids with this command, given by its number in `Command` and its bytes.
+#[test]
+fn each_command_of_a_batch_has_its_own_date() {
+    let mut request = batch(pb::BatchMode::Independent);
+    let days = [(2026, 1, 31), (2026, 1, 31), (2026, 2, 28), (2026, 1, 31), (2025, 1, 31)];
+    let item = request.items[0].clone();
+    request.items = days.iter().map(|_| item.clone()).collect();
+    for (item, (year, month, day)) in request.items.iter_mut().zip(days) {
+        let value_date = Some(pb::Date { year, month, day });
+        let kind = Some(Kind::Disburse(pb::Disburse { value_date, ..disburse() }));
+        item.command = Some(pb::Command { kind });
+    }
+    let read = read(&request).unwrap();
+    let dates = read.requests.iter().map(|request| match &request.command {
+        Command::Disburse(disburse) => date_to_wire(disburse.value_date),
+        other => panic!("{other:?}"),
+    });
+    let expected = days.map(|(year, month, day)| pb::Date { year, month, day });
+    assert_eq!(dates.collect::<Vec<_>>(), expected);
+}
+
 fn item_of(id: &str, commands: &[(u32, Vec<u8>)]) -> Vec<u8> {
     let command: Vec<u8> = commands.iter().flat_map(|(kind, bytes)| field(*kind, bytes)).collect();
     [field(1, id.as_bytes()), field(2, &command)].concat()
@@ -162,7 +183,7 @@ fn item_of(id: &str, commands: &[(u32, Vec<u8>)]) -> Vec<u8> {
 fn what_is_not_quite_a_frequent_command_is_read_the_other_way() {
     const DISBURSE: u32 = 19;
     const REPAY: u32 = 22;
-    let quick = |item: &[u8]| super::frequent::read(item, Currency::Idr);
+    let quick = |item: &[u8]| super::frequent::read(item, Currency::Idr, &mut None);
     let right = disburse().encode_to_vec();
     let repay = match command_to_wire(&Command::Repay(crate::samples::a_repayment())) {
         Some(pb::Command { kind: Some(Kind::Repay(message)) }) => message.encode_to_vec(),
@@ -239,7 +260,7 @@ proptest! {
     #[test]
     fn frequent_commands_are_read_as_all_others_are(command in frequent_command()) {
         let bytes = item(&command);
-        let read = super::frequent::read(&bytes, Currency::Idr);
+        let read = super::frequent::read(&bytes, Currency::Idr, &mut None);
         prop_assert_eq!(read.map(|read| read.command), Some(command));
         prop_assert!(slowly(&bytes).is_some());
     }
@@ -256,7 +277,7 @@ proptest! {
         let mut bytes = item(if is_frequent { &frequent } else { &command });
         let at = at.index(bytes.len());
         bytes.splice(at..=at, by);
-        if let Some(read) = super::frequent::read(&bytes, Currency::Idr) {
+        if let Some(read) = super::frequent::read(&bytes, Currency::Idr, &mut None) {
             prop_assert_eq!(Some(read), slowly(&bytes));
         }
     }
@@ -311,10 +332,10 @@ proptest! {
             pb::batch_item_result::Outcome::Receipt(pb::BatchReceipt::default()),
             pb::batch_item_result::Outcome::Error(error.clone()),
         ];
-        let results = outcomes.map(|outcome| pb::BatchItemResult { outcome: Some(outcome) }).to_vec();
-        let expected = pb::SubmitBatchResponse { results, log_size: position };
+        let typed = outcomes.map(|outcome| pb::BatchItemResult { outcome: Some(outcome) }).to_vec();
+        let expected = pb::SubmitBatchResponse { results: typed, log_size: position };
 
-        let mut answer = Results::with_room(3);
+        let mut results = Results::default();
         let receipt = BatchReceipt {
             position,
             record_hash: &hash,
@@ -323,11 +344,14 @@ proptest! {
             account: account.as_ref().map(|balances| (account_name.account, balances)),
             loan: loan.as_ref().map(|(p, balances)| (loan_name.loan, *p, balances.as_ref())),
         };
-        answer.receipt(kab(), &receipt, idr);
-        answer.validated();
-        answer.error(error);
-        let answer = answer.finish(position);
+        results.receipt(kab(), &receipt, idr);
+        results.validated();
+        results.error(error);
+        let answer = results.finish(position);
         prop_assert_eq!(answer.encode_to_vec(), expected.encode_to_vec());
+        // The next one has nothing of it.
+        results.validated();
+        prop_assert_eq!(results.finish(0).encode_to_vec(), [10, 2, 10, 0]);
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! The results of a batch, and the answer to a payment, written as bytes.
 
 use bergulir_chain::Timestamp;
-use bergulir_domain::id::MAX_ID_BYTES;
+use bergulir_domain::id::{Id, MAX_ID_BYTES};
 use bergulir_domain::money::Currency;
 use bergulir_domain::state::{AccountBalances, FundBalances, Loan, LoanBalances};
 use bergulir_domain::{AccountId, FundId, LedgerId, LoanId};
@@ -35,7 +35,7 @@ pub struct BatchReceipt<'a> {
     pub loan: Option<(LoanId, i64, Option<&'a LoanBalances>)>,
 }
 
-/// An answer to a batch, written result by result.
+/// Answers to batches, one after another, each written result by result.
 #[derive(Debug)]
 pub struct Results {
     bytes: Vec<u8>,
@@ -43,11 +43,16 @@ pub struct Results {
     receipt: Box<[u8; MAX_RECEIPT_BYTES]>,
 }
 
+impl Default for Results {
+    fn default() -> Results {
+        Results { bytes: Vec::new(), receipt: Box::new([0; MAX_RECEIPT_BYTES]) }
+    }
+}
+
 impl Results {
-    /// No results, with room for so many.
-    pub fn with_room(results: usize) -> Results {
-        let bytes = Vec::with_capacity(results * ROOM);
-        Results { bytes, receipt: Box::new([0; MAX_RECEIPT_BYTES]) }
+    /// Makes room for so many results of the next answer.
+    pub fn make_room(&mut self, results: usize) {
+        self.bytes.reserve(results * ROOM);
     }
 
     /// Adds that a command was recorded.
@@ -56,7 +61,7 @@ impl Results {
         out.nested(RESULTS, |out| {
             out.nested(RECEIPT, |out| {
                 out.number(1, receipt.position);
-                out.text(2, receipt.record_hash);
+                out.hash(2, receipt.record_hash);
                 out.number(3, receipt.duplicate.into());
                 out.nested(4, |out| balances(ledger, receipt, currency, out));
             });
@@ -78,13 +83,13 @@ impl Results {
         result.encode(&mut self.bytes).expect("a Vec has room");
     }
 
-    /// Ends the answer with the number of records in the log.
+    /// Ends an answer with the number of records in the log. The next one begins.
     #[must_use]
-    pub fn finish(mut self, log_size: u64) -> BatchAnswer {
+    pub fn finish(&mut self, log_size: u64) -> BatchAnswer {
         if log_size > 0 {
             put_number(LOG_SIZE, log_size, &mut self.bytes);
         }
-        BatchAnswer::from(self.bytes)
+        BatchAnswer::from(core::mem::take(&mut self.bytes))
     }
 }
 
@@ -107,7 +112,7 @@ pub fn payment(
     let mut out = Written::into(&mut bytes);
     out.nested(1, |out| {
         out.number(1, receipt.position);
-        out.text(2, receipt.record_hash);
+        out.hash(2, receipt.record_hash);
         out.number(3, receipt.position.wrapping_add(1));
         out.number(4, receipt.duplicate.into());
         out.nested(5, |out| {
@@ -118,11 +123,11 @@ pub fn payment(
     out.nested(2, |out| self::balances(ledger, receipt, currency, out));
     out.nested(3, |out| {
         let mut name = Name::default();
-        name.push(b"ledgers/", ledger.as_bytes());
-        name.push(b"/funds/", fund.0.as_bytes());
-        name.push(b"/accounts/", account.0.as_bytes());
-        name.push(b"/loans/", id.as_bytes());
-        out.text(1, &name.bytes[..name.length]);
+        name.push(b"ledgers/", &ledger);
+        name.push(b"/funds/", &fund.0);
+        name.push(b"/accounts/", &account.0);
+        name.push(b"/loans/", &id);
+        out.name(&name);
         let status = balances.status(principal).to_wire();
         out.number(2, i64::from(status).cast_unsigned());
         out.named(3, &name, of_loan(principal, Some(balances)), currency);
@@ -153,42 +158,51 @@ fn balances(
 ) {
     // The name of a fund begins the names of its accounts, and theirs begin those of their loans.
     let mut name = Name::default();
-    name.push(b"ledgers/", ledger.as_bytes());
+    name.push(b"ledgers/", &ledger);
     if let Some((fund, balances)) = &receipt.fund {
-        name.push(b"/funds/", fund.as_bytes());
+        name.push(b"/funds/", fund);
         out.named(1, &name, of_fund(balances), currency);
     }
     if let Some((account, balances)) = &receipt.account {
-        name.push(b"/accounts/", account.as_bytes());
+        name.push(b"/accounts/", account);
         out.named(2, &name, of_account(balances), currency);
     }
     if let Some((loan, principal, balances)) = &receipt.loan {
-        name.push(b"/loans/", loan.as_bytes());
+        name.push(b"/loans/", loan);
         out.named(3, &name, of_loan(*principal, *balances), currency);
     }
 }
 
-/// A resource name that grows.
+/// A resource name that grows. Pieces of a known length are copied faster than as many bytes as there
+/// are, so there is room behind it for what is copied too much.
 struct Name {
-    bytes: [u8; MAX_NAME_BYTES],
+    bytes: [u8; NAME_PIECES * NAME_PIECE_BYTES],
     length: usize,
 }
 
 /// Four ids, and what stands before each.
 const MAX_NAME_BYTES: usize = 4 * MAX_ID_BYTES + "ledgers//funds//accounts//loans/".len();
+const NAME_PIECE_BYTES: usize = MAX_ID_BYTES;
+const NAME_PIECES: usize = MAX_NAME_BYTES.div_ceil(NAME_PIECE_BYTES) + 1;
 
 impl Default for Name {
     fn default() -> Name {
-        Name { bytes: [0; MAX_NAME_BYTES], length: 0 }
+        Name { bytes: [0; NAME_PIECES * NAME_PIECE_BYTES], length: 0 }
     }
 }
 
 impl Name {
-    fn push(&mut self, kind: &[u8], id: &[u8]) {
-        for part in [kind, id] {
-            self.bytes[self.length..self.length + part.len()].copy_from_slice(part);
-            self.length += part.len();
-        }
+    fn push<const N: usize, K>(&mut self, kind: &[u8; N], id: &Id<K>) {
+        self.put_ahead(kind);
+        self.length += N;
+        let (bytes, length) = id.padded();
+        self.put_ahead(bytes);
+        self.length += usize::from(length);
+    }
+
+    fn put_ahead<const N: usize>(&mut self, bytes: &[u8; N]) {
+        let room = self.bytes[self.length..].first_chunk_mut();
+        *room.expect("there is room for the longest name") = *bytes;
     }
 }
 
@@ -198,13 +212,55 @@ const MAX_RECEIPT_BYTES: usize = 3 * (MAX_NAME_BYTES + 8) + 33 * MAX_MONEY_BYTES
 /// Tag and length, five bytes of currency, and twice a tag and a number.
 const MAX_MONEY_BYTES: usize = 2 + 5 + 2 * 11;
 
+/// What money with units is written into: its beginning, and two numbers with what they are written
+/// beyond.
+const MONEY_AHEAD: usize = 8 + 8 + 8;
+
 /// The answer to a payment at its longest: a receipt, the name of the loan twice more, ten amounts,
 /// a reference, four people, and the terms and all numbers.
 const MAX_PAYMENT_BYTES: usize =
     MAX_RECEIPT_BYTES + 2 * MAX_NAME_BYTES + 10 * MAX_MONEY_BYTES + 5 * (MAX_ID_BYTES + 2) + 256;
 
-/// Numbers below it take seven bytes as a varint, or fewer.
-const SHORT: u64 = 1 << 49;
+/// Numbers below it take eight bytes as a varint, or fewer.
+const SHORT: u64 = 1 << 56;
+
+/// The bytes of a number below [`SHORT`] as a varint, the first one lowest, and how many they are.
+const fn short_varint(value: u64) -> (u64, usize) {
+    // Each seven bits move up past the high bits of the bytes before them: first in halves, then in
+    // quarters, then each.
+    let spread = value & 0x0fff_ffff | (value & 0x00ff_ffff_f000_0000) << 4;
+    let spread = spread & 0x0000_3fff_0000_3fff | (spread & 0x0fff_c000_0fff_c000) << 2;
+    let spread = spread & 0x007f_007f_007f_007f | (spread & 0x3f80_3f80_3f80_3f80) << 1;
+    // The bits before the last byte: all those bytes say that more follow.
+    let before = (spread | 1).ilog2() & !7;
+    (spread | 0x8080_8080_8080_8080 & ((1 << before) - 1), before as usize / 8 + 1)
+}
+
+/// For each number of minor units beyond whole ones the field of nanos that says it, in the form of
+/// [`short_varint`]: nothing for none.
+fn nanos_fields(currency: Currency) -> &'static [(u64, usize); 100] {
+    static IDR: [(u64, usize); 100] = fields(Currency::Idr);
+    const fn fields<const N: usize>(currency: Currency) -> [(u64, usize); N] {
+        let mut fields = [(0, 0); N];
+        let mut minor = 1;
+        while minor < N {
+            let nanos = minor as u64 * nanos_per_minor(currency).unsigned_abs() as u64;
+            let (number, length) = short_varint(nanos);
+            fields[minor] = (number << 8 | tag(3, VARINT) as u64, 1 + length);
+            minor += 1;
+        }
+        fields
+    }
+    match currency {
+        Currency::Idr => &IDR,
+    }
+}
+
+/// Eight bytes, the first one lowest: one store.
+fn put_word(room: &mut [u8; MONEY_AHEAD], at: usize, word: u64) {
+    let place = room[at..].first_chunk_mut();
+    *place.expect("money has at most two numbers of eight bytes") = word.to_le_bytes();
+}
 
 /// The three letters of a currency.
 fn currency_code(currency: Currency) -> [u8; 3] {
@@ -234,10 +290,10 @@ impl<'a> Written<'a> {
     }
 
     fn varint(&mut self, value: u64) {
-        if value < 1 << 7 {
-            self.put([value.to_le_bytes()[0]]);
-        } else if value < SHORT {
-            self.short_varint(value);
+        if value < SHORT {
+            let (bytes, length) = short_varint(value);
+            self.put_ahead(bytes.to_le_bytes());
+            self.length += length;
         } else {
             let mut rest = value;
             while rest >= 0x80 {
@@ -256,6 +312,11 @@ impl<'a> Written<'a> {
         }
     }
 
+    fn hash(&mut self, field: u8, hash: &[u8; 32]) {
+        self.put([tag(field, BYTES), 32]);
+        self.put(*hash);
+    }
+
     fn text(&mut self, field: u8, text: &[u8]) {
         self.put([tag(field, BYTES)]);
         self.varint(text.len() as u64);
@@ -263,37 +324,57 @@ impl<'a> Written<'a> {
         self.length += text.len();
     }
 
-    /// Money is most of a receipt: what is the same in all of it is put in one piece, and so is an
-    /// amount of up to seven bytes.
+    /// The name of a resource, the first field of its message.
+    fn name(&mut self, name: &Name) {
+        self.put([tag(1, BYTES)]);
+        self.varint(name.length as u64);
+        let end = self.length + name.length;
+        let (pieces, _) = name.bytes.as_chunks::<NAME_PIECE_BYTES>();
+        for piece in &pieces[..name.length.div_ceil(NAME_PIECE_BYTES)] {
+            self.put_ahead(*piece);
+            self.length += piece.len();
+        }
+        self.length = end;
+    }
+
+    /// Money is most of a receipt: what is the same in all of it is put in one piece, and so is each of
+    /// its numbers.
     fn money(&mut self, field: u8, minor: i64, currency: Currency) {
         let [a, b, c] = currency_code(currency);
         let none = [tag(field, BYTES), 5, tag(1, BYTES), 3, a, b, c];
         if minor == 0 {
             return self.put(none);
         }
-        let units = minor / minor_per_unit(currency);
-        let nanos = minor % minor_per_unit(currency) * i64::from(nanos_per_minor(currency));
-        let length_at = self.length + 1;
-        if let Ok(units @ 1..SHORT) = u64::try_from(units) {
-            let [field, length, ..] = none;
-            self.put([field, length, tag(1, BYTES), 3, a, b, c, tag(2, VARINT)]);
-            self.short_varint(units);
-        } else {
-            self.put(none);
-            self.number(2, units.cast_unsigned());
+        let per_unit = minor_per_unit(currency);
+        if let Ok(minor) = u64::try_from(minor)
+            && (per_unit.cast_unsigned()..SHORT).contains(&minor)
+        {
+            return self.positive(field, minor, currency);
         }
+        let length_at = self.length + 1;
+        self.put(none);
+        self.number(2, (minor / per_unit).cast_unsigned());
+        let nanos = minor % per_unit * i64::from(nanos_per_minor(currency));
         self.number(3, nanos.cast_unsigned());
         self.bytes[length_at] = (self.length - length_at - 1).to_le_bytes()[0];
     }
 
-    /// A varint of at most seven bytes.
-    fn short_varint(&mut self, value: u64) {
-        let length = (u64::BITS - (value | 1).leading_zeros()).div_ceil(7);
-        // Each seven bits move up past the high bits of the bytes before them.
-        let spread = (0..7).fold(0, |spread, byte| spread | (value & 0x7f << (7 * byte)) << byte);
-        let more = 0x0080_8080_8080_8080 & ((1 << (8 * (length - 1))) - 1);
-        self.put_ahead((spread | more).to_le_bytes());
-        self.length += length as usize;
+    /// Money of one unit at least.
+    fn positive(&mut self, field: u8, minor: u64, currency: Currency) {
+        let room = &mut self.bytes[self.length..];
+        let room: &mut [u8; MONEY_AHEAD] =
+            room.first_chunk_mut().expect("there is room for the longest answer");
+        let per_unit = minor_per_unit(currency).cast_unsigned();
+        let (number, length) = short_varint(minor / per_unit);
+        put_word(room, 8, number);
+        let [rest, ..] = (minor % per_unit).to_le_bytes();
+        let (nanos, nanos_length) = nanos_fields(currency)[usize::from(rest)];
+        put_word(room, 8 + length, nanos);
+        let end = 8 + length + nanos_length;
+        let [a, b, c] = currency_code(currency);
+        let begin = [tag(field, BYTES), 0, tag(1, BYTES), 3, a, b, c, tag(2, VARINT)];
+        put_word(room, 0, u64::from_le_bytes(begin) | (end as u64 - 2) << 8);
+        self.length += end;
     }
 
     /// A short message.
@@ -315,7 +396,7 @@ impl<'a> Written<'a> {
         currency: Currency,
     ) {
         self.nested(field, |out| {
-            out.text(1, &name.bytes[..name.length]);
+            out.name(name);
             let mut fields = 2..;
             for (minor, field) in always.into_iter().zip(fields.by_ref()) {
                 out.money(field, minor, currency);
@@ -353,7 +434,7 @@ mod tests {
     fn money_is_written_as_the_typed_message_says_it() {
         let around = |bit: u32| [(1_i64 << bit) - 1, 1 << bit, (1 << bit) + 1];
         let minors = (0..62).flat_map(around).flat_map(|minor| [minor, minor / 99 * 100, -minor]);
-        for minor in minors.chain([0, 99, 100, 101, -1, -100, i64::MAX, i64::MIN]) {
+        for minor in minors.chain([0, -1, -100, i64::MAX, i64::MIN]).chain(98..302) {
             let mut bytes = [0; 100];
             let mut out = Written { bytes: &mut bytes, length: 0 };
             out.money(5, minor, Currency::Idr);
@@ -362,6 +443,20 @@ mod tests {
             let typed = money_to_wire(minor, Currency::Idr);
             prost::encoding::message::encode(5, &typed, &mut expected);
             assert_eq!(bytes[..written], expected, "{minor}");
+        }
+    }
+
+    #[test]
+    fn a_number_is_written_as_a_varint() {
+        let around = |bit: u32| [(1_u64 << bit) - 1, 1 << bit, (1 << bit) + 1, 0x5555_5555 << bit];
+        for value in (0..64).flat_map(around).chain([u64::MAX]) {
+            let mut bytes = [0; 20];
+            let mut out = Written::into(&mut bytes);
+            out.varint(value);
+            let written = out.length;
+            let mut expected = Vec::new();
+            prost::encoding::encode_varint(value, &mut expected);
+            assert_eq!(bytes[..written], expected, "{value:x}");
         }
     }
 

@@ -122,6 +122,7 @@ async fn a_batch_has_a_mode_and_1_to_10000_commands() {
     assert!(work.encoded_len() < bergulir_server::limits::MAX_MESSAGE_BYTES);
     let answer = server.batch("maker", work).await.unwrap();
     assert_eq!(answer.log_size, size + 10_000);
+    assert!(receipts(&answer).iter().map(|receipt| receipt.position).eq(size..size + 10_000));
     server.stop().await;
 }
 
