@@ -5,7 +5,7 @@ use bergulir_chain::tiles::TILE_HEIGHT;
 use bergulir_chain::{Hash, LogSize, Position};
 
 use super::IndexError;
-use super::columns::{Columns, Row};
+use super::columns::Columns;
 use super::memtable::MAX_RECORDS;
 use super::numbers::MAX_NUMBERS;
 use super::table::TableId;
@@ -103,7 +103,7 @@ impl IndexBatch {
             let (numbers, most) = (numbers.len(), MAX_LINE_NUMBERS);
             return Err(IndexError::LineTooLong { numbers, most });
         }
-        self.trails.push_row(u64::from(owner), position.get(), Row { tag, numbers });
+        self.trails.push(owner, position.get(), tag, numbers);
         Ok(())
     }
 
@@ -162,7 +162,11 @@ impl IndexBatch {
         for ids in [&self.request_ids, &self.bank_references] {
             self.check_order(ids.iter().map(|(_, position)| *position))?;
         }
-        self.check_order(self.trails.positions().iter().copied())?;
+        self.check_order(self.trails.positions())?;
+        let (additions, most) = (self.trails.words(), MAX_RECORDS / 2);
+        if additions > most {
+            return Err(IndexError::BatchTooLarge { additions, most });
+        }
         for (level, given) in kept_levels().zip(&self.hashes) {
             let complete = |size: LogSize| size.get() >> (level * TILE_HEIGHT);
             let (given, expected) = (given.len() as u64, complete(to) - complete(self.from));

@@ -51,7 +51,7 @@ impl Records {
     /// Those of a block of a run that covers positions beginning at `from`.
     pub(super) fn of(body: Body, from: u64, is_trails: bool) -> Result<Self, IndexError> {
         if is_trails {
-            let mut lines = TrailLines::of(body, from)?;
+            let mut lines = TrailLines::of(body)?;
             lines.next()?;
             return Ok(Self::Trails(Box::new(lines)));
         }
@@ -71,8 +71,17 @@ impl Records {
 
     pub(super) fn row(&self) -> Row<'_> {
         match self {
-            Self::Keys { .. } => Row::default(),
+            Self::Keys { .. } => Row::EMPTY,
             Self::Trails(lines) => lines.row(),
+        }
+    }
+
+    /// The block and the number of its records, if its first one is the record and a run of other
+    /// positions may take the block over as it is.
+    pub(super) fn whole(&self) -> Option<(&Body, u16)> {
+        match self {
+            Self::Keys { .. } => None,
+            Self::Trails(lines) => lines.whole(),
         }
     }
 

@@ -40,8 +40,8 @@ impl Index {
                 hasher.update(key.to_be_bytes());
                 hasher.update(position.to_be_bytes());
                 hasher.update([row.tag]);
-                hasher.update((row.numbers.len() as u64).to_be_bytes());
-                for number in row.numbers {
+                hasher.update(u64::from(row.count).to_be_bytes());
+                for number in row.all() {
                     hasher.update(number.to_be_bytes());
                 }
                 Ok(())

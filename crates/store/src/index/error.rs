@@ -79,9 +79,9 @@ pub enum IndexError {
         most: usize,
     },
     /// A batch brings more to one table than memory is kept for.
-    #[error("a batch adds {additions} times to one table, at most {most} go at once; cut it")]
+    #[error("a batch adds {additions} words to one table, at most {most} go at once; cut it")]
     BatchTooLarge {
-        /// How often it adds.
+        /// How many words it adds; one for each record or id.
         additions: usize,
         /// The most that are allowed.
         most: usize,

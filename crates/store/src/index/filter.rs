@@ -58,14 +58,24 @@ impl KeyHasher {
         let mut hash = fold(number ^ self.high, self.low);
         for text in texts {
             hash = fold(hash ^ text.len() as u64, self.low ^ self.high);
-            for piece in text.chunks(16) {
-                let mut padded = [0; 16];
-                padded[..piece.len()].copy_from_slice(piece);
-                let (high, low) = halves(u128::from_le_bytes(padded));
+            let (pieces, rest) = text.as_chunks();
+            let whole = pieces.iter().map(|piece| halves(u128::from_le_bytes(*piece)));
+            for (high, low) in whole.chain((!rest.is_empty()).then(|| ends(rest))) {
                 hash = fold(high ^ hash ^ self.high, low ^ self.low);
             }
         }
         hash
+    }
+}
+
+/// Two numbers that bytes of one length, at most 16, share with no others.
+fn ends(bytes: &[u8]) -> (u64, u64) {
+    if let Some((first, last)) = bytes.first_chunk::<8>().zip(bytes.last_chunk()) {
+        (u64::from_le_bytes(*last), u64::from_le_bytes(*first))
+    } else if let Some((first, last)) = bytes.first_chunk::<4>().zip(bytes.last_chunk()) {
+        (u32::from_le_bytes(*last).into(), u32::from_le_bytes(*first).into())
+    } else {
+        (0, bytes.iter().fold(0, |number, byte| number << 8 | u64::from(*byte)))
     }
 }
 
@@ -214,13 +224,19 @@ mod tests {
     #[test]
     fn fingerprints_tell_texts_and_numbers_apart() {
         let hasher = KeyHasher::new(9);
-        let texts: [&[&[u8]]; 8] = [
+        let texts: [&[&[u8]]; 14] = [
             &[b"BJB", b"R-1"],
             &[b"BJBR", b"-1"],
             &[b"BJ", b"BR-1"],
             &[b"BJB", b"R-1\0"],
             &[b"BJB", b"R-12345678901234567890"],
             &[b"BJB", b"R-12345678901234567891"],
+            &[b"BJB", b"R-12345678"],
+            &[b"BJB", b"R+12345678"],
+            &[b"BJB", b"R-12345679"],
+            &[b"BJB", b"R-123"],
+            &[b"BJB", b"R-124"],
+            &[b"BJB", b"R+123"],
             &[b"", b""],
             &[b"BJB", b""],
         ];

@@ -68,8 +68,10 @@ impl KeyBlockBuilder {
         value.extend_from_slice(&count.to_le_bytes());
         value.extend_from_slice(&[key_width, self.position_width].map(small));
         value.extend_from_slice(&first.to_le_bytes());
-        pack(self.keys.drain(..).map(|key| key - first), key_width, value);
-        pack(self.positions.drain(..), self.position_width, value);
+        pack(self.keys.iter().map(|key| key - first), key_width, value);
+        pack(self.positions.iter().copied(), self.position_width, value);
+        self.keys.clear();
+        self.positions.clear();
     }
 }
 
@@ -77,10 +79,16 @@ fn small(width: usize) -> u8 {
     u8::try_from(width).expect("a number takes at most 8 bytes")
 }
 
-fn pack(numbers: impl Iterator<Item = u64>, width: usize, out: &mut Vec<u8>) {
+fn pack(numbers: impl ExactSizeIterator<Item = u64>, width: usize, out: &mut Vec<u8>) {
+    // All eight bytes of each, of which the next one overwrites those that are too many.
+    let mut at = out.len();
+    let end = at + numbers.len() * width;
+    out.resize(end + size_of::<u64>(), 0);
     for number in numbers {
-        out.extend_from_slice(&number.to_le_bytes()[..width]);
+        out[at..at + size_of::<u64>()].copy_from_slice(&number.to_le_bytes());
+        at += width;
     }
+    out.truncate(end);
 }
 
 /// A block read back.
@@ -155,6 +163,7 @@ impl KeyBlock {
     }
 }
 
+#[inline]
 fn number(packed: &[u8]) -> u64 {
     let mut bytes = [0; 8];
     bytes[..packed.len()].copy_from_slice(packed);

@@ -76,6 +76,9 @@ impl Index {
         let before = merge.writer.blocks();
         while merge.writer.blocks() < before + BLOCKS_PER_STEP {
             let Merge { records, writer, .. } = &mut merge;
+            if records.next_block(|block| writer.push_block(block))? {
+                continue;
+            }
             let more = records.next(|key, position, row| writer.push(key, position, row))?;
             if !more {
                 let blocks = merge.writer.blocks() - before + 1;
@@ -87,7 +90,8 @@ impl Index {
         Ok(BLOCKS_PER_STEP)
     }
 
-    /// Begins a merge on every level that is full and has none yet.
+    /// Begins a merge on every level that is full and has none yet, of this or another table: each
+    /// holds a filter in memory.
     fn begin_merges(&self, merges: &mut Merges) -> Result<(), IndexError> {
         for table in &self.tables {
             let width = table.id().merge_width(self.merge_width);
@@ -95,7 +99,7 @@ impl Index {
             // Older runs have higher levels, so the runs of one level lie side by side.
             for same_level in runs.chunk_by(|one, next| one.row().level == next.row().level) {
                 let level = same_level[0].row().level;
-                let begun = |merge: &Merge| merge.table == table.id() && merge.level == level;
+                let begun = |merge: &Merge| merge.level == level;
                 if same_level.len() < width || merges.begun.iter().any(begun) {
                     continue;
                 }

@@ -8,19 +8,10 @@
 //!   amount several times. Low nibbles first, and a last one of 0 if they are odd;
 //! - then the differences that have a length, as zigzag, little-endian.
 
+use super::blocks::MAX_BODY_BYTES;
+
 /// The most numbers of a line: a header has a bit for each.
 pub(super) const MAX_NUMBERS: usize = 60;
-
-/// How many differences of a line have a code of their own.
-const REMEMBERED: usize = 2;
-
-/// The bytes of one line while it is written. A `Vec` would look for room at each byte, which costs
-/// more than all the rest.
-#[derive(Debug)]
-pub(super) struct LineBytes {
-    bytes: [u8; MAX_LINE_BYTES],
-    length: usize,
-}
 
 /// A header, a key, a position and form, then all numbers with their nibbles, and room for eight
 /// bytes of the last one, however short it is.
@@ -28,11 +19,26 @@ const MAX_LINE_BYTES: usize =
     3 * MAX_VARINT_BYTES + 2 + MAX_NUMBERS.div_ceil(2) + 8 * MAX_NUMBERS + 8;
 const MAX_VARINT_BYTES: usize = 10;
 
-impl LineBytes {
-    pub(super) const EMPTY: Self = Self { bytes: [0; MAX_LINE_BYTES], length: 0 };
+/// The bytes of a block's lines while they are written, and of one line more than it has room for.
+/// A `Vec` would look for room at each byte, which costs more than all the rest.
+#[derive(Debug)]
+pub(super) struct LineBytes {
+    bytes: Box<[u8; MAX_BODY_BYTES + MAX_LINE_BYTES]>,
+    length: usize,
+}
 
-    pub(super) const fn clear(&mut self) {
-        self.length = 0;
+impl LineBytes {
+    pub(super) fn new() -> Self {
+        Self { bytes: Box::new([0; MAX_BODY_BYTES + MAX_LINE_BYTES]), length: 0 }
+    }
+
+    pub(super) const fn len(&self) -> usize {
+        self.length
+    }
+
+    /// Leaves out what is beyond this length.
+    pub(super) const fn truncate(&mut self, length: usize) {
+        self.length = length;
     }
 
     pub(super) fn as_slice(&self) -> &[u8] {
@@ -51,7 +57,7 @@ impl LineBytes {
         let length = (71 - number.leading_zeros()) / 8;
         self.bytes[self.length..self.length + 8].copy_from_slice(&number.to_le_bytes());
         self.length += length as usize;
-        u8::try_from(length).expect("at most 8")
+        low_byte(length.into())
     }
 
     #[inline]
@@ -61,6 +67,30 @@ impl LineBytes {
             number >>= 7;
         }
         self.put_byte(low_byte(number));
+    }
+
+    /// Adds differences, none of which is zero.
+    #[inline]
+    pub(super) fn put_differences(&mut self, differences: &[i64]) {
+        let codes = self.length..;
+        self.length += differences.len().div_ceil(2);
+        let mut known = Known::default();
+        for (codes, pair) in codes.zip(differences.chunks(2)) {
+            let mut code = self.put_difference(pair[0], &mut known);
+            if let Some(second) = pair.get(1) {
+                code |= self.put_difference(*second, &mut known) << 4;
+            }
+            self.bytes[codes] = code;
+        }
+    }
+
+    /// Adds a difference, if it did not come before; returns its code.
+    #[inline]
+    fn put_difference(&mut self, difference: i64, known: &mut Known) -> u8 {
+        known.code(difference).unwrap_or_else(|| {
+            known.remember(difference);
+            self.put_number(zigzag(difference))
+        })
     }
 }
 
@@ -95,91 +125,83 @@ const fn unzigzag(code: u64) -> i64 {
 /// The code of the first difference that came before; its negative and the second ones follow.
 const KNOWN: u8 = 9;
 
-/// The first differences of a line.
+/// The first two differences of a line; zero, which none is, where there are fewer.
 #[derive(Default)]
 struct Known {
-    differences: [i64; REMEMBERED],
-    count: usize,
+    first: i64,
+    second: i64,
 }
 
 impl Known {
-    /// The code of a difference that came before. None is zero.
+    /// The code of a difference that came before.
     #[inline]
-    fn code(&self, difference: i64) -> Option<u8> {
+    const fn code(&self, difference: i64) -> Option<u8> {
         let negative = difference.wrapping_neg();
-        (KNOWN..).step_by(2).zip(self.differences).find_map(|(code, known)| {
-            if known == difference {
-                Some(code)
-            } else if known == negative {
-                Some(code + 1)
-            } else {
-                None
-            }
-        })
+        if difference == self.first {
+            Some(KNOWN)
+        } else if negative == self.first {
+            Some(KNOWN + 1)
+        } else if difference == self.second {
+            Some(KNOWN + 2)
+        } else if negative == self.second {
+            Some(KNOWN + 3)
+        } else {
+            None
+        }
     }
 
     #[inline]
     fn difference(&self, code: u8) -> Option<i64> {
-        let code = code.checked_sub(KNOWN)?;
-        let known = *self.differences.get(usize::from(code / 2))?;
-        Some(if code.is_multiple_of(2) { known } else { known.wrapping_neg() })
+        match code.checked_sub(KNOWN)? {
+            0 => Some(self.first),
+            1 => Some(self.first.wrapping_neg()),
+            2 => Some(self.second),
+            3 => Some(self.second.wrapping_neg()),
+            _ => None,
+        }
     }
 
     #[inline]
-    fn remember(&mut self, difference: i64) {
-        if let Some(free) = self.differences.get_mut(self.count) {
-            *free = difference;
-            self.count += 1;
+    const fn remember(&mut self, difference: i64) {
+        if self.first == 0 {
+            self.first = difference;
+        } else if self.second == 0 {
+            self.second = difference;
         }
     }
 }
 
-/// Which numbers differ from the base, a bit each.
+/// Reads as many differences as there are changes, and tells of each with its place; `None` if the
+/// bytes are none of a line.
 #[inline]
-pub(super) fn changes(base: &[i64], numbers: &[i64]) -> u64 {
-    let differ = base.iter().zip(numbers).map(|(base, number)| u64::from(base != number));
-    differ.zip(0..).fold(0, |changes, (differs, bit)| changes | differs << bit)
-}
-
-/// Writes the differences of the numbers that changed.
-pub(super) fn write_changes(changes: u64, base: &[i64], numbers: &[i64], out: &mut LineBytes) {
-    let mut known = Known::default();
-    let codes = out.length;
-    (0..changes.count_ones().div_ceil(2)).for_each(|_| out.put_byte(0));
-    let mut left = changes;
-    for nibble in 0..changes.count_ones() as usize {
-        let at = left.trailing_zeros() as usize;
-        left &= left - 1;
-        let difference = numbers[at].wrapping_sub(base[at]);
-        let code = known.code(difference).unwrap_or_else(|| {
-            known.remember(difference);
-            out.put_number(zigzag(difference))
-        });
-        out.bytes[codes + nibble / 2] |= code << (4 * (nibble % 2));
-    }
-}
-
-/// Applies the differences to the base; `None` if they are none of a line of so many numbers.
-#[inline]
-pub(super) fn read_changes(changes: u64, numbers: &mut [i64], from: &mut &[u8]) -> Option<()> {
+pub(super) fn take_differences(
+    changes: u64,
+    from: &mut &[u8],
+    mut apply: impl FnMut(usize, i64),
+) -> Option<()> {
     let mut known = Known::default();
     let count = changes.count_ones() as usize;
     let (codes, rest) = from.split_at_checked(count.div_ceil(2))?;
     *from = rest;
     let mut left = changes;
-    for nibble in 0..count {
-        let at = left.trailing_zeros() as usize;
-        left &= left - 1;
-        let code = (codes[nibble / 2] >> (4 * (nibble % 2))) & 0xf;
-        let difference = if code < KNOWN {
-            let difference = unzigzag(take_number(usize::from(code), from)?);
-            known.remember(difference);
-            difference
-        } else {
-            known.difference(code)?
-        };
-        let number = numbers.get_mut(at)?;
-        *number = number.wrapping_add(difference);
+    for codes in codes {
+        let mut code = *codes;
+        for _ in 0..2 {
+            if left == 0 {
+                break;
+            }
+            let place = left.trailing_zeros() as usize;
+            left &= left - 1;
+            let difference = if code & 0xf < KNOWN {
+                let difference = unzigzag(take_number(usize::from(code & 0xf), from)?);
+                known.remember(difference);
+                difference
+            } else {
+                known.difference(code & 0xf)?
+            };
+            apply(place, difference);
+            code >>= 4;
+        }
     }
     Some(())
 }
@@ -207,6 +229,16 @@ mod tests {
         prop_oneof![-3..4_i64, any::<i64>(), Just(i64::MIN), Just(i64::MAX)]
     }
 
+    /// Which numbers differ from the base, a bit each, and by how much.
+    fn differences(base: &[i64], numbers: &[i64]) -> (u64, Vec<i64>) {
+        let differences = base.iter().zip(numbers).map(|(base, number)| number.wrapping_sub(*base));
+        let changed = differences.enumerate().filter(|(_, difference)| *difference != 0);
+        changed.fold((0, Vec::new()), |(changes, mut all), (at, difference)| {
+            all.push(difference);
+            (changes | 1 << at, all)
+        })
+    }
+
     proptest! {
         #[test]
         fn numbers_come_back(
@@ -219,23 +251,24 @@ mod tests {
                 let by = if forth { amounts[amount] } else { amounts[amount].wrapping_neg() };
                 numbers[at] = numbers[at].wrapping_add(by);
             }
-            let changed = changes(&base, &numbers);
-            let mut bytes = LineBytes::EMPTY;
-            write_changes(changed, &base, &numbers, &mut bytes);
+            let (changes, differences) = differences(&base, &numbers);
+            let mut bytes = LineBytes::new();
+            bytes.put_differences(&differences);
             let bytes = bytes.as_slice();
             let mut read = base.clone();
             let mut from = bytes;
-            read_changes(changed, &mut read, &mut from).unwrap();
+            take_differences(changes, &mut from, |at, by| read[at] = read[at].wrapping_add(by))
+                .unwrap();
             prop_assert_eq!(&read, &numbers);
             prop_assert!(from.is_empty());
             for cut in 0..bytes.len() {
-                prop_assert!(read_changes(changed, &mut base.clone(), &mut &bytes[..cut]).is_none());
+                prop_assert!(take_differences(changes, &mut &bytes[..cut], |_, _| ()).is_none());
             }
         }
 
         #[test]
         fn a_varint_comes_back(number: u64, shift in 0..64) {
-            let mut bytes = LineBytes::EMPTY;
+            let mut bytes = LineBytes::new();
             bytes.put_varint(number >> shift);
             let mut from = bytes.as_slice();
             prop_assert_eq!(take_varint(&mut from), Some(number >> shift));
@@ -247,8 +280,8 @@ mod tests {
     fn an_amount_that_moves_again_takes_half_a_byte() {
         let base = [5_000_000_000, 0, 7, 5_000_000_000];
         let numbers = [4_900_000_000, 100_000_000, 7, 4_900_000_000];
-        let mut bytes = LineBytes::EMPTY;
-        write_changes(changes(&base, &numbers), &base, &numbers, &mut bytes);
+        let mut bytes = LineBytes::new();
+        bytes.put_differences(&differences(&base, &numbers).1);
         assert_eq!(bytes.as_slice().len(), 2 + 4);
     }
 

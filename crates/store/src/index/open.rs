@@ -22,12 +22,12 @@ use super::write_out::{Applier, WriteOut};
 use super::{Index, IndexError, IndexOptions};
 
 /// The version of everything stored here. Another one means: rebuild.
-const FORMAT: u32 = 8;
+const FORMAT: u32 = 9;
 
 const MARKER_BYTES: usize = 44;
 
-/// Of the records that may be in a memtable, a quarter, of 16 bytes each at least.
-const MAX_MEMTABLE_BYTES: usize = 4 * MAX_RECORDS;
+/// A memtable that is not full takes a batch whole: half of what there can be is for that.
+const MAX_MEMTABLE_BYTES: usize = MAX_RECORDS / 2 * size_of::<u64>();
 
 /// sled's files, and where they wait for their removal.
 const FOLDER: &str = "sled";

@@ -14,6 +14,7 @@ use super::columns::{Columns, Row};
 use super::filter::{Filter, Probe};
 use super::key_block::{KeyBlock, KeyBlockBuilder, begin_value};
 use super::manifest::RunRow;
+use super::numbers::MAX_NUMBERS;
 use super::table::{Direction, TableId};
 use super::trail_block::{TrailBlockBuilder, TrailLines};
 
@@ -157,16 +158,20 @@ impl Run {
     ) -> Result<ControlFlow<()>, IndexError> {
         let mut numbers = self.blocks_of(key, positions);
         let mut within = Columns::default();
+        let mut numbers_of_line = [0; MAX_NUMBERS];
         while let Some(number) = direction.next(&mut numbers) {
-            let mut lines = TrailLines::of(self.block(number)?, self.row.from)?;
+            let mut lines = TrailLines::of(self.block(number)?)?;
             within.clear();
             while lines.next()? && lines.at() < (key, positions.end) {
                 if lines.at() >= (key, positions.start) {
-                    within.push_row(key, lines.at().1, lines.row());
+                    // All are lines of one owner.
+                    within.push_row(0, lines.at().1, lines.row());
                 }
             }
-            let shown = direction
-                .over(0..within.len(), |line| visit(within.positions()[line], within.row(line)));
+            let shown = direction.over(0..within.len(), |line| {
+                let start = within.starts()[line];
+                visit(within.position(start), within.row(start, &mut numbers_of_line))
+            });
             if shown.is_break() {
                 return Ok(shown);
             }
@@ -254,6 +259,20 @@ impl RunWriter {
         Ok(())
     }
 
+    /// Adds a whole block of another run, all of whose records come next in order; the last of them
+    /// has this key.
+    pub(super) fn push_block(&mut self, block: &WholeBlock<'_>) -> Result<(), IndexError> {
+        self.write_block()?;
+        begin_value(&mut self.value);
+        self.value.extend_from_slice(block.body);
+        let crc = self.shelf.push(Section::Records, &mut self.value)?;
+        let (key, position) = block.first;
+        self.fences.push(Fence { key, position, crc });
+        self.row.records += u64::from(block.records);
+        self.row.last_key = block.last_key;
+        Ok(())
+    }
+
     /// Writes what is left and the fences and filter. Nothing of it counts before the manifest
     /// names the run.
     pub(super) fn finish(mut self) -> Result<Run, IndexError> {
@@ -294,6 +313,19 @@ impl RunWriter {
     }
 }
 
+/// A block that a merge takes over as it is.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct WholeBlock<'a> {
+    body: &'a Body,
+    records: u16,
+    first: (u64, u64),
+    /// Not below the key of the last record.
+    pub(super) last_key: u64,
+}
+
+/// A block of fewer bytes is not taken over: small ones would become more and more.
+const LEAST_WHOLE: usize = MAX_BODY_BYTES / 2;
+
 /// Reads a run from its first record to its last, one block in memory.
 #[derive(Debug)]
 pub(super) struct RunCursor {
@@ -319,7 +351,26 @@ impl RunCursor {
     /// The row of the record that the cursor is at.
     #[inline]
     pub(super) fn row(&self) -> Row<'_> {
-        self.records.as_ref().map_or_else(Row::default, Records::row)
+        self.records.as_ref().map_or(Row::EMPTY, Records::row)
+    }
+
+    /// The block that the cursor is at the beginning of, if a merge could take it over.
+    #[inline]
+    pub(super) fn whole_block(&self) -> Option<WholeBlock<'_>> {
+        let records = self.records.as_ref()?;
+        let (body, count) = records.whole()?;
+        // Where the next block begins no key of this one is above.
+        let next = self.run.fences.get(self.next_block);
+        let last_key = next.map_or(self.run.row.last_key, |next| next.key);
+        let whole = WholeBlock { body, records: count, first: records.at(), last_key };
+        (body.len() >= LEAST_WHOLE).then_some(whole)
+    }
+
+    /// Goes past the block.
+    pub(super) fn advance_block(&mut self) -> Result<(), IndexError> {
+        let whole = self.records.as_ref().and_then(Records::whole);
+        self.read += whole.map_or(0, |(_, records)| u64::from(records));
+        self.load()
     }
 
     #[inline]

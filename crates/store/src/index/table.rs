@@ -115,7 +115,7 @@ pub(super) struct Contents {
 
 impl Table {
     pub(super) fn new(id: TableId, room: usize, runs: Vec<Arc<Run>>) -> Self {
-        let active = Memtable::with_room(room);
+        let active = Memtable::new(!id.is_filtered(), room);
         let published = RwLock::new(runs.clone().into());
         Self { id, view: RwLock::new(View { active, frozen: None, runs }), runs: published }
     }
@@ -227,7 +227,7 @@ impl Table {
 
     /// Sets the filled memtable aside to be written out; none is set aside already.
     pub(super) fn freeze(&self, spare: Option<Memtable>, room: usize) {
-        let empty = spare.unwrap_or_else(|| Memtable::with_room(room));
+        let empty = spare.unwrap_or_else(|| Memtable::new(!self.id.is_filtered(), room));
         let mut view = self.write();
         view.frozen = Some(Arc::new(std::mem::replace(&mut view.active, empty)));
     }

@@ -2,8 +2,9 @@
 
 use bergulir_fuzz::{Target, fuzz, outcome};
 
+use super::super::batch::MAX_LINE_NUMBERS;
 use super::super::blocks::{Body, SEAL_BYTES};
-use super::super::columns::Row;
+use super::super::columns::{Row, placed};
 use super::super::filter::{Filter, KEY_BITS, Probe};
 use super::super::key_block::{KeyBlock, KeyBlockBuilder};
 use super::super::trail_block::{TrailBlockBuilder, TrailLines};
@@ -20,8 +21,9 @@ fn key_value() -> Vec<u8> {
 
 fn trail_value() -> Vec<u8> {
     let mut trail = TrailBlockBuilder::new(0);
+    let (filled, numbers) = placed(&[5, 0, -7]);
     for number in 0..20 {
-        trail.push(number / 3, number, Row { tag: 1, numbers: &[5, 0, -7] });
+        trail.push(number / 3, number, Row { tag: 1, count: 3, filled, numbers: &numbers });
     }
     let mut value = vec![0; SEAL_BYTES];
     trail.finish(&mut value);
@@ -49,10 +51,10 @@ fn whatever_a_block_holds_nothing_outside_of_it_is_read() {
                 assert!(block.lower_bound(all[record], positions[record]) <= block.len());
             }
         }
-        let trails = TrailLines::of(Body::of(&value), 7).and_then(|mut lines| {
+        let trails = TrailLines::of(Body::of(&value)).and_then(|mut lines| {
             let mut count = 0;
             while lines.next()? {
-                assert!(lines.row().numbers.len() < 256);
+                assert!(lines.row().all().len() <= MAX_LINE_NUMBERS);
                 let _ = lines.at();
                 count += 1;
             }

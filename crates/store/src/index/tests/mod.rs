@@ -15,7 +15,8 @@ use bergulir_chain::merkle::{HashSource, Levels, Prefixes, Subtree};
 use bergulir_chain::{Hash, LogSize, Position};
 use tempfile::TempDir;
 
-use super::blocks::Kind;
+use super::blocks::{Kind, Place, Section};
+use super::table::TableId;
 use super::{Direction, Index, IndexBatch, IndexError, IndexOptions, Line, held};
 
 /// Small memtables and narrow merges, so that few records make many runs.
@@ -410,4 +411,59 @@ fn the_digest_does_not_depend_on_how_runs_are_cut() {
     one.flush().unwrap();
     merge_all(&other);
     assert_eq!(one.content_digest().unwrap(), other.content_digest().unwrap());
+}
+
+/// What the made-up record with this number leaves in the trail of an owner that every record concerns.
+fn line_of_busy(number: u64) -> Line {
+    let bytes = scattered(number);
+    let [first, second] = [0, 8].map(|at| i64::from_le_bytes(*bytes[at..].first_chunk().unwrap()));
+    Line { tag: 3, numbers: vec![first, 0, second] }
+}
+
+#[test]
+fn blocks_of_one_owner_are_taken_over_by_a_merge_as_they_are() {
+    const BUSY: u32 = 50;
+    let fill = |batch: &mut IndexBatch, number: u64| {
+        let position = Position::new(number);
+        batch.trail(position, BUSY, 3, &line_of_busy(number).numbers).unwrap();
+        let other = u32::try_from(number % 100).unwrap();
+        batch.trail(position, other, 1, &line_of_all(number).numbers).unwrap();
+        cover(batch, number);
+    };
+    let make = |per_run: u64, runs: u64| {
+        let folder = TempDir::new().unwrap();
+        let memtable_records = usize::try_from(per_run).unwrap();
+        let options = IndexOptions { memtable_records, inline: false, ..options() };
+        let index = open(&folder, &options);
+        for run in 0..runs {
+            let mut batch = IndexBatch::new(LogSize::new(run * per_run));
+            (run * per_run..(run + 1) * per_run).for_each(|number| fill(&mut batch, number));
+            index.apply(&batch).unwrap();
+            index.write_out_once().unwrap();
+        }
+        (folder, index)
+    };
+    let (_folder, index) = make(1_500, 6);
+    let bodies = |index: &Index| {
+        let runs = index.table(TableId::Trails).runs();
+        let blocks = runs.iter().flat_map(|run| (0..run.row().blocks).map(move |at| (run, at)));
+        let place = |at| Place::Part(Section::Records, at);
+        blocks.map(|(run, at)| run.shelf().get(place(at)).unwrap().to_vec()).collect::<Vec<_>>()
+    };
+    let (before, digest) = (bodies(&index), index.content_digest().unwrap());
+    merge_all(&index);
+    assert_eq!(index.stats().unwrap().trails.runs, 1);
+    let taken_over = bodies(&index).iter().filter(|body| before.contains(body)).count();
+    assert!(taken_over >= 6 * 3, "{taken_over} of {}", before.len());
+
+    assert_eq!(index.content_digest().unwrap(), digest);
+    assert_eq!(make(900, 10).1.content_digest().unwrap(), digest);
+    let all = Position::ZERO..Position::new(9_000);
+    let trail = index.trail(BUSY, all, usize::MAX, Direction::OldestFirst).unwrap();
+    let numbers = (0..9_000).filter(|number| number % 100 != u64::from(BUSY));
+    let lines: Vec<_> = trail.iter().filter(|(at, _)| at.get() % 100 != u64::from(BUSY)).collect();
+    assert_eq!(lines.len(), 8_910);
+    for (number, (position, line)) in numbers.zip(lines) {
+        assert_eq!((position.get(), line), (number, &line_of_busy(number)));
+    }
 }
