@@ -51,8 +51,10 @@ impl Keys {
     /// over.
     pub(crate) fn read(path: &Path, bytes: &[u8]) -> Result<Keys, FileError> {
         let wrong = |why: String| FileError::wrong(path, &why);
-        let file: File = serde_json::from_slice(bytes)
-            .map_err(|error| wrong(format!("is no JWKS ({{\"keys\": [...]}}): {error}")))?;
+        let no_keys = |error| wrong(format!("is no JWKS ({{\"keys\": [...]}}): {error}"));
+        // Of fields that are passed over nobody else looks whether they are text.
+        serde_json::from_slice::<serde_json::Value>(bytes).map_err(no_keys)?;
+        let file: File = serde_json::from_slice(bytes).map_err(no_keys)?;
         if file.keys.len() > MAX_KEYS {
             return Err(wrong(format!("holds more than {MAX_KEYS} keys")));
         }
