@@ -40,9 +40,9 @@ impl State {
         Held { next: Part::Cooperatives, after }
     }
 
-    /// Appends the next rows of a state that is held, `rows` at most and only until more than
-    /// [`PIECE_BYTES`] are there, and shows the accounts among them; says whether there are more. All that is appended from [`hold`](State::hold) on is the
-    /// [encoding](State::encode) of the state that was held.
+    /// Appends the next rows of a state that is held, `rows` at most and only until more than half a
+    /// megabyte is there, and shows the accounts among them; says whether there are more. All that is
+    /// appended from [`hold`](State::hold) on is the [encoding](State::encode) of the state that was held.
     pub fn tell(
         &mut self,
         held: &mut Held,
