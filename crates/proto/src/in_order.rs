@@ -109,23 +109,28 @@ impl<'a> InOrder<'a> {
     }
 }
 
-/// The numbers of up to eight bytes as a varint.
-const LONGEST_IN_A_WORD: u64 = (1 << 56) - 1;
+/// Numbers below it take eight bytes as a varint, or fewer.
+pub(crate) const SHORT: u64 = 1 << 56;
+
+/// The bytes of a number below [`SHORT`] as a varint, the first one lowest, and how many they are.
+pub(crate) const fn short_varint(value: u64) -> (u64, usize) {
+    // Each seven bits move up past the high bits of the bytes before them: first in halves, then in
+    // quarters, then each.
+    let spread = value & 0x0fff_ffff | (value & 0x00ff_ffff_f000_0000) << 4;
+    let spread = spread & 0x0000_3fff_0000_3fff | (spread & 0x0fff_c000_0fff_c000) << 2;
+    let spread = spread & 0x007f_007f_007f_007f | (spread & 0x3f80_3f80_3f80_3f80) << 1;
+    // The bits before the last byte: all those bytes say that more follow.
+    let before = (spread | 1).ilog2() & !7;
+    (spread | 0x8080_8080_8080_8080 & ((1 << before) - 1), before as usize / 8 + 1)
+}
 
 /// Appends a varint in as few bytes as it takes.
 pub(crate) fn put_varint(value: u64, out: &mut Vec<u8>) {
-    if value > LONGEST_IN_A_WORD {
+    if value >= SHORT {
         return put_long_varint(value, out);
     }
-    // Its groups of seven bits, each into a byte of its own, in three steps instead of one by one.
-    let word = value & 0x0fff_ffff | (value & 0x00ff_ffff_f000_0000) << 4;
-    let word = word & 0x0000_3fff_0000_3fff | (word & 0x0fff_c000_0fff_c000) << 2;
-    let word = word & 0x007f_007f_007f_007f | (word & 0x3f80_3f80_3f80_3f80) << 1;
-    // All bytes but the last say that more come.
-    let bits = u64::BITS - (word | 1).leading_zeros();
-    let length = bits.div_ceil(8);
-    let more = 0x8080_8080_8080_8080 & ((1 << (8 * (length - 1))) - 1);
-    put_padded(&(word | more).to_le_bytes(), length as usize, out);
+    let (bytes, length) = short_varint(value);
+    put_padded(&bytes.to_le_bytes(), length, out);
 }
 
 fn put_long_varint(mut value: u64, out: &mut Vec<u8>) {

@@ -11,7 +11,7 @@ use super::balances::{of_account, of_fund, of_loan};
 use super::batch_bytes::{BatchAnswer, PaymentAnswer};
 use super::write::loan_terms_to_wire;
 use crate::enums::WireEnum as _;
-use crate::in_order::{BYTES, VARINT, put_number, tag};
+use crate::in_order::{BYTES, SHORT, VARINT, put_number, short_varint, tag};
 use crate::money::{minor_per_unit, nanos_per_minor};
 use crate::pb;
 use crate::record::recorded_at_to_wire;
@@ -220,21 +220,6 @@ const MONEY_AHEAD: usize = 8 + 8 + 8;
 /// a reference, four people, and the terms and all numbers.
 const MAX_PAYMENT_BYTES: usize =
     MAX_RECEIPT_BYTES + 2 * MAX_NAME_BYTES + 10 * MAX_MONEY_BYTES + 5 * (MAX_ID_BYTES + 2) + 256;
-
-/// Numbers below it take eight bytes as a varint, or fewer.
-const SHORT: u64 = 1 << 56;
-
-/// The bytes of a number below [`SHORT`] as a varint, the first one lowest, and how many they are.
-const fn short_varint(value: u64) -> (u64, usize) {
-    // Each seven bits move up past the high bits of the bytes before them: first in halves, then in
-    // quarters, then each.
-    let spread = value & 0x0fff_ffff | (value & 0x00ff_ffff_f000_0000) << 4;
-    let spread = spread & 0x0000_3fff_0000_3fff | (spread & 0x0fff_c000_0fff_c000) << 2;
-    let spread = spread & 0x007f_007f_007f_007f | (spread & 0x3f80_3f80_3f80_3f80) << 1;
-    // The bits before the last byte: all those bytes say that more follow.
-    let before = (spread | 1).ilog2() & !7;
-    (spread | 0x8080_8080_8080_8080 & ((1 << before) - 1), before as usize / 8 + 1)
-}
 
 /// For each number of minor units beyond whole ones the field of nanos that says it, in the form of
 /// [`short_varint`]: nothing for none.
