@@ -448,6 +448,17 @@ mod tests {
     }
 
     #[test]
+    fn a_row_is_found_by_its_key_whatever_was_guessed() {
+        let mut plots = Table::default();
+        let [first, second] = [3, 4].map(|number| plots.push(plot(number, None)));
+        for near in [None, Some(first), Some(second), Some(Index::new(9))] {
+            assert_eq!(plots.find_near(&3, near), Some(first), "{near:?}");
+            assert_eq!(plots.find_near(&4, near), Some(second), "{near:?}");
+            assert_eq!(plots.find_near(&5, near), None, "{near:?}");
+        }
+    }
+
+    #[test]
     fn the_first_row_with_a_trait_is_found_and_goes_with_what_is_rolled_back() {
         let mut plots = Table::default();
         let add = |plots: &mut Table<Plot>, owner| {
