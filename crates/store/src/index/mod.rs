@@ -99,7 +99,7 @@ impl IndexOptions {
     pub fn new(identity: Hash) -> Self {
         Self {
             identity,
-            cache_bytes: 8 << 20,
+            cache_bytes: 1 << 20,
             memtable_records: 65_536,
             memtable_bytes: 32 << 20,
             merge_width: 8,
