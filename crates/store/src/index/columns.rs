@@ -1,6 +1,9 @@
 //! Lines of trails in memory: what a batch brings, and what a memtable holds.
 
+use std::ops::Range;
+
 use super::numbers::MAX_NUMBERS;
+use super::table::Direction;
 
 /// The numbers of a line, each in its place. Those that are zero may have anything there.
 pub(super) type Numbers = [i64; MAX_NUMBERS];
@@ -55,6 +58,9 @@ pub(super) struct Columns {
     words: Vec<i64>,
 }
 
+/// So many owners are looked at together.
+const PIECE: usize = 64;
+
 /// The bits of the first word that are the tag and the count: a log has fewer than 2^48 records.
 const FORM_BITS: u32 = 16;
 
@@ -67,6 +73,30 @@ impl Columns {
 
     pub(super) fn len(&self) -> usize {
         self.owners.len()
+    }
+
+    /// Takes the next line of an owner out of a range of lines.
+    pub(super) fn next_of(
+        &self,
+        owner: u32,
+        within: &mut Range<usize>,
+        direction: Direction,
+    ) -> Option<usize> {
+        let owners = &self.owners[within.clone()];
+        // Owners of a piece are compared several at a time.
+        let count = |piece: &[u32]| piece.iter().map(|one| u32::from(*one == owner)).sum::<u32>();
+        let holds = |piece: &[u32]| count(piece) > 0;
+        match direction {
+            Direction::OldestFirst => {
+                let piece = owners.chunks(PIECE).position(holds);
+                within.start = piece.map_or(within.end, |piece| within.start + piece * PIECE);
+            }
+            Direction::NewestFirst => {
+                let piece = owners.rchunks(PIECE).position(holds);
+                within.end = piece.map_or(within.start, |piece| within.end - piece * PIECE);
+            }
+        }
+        std::iter::from_fn(|| direction.next(within)).find(|line| self.owners[*line] == owner)
     }
 
     pub(super) fn owners(&self) -> &[u32] {
@@ -211,4 +241,33 @@ pub(super) fn placed(all: &[i64]) -> (u64, Numbers) {
         filled |= 1 << at;
     }
     (filled, numbers)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn the_lines_of_an_owner_are_found_from_either_end(
+            owners in prop::collection::vec(prop_oneof![99 => 2..9_u32, 1 => Just(1)], 0..600),
+            within in (0_usize..200, 0_usize..600),
+        ) {
+            let mut lines = Columns::default();
+            for (owner, position) in owners.iter().zip(7..) {
+                lines.push(*owner, position, 1, &[]);
+            }
+            let end = within.1.min(owners.len());
+            let within = within.0.min(end)..end;
+            let mut expected: Vec<_> = within.clone().filter(|line| owners[*line] == 1).collect();
+            for direction in [Direction::OldestFirst, Direction::NewestFirst] {
+                let mut left = within.clone();
+                let found = std::iter::from_fn(|| lines.next_of(1, &mut left, direction));
+                prop_assert_eq!(found.collect::<Vec<_>>(), expected.clone());
+                expected.reverse();
+            }
+        }
+    }
 }

@@ -206,6 +206,31 @@ pub(super) fn take_differences(
     Some(())
 }
 
+/// Goes past as many differences as there are changes; `None` if the bytes end before.
+#[inline]
+pub(super) fn skip_differences(changes: u64, from: &mut &[u8]) -> Option<()> {
+    let count = changes.count_ones() as usize;
+    let (codes, rest) = from.split_at_checked(count.div_ceil(2))?;
+    let length = codes.iter().map(|codes| usize::from(LENGTHS[usize::from(*codes)])).sum();
+    (_, *from) = rest.split_at_checked(length)?;
+    Some(())
+}
+
+/// How many bytes the differences of two codes take.
+const LENGTHS: [u8; 256] = {
+    let mut lengths = [0; 256];
+    let mut codes: u8 = 0;
+    loop {
+        let (low, high) = (codes & 0xf, codes >> 4);
+        lengths[codes as usize] =
+            if low < KNOWN { low } else { 0 } + if high < KNOWN { high } else { 0 };
+        if codes == u8::MAX {
+            break lengths;
+        }
+        codes += 1;
+    }
+};
+
 /// Reads a number of so many bytes, up to 8.
 #[inline]
 fn take_number(length: usize, from: &mut &[u8]) -> Option<u64> {
@@ -261,7 +286,10 @@ mod tests {
                 .unwrap();
             prop_assert_eq!(&read, &numbers);
             prop_assert!(from.is_empty());
+            let mut from = bytes;
+            prop_assert!(skip_differences(changes, &mut from).is_some() && from.is_empty());
             for cut in 0..bytes.len() {
+                prop_assert!(skip_differences(changes, &mut &bytes[..cut]).is_none());
                 prop_assert!(take_differences(changes, &mut &bytes[..cut], |_, _| ()).is_none());
             }
         }

@@ -162,11 +162,13 @@ impl Run {
         while let Some(number) = direction.next(&mut numbers) {
             let mut lines = TrailLines::of(self.block(number)?)?;
             within.clear();
-            while lines.next()? && lines.at() < (key, positions.end) {
-                if lines.at() >= (key, positions.start) {
+            let mut there = lines.next_from(key)?;
+            while there && lines.at() < (key, positions.end) {
+                if lines.at().1 >= positions.start {
                     // All are lines of one owner.
                     within.push_row(0, lines.at().1, lines.row());
                 }
+                there = lines.next()?;
             }
             let shown = direction.over(0..within.len(), |line| {
                 let start = within.starts()[line];

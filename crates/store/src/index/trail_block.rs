@@ -17,7 +17,7 @@
 use super::IndexError;
 use super::blocks::{Body, MAX_BODY_BYTES};
 use super::columns::{Numbers, Row};
-use super::numbers::{LineBytes, MAX_NUMBERS, take_differences, take_varint};
+use super::numbers::{LineBytes, MAX_NUMBERS, skip_differences, take_differences, take_varint};
 
 const FROM_BYTES: usize = 8;
 const HEADER_BYTES: usize = FROM_BYTES + 2;
@@ -176,6 +176,31 @@ impl TrailLines {
         self.read().ok_or_else(broken).map(|()| true)
     }
 
+    /// Goes to the first line of an owner whose key is not below this one, and reads nothing of what
+    /// the lines of owners before it say; false if there is none. No line was read before.
+    pub(super) fn next_from(&mut self, key: u64) -> Result<bool, IndexError> {
+        self.skip_to(key).ok_or_else(broken)?;
+        self.next()
+    }
+
+    fn skip_to(&mut self, key: u64) -> Option<()> {
+        while self.left > 0 {
+            let from = &mut self.body.get(self.at..)?;
+            let header = take_varint(from)?;
+            if header & OTHER_OWNER != 0 && take_varint(from)? >= key {
+                break;
+            }
+            take_varint(from)?;
+            if header & OTHER_FORM != 0 {
+                *from = from.get(2..)?;
+            }
+            skip_differences(header >> FLAG_BITS, from)?;
+            self.at = self.body.len() - from.len();
+            self.left -= 1;
+        }
+        Some(())
+    }
+
     fn read(&mut self) -> Option<()> {
         let from = &mut self.body.get(self.at..)?;
         let line = &mut self.line;
@@ -272,6 +297,18 @@ mod tests {
                 prop_assert_eq!(Line::from(read.row()), Line { tag: *tag, numbers: numbers.clone() });
             }
             prop_assert!(!read.next().unwrap());
+            for wanted in (0..6).chain([u64::from(u32::MAX)]) {
+                let mut read = TrailLines::of(Body::of(&value)).unwrap();
+                let mut there = read.next_from(wanted).unwrap();
+                for (at, (tag, numbers)) in packed.iter().filter(|((key, _), _)| *key >= wanted) {
+                    prop_assert!(there);
+                    prop_assert_eq!(read.at(), **at);
+                    let line = Line { tag: *tag, numbers: numbers.clone() };
+                    prop_assert_eq!(Line::from(read.row()), line);
+                    there = read.next().unwrap();
+                }
+                prop_assert!(!there);
+            }
             for shorter in (SEAL_BYTES..value.len()).rev().step_by(61) {
                 let cut = TrailLines::of(Body::of(&value[..shorter]));
                 prop_assert!(cut.and_then(read_all).is_err());
@@ -283,6 +320,7 @@ mod tests {
             bytes in prop::collection::vec(any::<u8>(), SEAL_BYTES..300),
         ) {
             let _ = TrailLines::of(Body::of(&bytes)).and_then(read_all);
+            let _ = TrailLines::of(Body::of(&bytes)).and_then(|mut lines| lines.next_from(3));
         }
     }
 
