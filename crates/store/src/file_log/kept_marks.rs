@@ -28,7 +28,7 @@ const MARK_BYTES: usize = 16;
 const STEP_BYTES: usize = MARK_BYTES + 4;
 const CRC_BYTES: usize = 4;
 
-/// A segment of 256 MiB has 4,096 marks at most and 32,768 steps, of 704 KiB together.
+/// A segment of 256 MiB has 4,096 marks at most and 65,536 steps, of 1,344 KiB together.
 const MOST_BYTES: u64 = 4 << 20;
 
 /// Where the marks of a log's closed segments are kept.

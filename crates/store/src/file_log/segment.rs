@@ -152,10 +152,9 @@ impl Segment {
             let walked_over = position < first;
             walked_over.then(|| marks.steps.stretch(position, offset, extent.end)).flatten()
         }?;
-        let mut bytes = vec![0; usize::try_from(stretch.length()).ok()?];
-        self.file.read_exact_at(&mut bytes, stretch.step.at.offset).ok()?;
-        let record = single::find(&bytes, stretch.step, position, extent)?;
-        Some(record.to_vec())
+        single::read(&*self.file, stretch, |bytes| {
+            single::find(bytes, stretch.step, position, extent).map(<[u8]>::to_vec)
+        })
     }
 
     /// Keeps the marks of this segment, which is closed and was walked over.

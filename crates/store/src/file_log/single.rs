@@ -8,13 +8,16 @@
 //! frames anyway. Nothing rests on them: what they lead to is taken only if it has the hash that is
 //! named and is of that position; if not, whoever reads the whole frame says what is wrong.
 
+use std::cell::RefCell;
+
 use bergulir_chain::frame::{END_BYTES, HEADER_BYTES};
 use bergulir_chain::{FrameHeader, Hash, Position, Record, RecordSlices, body, record};
 
+use super::medium::MediumFile;
 use super::segment::{Extent, Mark};
 
 /// Between two steps lie at least this many bytes, and at most a record and a header more.
-const STEP_BYTES: u64 = 8 << 10;
+const STEP_BYTES: u64 = 4 << 10;
 
 /// What lies between two steps at most: those bytes, and the longest record with what is around it.
 const MOST_BYTES: u64 = STEP_BYTES + (64 << 10) + 128;
@@ -88,6 +91,29 @@ impl Steps {
         let length = end.checked_sub(step.at.offset)?;
         (length <= MOST_BYTES).then_some(Stretch { step, end })
     }
+}
+
+thread_local! {
+    /// What was read last. Who reads a page of a trail reads a hundred stretches one after another, and
+    /// fresh memory would be zeroed first for each.
+    static BYTES: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Reads a stretch and shows its bytes; `None` if it cannot be read.
+pub(super) fn read<R>(
+    file: &dyn MediumFile,
+    stretch: Stretch,
+    show: impl FnOnce(&[u8]) -> Option<R>,
+) -> Option<R> {
+    let length = usize::try_from(stretch.length()).ok()?;
+    BYTES.with_borrow_mut(|bytes| {
+        if bytes.len() < length {
+            bytes.resize(length, 0);
+        }
+        let bytes = &mut bytes[..length];
+        file.read_exact_at(bytes, stretch.step.at.offset).ok()?;
+        show(bytes)
+    })
 }
 
 /// Finds a record in the bytes of a [`Stretch`], and checks it by its hash.
