@@ -116,6 +116,23 @@ impl Ledger {
         Ok(replica.look_at(now, |state| look(state, as_of)))
     }
 
+    /// Finds in the published state what a question about a position in the past names, which does not
+    /// change once it is there: who finds it in a state that has that position does not wait for records
+    /// that came since. Who does not, looks through everything that is durable.
+    ///
+    /// # Errors
+    /// As [`read`](Self::read).
+    pub async fn find_as_of<R, E>(
+        &self,
+        at: Position,
+        look: impl Fn(&State, AsOf) -> Result<R, E>,
+    ) -> Result<Result<R, E>, ReadRefusal> {
+        match self.read(Some(at), &look).await? {
+            Ok(found) => Ok(Ok(found)),
+            Err(_) => self.read(None, look).await,
+        }
+    }
+
     /// Looks at the published state as far as it has come: for what does not change any more once it
     /// is there.
     pub fn glance<R>(&self, look: impl FnOnce(&State) -> R) -> R {
@@ -275,7 +292,8 @@ impl Ledger {
         found.map_err(|error| self.projections(&error))
     }
 
-    /// The records of some trails at positions within a range, merged by position.
+    /// The records of some trails at positions within a range, merged by position: all that were
+    /// durable when the read came in. It does not wait for records beyond the range.
     ///
     /// # Errors
     /// If the projections cannot be read.
@@ -286,7 +304,8 @@ impl Ledger {
         limit: usize,
         direction: Direction,
     ) -> Result<Vec<(Position, Running)>, ReadRefusal> {
-        self.projected_through(self.head().size).await?;
+        let wanted = LogSize::new(positions.end.get());
+        self.projected_through(wanted.min(self.head().size)).await?;
         let mut found = Vec::new();
         for owner in owners {
             self.trail_of(*owner, positions.clone(), limit, direction, &mut found)?;

@@ -7,8 +7,8 @@ use crate::refusal;
 use crate::resources::View;
 use crate::telemetry::Measured;
 use bergulir_chain::Position;
-use bergulir_domain::LedgerId;
 use bergulir_domain::money::Currency;
+use bergulir_domain::{LedgerId, State};
 use bergulir_engine::clock::Clock;
 use bergulir_engine::{AsOf, Ledger, Node, Slot};
 use bergulir_proto::name::NameError;
@@ -89,6 +89,19 @@ impl Services {
             })
             .await;
         seen.map_err(|refused| refusal::read_status(&refused))?
+    }
+
+    /// Finds what a question about a position in the past names: see [`Ledger::find_as_of`].
+    pub(crate) async fn find_as_of<R>(
+        &self,
+        ledger: &Ledger,
+        at: Position,
+        look: impl Fn(&View<'_>) -> Result<R, Status>,
+    ) -> Result<R, Status> {
+        let now = self.clock.now();
+        let look = |state: &State, _| look(&View::new(ledger.id(), state, now));
+        let found = ledger.find_as_of(at, look).await;
+        found.map_err(|refused| refusal::read_status(&refused))?
     }
 
     /// How many pieces of work may wait for the writer of a ledger.

@@ -124,17 +124,33 @@ impl Question {
 }
 
 /// Somebody reads between two steps of the projections: the state, and from the index the balances
-/// right after the last record that it has.
+/// right after the last record that it has, and the newest line of a trail up to there.
 pub(super) fn onlook(ledger: &Arc<Ledger>, oracle: &Oracle, durable: u64, now: Timestamp) {
     let mut question = Question::since(ledger, Position::ZERO);
     let found = question.poll().expect("so far it was followed");
     question.check(&found, oracle, durable, now);
     let Found::Now { state, size } = found else { unreachable!("it asks for the state") };
     assert_eq!(ledger.projected_size().get(), size, "state and index go together");
+    // Who finds what is asked for waits for nothing; who does not, for all that is durable.
+    let head = ledger.head().size;
+    let newest = |_: &State, of: crate::reads::AsOf| if of.size == head { Ok(()) } else { Err(()) };
+    let mut found = pin!(ledger.find_as_of(Position::ZERO, newest));
+    let found = found.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+    assert_eq!(found.is_ready(), size == head.get(), "of {size} and {head:?}");
     for (owner, of) in owners(&state) {
         let mut question = Question::past(ledger, owner, of, Position::new(size - 1));
         let found = question.poll().expect("so far it was followed");
         question.check(&found, oracle, durable, now);
+        let so_far = Position::ZERO..Position::new(size);
+        for (at, running) in
+            ready(ledger.trail(&[owner], so_far, 1, Direction::NewestFirst)).unwrap()
+        {
+            check_past(
+                of,
+                &oracle.records[usize::try_from(at.get()).unwrap()].after,
+                Some(&running),
+            );
+        }
     }
 }
 
@@ -145,11 +161,11 @@ pub(super) fn last_at(oracle: &Oracle, durable: u64, instant: Timestamp) -> Opti
     before.checked_sub(1)
 }
 
-/// What is there at rest.
+/// What nobody waits for: at rest all, and else what was followed already.
 fn ready<T>(answer: impl Future<Output = T>) -> T {
     match pin!(answer).poll(&mut Context::from_waker(Waker::noop())) {
         Poll::Ready(found) => found,
-        Poll::Pending => panic!("the projections are at rest"),
+        Poll::Pending => panic!("it waits for what it need not wait for"),
     }
 }
 

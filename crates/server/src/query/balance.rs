@@ -198,7 +198,7 @@ async fn balances(
         let found = names.iter().map(|name| Found::new(view, may, name));
         found.collect::<Result<Vec<Found>, Status>>()
     };
-    let (found, _) = services.look(ledger, None, look).await?;
+    let found = services.find_as_of(ledger, at, look).await?;
     let mut balances = Vec::with_capacity(found.len());
     for found in found {
         balances.push(found.at(ledger, at).await?);
