@@ -16,6 +16,7 @@ use bergulir_proto::Described;
 use bergulir_proto::pb::backup_service_server::SERVICE_NAME as BACKUP;
 use bergulir_proto::pb::ledger_service_server::SERVICE_NAME as LEDGER;
 use bergulir_proto::pb::log_service_server::SERVICE_NAME as LOG;
+use bergulir_proto::pb::query_service_server::SERVICE_NAME as QUERY;
 use hyper::body::Incoming;
 use std::convert::Infallible;
 use std::pin::Pin;
@@ -127,18 +128,18 @@ fn lane<A>(request: &Request<A>) -> Lane {
         Some("CreateSeal" | "OpenLedger") => Lane::Own,
         // Single commands.
         Some(_) => Lane::Connection,
-        None if sends_records(request.uri().path()) => Lane::Bulk,
-        None => Lane::Own,
+        None => other_lane(request.uri().path()),
     }
 }
 
-/// Whether the method with that path sends records, as many as there are.
-fn sends_records(path: &str) -> bool {
+/// The same for the methods that take no commands, by their paths.
+fn other_lane(path: &str) -> Lane {
     let (service, method) = path.rsplit_once('/').unwrap_or_default();
-    match service.strip_prefix('/') {
-        Some(LOG) => matches!(method, "ReadRecords" | "Subscribe"),
-        Some(BACKUP) => method == "ReadBackup",
-        Some(_) | None => false,
+    match service.strip_prefix('/').map(|service| (service, method)) {
+        // They send records, as many as there are.
+        Some((LOG, "ReadRecords" | "Subscribe") | (BACKUP, "ReadBackup")) => Lane::Bulk,
+        Some((QUERY, "ListTrail")) => Lane::Pages,
+        Some(_) | None => Lane::Own,
     }
 }
 
@@ -406,11 +407,11 @@ mod tests {
     use crate::connections;
     use crate::door::Door;
     use crate::limits::Limits;
+    use crate::threads::LaneHandles;
     use hyper_util::client::legacy::Client;
     use hyper_util::rt::TokioExecutor;
     use std::future::pending;
     use tokio::net::TcpListener;
-    use tokio::runtime::Handle;
 
     #[test]
     fn what_has_many_commands_or_records_is_in_nobodys_way() {
@@ -424,6 +425,7 @@ mod tests {
             ("LogService/Subscribe", Lane::Bulk),
             ("BackupService/ReadBackup", Lane::Bulk),
             ("QueryService/GetBalance", Lane::Own),
+            ("QueryService/ListTrail", Lane::Pages),
             ("Other/ReadRecords", Lane::Own),
         ] {
             assert_eq!(of(&format!("/bergulir.v1.{method}")), expected, "{method}");
@@ -440,9 +442,9 @@ mod tests {
         let quotas = Arc::new(Quotas::new(Limits::default()));
         let calls = Calls::new(none, waiting, access, Arc::default(), quotas, false);
         let door = Arc::new(Door::new(None, Limits::default()));
-        let (bulk, open) = (Handle::current(), Arc::default());
+        let (threads, open) = (LaneHandles::here(), Arc::default());
         let serving =
-            tokio::spawn(connections::serve(listener, door, calls, bulk, open, pending()));
+            tokio::spawn(connections::serve(listener, door, calls, threads, open, pending()));
         let client: Client<_, Body> =
             Client::builder(TokioExecutor::new()).http2_only(true).build_http();
         let request = Request::post(url).header("grpc-timeout", "50m").body(Body::empty());

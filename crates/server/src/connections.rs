@@ -6,6 +6,7 @@ use crate::limits::{
     ACCEPT_PAUSE, CONNECTION_WINDOW_BYTES, Limits, MAX_CALLS_PER_CONNECTION, MAX_FRAME_BYTES,
     MAX_HEADER_BYTES, MAX_RESET_CALLS, MAX_UNREAD_ANSWER_BYTES, STREAM_WINDOW_BYTES, TICK,
 };
+use crate::threads::LaneHandles;
 use crate::underway::Underway;
 use futures::stream::FuturesUnordered;
 use futures::{FutureExt as _, StreamExt as _};
@@ -25,7 +26,6 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior, interval_at};
@@ -36,12 +36,12 @@ use tonic::codegen::http::{Request, Response};
 const GREETING_BYTES: usize = 24 + 9;
 
 /// Serves until `stop` is ready; then takes no more calls, and waits for those that are in flight.
-/// `open` counts them. Calls of many commands or records run on the threads of `bulk`.
+/// `open` counts them. Calls that take long run on `threads` of their own.
 pub(crate) async fn serve<S>(
     listener: TcpListener,
     door: Arc<Door>,
     service: S,
-    bulk: Handle,
+    threads: LaneHandles,
     open: Arc<AtomicUsize>,
     stop: impl Future<Output = ()>,
 ) where
@@ -65,9 +65,9 @@ pub(crate) async fn serve<S>(
                 // Who finds no room is sent away at once, and costs nothing more.
                 let Some(room) = door.room(from) else { continue };
                 let (door, service) = (Arc::clone(&door), Arc::clone(&service));
-                let (bulk, stopped) = (bulk.clone(), stopped.clone());
+                let (threads, stopped) = (threads.clone(), stopped.clone());
                 connections.spawn(async move {
-                    arrive(stream, from, &door, &*service, bulk, stopped).await;
+                    arrive(stream, from, &door, &*service, threads, stopped).await;
                     drop(room);
                 });
                 open.store(connections.len(), Ordering::Relaxed);
@@ -92,7 +92,7 @@ async fn arrive<S>(
     from: SocketAddr,
     door: &Door,
     service: &S,
-    bulk: Handle,
+    threads: LaneHandles,
     mut stopped: watch::Receiver<bool>,
 ) where
     S: Lanes,
@@ -107,11 +107,11 @@ async fn arrive<S>(
     match arrival {
         Ok(Arrival::Plain(stream, peer)) => {
             let (incoming, outgoing) = stream.into_split();
-            connection(incoming, outgoing, door.limits(), service.of(peer), bulk, stopped).await;
+            connection(incoming, outgoing, door.limits(), service.of(peer), threads, stopped).await;
         }
         Ok(Arrival::Encrypted(stream, peer)) => {
             let (incoming, outgoing) = tokio::io::split(*stream);
-            connection(incoming, outgoing, door.limits(), service.of(peer), bulk, stopped).await;
+            connection(incoming, outgoing, door.limits(), service.of(peer), threads, stopped).await;
         }
         Err(why) => tracing::debug!(%from, %why, "a connection was not let in"),
     }
@@ -124,7 +124,7 @@ async fn connection<R, W, S>(
     outgoing: W,
     limits: &Limits,
     service: S,
-    bulk: Handle,
+    threads: LaneHandles,
     mut stopped: watch::Receiver<bool>,
 ) where
     R: AsyncRead + Unpin,
@@ -132,7 +132,7 @@ async fn connection<R, W, S>(
     S: Lanes,
 {
     let (stream, gathered) = gathered(incoming, outgoing);
-    let begun = Begun { beginning: Arc::default(), roster: Roster::default(), bulk };
+    let begun = Begun { beginning: Arc::default(), roster: Roster::default(), threads };
     let mut http = http2::Builder::new(begun.clone());
     http.timer(TokioTimer::new())
         .auto_date_header(false)
@@ -203,6 +203,9 @@ pub(crate) enum Lane {
     /// On threads where nobody waits who asks for little: it has many commands or records, and takes a
     /// thread for a millisecond at a time.
     Bulk,
+    /// On threads of the questions that read many records: it takes one for half a millisecond, or for
+    /// as long as the disk takes.
+    Pages,
 }
 
 /// A service of many connections, which knows where each of its calls runs.
@@ -230,7 +233,7 @@ pub(crate) trait Lanes: Sized {
 struct Begun {
     beginning: Arc<Mutex<Beginning>>,
     roster: Roster,
-    bulk: Handle,
+    threads: LaneHandles,
 }
 
 #[derive(Default)]
@@ -264,11 +267,10 @@ impl<F: Future<Output = ()> + Send + 'static> Executor<F> for Begun {
             Some((lane, underway)) => {
                 let entry = self.roster.enter(underway);
                 let call = WatchedCall { call: Box::pin(call), entry };
-                if lane == Lane::Bulk {
-                    self.bulk.spawn(call);
-                } else {
-                    tokio::spawn(call);
-                }
+                match self.threads.of(lane) {
+                    Some(threads) => threads.spawn(call),
+                    None => tokio::spawn(call),
+                };
             }
             None => {
                 tokio::spawn(call);
@@ -359,8 +361,8 @@ impl<S: Lanes> Service<Request<Incoming>> for Sorted<S> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::bulk::BulkThreads;
     use crate::quotas::Quotas;
+    use crate::threads::Threads;
     use hyper_util::client::legacy::{Client, connect::HttpConnector};
     use hyper_util::rt::TokioExecutor;
     use tokio::sync::oneshot;
@@ -382,6 +384,7 @@ mod tests {
             match request.uri().path() {
                 path if path.starts_with("/short") => Lane::Connection,
                 path if path.starts_with("/bulk") => Lane::Bulk,
+                path if path.starts_with("/pages") => Lane::Pages,
                 _ => Lane::Own,
             }
         }
@@ -409,11 +412,11 @@ mod tests {
         let (stop, stopped) = oneshot::channel();
         let door = Arc::new(Door::new(None, Limits::default()));
         let serving = tokio::spawn(async move {
-            let bulk = BulkThreads::start().unwrap();
+            let threads = Threads::start().unwrap();
             let stop = async {
                 let _ = stopped.await;
             };
-            serve(listener, door, Where, bulk.handle(), Arc::default(), stop).await;
+            serve(listener, door, Where, threads.handles(), Arc::default(), stop).await;
         });
         let caller = Client::builder(TokioExecutor::new()).http2_only(true).build_http();
         (caller, origin, stop, serving)
@@ -433,8 +436,12 @@ mod tests {
         assert_eq!(first, second);
         let (long, other) = tokio::join!(ask("long"), ask("long/2"));
         assert!(long.is_some() && long != first && long != other);
-        let bulk = ask("bulk").await.unwrap();
-        assert!(bulk.starts_with("bulk ") && !long.unwrap().starts_with("bulk "), "{bulk}");
+        let long = long.unwrap();
+        for name in ["bulk", "pages"] {
+            let own = ask(name).await.unwrap();
+            let of_lane = |place: &str| place.starts_with(&format!("{name} "));
+            assert!(of_lane(&own) && !of_lane(&long), "{own}, {long}");
+        }
         stop.send(()).unwrap();
         serving.await.unwrap();
     }

@@ -7,7 +7,6 @@
 mod access;
 mod backup_service;
 mod batch;
-mod bulk;
 mod calls;
 mod concerned;
 pub mod config;
@@ -39,6 +38,7 @@ mod start;
 mod static_log;
 mod stream;
 pub mod telemetry;
+mod threads;
 mod tls;
 mod underway;
 mod warnings;

@@ -1,7 +1,6 @@
 //! From options to a running server, and its orderly end.
 
 use crate::access::{Access, AuthOptions, Denials};
-use crate::bulk::BulkThreads;
 use crate::calls::Calls;
 use crate::connections;
 use crate::door::Door;
@@ -13,6 +12,7 @@ use crate::reload::{self, ConfigFile, Reloader};
 use crate::services::Services;
 use crate::static_log::{self, StaticLogs};
 use crate::telemetry::{self, Measured, Scrape};
+use crate::threads::Threads;
 use crate::tls::{self, TlsOptions};
 use bergulir_chain::policy::Policy;
 use bergulir_domain::LedgerId;
@@ -163,7 +163,7 @@ pub struct Running {
     address: SocketAddr,
     http: Option<(TcpListener, SocketAddr, StaticLogs)>,
     services: Services,
-    bulk: BulkThreads,
+    threads: Threads,
     door: Arc<Door>,
     access: Arc<Access>,
     /// Keeps up with the files of certificates, keys and the configuration.
@@ -242,13 +242,13 @@ pub async fn start(
     // Set once, here.
     let _ = scrape.services.set(services.clone());
     let door = Arc::new(Door::new(tls.clone(), limits));
-    let bulk = BulkThreads::start().map_err(StartError::Threads)?;
+    let threads = Threads::start().map_err(StartError::Threads)?;
     Ok(Running {
         listener,
         address,
         http,
         services,
-        bulk,
+        threads,
         door,
         access,
         followers,
@@ -406,8 +406,8 @@ impl Running {
         shutdown: impl Future<Output = ()> + Send,
     ) -> Result<(), ServeError> {
         let Running { listener, http, services, door, access, followers, reload, stop, .. } = self;
-        let (measured, traced, watched, bulk) =
-            (self.measured, self.traced, self.watched, self.bulk);
+        let (measured, traced, watched, threads) =
+            (self.measured, self.traced, self.watched, self.threads);
         let node = Arc::clone(&services.node);
         let mut stopping = services.stopping.clone();
         let services_stopping = stopping.clone();
@@ -422,7 +422,8 @@ impl Running {
         let follow = followers.follow(files_every, asked, stopped);
         let connections = Arc::clone(&measured.connections);
         let calls = calls(services, access, measured, traced);
-        let serving = connections::serve(listener, door, calls, bulk.handle(), connections, signal);
+        let serving =
+            connections::serve(listener, door, calls, threads.handles(), connections, signal);
         let http_stopping = services_stopping.clone();
         let files = async {
             if let Some((listener, _, logs)) = http {
@@ -440,7 +441,7 @@ impl Running {
             () = grace => tracing::warn!("some connections did not end in time and are cut off"),
         }
         tokio::task::spawn_blocking(move || node.stop()).await?;
-        drop(bulk);
+        drop(threads);
         // Until here it can be seen that the server stops.
         drop(watched);
         Ok(())

@@ -20,8 +20,7 @@ use bergulir_proto::pb::balance::Of;
 use bergulir_proto::record::{recorded_at_to_wire, request_id_to_wire};
 use bergulir_proto::{WireEnum, event_to_wire};
 use std::collections::BTreeMap;
-use std::sync::Arc;
-use tonic::{Code, Status};
+use tonic::Status;
 
 /// So many lines of an account's trail are read at a time to find those of a loan.
 const STEP: usize = 256;
@@ -55,8 +54,10 @@ pub(super) async fn list_trail(
     let moment = Moment::from(request.as_of);
     let at = moment.position(&ledger, request.min_position).await?;
     let look = |view: &View<'_>| owners(view, &scope, &parent);
-    let (owners, now) = services.look(&ledger, request.min_position, look).await?;
-    let as_of_position = at.map_or(now, Position::get);
+    let (owners, as_of_position) = match at {
+        Some(at) => (services.find_as_of(&ledger, at, look).await?, at.get()),
+        None => services.look(&ledger, request.min_position, look).await?,
+    };
 
     let begin = page.after.map_or(0, |after| after.saturating_add(1));
     let range = begin..as_of_position + 1;
@@ -69,10 +70,8 @@ pub(super) async fn list_trail(
         Some(_) | None => String::new(),
     };
 
-    let reading = Arc::clone(&ledger);
-    let read = tokio::task::spawn_blocking(move || read(&reading, places)).await;
-    let (lines, earlier) =
-        read.map_err(|error| Status::new(Code::Internal, error.to_string()))??;
+    // Here no short call waits for the disk.
+    let (lines, earlier) = read(&ledger, places)?;
     let look = |view: &View<'_>| {
         let undone_by = |position: u64| {
             let undone = view.state.undone(bergulir_domain::Position::new(position));
@@ -85,7 +84,8 @@ pub(super) async fn list_trail(
         });
         Ok(found.collect::<Vec<_>>())
     };
-    let (found, _) = services.look(&ledger, None, look).await?;
+    // What was posted does not change any more: nobody waits here for records that came since.
+    let (found, _) = services.look(&ledger, Some(as_of_position), look).await?;
     let lines = lines.into_iter().zip(found);
     Ok(pb::ListTrailResponse {
         lines: lines
