@@ -96,12 +96,13 @@ fn main() {
             loan: Some((loan.id, loan.principal.minor(), loan.active().map(|of| &of.balances))),
         };
         bencher.iter(|| {
-            let mut results = Results::default();
-            results.make_room(COMMANDS);
+            let mut results = Results::with_room(1, COMMANDS);
+            results.begin();
             for _ in 0..COMMANDS {
                 results.receipt(name, black_box(&receipt), Currency::Idr);
             }
-            results.finish(1)
+            results.end(1);
+            results.finish()
         });
     });
     group.finish();

@@ -12,9 +12,10 @@ use bergulir_engine::{Accepted, Answer, Balances, Caller, Named, Receipt, Refusa
 use bergulir_proto::Described;
 use bergulir_proto::pb::CommandError;
 use bergulir_proto::wire::{
-    Batch, BatchAnswer, BatchBytes, BatchError, BatchMode, BatchParts, BatchReceipt, InvalidFields,
-    Request, RequestId, Results,
+    Batch, BatchBytes, BatchError, BatchMode, BatchParts, BatchReceipt, InvalidFields, Request,
+    RequestId, Results,
 };
+use hyper::body::Bytes;
 use prost::Message as _;
 use std::collections::HashSet;
 use std::time::Instant;
@@ -29,6 +30,7 @@ pub(crate) struct Asked {
     /// The id of each request, in order.
     ids: Vec<RequestId>,
     batches: Vec<Form>,
+    items: usize,
 }
 
 /// Which items of a batch are asked for.
@@ -46,21 +48,55 @@ impl Form {
 }
 
 impl Asked {
+    /// Nothing yet, with room for so many commands.
+    pub(crate) fn with_room(commands: usize) -> Asked {
+        Asked {
+            requests: Vec::with_capacity(commands),
+            ids: Vec::with_capacity(commands),
+            ..Asked::default()
+        }
+    }
+
     /// One more batch.
     pub(crate) fn add(&mut self, batch: Permitted) {
         let Permitted { mut requests, wrong, .. } = batch;
         self.ids.extend(requests.iter().map(|request| request.request_id));
-        self.batches.push(Form { requests: requests.len(), wrong });
-        if self.requests.is_empty() {
+        let form = Form { requests: requests.len(), wrong };
+        self.items += form.items();
+        self.batches.push(form);
+        if self.requests.is_empty() && self.requests.capacity() <= requests.capacity() {
             self.requests = requests;
         } else {
             self.requests.append(&mut requests);
         }
     }
 
+    /// One more batch, if nothing is to be found out or said about it but by the writer: each of its
+    /// commands is by itself, of a frequent kind, right, for that ledger, no more than `most`, and one
+    /// that `may` be asked for. Otherwise nothing is done.
+    pub(crate) fn add_frequent(
+        &mut self,
+        batch: &BatchBytes,
+        ledger: &str,
+        most: usize,
+        may: impl Fn(&[Request]) -> bool,
+    ) -> bool {
+        let before = self.requests.len();
+        let appended = batch.append_frequent(ledger, CURRENCY, most, &mut self.requests);
+        let added = &self.requests[before..];
+        let Some(requests) = appended.filter(|_| may(added)) else {
+            self.requests.truncate(before);
+            return false;
+        };
+        self.ids.extend(added.iter().map(|request| request.request_id));
+        self.items += requests;
+        self.batches.push(Form { requests, wrong: Vec::new() });
+        true
+    }
+
     /// How many items they have in all.
     pub(crate) fn items(&self) -> usize {
-        self.batches.iter().map(Form::items).sum()
+        self.items
     }
 
     /// How many batches they are.
@@ -80,15 +116,15 @@ impl Asked {
         })
     }
 
-    /// What the wire says of each item, batch by batch, given what the writer answered. `log_size`
-    /// is how many records the log has now.
+    /// What the wire says of each item, in an answer for each batch, one behind the other, given what
+    /// the writer answered. `log_size` is how many records the log has now.
     pub(crate) fn answers(
         self,
         ledger: LedgerId,
         answer: Answer,
         log_size: u64,
         refused: &Refusals,
-    ) -> Result<Vec<BatchAnswer>, NotDone> {
+    ) -> Result<Bytes, NotDone> {
         let decided = match answer {
             Answer::Items(items) => items,
             // Only an atomic batch is refused because of one item; all of its items have the right
@@ -100,11 +136,11 @@ impl Asked {
             }
         };
         let mut decided = decided.iter().zip(self.ids);
-        let mut results = Results::default();
-        let answer = |form: Form| {
+        let mut results = Results::with_room(self.batches.len(), self.items);
+        for form in self.batches {
             let items = form.items();
-            results.make_room(items);
             let mut wrong = form.wrong.into_iter().peekable();
+            results.begin();
             for place in 0..items {
                 if let Some((_, error)) = wrong.next_if(|(at, _)| *at == place) {
                     refused.count(&error.reason);
@@ -113,9 +149,9 @@ impl Asked {
                     put(&mut results, ledger, decided, (place, id), refused);
                 }
             }
-            results.finish(log_size)
-        };
-        Ok(self.batches.into_iter().map(answer).collect())
+            results.end(log_size);
+        }
+        Ok(results.finish())
     }
 }
 
@@ -156,7 +192,7 @@ impl Services {
         request: BatchBytes,
         deadline: Option<Instant>,
         pace: Option<&Pace>,
-    ) -> Result<BatchAnswer, Status> {
+    ) -> Result<Bytes, Status> {
         let batch = request.parts().and_then(|parts| self.read_batch(parts));
         let bytes = request.encoded_len();
         drop(request);
@@ -176,8 +212,7 @@ impl Services {
             None => Answer::Items(Vec::new()),
         };
         let (size, refused) = (ledger.head().size.get(), &self.measured.refused);
-        let answers = asked.answers(ledger.id(), answer, size, refused)?;
-        Ok(answers.into_iter().next().unwrap_or_default())
+        Ok(asked.answers(ledger.id(), answer, size, refused)?)
     }
 }
 

@@ -6,7 +6,7 @@ use crate::deadline::{Deadline, within};
 use crate::quotas::Pace;
 use crate::refusal;
 use crate::resources::View;
-use crate::sending::one_message;
+use crate::sending::{many_messages, one_message};
 use crate::services::{CURRENCY, Services, parse_ledger};
 use crate::underway::Underway;
 use crate::{batch, query, seal, stream};
@@ -94,7 +94,7 @@ macro_rules! commands {
                 let incoming = request.into_inner();
                 let answers =
                     stream::answers(self, pass, caller, incoming, deadline, pace, underway);
-                Ok(Response::new(answers))
+                Ok(many_messages(answers))
             }
         }
     };

@@ -171,6 +171,10 @@ pub(crate) struct Pace {
 impl Pace {
     /// Takes so many commands out of what comes a second.
     pub(crate) fn take(&self, commands: usize) -> Result<(), Exceeded> {
+        // The time is asked for only where it counts: this is done for every message of a stream.
+        if self.account.rate.per_second() == 0 && self.quotas.rate.per_second() == 0 {
+            return Ok(());
+        }
         take(&self.quotas, &self.account, commands as u64, Instant::now())
     }
 }

@@ -7,35 +7,43 @@ use crate::quotas::Place;
 use crate::telemetry::Measured;
 use crate::underway::Underway;
 use bergulir_proto::wire::BatchAnswer;
+use futures::StreamExt as _;
+use futures::stream::{self, BoxStream};
 use hyper::body::{Body, Bytes, Frame, SizeHint};
 use std::pin::Pin;
-use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll, ready};
 use tonic::codegen::http::{self, HeaderMap};
 use tonic::{Response, Status};
 use tonic_types::StatusExt as _;
 
-/// The one message of an answer, ready to be sent. The answer has an empty message, in whose place it
-/// goes: what is long would be copied otherwise.
+/// The one message of an answer behind its head, ready to be sent. The answer has an empty message, in
+/// whose place it goes: it would be copied otherwise.
 #[derive(Clone)]
 struct Ready(Bytes);
 
-/// The answer to a call, if it has one message. It is whole once it went through [`Sending`].
-pub(crate) fn one_message(message: BatchAnswer) -> Response<BatchAnswer> {
-    let bytes = message.into_bytes();
-    if bytes.len() <= ANSWER_TAIL_BYTES {
-        return Response::new(BatchAnswer::from(bytes));
-    }
+/// The answer to a call that has one message, given behind its head. It is whole once it went through
+/// [`Sending`].
+pub(crate) fn one_message(message: Bytes) -> Response<BatchAnswer> {
     let mut answer = Response::new(BatchAnswer::default());
-    answer.extensions_mut().insert(Ready(bytes));
+    answer.extensions_mut().insert(Ready(message));
     answer
 }
 
-/// What gRPC says before a message: that it is not compressed, and its length.
-fn head(message: &Bytes) -> Option<Bytes> {
-    let mut head = vec![0];
-    head.extend_from_slice(&u32::try_from(message.len()).ok()?.to_be_bytes());
-    Some(head.into())
+/// Messages as they come, side by side and each behind its head, and how they end.
+pub(crate) type Messages = BoxStream<'static, Result<Bytes, Status>>;
+
+/// The same of a call that has many messages, which go before an empty stream; taken when it is sent.
+#[derive(Clone)]
+struct ReadyOnes(Arc<Mutex<Option<Messages>>>);
+
+/// The answer to a call that has many messages. It is whole once it went through [`Sending`].
+pub(crate) fn many_messages(
+    messages: Messages,
+) -> Response<BoxStream<'static, Result<BatchAnswer, Status>>> {
+    let mut answer = Response::new(stream::empty().boxed());
+    answer.extensions_mut().insert(ReadyOnes(Arc::new(Mutex::new(Some(messages)))));
+    answer
 }
 
 /// An answer that holds the place of its call, and its own memory, until it is sent.
@@ -43,6 +51,8 @@ pub(crate) struct Sending {
     body: tonic::body::Body,
     /// Its message, if it has but one that is ready.
     ready: Option<Bytes>,
+    /// Its messages, if they come ready; the body is but their end.
+    messages: Option<Messages>,
     of: Arc<Underway>,
     measured: Arc<Measured>,
     _place: Option<Place>,
@@ -70,17 +80,47 @@ impl Sending {
         };
         let mut answer = answer;
         let ready = answer.extensions_mut().remove().map(|Ready(message)| message);
-        let (rest, held) = (Bytes::new(), 0);
-        answer.map(|body| Sending { body, ready, of, measured, _place: place, rest, held, lost })
+        let messages = answer.extensions_mut().remove().and_then(|ReadyOnes(messages)| {
+            messages.lock().unwrap_or_else(PoisonError::into_inner).take()
+        });
+        answer.map(|body| Sending {
+            body,
+            ready,
+            messages,
+            of,
+            measured,
+            _place: place,
+            rest: Bytes::new(),
+            held: 0,
+            lost,
+        })
+    }
+
+    /// What the body gives next: before it, the messages that come ready.
+    fn next(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+        if let Some(messages) = &mut self.messages {
+            match ready!(messages.poll_next_unpin(context)) {
+                Some(Ok(messages)) => return Poll::Ready(Some(Ok(Frame::data(messages)))),
+                Some(Err(status)) => return Poll::Ready(Some(Ok(self.end(&status)))),
+                None => self.messages = None,
+            }
+        }
+        Pin::new(&mut self.body).poll_frame(context)
+    }
+
+    /// Ends the answer, since its caller may not have more of it.
+    fn lose(&mut self, status: &Status) -> Frame<Bytes> {
+        self.of.sends(true);
+        let reason = status.get_details_error_info().map(|info| info.reason);
+        self.measured.refused.count(reason.as_deref().unwrap_or("PROTOCOL"));
+        self.end(status)
     }
 
     /// Ends the answer with that status. Nothing is begun that is not sent whole.
     fn end(&mut self, status: &Status) -> Frame<Bytes> {
         self.body = tonic::body::Body::empty();
+        self.messages = None;
         self.lost = None;
-        self.of.sends(true);
-        let reason = status.get_details_error_info().map(|info| info.reason);
-        self.measured.refused.count(reason.as_deref().unwrap_or("PROTOCOL"));
         let mut trailers = HeaderMap::new();
         // Fails for a message that is no header; ours are text.
         let _ = status.add_header(&mut trailers);
@@ -128,35 +168,32 @@ impl Body for Sending {
             return Poll::Ready(Some(Ok(sending.piece())));
         }
         sending.give_back();
-        let Poll::Ready(next) = Pin::new(&mut sending.body).poll_frame(context) else {
+        let Poll::Ready(next) = sending.next(context) else {
             sending.of.sends(false);
             let lost = sending.lost.as_mut().map(|lost| lost.as_mut().poll(context));
             return match lost {
-                Some(Poll::Ready(status)) => Poll::Ready(Some(Ok(sending.end(&status)))),
+                Some(Poll::Ready(status)) => Poll::Ready(Some(Ok(sending.lose(&status)))),
                 Some(Poll::Pending) | None => Poll::Pending,
             };
         };
         sending.of.sends(next.is_some());
         Poll::Ready(next.map(|frame| {
             frame.map(|frame| match frame.into_data() {
-                Ok(empty) if sending.ready.is_some() => {
-                    let message = sending.ready.take().unwrap_or_default();
-                    let head = head(&message).unwrap_or(empty);
-                    sending.hold(message);
-                    Frame::data(head)
-                }
-                Ok(data) if data.len() > ANSWER_TAIL_BYTES => {
+                Ok(data) => {
+                    let data = sending.ready.take().unwrap_or(data);
+                    if data.len() <= ANSWER_TAIL_BYTES {
+                        return Frame::data(data);
+                    }
                     sending.hold(data);
                     sending.piece()
                 }
-                Ok(data) => Frame::data(data),
                 Err(trailers) => trailers,
             })
         }))
     }
 
     fn is_end_stream(&self) -> bool {
-        self.rest.is_empty() && self.body.is_end_stream()
+        self.rest.is_empty() && self.messages.is_none() && self.body.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {

@@ -11,14 +11,18 @@ use crate::deadline::within;
 use crate::limits::{MAX_STREAM_IN_FLIGHT, STREAM_JOINED_COMMANDS, STREAM_STOP_PAUSE};
 use crate::quotas::Pace;
 use crate::refusal::{self, stopping};
+use crate::sending::Messages;
 use crate::services::{Services, parse_ledger};
 use crate::telemetry::{Measured, Refusals};
 use crate::underway::{Held, Underway};
 use bergulir_engine::{Answer, Caller, Ledger, Queued, Refusal, Terms};
 use bergulir_proto::pb;
-use bergulir_proto::wire::{Batch, BatchAnswer, BatchBytes, BatchError, BatchMode, InvalidFields};
-use futures::stream::{self, BoxStream};
+use bergulir_proto::wire::{
+    Batch, BatchBytes, BatchError, BatchMode, Framed, InvalidFields, Request,
+};
+use futures::stream;
 use futures::{FutureExt as _, StreamExt as _};
+use hyper::body::Bytes;
 use prost::Message as _;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -27,7 +31,8 @@ use tokio::sync::watch;
 use tonic::{Code, Status, Streaming};
 use tonic_types::StatusExt as _;
 
-type Response = Result<BatchAnswer, Status>;
+/// Answers side by side, each behind its head; or the end of the stream.
+type Answers = Result<Bytes, Status>;
 
 /// Reads messages, has them decided, and answers them.
 pub(crate) fn answers(
@@ -38,7 +43,7 @@ pub(crate) fn answers(
     deadline: Option<Instant>,
     pace: Option<Pace>,
     underway: Option<Arc<Underway>>,
-) -> BoxStream<'static, Response> {
+) -> Messages {
     let reading = Reading {
         stop: services.stopping.clone(),
         services: services.clone(),
@@ -52,14 +57,15 @@ pub(crate) fn answers(
         ledger: None,
         next: 0,
         ahead: None,
+        joined: 0,
     };
     // One piece after the other is queued; those that are in the queue wait side by side.
     let pieces = stream::unfold(Some(reading), |reading| async { reading?.piece().await });
     let measured = Arc::clone(&services.measured);
-    let answers = pieces
+    pieces
         .map(move |piece| piece.answers(Arc::clone(&measured)))
-        .buffered(MAX_STREAM_IN_FLIGHT);
-    answers.flat_map(stream::iter).boxed()
+        .buffered(MAX_STREAM_IN_FLIGHT)
+        .boxed()
 }
 
 /// How far a stream is read.
@@ -82,6 +88,8 @@ struct Reading {
     next: u64,
     /// What was read already, and does not join what came before.
     ahead: Option<Arrived>,
+    /// How many commands came together last, if several messages did.
+    joined: usize,
 }
 
 /// What comes next from a caller.
@@ -128,11 +136,12 @@ impl Reading {
             Err(status) => return Some((Piece::End(numbered(&status, number)), None)),
         };
         let (mode, mut terms) = (batch.mode, batch.terms(self.deadline, 0));
-        let mut asked = Asked::default();
+        let mut asked = Asked::with_room(self.joined);
         asked.add(batch);
         if mode == BatchMode::Independent {
             self.join(&mut asked, &mut held).await;
         }
+        self.joined = if asked.batches() > 1 { asked.items() } else { 0 };
         terms.bytes = held.as_ref().map_or(0, Held::bytes);
         self.next = number + asked.batches() as u64;
         let queued = self.queue(&ledger, &mut asked, mode, terms).await;
@@ -148,11 +157,21 @@ impl Reading {
     /// Adds the messages that are here already, as long as they are short and take each command by
     /// itself: one piece of work costs less than many.
     async fn join(&mut self, asked: &mut Asked, held: &mut Option<Held>) {
-        while asked.items() < STREAM_JOINED_COMMANDS {
-            let Some(arrived) = self.arrived().now_or_never() else { return };
+        while asked.items() < STREAM_JOINED_COMMANDS && !*self.stop.borrow() {
+            // What is no message by itself is found out by who waits for it.
+            let Some(message) = self.incoming.message().now_or_never() else { return };
+            let arrived = match message {
+                Ok(Some(message)) if self.add_frequent(&message, asked) => {
+                    if let Some(held) = held {
+                        held.add(message.encoded_len());
+                    }
+                    continue;
+                }
+                message => self.taken(message),
+            };
             match arrived {
                 Arrived::Batch(batch, ledger, scope, more)
-                    if batch.mode == BatchMode::Independent && self.may_come(&batch) =>
+                    if batch.mode == BatchMode::Independent && self.may_come(commands(&batch)) =>
                 {
                     match self.services.permitted(&scope, &ledger, batch).await {
                         Ok(Ok(batch)) => {
@@ -180,6 +199,18 @@ impl Reading {
         }
     }
 
+    /// Adds a message of which nothing is to be found out, as of nearly all.
+    fn add_frequent(&self, message: &BatchBytes, asked: &mut Asked) -> bool {
+        let Some((name, _, scope)) = &self.ledger else { return false };
+        let most = self.services.quotas.limits.batch_commands;
+        let may = |requests: &[Request]| {
+            requests.iter().all(|request| scope.may_anywhere(&request.command))
+                && self.pass.still_holds().is_ok()
+                && self.may_come(requests.len())
+        };
+        asked.add_frequent(message, name, most, may)
+    }
+
     /// Waits until so many commands may come: nothing more is read until then.
     async fn paced(&mut self, commands: usize) -> Result<(), Status> {
         let Some(pace) = self.pace.clone() else { return Ok(()) };
@@ -199,9 +230,9 @@ impl Reading {
         Ok(())
     }
 
-    /// Whether a batch may come now.
-    fn may_come(&self, batch: &Batch) -> bool {
-        self.pace.as_ref().is_none_or(|pace| pace.take(commands(batch)).is_ok())
+    /// Whether so many commands may come now.
+    fn may_come(&self, commands: usize) -> bool {
+        self.pace.as_ref().is_none_or(|pace| pace.take(commands).is_ok())
     }
 
     /// The server stops: what the caller was sending comes to rest first.
@@ -230,7 +261,12 @@ impl Reading {
             status = &mut self.lost => return Arrived::End(Some(status)),
         };
         let Some(message) = message else { return Arrived::End(Some(self.stopped().await)) };
-        match message.and_then(|message| message) {
+        self.taken(message.and_then(|message| message))
+    }
+
+    /// What that is which has come.
+    fn taken(&mut self, message: Result<Option<BatchBytes>, Status>) -> Arrived {
+        match message {
             Ok(Some(message)) => {
                 let bytes = message.encoded_len();
                 let held = self.underway.as_ref().map(|of| Held::message(of, bytes));
@@ -300,18 +336,18 @@ struct Asking {
 }
 
 impl Piece {
-    async fn answers(self, measured: Arc<Measured>) -> Vec<Response> {
+    async fn answers(self, measured: Arc<Measured>) -> Answers {
         match self {
             Piece::Asking(asking) => asking.answers(&measured.refused).await,
             Piece::Refused(error) => {
                 measured.refused.count(&error.reason);
-                vec![Ok(refused(error))]
+                Ok(refused(error))
             }
             Piece::End(status) => {
                 if let Some(info) = status.get_details_error_info() {
                     measured.refused.count(&info.reason);
                 }
-                vec![Err(status)]
+                Err(status)
             }
         }
     }
@@ -319,7 +355,7 @@ impl Piece {
 
 impl Asking {
     /// One answer for each message; or the end of the stream.
-    async fn answers(self, refusals: &Refusals) -> Vec<Response> {
+    async fn answers(self, refusals: &Refusals) -> Answers {
         let Asking { ledger, asked, queued, number, deadline, _held } = self;
         let answered = async {
             match queued {
@@ -330,18 +366,17 @@ impl Asking {
         };
         let answer = match within(deadline, answered).await {
             Ok(answer) => answer,
-            Err(late) => return vec![Err(numbered(&late, number))],
+            Err(late) => return Err(numbered(&late, number)),
         };
-        match asked.answers(ledger.id(), answer, ledger.head().size.get(), refusals) {
-            Ok(answers) => answers.into_iter().map(Ok).collect(),
-            Err(not_done) => vec![message_refused(not_done, number, refusals)],
-        }
+        asked
+            .answers(ledger.id(), answer, ledger.head().size.get(), refusals)
+            .or_else(|not_done| message_refused(not_done, number, refusals))
     }
 }
 
 /// The answer to a message that was refused as a whole, or the end of the stream, if that is not
 /// because of the message.
-fn message_refused(not_done: NotDone, number: u64, refusals: &Refusals) -> Response {
+fn message_refused(not_done: NotDone, number: u64, refusals: &Refusals) -> Answers {
     let described = refusal::of_batch(&not_done.refusal, not_done.item);
     refusals.count(described.reason);
     if of_one_message(described.code) {
@@ -364,9 +399,8 @@ fn of_one_message(code: Code) -> bool {
     )
 }
 
-fn refused(error: pb::CommandError) -> BatchAnswer {
-    let refused = pb::SubmitStreamResponse { error: Some(error), ..Default::default() };
-    BatchAnswer::from(refused.encode_to_vec())
+fn refused(error: pb::CommandError) -> Bytes {
+    Framed::one(&pb::SubmitStreamResponse { error: Some(error), ..Default::default() })
 }
 
 /// A status that ends a stream, with the number of the message at which it does.
@@ -383,6 +417,7 @@ fn numbered(status: &Status, number: u64) -> Status {
 mod tests {
     use super::*;
     use bergulir_domain::Rejection;
+    use bergulir_proto::wire::HEAD_BYTES;
     use std::time::Duration;
 
     #[test]
@@ -393,8 +428,8 @@ mod tests {
             (Refusal::Rule(Rejection::LedgerAlreadyOpen), "LEDGER_ALREADY_OPEN"),
             (Refusal::TooLong, "RECORD_TOO_LONG"),
         ] {
-            let answer = done(refusal).unwrap().encode_to_vec();
-            let answer = pb::SubmitStreamResponse::decode(&answer[..]).unwrap();
+            let answer = done(refusal).unwrap();
+            let answer = pb::SubmitStreamResponse::decode(&answer[HEAD_BYTES..]).unwrap();
             assert_eq!(answer.error.unwrap().reason, reason);
         }
         for (refusal, reason) in [

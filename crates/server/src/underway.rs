@@ -179,6 +179,11 @@ impl Held {
         self.bytes
     }
 
+    /// Also holds what was taken when one more message began to come.
+    pub(crate) fn add(&mut self, bytes: usize) {
+        self.bytes += bytes;
+    }
+
     /// Takes over what another one of the same call holds.
     pub(crate) fn join(&mut self, mut other: Held) {
         self.bytes += std::mem::take(&mut other.bytes);

@@ -4,11 +4,14 @@
 
 use core::marker::PhantomData;
 
+use bergulir_domain::money::Currency;
 use bytes::{Buf, BufMut, Bytes};
 use prost::encoding::{DecodeContext, WireType, decode_key, decode_varint, skip_field};
 use prost::{DecodeError, Message};
 
-use super::batch::BatchError;
+use super::batch::{BatchError, MAX_BATCH_ITEMS, Request};
+use super::frequent;
+use crate::in_order::{InOrder, VARINT};
 use crate::pb;
 
 /// A message as its bytes; `M` is what they say.
@@ -84,6 +87,52 @@ impl BatchBytes {
     pub fn parts(&self) -> Result<BatchParts<'_>, BatchError> {
         BatchParts::of(&self.0).map_err(BatchError::Malformed)
     }
+
+    /// Appends the commands of a batch that takes each by itself, and says how many they are: of one
+    /// that is written as nearly every encoder does, for that ledger, with 1 to `most` commands of the
+    /// frequent kinds, all right. `None` says nothing, and then nothing is appended.
+    pub fn append_frequent(
+        &self,
+        ledger: &str,
+        currency: Currency,
+        most: usize,
+        requests: &mut Vec<Request>,
+    ) -> Option<usize> {
+        let before = requests.len();
+        let appended = self.frequent(ledger, currency, most.min(MAX_BATCH_ITEMS), requests);
+        let count = requests.len() - before;
+        if appended.is_none() {
+            requests.truncate(before);
+        }
+        appended.map(|()| count)
+    }
+
+    fn frequent(
+        &self,
+        ledger: &str,
+        currency: Currency,
+        most: usize,
+        requests: &mut Vec<Request>,
+    ) -> Option<()> {
+        let mut from = InOrder(&self.0);
+        if from.bytes(1).is_some_and(|name| name != ledger.as_bytes()) {
+            return None;
+        }
+        let mode = pb::BatchMode::Independent as i32;
+        if !from.has(2, VARINT) || from.varint()? != mode.cast_unsigned().into() {
+            return None;
+        }
+        let mut last_date = None;
+        let mut count = 0;
+        while count == 0 || !from.is_empty() {
+            requests.push(frequent::read(from.bytes(5)?, currency, &mut last_date)?);
+            count += 1;
+            if count > most {
+                return None;
+            }
+        }
+        Some(())
+    }
 }
 
 /// What a batch says, with its items as bytes.
@@ -158,4 +207,99 @@ fn why(error: impl ToString) -> String {
 #[expect(clippy::cast_possible_truncation, reason = "what protobuf says of an int32")]
 const fn int32(number: u64) -> i32 {
     number as i32
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::batch::Batch;
+    use super::*;
+    use crate::samples::frequent_command;
+    use crate::wire::{BatchMode, command_to_wire};
+    use proptest::prelude::*;
+
+    const LEDGER: &str = "ledgers/kab";
+
+    /// A batch of these commands, each under an id of its own.
+    fn batch(commands: &[bergulir_domain::Command]) -> pb::SubmitBatchRequest {
+        let items = commands.iter().zip(1_u128..).map(|(command, n)| pb::BatchItem {
+            request_id: uuid::Uuid::from_u128(n).to_string(),
+            command: command_to_wire(command),
+        });
+        pb::SubmitBatchRequest {
+            ledger: LEDGER.to_owned(),
+            mode: pb::BatchMode::Independent as i32,
+            items: items.collect(),
+            ..pb::SubmitBatchRequest::default()
+        }
+    }
+
+    fn quick(bytes: Vec<u8>, most: usize, requests: &mut Vec<Request>) -> Option<usize> {
+        BatchBytes::from(bytes).append_frequent(LEDGER, Currency::Idr, most, requests)
+    }
+
+    fn slow(bytes: Vec<u8>) -> Batch {
+        Batch::read(BatchBytes::from(bytes).parts().unwrap(), Currency::Idr).unwrap()
+    }
+
+    proptest! {
+        #[test]
+        fn commands_are_appended_as_a_batch_of_them_is_read(
+            commands in prop::collection::vec(frequent_command(), 1..4),
+        ) {
+            let named = batch(&commands);
+            let unnamed = pb::SubmitBatchRequest { ledger: String::new(), ..named.clone() };
+            let expected = slow(named.encode_to_vec()).requests;
+            let mut requests = Vec::new();
+            for message in [&named, &unnamed] {
+                let bytes = message.encode_to_vec();
+                prop_assert_eq!(quick(bytes.clone(), 3, &mut requests), Some(commands.len()));
+                prop_assert_eq!(quick(bytes, commands.len() - 1, &mut requests), None);
+            }
+            prop_assert_eq!(requests, [&expected[..], &expected[..]].concat());
+        }
+
+        #[test]
+        fn whatever_is_not_such_a_batch_appends_nothing(
+            commands in prop::collection::vec(frequent_command(), 1..4),
+            at in any::<prop::sample::Index>(),
+            byte in any::<u8>(),
+        ) {
+            let mut bytes = batch(&commands).encode_to_vec();
+            let at = at.index(bytes.len());
+            bytes[at] = byte;
+            let mut requests = slow(batch(&commands[..1]).encode_to_vec()).requests;
+            if let Some(count) = quick(bytes.clone(), MAX_BATCH_ITEMS, &mut requests) {
+                let read = slow(bytes);
+                prop_assert_eq!(read.mode, BatchMode::Independent);
+                prop_assert_eq!(read.ledger.to_string(), "kab");
+                prop_assert!(read.wrong.is_empty());
+                prop_assert_eq!(&requests[1..], &read.requests[..]);
+                prop_assert_eq!(count, read.requests.len());
+            } else {
+                prop_assert_eq!(requests.len(), 1);
+            }
+        }
+    }
+
+    #[test]
+    fn what_says_more_is_left_to_the_other_way() {
+        let command = bergulir_domain::Command::Repay(crate::samples::a_repayment());
+        let right = batch(&[command]);
+        let changed = |change: fn(&mut pb::SubmitBatchRequest)| {
+            let mut message = right.clone();
+            change(&mut message);
+            quick(message.encode_to_vec(), 10, &mut Vec::new())
+        };
+        assert_eq!(changed(|_| ()), Some(1));
+        assert_eq!(changed(|m| m.ledger.push('x')), None);
+        assert_eq!(changed(|m| m.mode = pb::BatchMode::Atomic as i32), None);
+        assert_eq!(changed(|m| m.mode = 0), None);
+        assert_eq!(changed(|m| m.expected_position = Some(1)), None);
+        assert_eq!(changed(|m| m.validate_only = true), None);
+        assert_eq!(changed(|m| m.items.clear()), None);
+        // Of two modes the last one counts.
+        let atomic = [0x10, pb::BatchMode::Atomic as u8];
+        let twice = [&right.encode_to_vec()[..], &atomic].concat();
+        assert_eq!(quick(twice, 10, &mut Vec::new()), None);
+    }
 }

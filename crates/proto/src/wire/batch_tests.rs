@@ -335,7 +335,7 @@ proptest! {
         let typed = outcomes.map(|outcome| pb::BatchItemResult { outcome: Some(outcome) }).to_vec();
         let expected = pb::SubmitBatchResponse { results: typed, log_size: position };
 
-        let mut results = Results::default();
+        let mut results = Results::with_room(2, 4);
         let receipt = BatchReceipt {
             position,
             record_hash: &hash,
@@ -344,14 +344,19 @@ proptest! {
             account: account.as_ref().map(|balances| (account_name.account, balances)),
             loan: loan.as_ref().map(|(p, balances)| (loan_name.loan, *p, balances.as_ref())),
         };
+        results.begin();
         results.receipt(kab(), &receipt, idr);
         results.validated();
         results.error(error);
-        let answer = results.finish(position);
-        prop_assert_eq!(answer.encode_to_vec(), expected.encode_to_vec());
+        results.end(position);
         // The next one has nothing of it.
+        results.begin();
         results.validated();
-        prop_assert_eq!(results.finish(0).encode_to_vec(), [10, 2, 10, 0]);
+        results.end(0);
+        let first = expected.encode_to_vec();
+        let length = u32::try_from(first.len()).unwrap().to_be_bytes();
+        let second = vec![0, 0, 0, 0, 4, 10, 2, 10, 0];
+        prop_assert_eq!(results.finish(), [vec![0], length.to_vec(), first, second].concat());
     }
 
     #[test]

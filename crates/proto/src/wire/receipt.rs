@@ -5,10 +5,12 @@ use bergulir_domain::id::{Id, MAX_ID_BYTES};
 use bergulir_domain::money::Currency;
 use bergulir_domain::state::{AccountBalances, FundBalances, Loan, LoanBalances};
 use bergulir_domain::{AccountId, FundId, LedgerId, LoanId};
+use bytes::Bytes;
 use prost::Message as _;
 
 use super::balances::{of_account, of_fund, of_loan};
-use super::batch_bytes::{BatchAnswer, PaymentAnswer};
+use super::batch_bytes::PaymentAnswer;
+use super::framed::{Framed, HEAD_BYTES};
 use super::write::loan_terms_to_wire;
 use crate::enums::WireEnum as _;
 use crate::in_order::{BYTES, SHORT, VARINT, put_number, short_varint, tag};
@@ -35,24 +37,24 @@ pub struct BatchReceipt<'a> {
     pub loan: Option<(LoanId, i64, Option<&'a LoanBalances>)>,
 }
 
-/// Answers to batches, one after another, each written result by result.
+/// Answers to batches, one behind the other, each written result by result.
 #[derive(Debug)]
 pub struct Results {
-    bytes: Vec<u8>,
+    answers: Framed,
     /// Where a receipt is written first: a `Vec` would look for room at each byte.
     receipt: Box<[u8; MAX_RECEIPT_BYTES]>,
 }
 
-impl Default for Results {
-    fn default() -> Results {
-        Results { bytes: Vec::new(), receipt: Box::new([0; MAX_RECEIPT_BYTES]) }
-    }
-}
-
 impl Results {
-    /// Makes room for so many results of the next answer.
-    pub fn make_room(&mut self, results: usize) {
-        self.bytes.reserve(results * ROOM);
+    /// With room for so many answers of so many results in all.
+    pub fn with_room(answers: usize, results: usize) -> Results {
+        let bytes = answers * (HEAD_BYTES + MAX_LOG_SIZE_BYTES) + results * ROOM;
+        Results { answers: Framed::with_room(bytes), receipt: Box::new([0; MAX_RECEIPT_BYTES]) }
+    }
+
+    /// Begins an answer.
+    pub fn begin(&mut self) {
+        self.answers.begin();
     }
 
     /// Adds that a command was recorded.
@@ -67,12 +69,13 @@ impl Results {
             });
         });
         let length = out.length;
-        self.bytes.extend_from_slice(&self.receipt[..length]);
+        self.answers.out().extend_from_slice(&self.receipt[..length]);
     }
 
     /// Adds that a command would be recorded.
     pub fn validated(&mut self) {
-        self.bytes.extend_from_slice(&[tag(RESULTS, BYTES), 2, tag(RECEIPT, BYTES), 0]);
+        let validated = [tag(RESULTS, BYTES), 2, tag(RECEIPT, BYTES), 0];
+        self.answers.out().extend_from_slice(&validated);
     }
 
     /// Adds that a command was refused.
@@ -80,16 +83,21 @@ impl Results {
         let outcome = Some(pb::batch_item_result::Outcome::Error(error));
         let results = vec![pb::BatchItemResult { outcome }];
         let result = pb::SubmitBatchResponse { results, log_size: 0 };
-        result.encode(&mut self.bytes).expect("a Vec has room");
+        result.encode(self.answers.out()).expect("a Vec has room");
     }
 
-    /// Ends an answer with the number of records in the log. The next one begins.
-    #[must_use]
-    pub fn finish(&mut self, log_size: u64) -> BatchAnswer {
+    /// Ends an answer with the number of records in the log.
+    pub fn end(&mut self, log_size: u64) {
         if log_size > 0 {
-            put_number(LOG_SIZE, log_size, &mut self.bytes);
+            put_number(LOG_SIZE, log_size, self.answers.out());
         }
-        BatchAnswer::from(core::mem::take(&mut self.bytes))
+        self.answers.end();
+    }
+
+    /// The answers that have ended.
+    #[must_use]
+    pub fn finish(self) -> Bytes {
+        self.answers.finish()
     }
 }
 
@@ -145,6 +153,8 @@ pub fn payment(
 
 /// About what a result takes, with all balances.
 const ROOM: usize = 768;
+/// A tag and a number.
+const MAX_LOG_SIZE_BYTES: usize = 11;
 /// `SubmitBatchResponse.results`, `SubmitBatchResponse.log_size`, `BatchItemResult.receipt`.
 const RESULTS: u8 = 1;
 const LOG_SIZE: u8 = 2;

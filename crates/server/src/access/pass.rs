@@ -232,15 +232,17 @@ impl Scope {
         if self.holds(Some(rule), None) { Ok(()) } else { Err(self.deny(Some(rule)).status()) }
     }
 
+    /// Whether the caller may ask for such a command whatever it concerns.
+    pub(crate) fn may_anywhere(&self, command: &Command) -> bool {
+        self.is_open() || self.holds(Some(methods::of_command(command).0), None)
+    }
+
     /// Whether the caller may ask for a command, by the rule that the command has by itself.
     pub(crate) fn command(&self, command: &Command) -> Open {
-        if self.pass.0.is_none() {
+        if self.may_anywhere(command) {
             return Open::Decided(Ok(()));
         }
         let (rule, place) = methods::of_command(command);
-        if self.holds(Some(rule), None) {
-            return Open::Decided(Ok(()));
-        }
         match place {
             Place::Ledger => Open::Decided(Err(self.deny(Some(rule)))),
             Place::Fund(fund) => Open::Decided(self.decided(command, Some(fund))),

@@ -8,6 +8,7 @@ mod guard;
 mod lifecycle;
 mod limits;
 mod log;
+mod payments;
 mod pilot;
 mod proofs;
 mod queries;
