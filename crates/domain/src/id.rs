@@ -35,11 +35,12 @@ pub enum IdError {
 }
 
 /// A text of at most `N` bytes kept in place, without an allocation. The bytes after it are zero,
-/// which no alphabet has: so they say where it ends, and the arrays are equal, and sort, as the
-/// texts do. There is no length beside them: a byte that is written by itself and read together with
-/// its neighbours, as in a copy, makes a processor wait for all that it has written before.
+/// which no alphabet has: so the arrays are equal, and sort, as the texts do.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-struct Inline<const N: usize>([u8; N]);
+struct Inline<const N: usize> {
+    bytes: [u8; N],
+    length: u8,
+}
 
 /// Which bytes a kind of name may hold, and how people are told.
 struct Alphabet {
@@ -88,22 +89,12 @@ impl<const N: usize> Inline<N> {
     fn from_bytes(text: &[u8], alphabet: &Alphabet) -> Option<Inline<N>> {
         let mut bytes = [0; N];
         bytes.get_mut(..text.len())?.copy_from_slice(text);
-        (!text.is_empty() && alphabet.has_all(text)).then_some(Inline(bytes))
-    }
-
-    fn length(&self) -> usize {
-        let (pieces, _) = self.0.as_chunks();
-        let ends = pieces.iter().map(|piece| {
-            let after = u128::from_le_bytes(*piece).leading_zeros() / u8::BITS;
-            size_of::<u128>() - after as usize
-        });
-        // The last piece that has any of it says where it ends.
-        let places = (0..).step_by(size_of::<u128>());
-        places.zip(ends).fold(0, |length, (from, end)| if end > 0 { from + end } else { length })
+        let length = u8::try_from(text.len()).ok().filter(|length| *length > 0)?;
+        alphabet.has_all(text).then_some(Inline { bytes, length })
     }
 
     fn as_bytes(&self) -> &[u8] {
-        &self.0[..self.length()]
+        &self.bytes[..usize::from(self.length)]
     }
 
     fn as_str(&self) -> &str {
@@ -140,8 +131,8 @@ impl<K> Id<K> {
 
     /// The bytes of the id with zeros after them, and how many are its own: a copy of a fixed length
     /// costs least.
-    pub fn padded(&self) -> (&[u8; MAX_ID_BYTES], usize) {
-        (&self.text.0, self.text.length())
+    pub fn padded(&self) -> (&[u8; MAX_ID_BYTES], u8) {
+        (&self.text.bytes, self.text.length)
     }
 }
 
@@ -171,7 +162,7 @@ impl<K> Ord for Id<K> {
 impl<K> core::hash::Hash for Id<K> {
     fn hash<H: core::hash::Hasher>(&self, state: &mut H) {
         // Zeros end the text, so no other id has these bytes; a length that is known hashes faster.
-        state.write(&self.text.0);
+        state.write(&self.text.bytes);
     }
 }
 impl<K> fmt::Debug for Id<K> {

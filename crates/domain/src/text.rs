@@ -161,9 +161,9 @@ impl<const MAX: usize> Text<MAX> {
 
     /// The bytes of a text that is kept in place with zeros after them, and how many are its own: a
     /// copy of a fixed length costs least.
-    pub fn padded(&self) -> Option<(&[u8; IN_PLACE], usize)> {
+    pub fn padded(&self) -> Option<(&[u8; IN_PLACE], u8)> {
         match &self.0 {
-            Stored::Short { length, bytes } => Some((bytes, usize::from(*length))),
+            Stored::Short { length, bytes } => Some((bytes, *length)),
             Stored::Long(_) => None,
         }
     }

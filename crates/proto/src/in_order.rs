@@ -174,11 +174,10 @@ pub(crate) fn put_text<const MAX: usize>(field: u8, text: &Text<MAX>, out: &mut 
 
 /// Appends a field of bytes whose length takes a byte.
 #[inline]
-fn put_short<const N: usize>(field: u8, bytes: &[u8; N], length: usize, out: &mut Vec<u8>) {
+fn put_short<const N: usize>(field: u8, bytes: &[u8; N], length: u8, out: &mut Vec<u8>) {
     const { assert!(N < 0x80) };
-    let [short, ..] = length.to_le_bytes();
-    out.extend_from_slice(&[tag(field, BYTES), short]);
-    put_padded(bytes, length, out);
+    out.extend_from_slice(&[tag(field, BYTES), length]);
+    put_padded(bytes, length.into(), out);
 }
 
 /// Appends a field that is a message.

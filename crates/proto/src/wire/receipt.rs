@@ -207,7 +207,7 @@ impl Name {
         self.length += N;
         let (bytes, length) = id.padded();
         self.put_ahead(bytes);
-        self.length += length;
+        self.length += usize::from(length);
     }
 
     fn put_ahead<const N: usize>(&mut self, bytes: &[u8; N]) {
