@@ -3,7 +3,7 @@
 use std::ops::{ControlFlow, Range};
 
 use super::columns::{Columns, Numbers, Row};
-use super::filter::KEY_BITS;
+use super::hasher::KEY_BITS;
 use super::numbers::MAX_NUMBERS;
 use super::table::Direction;
 

@@ -28,6 +28,7 @@ mod columns;
 mod digest;
 mod error;
 mod filter;
+mod hasher;
 mod key_block;
 mod manifest;
 mod memtable;
@@ -61,7 +62,7 @@ pub use snapshot::{KEPT_SNAPSHOTS, SnapshotDraft};
 pub use table::Direction;
 
 use blocks::Blocks;
-use filter::KeyHasher;
+use hasher::KeyHasher;
 use manifest::Manifest;
 use merge::Merges;
 use snapshot::Snapshots;

@@ -9,7 +9,7 @@ use bergulir_chain::Hash;
 use tracing::warn;
 
 use super::blocks::{Blocks, Kind, Place, SEAL_BYTES, ShelfWriter};
-use super::filter::KeyHasher;
+use super::hasher::KeyHasher;
 use super::manifest::Manifest;
 use super::memtable::MAX_RECORDS;
 use super::merge::Merges;
@@ -22,7 +22,7 @@ use super::write_out::{Applier, WriteOut};
 use super::{Index, IndexError, IndexOptions};
 
 /// The version of everything stored here. Another one means: rebuild.
-const FORMAT: u32 = 9;
+const FORMAT: u32 = 10;
 
 const MARKER_BYTES: usize = 44;
 

@@ -11,7 +11,7 @@ use super::IndexError;
 use super::block::{BlockBuilder, Records};
 use super::blocks::{Blocks, Body, Kind, MAX_BODY_BYTES, Place, Section, Shelf, ShelfWriter};
 use super::columns::{Columns, Row};
-use super::filter::{Filter, Probe};
+use super::filter::{Filter, FilterBuilder, Probe};
 use super::key_block::{KeyBlock, KeyBlockBuilder, begin_value};
 use super::manifest::RunRow;
 use super::numbers::MAX_NUMBERS;
@@ -79,7 +79,11 @@ impl Run {
             row,
             shelf,
             fences: fences.iter().filter_map(Fence::from_bytes).collect(),
-            filter: if filter.is_empty() { None } else { Some(Filter::from_bytes(&filter)?) },
+            filter: if filter.is_empty() {
+                None
+            } else {
+                Some(Filter::from_bytes(&filter, row.records)?)
+            },
         })
     }
 
@@ -219,7 +223,7 @@ pub(super) struct RunWriter {
     builder: BlockBuilder,
     value: Vec<u8>,
     fences: Vec<Fence>,
-    filter: Option<Filter>,
+    filter: Option<FilterBuilder>,
 }
 
 impl RunWriter {
@@ -236,7 +240,7 @@ impl RunWriter {
             builder,
             value: Vec::with_capacity(MAX_BODY_BYTES),
             fences: Vec::new(),
-            filter: row.table.is_filtered().then(|| Filter::for_keys(records)),
+            filter: row.table.is_filtered().then(|| FilterBuilder::for_keys(records)),
         })
     }
 
@@ -254,7 +258,7 @@ impl RunWriter {
             debug_assert!(fits, "an empty block has room for any record");
         }
         if let Some(filter) = &mut self.filter {
-            filter.insert(key);
+            filter.push(key);
         }
         self.row.records += 1;
         self.row.last_key = key;
@@ -292,16 +296,12 @@ impl RunWriter {
         let fences = self.fences.iter().copied();
         let fences: Vec<u8> = fences.flat_map(Fence::to_bytes).collect();
         self.row.fence_values = write(Section::Fences, &fences, FENCES_PER_VALUE * FENCE_BYTES)?;
-        let filter = self.filter.as_ref().map_or_else(Vec::new, Filter::to_bytes);
-        self.row.filter_values = write(Section::Filter, &filter, MAX_BODY_BYTES)?;
+        let filter = self.filter.map(FilterBuilder::finish);
+        let bytes = filter.as_ref().map_or_else(Vec::new, Filter::to_bytes);
+        self.row.filter_values = write(Section::Filter, &bytes, MAX_BODY_BYTES)?;
         self.row.crc = crc.finalize();
         self.row.blocks = self.shelf.count(Section::Records);
-        Ok(Run {
-            row: self.row,
-            shelf: self.shelf.finish(),
-            fences: self.fences,
-            filter: self.filter,
-        })
+        Ok(Run { row: self.row, shelf: self.shelf.finish(), fences: self.fences, filter })
     }
 
     fn write_block(&mut self) -> Result<(), IndexError> {

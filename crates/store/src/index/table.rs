@@ -8,7 +8,8 @@ use bergulir_chain::Position;
 use super::IndexError;
 use super::batch::IndexBatch;
 use super::columns::{Line, Row};
-use super::filter::{KeyHasher, Probe};
+use super::filter::Probe;
+use super::hasher::KeyHasher;
 use super::memtable::Memtable;
 use super::run::Run;
 
