@@ -99,3 +99,61 @@ fn tell_rows<T: Row + Canonical + Clone>(
     }
     false
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::encoding::{DecodeError, Reader};
+    use super::*;
+
+    const ROW_BYTES: usize = PIECE_BYTES / 3;
+
+    /// A row with a great deal to tell.
+    #[derive(Clone)]
+    struct Long(u8);
+
+    impl Row for Long {
+        type Key = u8;
+        type Trait = ();
+        type Paid = ();
+        fn key(&self) -> u8 {
+            self.0
+        }
+        fn distinctive(&self) -> Option<&()> {
+            None
+        }
+        fn paid(&self) {}
+        fn before(&self, (): &()) -> Long {
+            self.clone()
+        }
+    }
+
+    impl Canonical for Long {
+        fn put(&self, out: &mut Vec<u8>) {
+            out.resize(out.len() + ROW_BYTES, self.0);
+        }
+        fn take(_: &mut Reader) -> Result<Self, DecodeError> {
+            Err(DecodeError::Invalid("row that is only told"))
+        }
+    }
+
+    #[test]
+    fn a_step_ends_after_half_a_megabyte_however_many_rows_are_asked_for() {
+        let mut table = Table::default();
+        for number in 0..10 {
+            table.push(Long(number));
+        }
+        table.hold();
+        let (mut steps, mut told) = (0, 0);
+        loop {
+            let mut step = Vec::new();
+            let is_told = tell_rows(&mut table, 1_000, &mut step, |_, _| ());
+            assert!(step.len() <= PIECE_BYTES + ROW_BYTES, "{}", step.len());
+            (steps, told) = (steps + 1, told + step.len());
+            if is_told {
+                break;
+            }
+        }
+        assert_eq!(told, size_of::<u32>() + 10 * ROW_BYTES);
+        assert!(steps > 2);
+    }
+}

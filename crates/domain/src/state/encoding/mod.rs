@@ -17,10 +17,9 @@ use crate::money::Money;
 use crate::terms::Terms;
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
-use canonical::Reader;
 use tables::put_rows;
 
-pub(super) use canonical::{Canonical, put_length};
+pub(super) use canonical::{Canonical, Reader, put_length};
 
 /// The version of the encoding of a state, its first byte: that of the rules in force, and 1 before
 /// position 0. Each is the one before it and then what its rules added. `None` if the
