@@ -3,6 +3,7 @@
 
 mod ahead;
 mod bank_accounts;
+mod chunks;
 mod entities;
 mod held;
 mod names;

@@ -1,6 +1,7 @@
 //! The payments to a borrower that stand. They are all that grows in a state with every payment, so
 //! they are packed: about six bytes each, where a list of them takes twenty-four.
 
+use super::chunks::Chunks;
 use crate::moment::{Date, Position};
 use crate::money::Amount;
 use alloc::boxed::Box;
@@ -26,7 +27,7 @@ pub struct Tranche {
 /// position.
 #[derive(Clone, PartialEq, Eq, Default)]
 pub struct Tranches {
-    packed: Vec<u8>,
+    packed: Chunks,
     /// Where the last one lies, from which the next is counted: its position and its Julian day.
     last_position: u64,
     last_day: i32,
@@ -42,9 +43,6 @@ pub(super) struct TranchesMark {
     earliest: Option<Date>,
 }
 
-/// How much memory is taken at a time, at least: a few payments.
-const ROOM: usize = 24;
-
 impl Tranches {
     /// Adds one as the last.
     pub(crate) fn push(&mut self, tranche: Tranche) {
@@ -58,11 +56,7 @@ impl Tranches {
         if days != 0 {
             length += put(folded(days), &mut bytes[length..]);
         }
-        if self.packed.capacity() - self.packed.len() < length {
-            // By an eighth, where a `Vec` would double: there are many lists, and most stay short.
-            self.packed.reserve_exact(ROOM.max(self.packed.len() / 8));
-        }
-        self.packed.extend_from_slice(&bytes[..length]);
+        self.packed.append(&bytes[..length]);
         (self.last_position, self.last_day) = (position, day);
         let day = tranche.value_date;
         self.earliest = Some(self.earliest.map_or(day, |earliest| earliest.min(day)));
@@ -103,7 +97,7 @@ impl Tranches {
 
     /// The same as numbers: position, Julian day, minor units.
     pub(super) fn raw(&self) -> impl Iterator<Item = (u64, i32, i64)> {
-        Unpacked { rest: &self.packed, position: 0, day: 0 }
+        Unpacked { packed: self.packed.to_vec(), at: 0, position: 0, day: 0 }
     }
 
     /// How many there are.
@@ -123,7 +117,7 @@ impl Tranches {
 
     /// The last byte, for whoever wants it near before the next one is added.
     pub(super) fn end(&self) -> Option<u8> {
-        self.packed.last().copied()
+        self.packed.last()
     }
 }
 
@@ -164,7 +158,7 @@ impl RareTranches {
     /// The same, as one that may hold any number.
     pub(super) fn as_tranches(&self) -> &Tranches {
         const NONE: &Tranches =
-            &Tranches { packed: Vec::new(), last_position: 0, last_day: 0, earliest: None };
+            &Tranches { packed: Chunks::NONE, last_position: 0, last_day: 0, earliest: None };
         self.0.as_deref().unwrap_or(NONE)
     }
 }
@@ -183,26 +177,30 @@ impl fmt::Debug for RareTranches {
     }
 }
 
-struct Unpacked<'a> {
-    rest: &'a [u8],
+struct Unpacked {
+    packed: Vec<u8>,
+    /// So many bytes of it are unpacked.
+    at: usize,
     position: u64,
     day: i32,
 }
 
-impl Iterator for Unpacked<'_> {
+impl Iterator for Unpacked {
     type Item = (u64, i32, i64);
 
     fn next(&mut self) -> Option<(u64, i32, i64)> {
-        if self.rest.is_empty() {
+        let mut rest = &self.packed[self.at..];
+        if rest.is_empty() {
             return None;
         }
-        let positions = unfolded(take(&mut self.rest)).cast_unsigned();
+        let positions = unfolded(take(&mut rest)).cast_unsigned();
         self.position = self.position.wrapping_add(positions);
-        let amount = take(&mut self.rest);
+        let amount = take(&mut rest);
         if amount & 1 == 1 {
-            let days = unfolded(take(&mut self.rest));
+            let days = unfolded(take(&mut rest));
             self.day = i32::try_from(i64::from(self.day) + days).expect("`push` packed a day");
         }
+        self.at = self.packed.len() - rest.len();
         Some((self.position, self.day, (amount >> 1).cast_signed()))
     }
 }
@@ -323,14 +321,12 @@ mod tests {
     }
 
     #[test]
-    fn one_more_takes_few_bytes_and_little_room_is_left_over() {
+    fn one_more_takes_few_bytes() {
         let mut all = Tranches::default();
         for n in 0..1_000_u32 {
             let (position, day) = (u64::from(n) * 168_000, 2_461_000 + i32::from(n % 10 > 4));
             all.push(tranche(position, day, 100_000 + i64::from(n)));
         }
         assert!(all.packed.len() < 6 * 1_000 + 210, "{}", all.packed.len());
-        let spare = all.packed.capacity() - all.packed.len();
-        assert!(spare <= all.packed.len() / 8, "{spare}");
     }
 }
