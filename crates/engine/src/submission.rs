@@ -1,6 +1,7 @@
 //! What goes into a ledger's queue, and what comes back.
 
 use crate::inbox::Room;
+use crate::items::Items;
 use bergulir_chain::{Authentication, Hash, LogSize, Position, Timestamp};
 use bergulir_domain::state::{AccountBalances, FundBalances, LoanBalances};
 use bergulir_domain::{AccountId, FundId, LedgerId, LoanId, PrincipalId, Rejection, Touched};
@@ -79,7 +80,7 @@ pub(crate) struct Submission {
 pub enum Answer {
     /// One answer for each request, in order. Of an atomic batch either all are accepted, or there
     /// is exactly one refusal, which [`Answer::Refused`] gives.
-    Items(Vec<Result<Accepted, Refusal>>),
+    Items(Items),
     /// The work as a whole was refused, and nothing of it recorded.
     Refused {
         /// Which request was the cause, if one was; its place in the batch.
