@@ -66,7 +66,7 @@ async fn submit(ledger: &Ledger, by: &str, batch: Vec<Request>) {
     else {
         panic!("refused")
     };
-    let refused = items.iter().find_map(Result::err);
+    let refused = items.iter().find_map(|item| item.as_ref().err());
     assert!(refused.is_none(), "{refused:?}");
 }
 

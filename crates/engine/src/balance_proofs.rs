@@ -119,7 +119,7 @@ impl Ledger {
     /// Records a seal. It is as well if somebody else does at the same time.
     async fn seal_now(&self, needed: LogSize) -> Result<(), ProofRefusal> {
         let refusal = match self.seal().await {
-            Answer::Items(items) => items.iter().find_map(Result::err).cloned(),
+            Answer::Items(items) => items.into_iter().find_map(Result::err),
             Answer::Refused { refusal, .. } => Some(refusal),
         };
         self.projected_through(self.head().size).await?;

@@ -94,13 +94,15 @@ impl Facts<'_> {
     /// A record, from memory or from the log.
     pub(crate) fn look_up(&self, position: u64) -> Result<Option<Known>, LookupFailed> {
         if position >= self.recent.first() {
-            return Ok(self.recent.get(position).map(|newest| Known {
-                principal: newest.caller.principal.to_string(),
-                request_id: newest.sealed.request_id,
-                following: newest.sealed.following,
-                hash: newest.sealed.hash,
-                recorded_at: bergulir_chain::Timestamp::from_micros(newest.recorded_at.as_micros()),
-                event: newest.sealed.event.clone(),
+            return Ok(self.recent.get(position).map(|sealed| Known {
+                principal: sealed.header.principal.to_string(),
+                request_id: sealed.request_id,
+                following: sealed.following,
+                hash: sealed.hash,
+                recorded_at: bergulir_chain::Timestamp::from_micros(
+                    sealed.header.recorded_at.as_micros(),
+                ),
+                event: sealed.event.clone(),
             }));
         }
         read_record(self.log, position, |error| self.log_failed(&error))

@@ -305,7 +305,7 @@ impl Node {
         {
             return Created::Answer(refused(Refusal::OutcomeUnknown { why }));
         }
-        Created::Answer(Answer::Items(vec![Ok(accepted)].into()))
+        Created::Answer(Answer::Items(vec![Ok(accepted)]))
     }
 
     /// Opens a ledger that is on the disk; gives why not, in words, if it is broken.

@@ -89,7 +89,7 @@ impl Persister {
         appended
     }
 
-    fn project(&self, sealed: Arc<SealedGroup>) {
+    fn project(&self, sealed: SealedGroup) {
         if self.projector.send(projector::Message::Published(sealed)).is_err() {
             self.health.fail_for_now("the projections stopped");
         }

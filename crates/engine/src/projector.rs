@@ -4,17 +4,16 @@
 use crate::balance_proofs::{NewestSeal, SealedBalances};
 use crate::facts::Fingerprint;
 use crate::health::Health;
-use crate::recent::{Newest, SealedGroup};
+use crate::recent::{Sealed, SealedGroup};
 use crate::sealing::{self, Sealing, no_snapshot};
-use crate::submission::{Answer, Balances, RequestId};
+use crate::submission::{Answer, RequestId};
 use crate::trail::{Owner, Running};
-use crate::writer::balances_of;
 use bergulir_chain::{Hash, LogSize, Position, Record};
 use bergulir_domain::command::Seal;
 use bergulir_domain::state::LOOK_AHEAD;
 use bergulir_domain::{Event, Touched};
 use bergulir_proto::balances::BalanceTree;
-use bergulir_proto::replay::{Followed, Grown, Replica};
+use bergulir_proto::replay::{Grown, Replica};
 use bergulir_store::index::{Index, IndexBatch, IndexError, SnapshotDraft};
 use crossbeam_channel::{Receiver, TryRecvError};
 use std::sync::{Arc, PoisonError, RwLock};
@@ -28,7 +27,7 @@ const MAX_PENDING_SEALS: usize = 2;
 
 #[derive(Debug)]
 pub(crate) enum Message {
-    Published(Arc<SealedGroup>),
+    Published(SealedGroup),
     /// Compute a seal through the published head, or one that came after; `None` if nothing is there
     /// to seal.
     Seal(oneshot::Sender<Option<Seal>>),
@@ -131,42 +130,40 @@ impl Projector {
     }
 
     /// Follows without the index, from where the published state stands.
-    fn follow_alone(&self, sealed: &SealedGroup) {
-        let sealed: Vec<Newest<'_>> = sealed.iter().collect();
-        for step in steps(&sealed) {
+    fn follow_alone(&self, sealed: &[Sealed]) {
+        for step in steps(sealed) {
             let mut replica = self.published.write().unwrap_or_else(PoisonError::into_inner);
             for one in step {
-                if one.position >= replica.size().get() {
-                    follow(&mut replica, one);
+                if one.header.position.get() >= replica.size().get() {
+                    let Sealed { hash, header, event, touched, .. } = one;
+                    let record = chain_record(one, replica.head_hash());
+                    replica.follow(&record, *hash, header, event, Some(*touched));
                 }
             }
         }
     }
 
-    fn follow(
-        &mut self,
-        sealed: &SealedGroup,
-        onlooker: &mut dyn FnMut(),
-    ) -> Result<(), IndexError> {
-        let sealed: Vec<Newest<'_>> = sealed.iter().collect();
+    fn follow(&mut self, sealed: &[Sealed], onlooker: &mut dyn FnMut()) -> Result<(), IndexError> {
         // Most groups are of nothing but the trade: they are not looked through once more at the end.
         let mut is_more = false;
-        for one in &sealed {
+        for one in sealed {
             self.keep_balances(one);
-            is_more |= matches!(one.sealed.event, Event::Sealed(_) | Event::PeriodClosed(_));
+            is_more |= matches!(one.event, Event::Sealed(_) | Event::PeriodClosed(_));
         }
         let mut batch = std::mem::take(&mut self.batch);
-        for step in steps(&sealed) {
+        for step in steps(sealed) {
             let mut replica = self.published.write().unwrap_or_else(PoisonError::into_inner);
             batch.begin(replica.size());
             // Whatever becomes of the index, readers see whole steps.
             let mut added = Ok(());
             for ahead in step.chunks(LOOK_AHEAD) {
-                replica.look_ahead_at(ahead.iter().map(|one| one.accepted.touched));
+                replica.look_ahead_at(ahead.iter().map(|one| one.touched));
                 for one in ahead {
-                    let followed = follow(&mut replica, one);
-                    added = added.and_then(|()| add(&mut batch, one, &replica)).and_then(|()| {
-                        add_lapsed(&mut batch, &replica, &followed.lapsed, one.accepted.touched)
+                    let record = chain_record(one, replica.head_hash());
+                    let Sealed { hash, header, event, touched, .. } = one;
+                    let followed = replica.follow(&record, *hash, header, event, Some(*touched));
+                    added = added.and_then(|()| add(&mut batch, one)).and_then(|()| {
+                        add_lapsed(&mut batch, &replica, &followed.lapsed, *touched)
                     });
                     add_tiles(&mut batch, &followed.grown);
                 }
@@ -182,14 +179,14 @@ impl Projector {
             self.since_seal += sealed.len() as u64;
             return Ok(());
         }
-        for one in &sealed {
+        for one in sealed {
             self.since_seal += 1;
-            if let Event::Sealed(seal) = &one.sealed.event {
+            if let Event::Sealed(seal) = &one.event {
                 self.since_seal = 0;
-                self.keep_snapshot(seal, one.position)?;
+                self.keep_snapshot(seal, one.header.position.get())?;
             }
             // What a period was closed with is bound into the chain right away.
-            if let Event::PeriodClosed(_) = &one.sealed.event {
+            if let Event::PeriodClosed(_) = &one.event {
                 self.period_closed = true;
             }
         }
@@ -260,11 +257,11 @@ impl Projector {
 
     /// If a record is a seal, balances can be proved from it. First of all, so that whoever sees
     /// the record finds them.
-    fn keep_balances(&self, one: &Newest<'_>) {
-        if let Event::Sealed(seal) = &one.sealed.event
+    fn keep_balances(&self, one: &Sealed) {
+        if let Event::Sealed(seal) = &one.event
             && let Some(pending) = self.pending.iter().find(|pending| pending.seal == *seal)
         {
-            let sealed_at = Position::new(one.position);
+            let sealed_at = Position::new(one.header.position.get());
             self.newest_seal.put(SealedBalances::new(Arc::clone(&pending.tree), sealed_at));
         }
     }
@@ -296,36 +293,28 @@ fn answer(askers: impl IntoIterator<Item = Asker>, seal: Option<&Seal>) {
 
 /// Cuts records into steps of about [`STEP`], each of which ends where a batch ends: readers must
 /// not see half of one.
-fn steps<'a, 'r>(mut sealed: &'a [Newest<'r>]) -> impl Iterator<Item = &'a [Newest<'r>]> {
+fn steps(mut sealed: &[Sealed]) -> impl Iterator<Item = &[Sealed]> {
     std::iter::from_fn(move || {
         if sealed.is_empty() {
             return None;
         }
         let from = STEP.min(sealed.len()) - 1;
-        let ends = sealed[from..].iter().position(|one| one.sealed.following == 0);
+        let ends = sealed[from..].iter().position(|one| one.following == 0);
         let (step, rest) = sealed.split_at(ends.map_or(sealed.len(), |more| from + more + 1));
         sealed = rest;
         Some(step)
     })
 }
 
-/// Applies one record to the published state.
-fn follow(replica: &mut Replica, one: &Newest<'_>) -> Followed {
-    let record = chain_record(one, replica.head_hash());
-    let Newest { sealed, accepted, .. } = one;
-    replica.follow(&record, sealed.hash, &one.header(), &sealed.event, Some(accepted.touched))
-}
-
-/// What the record that was just applied adds to the index. Its balances are read where they were just
-/// written: those in its answer are in the memory of another processor.
-fn add(batch: &mut IndexBatch, one: &Newest<'_>, replica: &Replica) -> Result<(), IndexError> {
-    let touched = one.accepted.touched;
+/// What one record adds to the index.
+fn add(batch: &mut IndexBatch, sealed: &Sealed) -> Result<(), IndexError> {
+    let position = Position::new(sealed.header.position.get());
     let added = Added {
-        position: Position::new(one.position),
-        request_id: one.sealed.request_id,
-        reference: one.sealed.reference.map(|reference| reference.fingerprint),
-        touched,
-        balances: &balances_of(replica.state(), touched),
+        position,
+        request_id: sealed.request_id,
+        reference: sealed.reference.map(|reference| reference.fingerprint),
+        touched: sealed.touched,
+        balances: &sealed.balances,
     };
     added.to(batch)
 }
@@ -364,7 +353,7 @@ pub(crate) struct Added<'a> {
     pub(crate) request_id: RequestId,
     pub(crate) reference: Option<Fingerprint>,
     pub(crate) touched: Touched,
-    pub(crate) balances: &'a Balances,
+    pub(crate) balances: &'a crate::submission::Balances,
 }
 
 impl Added<'_> {
@@ -390,14 +379,13 @@ impl Added<'_> {
 }
 
 /// The record without its event, which the chain's cursor does not look at.
-fn chain_record<'a>(one: &Newest<'a>, previous: Hash) -> Record<'a> {
-    let Newest { position, sealed, caller, recorded_at, .. } = *one;
+fn chain_record(sealed: &Sealed, previous: Hash) -> Record<'_> {
     Record {
-        position: Position::new(position),
+        position: Position::new(sealed.header.position.get()),
         previous,
-        recorded_at: bergulir_chain::Timestamp::from_micros(recorded_at.as_micros()),
-        principal: caller.principal.as_str(),
-        authentication: caller.authentication,
+        recorded_at: bergulir_chain::Timestamp::from_micros(sealed.header.recorded_at.as_micros()),
+        principal: sealed.header.principal.as_str(),
+        authentication: sealed.authentication,
         request_id: sealed.request_id,
         following: sealed.following,
         event: &[],

@@ -3,9 +3,9 @@
 
 use crate::facts::Fingerprint;
 use crate::keys::Keys;
-use crate::submission::{Accepted, Caller, RequestId};
-use bergulir_chain::Hash;
-use bergulir_domain::{Event, Header, Position, Timestamp};
+use crate::submission::{Balances, RequestId};
+use bergulir_chain::{Authentication, Hash};
+use bergulir_domain::{Event, Header, Touched};
 use std::collections::VecDeque;
 use std::sync::Arc;
 
@@ -13,9 +13,11 @@ use std::sync::Arc;
 /// slow at its first touch.
 const SPARE_RECORDS: usize = 16_384;
 
-/// A record on its way: decided, encoded and hashed. What it left behind is in its answer.
+/// A record on its way: decided, encoded and hashed, and what it left behind.
 #[derive(Debug)]
 pub(crate) struct Sealed {
+    pub(crate) header: Header,
+    pub(crate) authentication: Authentication,
     pub(crate) request_id: RequestId,
     pub(crate) following: u32,
     pub(crate) hash: Hash,
@@ -24,6 +26,8 @@ pub(crate) struct Sealed {
     pub(crate) id_key: u64,
     /// The bank reference that the event names.
     pub(crate) reference: Option<Reference>,
+    pub(crate) touched: Touched,
+    pub(crate) balances: Balances,
 }
 
 /// A bank reference, in the forms under which it is looked for.
@@ -34,90 +38,17 @@ pub(crate) struct Reference {
 }
 
 /// The records of one group.
-#[derive(Debug, Default)]
-pub(crate) struct SealedGroup {
-    first: u64,
-    records: Vec<Sealed>,
-    pieces: Vec<Piece>,
-}
-
-/// What the records have in common that one piece of work made.
-#[derive(Debug)]
-struct Piece {
-    /// Where they begin.
-    first: u64,
-    caller: Caller,
-    recorded_at: Timestamp,
-    /// The answer to each of them, which the caller is given too, so that balances are written once;
-    /// `None` while the piece is being decided.
-    answers: Option<Arc<Vec<Accepted>>>,
-}
-
-/// One of the newest records.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Newest<'a> {
-    pub(crate) position: u64,
-    pub(crate) sealed: &'a Sealed,
-    /// What its caller is answered.
-    pub(crate) accepted: &'a Accepted,
-    pub(crate) caller: &'a Caller,
-    pub(crate) recorded_at: Timestamp,
-}
-
-impl Newest<'_> {
-    pub(crate) fn header(&self) -> Header {
-        let (recorded_at, principal) = (self.recorded_at, self.caller.principal);
-        Header { position: Position::new(self.position), recorded_at, principal }
-    }
-}
-
-impl SealedGroup {
-    /// How many records it has.
-    pub(crate) fn len(&self) -> usize {
-        self.records.len()
-    }
-
-    /// All of its records, in order. Nothing of it is being decided.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = Newest<'_>> {
-        let answers = self.pieces.iter().flat_map(|piece| {
-            let answers = piece.answers.iter().flat_map(|answers| answers.iter());
-            answers.map(move |accepted| (piece, accepted))
-        });
-        let records = (self.first..).zip(&self.records);
-        records.zip(answers).map(|((position, sealed), (piece, accepted))| {
-            let Piece { caller, recorded_at, .. } = piece;
-            Newest { position, sealed, accepted, caller, recorded_at: *recorded_at }
-        })
-    }
-
-    /// A record of it, if it has one there; `growing` are the answers of what is being decided.
-    fn get<'a>(&'a self, position: u64, growing: &'a [Accepted]) -> Option<Newest<'a>> {
-        let at = |first: u64| usize::try_from(position.checked_sub(first)?).ok();
-        let sealed = self.records.get(at(self.first)?)?;
-        let after = self.pieces.partition_point(|piece| piece.first <= position);
-        let Piece { first, caller, recorded_at, answers } =
-            self.pieces.get(after.checked_sub(1)?)?;
-        let answers = answers.as_ref().map_or(growing, |answers| answers.as_slice());
-        let accepted = answers.get(at(*first)?)?;
-        Some(Newest { position, sealed, accepted, caller, recorded_at: *recorded_at })
-    }
-
-    /// Where the next record will be.
-    fn next(&self) -> u64 {
-        self.first + self.records.len() as u64
-    }
-}
+pub(crate) type SealedGroup = Arc<Vec<Sealed>>;
 
 /// The newest records, the last of which are a group that still grows.
 #[derive(Debug)]
 pub(crate) struct Recent {
     first: u64,
-    groups: VecDeque<Arc<SealedGroup>>,
-    /// The group that grows.
-    open: SealedGroup,
-    /// The answers to the records of the piece of work that is being decided.
-    growing: Vec<Accepted>,
-    spare: Vec<SealedGroup>,
+    groups: VecDeque<SealedGroup>,
+    /// Where the group begins that grows.
+    open_from: u64,
+    open: Vec<Sealed>,
+    spare: Vec<Vec<Sealed>>,
     request_ids: Keys,
     bank_references: Keys,
 }
@@ -128,8 +59,8 @@ impl Recent {
         Recent {
             first,
             groups: VecDeque::new(),
-            open: SealedGroup { first, ..SealedGroup::default() },
-            growing: Vec::new(),
+            open_from: first,
+            open: Vec::new(),
             spare: Vec::new(),
             request_ids: Keys::new(first),
             bank_references: Keys::new(first),
@@ -143,67 +74,38 @@ impl Recent {
 
     /// How many records there are in all: where the next one will be.
     pub(crate) fn next(&self) -> u64 {
-        self.open.next()
+        self.open_from + self.open.len() as u64
     }
 
-    /// From here on a piece of work of so many commands is decided.
-    pub(crate) fn begin_piece(&mut self, caller: Caller, recorded_at: Timestamp, commands: usize) {
-        let first = self.next();
-        self.open.pieces.push(Piece { first, caller, recorded_at, answers: None });
-        self.growing.reserve_exact(commands);
-    }
-
-    /// One more record of the piece of work that is being decided, and what its caller is answered.
-    #[inline]
-    pub(crate) fn push(&mut self, sealed: Sealed, accepted: Accepted) {
+    pub(crate) fn push(&mut self, sealed: Sealed) {
         let position = self.next();
+        debug_assert_eq!(position, sealed.header.position.get());
         self.request_ids.insert(sealed.id_key, position);
         if let Some(Reference { key, .. }) = sealed.reference {
             self.bank_references.insert(key, position);
         }
-        self.growing.push(accepted);
-        self.open.records.push(sealed);
+        self.open.push(sealed);
     }
 
-    /// The answers so far to the records of the piece of work that is being decided.
-    pub(crate) fn growing(&self) -> &[Accepted] {
-        &self.growing
-    }
-
-    /// The piece of work is decided: gives the answers to its records.
-    pub(crate) fn end_piece(&mut self) -> Arc<Vec<Accepted>> {
-        let mut answers = std::mem::take(&mut self.growing);
-        // They are kept until the index has the records, and shall take no more room than a few times
-        // what those take.
-        if 2 * answers.len() < answers.capacity() {
-            answers.shrink_to_fit();
-        }
-        let answers = Arc::new(answers);
-        if answers.is_empty() {
-            self.open.pieces.pop();
-        } else if let Some(piece) = self.open.pieces.last_mut() {
-            piece.answers = Some(Arc::clone(&answers));
-        }
-        answers
-    }
-
-    pub(crate) fn get(&self, position: u64) -> Option<Newest<'_>> {
+    pub(crate) fn get(&self, position: u64) -> Option<&Sealed> {
         if position < self.first {
             return None;
         }
-        if position >= self.open.first {
-            return self.open.get(position, &self.growing);
+        if let Some(place) = position.checked_sub(self.open_from) {
+            return self.open.get(usize::try_from(place).ok()?);
         }
-        let after = self.groups.partition_point(|group| group.first <= position);
-        self.groups.get(after.checked_sub(1)?)?.get(position, &[])
+        let first = |group: &SealedGroup| group.first().map(|one| one.header.position.get());
+        let after = self.groups.partition_point(|group| first(group) <= Some(position));
+        let group = self.groups.get(after.checked_sub(1)?)?;
+        group.get(usize::try_from(position - first(group)?).ok()?)
     }
 
     /// Ends the group that grows, and gives it.
-    pub(crate) fn close(&mut self) -> Arc<SealedGroup> {
+    pub(crate) fn close(&mut self) -> SealedGroup {
         let empty = self.spare.pop().unwrap_or_default();
-        let next = SealedGroup { first: self.next(), ..empty };
-        let group = Arc::new(std::mem::replace(&mut self.open, next));
-        if group.len() > 0 {
+        self.open_from = self.next();
+        let group = Arc::new(std::mem::replace(&mut self.open, empty));
+        if !group.is_empty() {
             self.groups.push_back(Arc::clone(&group));
         }
         group
@@ -234,14 +136,12 @@ impl Recent {
         self.request_ids.first().max(self.bank_references.first())
     }
 
-    /// Drops the records from `position` on, all of the piece of work that is being decided: it was
-    /// refused.
+    /// Drops the records from `position` on, all of the group that grows: their batch was refused.
     pub(crate) fn truncate(&mut self, position: u64) {
         while self.next() > position
-            && let Some(sealed) = self.open.records.pop()
+            && let Some(sealed) = self.open.pop()
         {
-            self.growing.pop();
-            let position = self.next();
+            let position = sealed.header.position.get();
             self.request_ids.remove(sealed.id_key, position);
             if let Some(Reference { key, .. }) = sealed.reference {
                 self.bank_references.remove(key, position);
@@ -253,25 +153,24 @@ impl Recent {
     /// written out.
     pub(crate) fn forget(&mut self, applied: u64, written: u64) {
         while let Some(group) = self.groups.front_mut()
-            && let next = group.next()
-            && next <= applied
+            && let Some(last) = group.last().map(|one| one.header.position.get())
+            && last < applied
             // Whoever still looks at it is soon done, and its memory is wanted again.
             && let Some(group) = Arc::get_mut(group)
         {
-            self.first = next;
+            self.first = last + 1;
             let mut group = std::mem::take(group);
             self.groups.pop_front();
-            let kept: usize = self.spare.iter().map(|spare| spare.records.capacity()).sum();
-            if kept + group.records.capacity() <= SPARE_RECORDS {
-                group.records.clear();
-                group.pieces.clear();
+            let kept: usize = self.spare.iter().map(Vec::capacity).sum();
+            if kept + group.capacity() <= SPARE_RECORDS {
+                group.clear();
                 self.spare.push(group);
             }
         }
         // Of the group that grows a batch may be rolled back.
-        if self.open.records.is_empty() {
-            self.request_ids.turn(written, self.open.first);
-            self.bank_references.turn(written, self.open.first);
+        if self.open.is_empty() {
+            self.request_ids.turn(written, self.open_from);
+            self.bank_references.turn(written, self.open_from);
         }
     }
 }
@@ -279,17 +178,21 @@ impl Recent {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::submission::{Balances, Named, Receipt};
-    use bergulir_chain::Authentication;
-    use bergulir_domain::{PrincipalId, Touched};
+    use bergulir_domain::{Position, PrincipalId, Timestamp};
     use proptest::prelude::*;
     use std::collections::BTreeSet;
 
     /// A record with this request id, that uses this bank reference.
-    fn sealed(id: u64, reference: Option<u8>) -> Sealed {
+    fn sealed(position: u64, id: u64, reference: Option<u8>) -> Sealed {
         let mut request_id = [0; 16];
         request_id[..8].copy_from_slice(&id.to_le_bytes());
         Sealed {
+            header: Header {
+                position: Position::new(position),
+                recorded_at: Timestamp::from_micros(0),
+                principal: PrincipalId::new("maker").unwrap(),
+            },
+            authentication: Authentication::Stated,
             request_id,
             following: 0,
             hash: Hash::ZERO,
@@ -297,33 +200,9 @@ mod tests {
             id_key: id,
             reference: reference
                 .map(|number| Reference { fingerprint: [number; 16], key: number.into() }),
-        }
-    }
-
-    fn accepted(position: u64) -> Accepted {
-        let receipt = Receipt {
-            position: bergulir_chain::Position::new(position),
-            record_hash: Hash::ZERO,
-            recorded_at: bergulir_chain::Timestamp::MIN,
-            duplicate: false,
-        };
-        Accepted {
-            receipt: Some(receipt),
             touched: Touched::default(),
-            named: Named::default(),
             balances: Balances::default(),
         }
-    }
-
-    /// When the piece of work that begins there is decided.
-    fn time(first: u64) -> Timestamp {
-        Timestamp::from_micros(i64::try_from(first).unwrap())
-    }
-
-    /// What the writer moves for each event is most of what it waits for (ADR 0046).
-    #[test]
-    fn little_is_kept_of_a_record_on_its_way() {
-        assert_eq!((size_of::<Sealed>(), size_of::<Accepted>()), (272, 464));
     }
 
     #[derive(Debug, Clone)]
@@ -356,23 +235,15 @@ mod tests {
         ) {
             let mut recent = Recent::new(first);
             let mut all: Vec<(u64, Option<u8>)> = Vec::new();
-            // Where the piece of work of each record begins.
-            let mut begun: Vec<u64> = Vec::new();
             let (mut next_id, mut closed, mut indexed, mut written) = (100, first, first, first);
             for step in steps {
                 match step {
                     Step::Batch(references, kept) => {
                         let before = recent.next();
-                        let principal = PrincipalId::new("maker").unwrap();
-                        let caller = Caller { principal, authentication: Authentication::Stated };
-                        // Others of the batch may be refused.
-                        recent.begin_piece(caller, time(before), 3 * references.len());
                         for reference in &references {
-                            recent.push(sealed(next_id, *reference), accepted(recent.next()));
+                            recent.push(sealed(recent.next(), next_id, *reference));
                             all.push((next_id, *reference));
                             next_id += 1;
-                            let newest = recent.next() - 1;
-                            prop_assert_eq!(recent.get(newest).unwrap().header().recorded_at, time(before));
                         }
                         if !kept {
                             recent.truncate(before);
@@ -381,16 +252,10 @@ mod tests {
                                 prop_assert_eq!(recent.request_id(id).next(), None);
                             }
                         }
-                        let answers = recent.end_piece();
-                        prop_assert_eq!(answers.len() as u64, recent.next() - before);
-                        prop_assert!(answers.capacity() <= 2 * answers.len());
-                        begun.extend((before..recent.next()).map(|_| before));
                     }
                     Step::Close => {
                         let group = recent.close();
                         prop_assert_eq!(closed + group.len() as u64, recent.next());
-                        let positions: Vec<u64> = group.iter().map(|newest| newest.position).collect();
-                        prop_assert_eq!(positions, (closed..recent.next()).collect::<Vec<_>>());
                         closed = recent.next();
                     }
                     Step::Index(more, out) => {
@@ -404,17 +269,13 @@ mod tests {
                 let position_of = |place: usize| first + place as u64;
                 prop_assert_eq!(recent.next(), position_of(all.len()));
                 for (place, (id, _)) in all.iter().enumerate() {
-                    let (position, wanted) = (position_of(place), sealed(*id, None).request_id);
+                    let (position, wanted) = (position_of(place), sealed(0, *id, None).request_id);
                     let found: Vec<u64> = recent.request_id(*id).collect();
                     prop_assert!(found.is_empty() || recent.may_have_request_id(*id));
                     prop_assert!(found.is_empty() || found == [position]);
                     prop_assert!(position < recent.first_key() || found == [position]);
                     if position >= recent.first() {
-                        let newest = recent.get(position).unwrap();
-                        prop_assert_eq!(newest.sealed.request_id, wanted);
-                        prop_assert_eq!(newest.accepted, &accepted(position));
-                        prop_assert_eq!(newest.header().position.get(), position);
-                        prop_assert_eq!(newest.header().recorded_at, time(begun[place]));
+                        prop_assert_eq!(recent.get(position).unwrap().request_id, wanted);
                     } else {
                         prop_assert!(recent.get(position).is_none());
                     }

@@ -198,8 +198,8 @@ async fn however_often_a_disk_fails_what_is_acknowledged_is_there_once() {
                 // Until it is answered, as a caller does.
                 loop {
                     match submit(&place.ledger(), register_any(n)).await {
-                        Answer::Items(items) => {
-                            let receipt = items.first().unwrap().unwrap().receipt.unwrap();
+                        Answer::Items(mut items) => {
+                            let receipt = items.pop().unwrap().unwrap().receipt.unwrap();
                             acknowledged.lock().unwrap().push((n, receipt));
                             break;
                         }

@@ -90,8 +90,10 @@ impl Writer {
             recorded_at: known.recorded_at,
             duplicate: true,
         });
-        if let Some(newest) = self.recent.get(position) {
-            return Ok(Accepted { receipt, ..newest.accepted.clone() });
+        if let Some(sealed) = self.recent.get(position) {
+            let (touched, balances) = (sealed.touched, sealed.balances);
+            let named = named(&self.state, touched);
+            return Ok(Accepted { receipt, touched, named, balances });
         }
         let touched = touched(&self.state, &known.event, &facts).map_err(failed)?;
         let balances = self.balances_at(touched, at);

@@ -1,7 +1,6 @@
 //! What goes into a ledger's queue, and what comes back.
 
 use crate::inbox::Room;
-use crate::items::Items;
 use bergulir_chain::{Authentication, Hash, LogSize, Position, Timestamp};
 use bergulir_domain::state::{AccountBalances, FundBalances, LoanBalances};
 use bergulir_domain::{AccountId, FundId, LedgerId, LoanId, PrincipalId, Rejection, Touched};
@@ -80,7 +79,7 @@ pub(crate) struct Submission {
 pub enum Answer {
     /// One answer for each request, in order. Of an atomic batch either all are accepted, or there
     /// is exactly one refusal, which [`Answer::Refused`] gives.
-    Items(Items),
+    Items(Vec<Result<Accepted, Refusal>>),
     /// The work as a whole was refused, and nothing of it recorded.
     Refused {
         /// Which request was the cause, if one was; its place in the batch.

@@ -2,12 +2,11 @@
 //! once, decides and seals each command, and hands the group to the persister whenever that one is
 //! free: while one group is being synced, the next one grows.
 
-use crate::asked::{Asked, Known};
+use crate::asked::{self, Asked};
 use crate::clock::{Clock, ClockSuspect, Stamper};
 use crate::facts::Facts;
 use crate::health::Health;
 use crate::inbox::{self, Room};
-use crate::items::Items;
 use crate::keyring::Keyring;
 use crate::meter::Meter;
 use crate::recent::{Recent, Sealed, SealedGroup};
@@ -65,7 +64,7 @@ pub(crate) enum Message {
 pub(crate) struct Bundle {
     pub(crate) group: Group,
     /// The records of the group; `None` if there are none.
-    pub(crate) sealed: Option<Arc<SealedGroup>>,
+    pub(crate) sealed: Option<SealedGroup>,
     pub(crate) waiters: Vec<Waiter>,
     /// How many commands were decided for it.
     pub(crate) decided: usize,
@@ -79,10 +78,6 @@ pub(crate) enum Waiter {
     Answer(oneshot::Sender<Answer>, Answer, Room),
     Fence(oneshot::Sender<()>),
 }
-
-/// The answers to those requests of a piece of work that were not recorded just now, each with its
-/// place.
-type Others = Vec<(usize, Result<Accepted, Refusal>)>;
 
 /// Who asks.
 #[derive(Clone, Copy)]
@@ -245,12 +240,12 @@ impl Writer {
     }
 
     /// What can be found out together about the single commands that wait.
-    fn look_up(&self, waiting: &[Message]) -> Vec<Known> {
+    fn look_up(&self, waiting: &[Message]) -> Vec<asked::Known> {
         let mut all = Asked::all(waiting.iter().filter_map(single), &self.index);
         self.look_ahead(&mut all);
         let mut all = all.into_iter();
         let mut known = |message| single(message).and_then(|_| Some(all.next()?.known));
-        waiting.iter().map(|message| known(message).unwrap_or(Known::NOTHING)).collect()
+        waiting.iter().map(|message| known(message).unwrap_or(asked::Known::NOTHING)).collect()
     }
 
     /// Whether too many records are not in the index yet: their keys stay in memory.
@@ -263,7 +258,7 @@ impl Writer {
     fn take(
         &mut self,
         submission: Submission,
-        known: Known,
+        known: asked::Known,
         stamp: Result<Timestamp, ClockSuspect>,
         turn: Duration,
     ) {
@@ -301,37 +296,26 @@ impl Writer {
         self.bundle.decided += work.commands();
         advance(&mut self.state, now);
         let by = By { caller: &caller, name: caller.principal.as_str() };
-        self.recent.begin_piece(caller, now, work.commands());
-        let decided = match work {
+        let answer = match work {
             Work::Single(request) => {
-                let asked = Asked { request: &request, known };
-                let answered = self.single(by, &asked, &terms, now);
-                let other = |answered: Option<Accepted>| Some((0, Ok(answered?)));
-                answered.map(|a| other(a).into_iter().collect()).map_err(|refusal| (None, refusal))
+                match self.single(by, &Asked { request: &request, known }, &terms, now) {
+                    Ok(accepted) => Answer::Items(vec![Ok(accepted)]),
+                    Err(refusal) => Answer::Refused { item: None, refusal },
+                }
             }
-            Work::Independent(requests) => Ok(self.independent(by, &requests, now)),
+            Work::Independent(requests) => {
+                let mut items = Vec::with_capacity(requests.len());
+                let mut all = Asked::all(requests.iter(), &self.index);
+                for some in all.chunks_mut(LOOK_AHEAD) {
+                    self.look_ahead(some);
+                    let each = |asked: &Asked<'_>| self.single(by, asked, &Terms::PLAIN, now);
+                    items.extend(some.iter().map(each));
+                }
+                Answer::Items(items)
+            }
             Work::Atomic(requests) => self.atomic(by, &requests, &terms, now),
         };
-        let recorded = self.recent.end_piece();
-        let answer = match decided {
-            Ok(others) => Answer::Items(Items::new(recorded, others)),
-            Err((item, refusal)) => Answer::Refused { item, refusal },
-        };
         self.bundle.waiters.push(Waiter::Answer(reply, answer, room));
-    }
-
-    /// Each by itself. Gives the answers to those that were not recorded just now.
-    fn independent(&mut self, by: By<'_>, requests: &[Request], now: Timestamp) -> Others {
-        let mut others = Vec::new();
-        let mut all = Asked::all(requests.iter(), &self.index);
-        for (chunk, some) in all.chunks_mut(LOOK_AHEAD).enumerate() {
-            self.look_ahead(some);
-            for (place, asked) in some.iter().enumerate() {
-                let answered = self.single(by, asked, &Terms::PLAIN, now).transpose();
-                others.extend(answered.map(|other| (chunk * LOOK_AHEAD + place, other)));
-            }
-        }
-        others
     }
 
     /// Reads what the next decisions are going to read, and remembers where it was.
@@ -343,25 +327,22 @@ impl Writer {
         self.state.look_ahead_at(some.iter().filter_map(|asked| asked.known.near));
     }
 
-    /// Gives the answer, or nothing if the command was recorded just now: then the answer is with its
-    /// record.
     fn single(
         &mut self,
         by: By<'_>,
         asked: &Asked<'_>,
         terms: &Terms,
         now: Timestamp,
-    ) -> Result<Option<Accepted>, Refusal> {
+    ) -> Result<Accepted, Refusal> {
         if let Some(position) = self.position_of(asked)? {
             self.check_begins_batch(position)?;
-            return self.repeat(by, asked.request, position, 0).map(Some);
+            return self.repeat(by, asked.request, position, 0);
         }
         self.check_expected(terms)?;
         if terms.validate_only {
-            return self.validate(by, asked, now).map(Some);
+            return self.validate(by, asked, now);
         }
-        self.accept(by, asked, 0, now)?;
-        Ok(None)
+        self.accept(by, asked, 0, now)
     }
 
     fn atomic(
@@ -370,8 +351,8 @@ impl Writer {
         requests: &[Request],
         terms: &Terms,
         now: Timestamp,
-    ) -> Result<Others, (Option<usize>, Refusal)> {
-        let refused = |item: usize, refusal| Err((Some(item), refusal));
+    ) -> Answer {
+        let refused = |item: usize, refusal| Answer::Refused { item: Some(item), refusal };
         let mut seen = HashSet::with_capacity(requests.len());
         if let Some(item) = requests.iter().position(|r| !seen.insert(r.request_id)) {
             return refused(item, Refusal::RequestIdRepeated);
@@ -379,14 +360,15 @@ impl Writer {
         let mut all = Asked::all(requests.iter(), &self.index);
         match self.repeat_atomic(by, &all) {
             Ok(None) => {}
-            Ok(Some(again)) => return Ok(again.into_iter().map(Ok).enumerate().collect()),
+            Ok(Some(accepted)) => return Answer::Items(accepted.into_iter().map(Ok).collect()),
             Err((item, refusal)) => return refused(item, refusal),
         }
         if let Err(refusal) = self.check_expected(terms) {
-            return Err((None, refusal));
+            return Answer::Refused { item: None, refusal };
         }
         let (group, size) = (self.bundle.group.mark(), self.state.size());
         self.state.mark();
+        let mut accepted = Vec::with_capacity(requests.len());
         let mut failed = None;
         for item in 0..all.len() {
             if item % LOOK_AHEAD == 0 {
@@ -395,24 +377,26 @@ impl Writer {
             }
             let asked = &all[item];
             let following = u32::try_from(requests.len() - 1 - item).unwrap_or(u32::MAX);
-            if let Err(refusal) = self.accept(by, asked, following, now) {
-                failed = Some((item, refusal));
-                break;
+            match self.accept(by, asked, following, now) {
+                Ok(done) => accepted.push(done),
+                Err(refusal) => {
+                    failed = Some((item, refusal));
+                    break;
+                }
             }
         }
         if failed.is_none() && !terms.validate_only {
             self.state.keep();
-            return Ok(Others::new());
+            return Answer::Items(accepted.into_iter().map(Ok).collect());
         }
-        let validated = |done: &Accepted| Ok(Accepted { receipt: None, ..done.clone() });
-        let outcome = match failed {
-            Some((item, refusal)) => refused(item, refusal),
-            None => Ok(self.recent.growing().iter().map(validated).enumerate().collect()),
-        };
         self.state.roll_back();
         self.recent.truncate(size);
         self.bundle.group.roll_back(group);
-        outcome
+        if let Some((item, refusal)) = failed {
+            return refused(item, refusal);
+        }
+        let validated = |done: Accepted| Ok(Accepted { receipt: None, ..done });
+        Answer::Items(accepted.into_iter().map(validated).collect())
     }
 
     fn check_expected(&self, terms: &Terms) -> Result<(), Refusal> {
@@ -440,14 +424,13 @@ impl Writer {
         Ok(Accepted { receipt: None, touched, named, balances })
     }
 
-    /// Decides and records, and puts the answer to the record.
     fn accept(
         &mut self,
         by: By<'_>,
         asked: &Asked<'_>,
         following: u32,
         now: Timestamp,
-    ) -> Result<(), Refusal> {
+    ) -> Result<Accepted, Refusal> {
         let event = self.decide(by, asked, now)?;
         let header = self.header(by, now);
         let previous = self.bundle.group.head().hash;
@@ -475,23 +458,27 @@ impl Writer {
             }
         };
         let touched = evolve_near(&mut self.state, &header, &event, asked.known.near);
+        let balances = balances_of(&self.state, touched);
         let receipt = Receipt {
             position: record.position,
             record_hash: hash,
             recorded_at: record.recorded_at,
             duplicate: false,
         };
-        let Known { id_key, reference, .. } = asked.known;
-        self.recent.push(
-            Sealed { request_id, following, hash, event, id_key, reference },
-            Accepted {
-                receipt: Some(receipt),
-                touched,
-                named: named(&self.state, touched),
-                balances: balances_of(&self.state, touched),
-            },
-        );
-        Ok(())
+        self.recent.push(Sealed {
+            header,
+            authentication: by.caller.authentication,
+            request_id,
+            following,
+            hash,
+            event,
+            id_key: asked.known.id_key,
+            reference: asked.known.reference,
+            touched,
+            balances,
+        });
+        let named = named(&self.state, touched);
+        Ok(Accepted { receipt: Some(receipt), touched, named, balances })
     }
 
     fn decide(&self, by: By<'_>, asked: &Asked<'_>, now: Timestamp) -> Result<Event, Refusal> {
@@ -513,7 +500,7 @@ impl Writer {
     pub(crate) fn facts(&self) -> Facts<'_> {
         Facts {
             recent: &self.recent,
-            known: &Known::NOTHING,
+            known: &asked::Known::NOTHING,
             index: &self.index,
             log: self.log.as_ref(),
             health: Some(&self.health),

@@ -8,9 +8,7 @@ use crate::services::{CURRENCY, Services};
 use crate::telemetry::Refusals;
 use bergulir_chain::LogSize;
 use bergulir_domain::LedgerId;
-use bergulir_engine::{
-    Accepted, Answer, Balances, Caller, Items, Named, Receipt, Refusal, Terms, Work,
-};
+use bergulir_engine::{Accepted, Answer, Balances, Caller, Named, Receipt, Refusal, Terms, Work};
 use bergulir_proto::Described;
 use bergulir_proto::pb::CommandError;
 use bergulir_proto::wire::{
@@ -211,7 +209,7 @@ impl Services {
         asked.add(batch);
         let answer = match asked.work(mode) {
             Some(work) => ledger.submit(caller, work, terms).await,
-            None => Answer::Items(Items::default()),
+            None => Answer::Items(Vec::new()),
         };
         let (size, refused) = (ledger.head().size.get(), &self.measured.refused);
         Ok(asked.answers(ledger.id(), answer, size, refused)?)
@@ -283,7 +281,7 @@ pub(crate) fn status(error: BatchError) -> Status {
 fn put(
     answer: &mut Results,
     ledger: LedgerId,
-    decided: Result<&Accepted, &Refusal>,
+    decided: &Result<Accepted, Refusal>,
     (place, id): (usize, RequestId),
     refused: &Refusals,
 ) {

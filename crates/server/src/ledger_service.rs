@@ -334,7 +334,7 @@ impl Decided {
 fn the_one(answer: Answer, id: Uuid) -> Result<Accepted, Status> {
     let unknown = || Refusal::OutcomeUnknown { why: "there was no answer".to_owned() };
     let outcome = match answer {
-        Answer::Items(items) => items.first().unwrap_or_else(|| Err(unknown())),
+        Answer::Items(items) => items.into_iter().next().unwrap_or_else(|| Err(unknown())),
         Answer::Refused { refusal, .. } => Err(refusal),
     };
     outcome.map_err(|refusal| refusal::command_status(&refusal, Some(id)))

@@ -11,7 +11,7 @@ use tonic::Status;
 /// Records a seal through the head, and says what it says.
 pub(crate) async fn create(ledger: &Ledger) -> Result<pb::CreateSealResponse, Status> {
     let accepted = match ledger.seal().await {
-        Answer::Items(items) => items.first(),
+        Answer::Items(items) => items.into_iter().next(),
         Answer::Refused { refusal, .. } => Some(Err(refusal)),
     };
     let accepted = accepted

@@ -15,7 +15,7 @@ use crate::sending::Messages;
 use crate::services::{Services, parse_ledger};
 use crate::telemetry::{Measured, Refusals};
 use crate::underway::{Held, Underway};
-use bergulir_engine::{Answer, Caller, Items, Ledger, Queued, Refusal, Terms};
+use bergulir_engine::{Answer, Caller, Ledger, Queued, Refusal, Terms};
 use bergulir_proto::pb;
 use bergulir_proto::wire::{
     Batch, BatchBytes, BatchError, BatchMode, Framed, InvalidFields, Request,
@@ -361,7 +361,7 @@ impl Asking {
             match queued {
                 Some(Ok(queued)) => ledger.answer(queued).await,
                 Some(Err(refusal)) => Answer::Refused { item: None, refusal },
-                None => Answer::Items(Items::default()),
+                None => Answer::Items(Vec::new()),
             }
         };
         let answer = match within(deadline, answered).await {

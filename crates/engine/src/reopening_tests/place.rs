@@ -104,7 +104,7 @@ pub(super) fn why(ledger: &Ledger) -> String {
 
 pub(super) fn receipt(answer: Answer) -> crate::Receipt {
     match answer {
-        Answer::Items(items) => items.first().unwrap().unwrap().receipt.unwrap(),
+        Answer::Items(mut items) => items.pop().unwrap().unwrap().receipt.unwrap(),
         Answer::Refused { refusal, .. } => panic!("{refusal}"),
     }
 }

@@ -87,8 +87,8 @@ impl Run {
         assert!(machine.messages.is_empty());
         let size = machine.writer.state.size();
         for position in self.events.len() as u64..size {
-            let newest = machine.writer.recent.get(position).unwrap();
-            self.events.push((newest.header(), newest.sealed.event.clone()));
+            let sealed = machine.writer.recent.get(position).unwrap();
+            self.events.push((sealed.header, sealed.event.clone()));
         }
         let longest = self.site.ledger.longest_wait.as_micros();
         let longest = i64::try_from(longest).unwrap_or(i64::MAX);

@@ -307,7 +307,7 @@ impl Oracle {
         match (expected, answer) {
             (Expected::Items(items), Answer::Items(answers)) => {
                 assert_eq!(items.len(), answers.len());
-                for (item, answer) in items.iter().zip(answers.iter()) {
+                for (item, answer) in items.iter().zip(answers) {
                     self.check_item(item, answer);
                 }
             }
@@ -318,7 +318,7 @@ impl Oracle {
         }
     }
 
-    fn check_item(&self, item: &Item, answer: Result<&Accepted, &Refusal>) {
+    fn check_item(&self, item: &Item, answer: &Result<Accepted, Refusal>) {
         match (item, answer) {
             (Item::At { position, duplicate }, Ok(accepted)) => {
                 let receipt = accepted.receipt.as_ref().unwrap();

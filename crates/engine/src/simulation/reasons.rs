@@ -75,7 +75,7 @@ impl Run {
     pub(super) fn count_reasons(&mut self, answer: &Answer) {
         let refusals: Vec<&Refusal> = match answer {
             Answer::Refused { refusal, .. } => vec![refusal],
-            Answer::Items(items) => items.iter().filter_map(Result::err).collect(),
+            Answer::Items(items) => items.iter().filter_map(|item| item.as_ref().err()).collect(),
         };
         for refusal in refusals {
             if let Refusal::Rule(rejection) = refusal {

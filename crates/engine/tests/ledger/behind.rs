@@ -160,7 +160,7 @@ async fn a_creation_whose_outcome_was_unknown_answers_its_retry() {
     copy(&log(here.path()), &log(there.path()));
     let answer = second.node.create(pilot, caller("operator"), request, Terms::PLAIN).await;
     let Answer::Items(items) = answer else { panic!("{answer:?}") };
-    assert!(items.first().unwrap().unwrap().receipt.unwrap().duplicate);
+    assert!(items[0].as_ref().unwrap().receipt.unwrap().duplicate);
 }
 
 /// Whether the balances as of the head are those of now, and the trail is the account's own.

@@ -106,7 +106,7 @@ fn asked(anchors: Vec<PathBuf>) -> Continuation {
 async fn send(desk: &Desk, who: &str, id: [u8; 16], command: Command) -> Result<Accepted, Refusal> {
     let work = Work::Single(Request { request_id: id, command });
     match desk.named("pilot-2").submit(caller(who), work, Terms::PLAIN).await {
-        Answer::Items(items) => items.first().unwrap(),
+        Answer::Items(mut items) => items.pop().unwrap(),
         Answer::Refused { refusal, .. } => Err(refusal),
     }
 }

@@ -308,7 +308,7 @@ impl Desk {
     ) -> Result<Accepted, Refusal> {
         let work = Work::Single(Request { request_id, command });
         match self.ledger().submit(caller(who), work, terms).await {
-            Answer::Items(items) => items.first().unwrap(),
+            Answer::Items(mut items) => items.pop().unwrap(),
             Answer::Refused { refusal, .. } => Err(refusal),
         }
     }
