@@ -61,7 +61,7 @@ mod writer;
 pub use anchor::{AnchorError, AnchorStatus, check as check_anchor};
 pub use bergulir_store::index::Direction;
 pub use bergulir_store::layout::{CHECKPOINT_FILE, CONTINUED_FILE, LEDGERS_FOLDER, WITNESSED_FILE};
-pub use bergulir_store::{Head, ReadError, ReadLimit, Records};
+pub use bergulir_store::{Head, ReadError, ReadLimit, Records, Scattered};
 pub use checkpoints::SignedCheckpoint;
 pub use clock_keeper::{accept_clock, clock_was_taken};
 pub use continued::CONTINUED;

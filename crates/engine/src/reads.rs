@@ -7,7 +7,7 @@ use crate::trail::{Owner, Running};
 use bergulir_chain::{LogSize, Position, Record};
 use bergulir_domain::{State, Timestamp};
 use bergulir_store::index::{Direction, Index, IndexError, IndexStats, Line};
-use bergulir_store::{ReadError, ReadLimit, Records};
+use bergulir_store::{ReadError, ReadLimit, Records, Scattered};
 use std::sync::{Arc, PoisonError};
 use thiserror::Error;
 use tokio::sync::oneshot;
@@ -175,11 +175,21 @@ impl Ledger {
     /// If the position is past the end, or the log is damaged.
     pub fn records(&self, from: Position, limit: ReadLimit) -> Result<Records, ReadRefusal> {
         self.check_not_replaced()?;
-        let records = self.log.read(from, limit);
-        records.map_err(|error| {
-            self.health.log_failed(&error);
-            ReadRefusal::Log(log_without_paths(error))
-        })
+        self.log.read(from, limit).map_err(|error| self.log_failed(error))
+    }
+
+    /// Single records, whose positions ascend, with their hashes.
+    ///
+    /// # Errors
+    /// If one is not in the log, or the log is damaged.
+    pub fn records_each(&self, positions: &[Position]) -> Result<Scattered, ReadRefusal> {
+        self.check_not_replaced()?;
+        self.log.read_each(positions).map_err(|error| self.log_failed(error))
+    }
+
+    fn log_failed(&self, error: ReadError) -> ReadRefusal {
+        self.health.log_failed(&error);
+        ReadRefusal::Log(log_without_paths(error))
     }
 
     /// The last record at or before an instant, `None` if all are after it. The answer is final:

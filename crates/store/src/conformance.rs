@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
-use bergulir_chain::record::FIXED_BYTES;
+use bergulir_chain::record::{FIXED_BYTES, hash as hash_of};
 use bergulir_chain::{ChainCursor, MAX_RECORD_BYTES, Position, Record, frame};
 
 use crate::group::{Group, GroupError};
@@ -88,7 +88,18 @@ pub(crate) fn reads_back_what_was_appended<S: Store>() {
         let one = log.read(position, ReadLimit::ONE).unwrap();
         assert_eq!(one.iter().collect::<Vec<_>>(), [(position, &bytes[..])]);
     }
+    for step in [1, 2, 50, 119] {
+        let some = (0_u64..).map(Position::new).zip(&expected).step_by(step);
+        let (positions, records): (Vec<_>, Vec<_>) = some.unzip();
+        let each = log.read_each(&positions).unwrap();
+        let (at, bytes): (Vec<_>, Vec<_>) = each.iter().map(|(at, _, bytes)| (at, bytes)).unzip();
+        assert_eq!((at, bytes), (positions, records.iter().map(|one| &one[..]).collect()));
+        assert!(each.iter().all(|(_, hash, bytes)| hash == hash_of(bytes)));
+    }
     let end = log.head().size.next_position();
+    assert!(
+        matches!(log.read_each(&[end]), Err(ReadError::BeyondHead { from, .. }) if from == end)
+    );
     assert!(log.read(end, ReadLimit::STEP).unwrap().is_empty());
     assert!(matches!(
         log.read(end.next(), ReadLimit::STEP),

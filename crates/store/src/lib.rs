@@ -28,5 +28,5 @@ pub use group::{Group, GroupError, GroupMark};
 pub use lock::{DataLock, LockError};
 pub use log::{AppendError, EventLog, Head, ReadError, ReadLimit, Refusal};
 pub use memory::MemoryLog;
-pub use records::{Iter, Records};
+pub use records::{Iter, Records, Scattered};
 pub use small_file::{replace_file_durably, replace_file_durably_on};

@@ -2,11 +2,11 @@
 
 use std::io;
 
-use bergulir_chain::{Hash, LogSize, Position};
+use bergulir_chain::{Hash, LogSize, Position, record};
 use thiserror::Error;
 
 use crate::group::Group;
-use crate::records::Records;
+use crate::records::{Records, Scattered};
 
 /// The end of a log: how many records it holds, and the hash of the last.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -35,6 +35,22 @@ pub trait EventLog: Send + Sync {
     /// # Errors
     /// If `from` is past the end, or the records cannot be read or are damaged.
     fn read(&self, from: Position, limit: ReadLimit) -> Result<Records, ReadError>;
+
+    /// Reads single records, whose positions ascend, with their hashes: as many as there are positions.
+    ///
+    /// # Errors
+    /// If one is not in the log, or cannot be read, or is damaged.
+    fn read_each(&self, positions: &[Position]) -> Result<Scattered, ReadError> {
+        let mut found = Scattered::with_room(positions.len());
+        for position in positions {
+            let records = self.read(*position, ReadLimit::ONE)?;
+            let Some((at, bytes)) = records.iter().next() else {
+                return Err(ReadError::BeyondHead { from: *position, size: self.head().size });
+            };
+            found.take_in(at, record::hash(bytes), bytes);
+        }
+        Ok(found)
+    }
 
     /// Appends a group, whole or not at all, and returns the new head once it is durable.
     ///

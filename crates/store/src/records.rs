@@ -1,7 +1,6 @@
 //! Records as they are read from a log.
 
-use bergulir_chain::Position;
-use bergulir_chain::{RecordSlices, body};
+use bergulir_chain::{Hash, Position, RecordSlices, body};
 
 use crate::log::ReadLimit;
 
@@ -90,5 +89,44 @@ impl<'a> Iterator for Iter<'a> {
         let position = self.position;
         self.position = position.next();
         Some((position, record))
+    }
+}
+
+/// Single records from here and there, owned, each with its hash.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Scattered {
+    places: Vec<(Position, Hash)>,
+    body: Vec<u8>,
+}
+
+/// About what a record takes.
+const ROOM: usize = 192;
+
+impl Scattered {
+    pub(crate) fn with_room(records: usize) -> Self {
+        let (places, body) = (Vec::with_capacity(records), Vec::with_capacity(records * ROOM));
+        Self { places, body }
+    }
+
+    pub(crate) fn take_in(&mut self, position: Position, hash: Hash, record: &[u8]) {
+        self.places.push((position, hash));
+        body::push_encoded(&mut self.body, record);
+    }
+
+    /// The number of records.
+    pub fn len(&self) -> usize {
+        self.places.len()
+    }
+
+    /// True if there are no records.
+    pub fn is_empty(&self) -> bool {
+        self.places.is_empty()
+    }
+
+    /// The records with their positions and hashes, in the order in which they were asked for.
+    pub fn iter(&self) -> impl Iterator<Item = (Position, Hash, &[u8])> {
+        let records = RecordSlices::new(&self.body);
+        let places = self.places.iter();
+        places.zip(records).map(|((position, hash), record)| (*position, *hash, record))
     }
 }

@@ -19,6 +19,7 @@ mod segment;
 #[cfg(test)]
 mod simulated;
 mod single;
+mod steps;
 #[cfg(test)]
 mod tests;
 mod walk;
@@ -28,7 +29,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use bergulir_chain::frame::{BuildError, END_BYTES, HEADER_BYTES, MAX_BODY_BYTES};
-use bergulir_chain::{FrameBuilder, Position, SegmentHeader, segment as format};
+use bergulir_chain::{FrameBuilder, Position, SegmentHeader, record, segment as format};
 
 pub use files::{Piece, Pieces, Place, end_of_frame};
 pub(crate) use medium::write_whole;
@@ -38,7 +39,7 @@ pub use salvage::{LogEnd, Salvage, salvage};
 
 use crate::group::Group;
 use crate::log::{AppendError, EventLog, Head, ReadError, ReadLimit, Refusal};
-use crate::records::Records;
+use crate::records::{Records, Scattered};
 use cache::{CachedFrame, FrameCache};
 use kept_marks::KeptMarks;
 use segment::{Extent, Mark, Segment};
@@ -196,12 +197,13 @@ impl FileLog {
             return Ok(true);
         };
         let kept = self.kept_marks.as_ref();
-        if limit.max_records == 1
-            && !self.goes_on_from_the_last(records.next())
-            && let Some(record) = segment.single(records.next(), extent, kept)
-        {
-            records.take_in(&record, limit);
-            return Ok(true);
+        if limit.max_records == 1 && !self.goes_on_from_the_last(records.next()) {
+            let mut single = Scattered::default();
+            segment.singles(&[records.next()], extent, kept, &mut single);
+            if let Some((_, _, record)) = single.iter().next() {
+                records.take_in(record, limit);
+                return Ok(true);
+            }
         }
         let mut walk = segment.walk_from(records.next(), extent, kept)?;
         let whole = segment.is_whole();
@@ -307,6 +309,26 @@ impl EventLog for FileLog {
                 Err(error) => return Err(error),
             }
         }
+    }
+
+    fn read_each(&self, positions: &[Position]) -> Result<Scattered, ReadError> {
+        let mut found = Scattered::with_room(positions.len());
+        while let Some(next) = positions.get(found.len()) {
+            let Some((segment, extent)) = self.locate(*next)? else {
+                return Err(ReadError::BeyondHead { from: *next, size: self.head().size });
+            };
+            let here = &positions[found.len()..];
+            let here = &here[..here.partition_point(|position| *position < extent.next)];
+            segment.singles(here, extent, self.kept_marks.as_ref(), &mut found);
+            // Where one cannot be had without its frame, the frame says why, or that it can.
+            if let Some(next) = positions.get(found.len()).filter(|next| **next < extent.next) {
+                let records = self.read(*next, ReadLimit::ONE)?;
+                for (position, bytes) in &records {
+                    found.take_in(position, record::hash(bytes), bytes);
+                }
+            }
+        }
+        Ok(found)
     }
 
     fn append(&self, expected: Head, group: &Group) -> Result<Head, AppendError> {

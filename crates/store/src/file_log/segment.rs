@@ -8,9 +8,11 @@ use bergulir_chain::{Hash, Position, SegmentHeader, record, segment};
 
 use super::kept_marks::KeptMarks;
 use super::medium::MediumFile;
-use super::single::{self, Steps};
+use super::single;
+use super::steps::Steps;
 use super::walk::FrameWalk;
 use crate::log::ReadError;
+use crate::records::Scattered;
 
 /// Between two marks lie at least this many bytes, and at most one frame more.
 pub(super) const MARK_BYTES: u64 = 64 << 10;
@@ -42,7 +44,7 @@ pub(super) struct Marks {
 }
 
 /// Where a frame or a record begins: its first position, and its place in the file.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Mark {
     pub(super) first: Position,
     pub(super) offset: u64,
@@ -107,7 +109,7 @@ impl Marks {
         let news = found.places.into_iter().filter(|mark| mark.offset >= self.reached.offset);
         if found.reached.offset > self.reached.offset {
             self.places.extend(news);
-            self.steps.take_in(found.steps, self.reached.offset);
+            self.steps.take_in(&found.steps, self.reached.offset);
             self.reached = found.reached;
         }
         self.whole |= found.whole;
@@ -138,23 +140,36 @@ impl Segment {
         self.marks().pass(at, records, body);
     }
 
-    /// One record, if it can be had without its frame. Why not, if not, reading the frame tells.
-    pub(super) fn single(
+    /// Records whose positions ascend, without their frames: those before the first that cannot be had
+    /// so. Why not, reading its frame tells.
+    pub(super) fn singles(
         &self,
-        position: Position,
+        positions: &[Position],
         extent: Extent,
         kept: Option<&KeptMarks>,
-    ) -> Option<Vec<u8>> {
+        found: &mut Scattered,
+    ) {
         self.recall(extent, kept);
-        let stretch = {
+        let stretches: Vec<_> = {
             let marks = self.marks();
             let Mark { first, offset } = marks.reached;
-            let walked_over = position < first;
-            walked_over.then(|| marks.steps.stretch(position, offset, extent.end)).flatten()
-        }?;
-        single::read(&*self.file, stretch, |bytes| {
-            single::find(bytes, stretch.step, position, extent).map(<[u8]>::to_vec)
-        })
+            let walked_over = positions.iter().take_while(|position| **position < first);
+            walked_over
+                .map_while(|position| marks.steps.stretch(*position, offset, extent.end))
+                .collect()
+        };
+        let (mut stretches, mut positions) = (&stretches[..], positions);
+        while let Some((stretch, count)) = single::together(stretches) {
+            let (some, rest) = positions.split_at(count);
+            let shown = single::read(&*self.file, stretch, |bytes| {
+                let show = |position, hash, record: &[u8]| found.take_in(position, hash, record);
+                Some(single::find(bytes, stretch.step, some, extent, show))
+            });
+            if shown != Some(count) {
+                return;
+            }
+            (stretches, positions) = (&stretches[count..], rest);
+        }
     }
 
     /// Keeps the marks of this segment, which is closed and was walked over.

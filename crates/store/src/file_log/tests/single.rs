@@ -4,13 +4,14 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use bergulir_chain::{FrameBuilder, Position, body, segment};
+use bergulir_chain::{FrameBuilder, Position, body, record, segment};
 
 use super::super::medium::Medium;
 use super::super::simulated::{Chance, SimulatedDisk};
 use super::{FileLog, FileLogOptions, SMALL};
 use crate::conformance::read_all;
 use crate::log::{EventLog, ReadError, ReadLimit};
+use crate::records::Scattered;
 use crate::sample::group;
 
 const OPTIONS: FileLogOptions = FileLogOptions { segment_bytes: 300 << 10 };
@@ -59,7 +60,7 @@ fn a_record_is_read_without_its_frame_wherever_it_lies() {
         let before = disk.bytes_read();
         assert_eq!(&single(&log, position).unwrap(), expected, "{position}");
         let read = disk.bytes_read() - before;
-        assert!(read < 9 << 10, "{read} bytes for position {position}");
+        assert!(read < 3 << 10, "{read} bytes for position {position}");
     }
 }
 
@@ -74,7 +75,7 @@ fn a_record_is_read_without_its_frame_as_soon_as_it_is_there() {
             let before = disk.bytes_read();
             single(&log, log.head().size.get() - back).unwrap();
             let read = disk.bytes_read() - before;
-            assert!(read < 9 << 10, "{read} bytes for {back} before {}", log.head().size);
+            assert!(read < 3 << 10, "{read} bytes for {back} before {}", log.head().size);
         }
     }
 }
@@ -104,6 +105,39 @@ fn first_segment(disk: &SimulatedDisk) -> (Vec<u8>, impl Fn(&[u8])) {
 }
 
 #[test]
+fn records_from_all_over_are_read_without_what_lies_between() {
+    let disk = SimulatedDisk::default();
+    let expected = of_uneven_frames(&disk);
+    let log = open_keeping(&disk);
+    let all = expected.len() as u64;
+    let read = |positions: &[Position]| {
+        let before = disk.bytes_read();
+        let found = log.read_each(positions).unwrap();
+        assert_eq!(found.len(), positions.len());
+        for ((at, hash, bytes), position) in found.iter().zip(positions) {
+            assert_eq!(at, *position);
+            assert_eq!(bytes, expected[usize::try_from(at.get()).unwrap()], "{at}");
+            assert_eq!(hash, record::hash(bytes), "{at}");
+        }
+        disk.bytes_read() - before
+    };
+    // Of segments that were not used yet, and of the newest.
+    read(&[Position::ZERO, Position::new(all / 2), Position::new(all - 1)]);
+    let far: Vec<_> = (0..all).step_by(97).map(Position::new).collect();
+    let bytes = read(&far);
+    assert!(bytes < far.len() * (3 << 10), "{bytes} bytes for {} records", far.len());
+    // Those that lie side by side are read once.
+    let near: Vec<_> = (all / 3..all / 3 + 200).map(Position::new).collect();
+    let begin = usize::try_from(all / 3).unwrap();
+    let length: usize = expected[begin..][..near.len()].iter().map(Vec::len).sum();
+    let bytes = read(&near);
+    assert!(bytes < 2 * length, "{bytes} bytes for {length}");
+    let beyond = [Position::ZERO, Position::new(all)];
+    assert!(matches!(log.read_each(&beyond), Err(ReadError::BeyondHead { .. })));
+    assert!(log.read_each(&[]).unwrap().is_empty());
+}
+
+#[test]
 fn no_flipped_byte_is_served_as_truth() {
     let disk = SimulatedDisk::default();
     let expected = of_short_segments(&disk);
@@ -121,6 +155,8 @@ fn no_flipped_byte_is_served_as_truth() {
                 assert_eq!(&read, expected, "byte {at}");
                 served += 1;
             }
+            let each = log.read_each(&[Position::new(position)]);
+            assert!(each.iter().flat_map(Scattered::iter).all(|(.., bytes)| bytes == expected));
         }
         overwrite(&whole);
     }
@@ -134,7 +170,11 @@ fn a_record_that_is_not_what_the_next_one_names_is_not_served_alone() {
     let log = open_short(&disk);
     let (segment, extent) = log.locate(Position::ZERO).unwrap().unwrap();
     single(&log, 0).unwrap();
-    let alone = |position| segment.single(Position::new(position), extent, None);
+    let alone = |position| {
+        let mut found = Scattered::default();
+        segment.singles(&[Position::new(position)], extent, None, &mut found);
+        found.iter().next().map(|(_, _, bytes)| bytes.to_vec())
+    };
     for (position, expected) in (0..3).zip(&expected) {
         assert_eq!(alone(position).as_ref(), Some(expected), "{position}");
     }
