@@ -12,6 +12,7 @@ mod read;
 mod receipt;
 mod request;
 mod terms;
+mod trail;
 mod write;
 
 #[cfg(test)]
@@ -33,6 +34,7 @@ pub use batch_bytes::{BatchAnswer, BatchBytes, BatchParts, Encoded, PaymentAnswe
 pub use framed::{Framed, HEAD_BYTES};
 pub use receipt::{BatchReceipt, Results, payment};
 pub use request::{CommandRequest, Envelope, Reply, RequestParts, Resource, ResourceKind, send};
+pub use trail::{TrailBalance, TrailLine, TrailPage};
 pub use write::{loan_terms_to_wire, terms_to_wire};
 
 /// Every field of a request that is wrong: `INVALID_ARGUMENT`, reason `INVALID_FIELD`.

@@ -16,7 +16,6 @@ use bergulir_proto::Described;
 use bergulir_proto::pb::backup_service_server::SERVICE_NAME as BACKUP;
 use bergulir_proto::pb::ledger_service_server::SERVICE_NAME as LEDGER;
 use bergulir_proto::pb::log_service_server::SERVICE_NAME as LOG;
-use bergulir_proto::pb::query_service_server::SERVICE_NAME as QUERY;
 use hyper::body::Incoming;
 use std::convert::Infallible;
 use std::pin::Pin;
@@ -138,7 +137,6 @@ fn other_lane(path: &str) -> Lane {
     match service.strip_prefix('/').map(|service| (service, method)) {
         // They send records, as many as there are.
         Some((LOG, "ReadRecords" | "Subscribe") | (BACKUP, "ReadBackup")) => Lane::Bulk,
-        Some((QUERY, "ListTrail")) => Lane::Pages,
         Some(_) | None => Lane::Own,
     }
 }
@@ -425,7 +423,7 @@ mod tests {
             ("LogService/Subscribe", Lane::Bulk),
             ("BackupService/ReadBackup", Lane::Bulk),
             ("QueryService/GetBalance", Lane::Own),
-            ("QueryService/ListTrail", Lane::Pages),
+            ("QueryService/ListTrail", Lane::Own),
             ("Other/ReadRecords", Lane::Own),
         ] {
             assert_eq!(of(&format!("/bergulir.v1.{method}")), expected, "{method}");

@@ -203,9 +203,6 @@ pub(crate) enum Lane {
     /// On threads where nobody waits who asks for little: it has many commands or records, and takes a
     /// thread for a millisecond at a time.
     Bulk,
-    /// On threads of the questions that read many records: it takes one for half a millisecond, or for
-    /// as long as the disk takes.
-    Pages,
 }
 
 /// A service of many connections, which knows where each of its calls runs.
@@ -384,7 +381,6 @@ mod tests {
             match request.uri().path() {
                 path if path.starts_with("/short") => Lane::Connection,
                 path if path.starts_with("/bulk") => Lane::Bulk,
-                path if path.starts_with("/pages") => Lane::Pages,
                 _ => Lane::Own,
             }
         }
@@ -437,11 +433,9 @@ mod tests {
         let (long, other) = tokio::join!(ask("long"), ask("long/2"));
         assert!(long.is_some() && long != first && long != other);
         let long = long.unwrap();
-        for name in ["bulk", "pages"] {
-            let own = ask(name).await.unwrap();
-            let of_lane = |place: &str| place.starts_with(&format!("{name} "));
-            assert!(of_lane(&own) && !of_lane(&long), "{own}, {long}");
-        }
+        let own = ask("bulk").await.unwrap();
+        let of_lane = |place: &str| place.starts_with("bulk ");
+        assert!(of_lane(&own) && !of_lane(&long), "{own}, {long}");
         stop.send(()).unwrap();
         serving.await.unwrap();
     }

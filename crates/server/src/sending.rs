@@ -24,8 +24,8 @@ struct Ready(Bytes);
 
 /// The answer to a call that has one message, given behind its head. It is whole once it went through
 /// [`Sending`].
-pub(crate) fn one_message(message: Bytes) -> Response<BatchAnswer> {
-    let mut answer = Response::new(BatchAnswer::default());
+pub(crate) fn one_message<M: Default>(message: Bytes) -> Response<M> {
+    let mut answer = Response::new(M::default());
     answer.extensions_mut().insert(Ready(message));
     answer
 }

@@ -13,10 +13,14 @@ use bergulir_engine::clock::Clock;
 use bergulir_engine::{AsOf, Ledger, Node, Slot};
 use bergulir_proto::name::NameError;
 use bergulir_proto::wire::InvalidFields;
+use std::panic::resume_unwind;
 use std::str::FromStr;
 use std::sync::Arc;
+use tokio::runtime::Handle;
 use tokio::sync::watch;
+use tokio::task::JoinSet;
 use tonic::{Extensions, Status};
+use tracing::Instrument as _;
 
 /// The only currency that there is; a second one will have to be asked of the ledger.
 pub(crate) const CURRENCY: Currency = Currency::Idr;
@@ -30,21 +34,27 @@ pub(crate) struct Services {
     pub(crate) stopping: watch::Receiver<bool>,
     pub(crate) measured: Arc<Measured>,
     /// Says whether calls come without a pass, because everybody may do everything.
-    access: Arc<Access>,
+    pub(crate) access: Arc<Access>,
     pub(crate) quotas: Arc<Quotas>,
+    /// The threads of questions that read much, from the disk if need be.
+    pub(crate) pages: Handle,
 }
 
 impl Services {
-    pub(crate) fn new(
-        node: Arc<Node>,
-        clock: Arc<dyn Clock>,
-        health: Health,
-        stopping: watch::Receiver<bool>,
-        measured: Arc<Measured>,
-        quotas: Arc<Quotas>,
-        access: Arc<Access>,
-    ) -> Services {
-        Services { node, clock, health, stopping, measured, access, quotas }
+    /// Does what takes long, or waits for the disk, where no short call waits for it. It ends with its
+    /// caller.
+    pub(crate) async fn elsewhere<R: Send + 'static>(
+        &self,
+        what: impl Future<Output = R> + Send + 'static,
+    ) -> Result<R, Status> {
+        let mut task = JoinSet::new();
+        task.spawn_on(what.in_current_span(), &self.pages);
+        match task.join_next().await {
+            Some(Ok(done)) => Ok(done),
+            // It is logged where it happens, and ends the call as if it had happened here.
+            Some(Err(error)) if error.is_panic() => resume_unwind(error.into_panic()),
+            Some(Err(_)) | None => Err(refusal::stopping()),
+        }
     }
 
     /// What a call may do.

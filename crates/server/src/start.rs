@@ -236,13 +236,20 @@ pub async fn start(
     let http = http.map(|(listener, address)| {
         (listener, address, StaticLogs::new(Arc::clone(&node), witnessed_only, Arc::clone(&access)))
     });
-    let measured = Arc::clone(&scrape.measured);
-    let (counts, may) = (Arc::clone(&measured), Arc::clone(&access));
-    let services = Services::new(node, clock, health, stopping, counts, quotas, may);
+    let threads = Threads::start().map_err(StartError::Threads)?;
+    let services = Services {
+        node,
+        clock,
+        health,
+        stopping,
+        measured: Arc::clone(&scrape.measured),
+        access: Arc::clone(&access),
+        quotas,
+        pages: threads.pages(),
+    };
     // Set once, here.
     let _ = scrape.services.set(services.clone());
     let door = Arc::new(Door::new(tls.clone(), limits));
-    let threads = Threads::start().map_err(StartError::Threads)?;
     Ok(Running {
         listener,
         address,
@@ -254,7 +261,7 @@ pub async fn start(
         followers,
         reload: Reloader(watch::Sender::new(())),
         stop,
-        measured,
+        measured: Arc::clone(&scrape.measured),
         traced,
         watched,
         metrics,

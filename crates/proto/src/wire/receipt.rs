@@ -220,7 +220,7 @@ impl Name {
 /// written beyond a short amount.
 const MAX_RECEIPT_BYTES: usize = 3 * (MAX_NAME_BYTES + 8) + 33 * MAX_MONEY_BYTES + 64;
 /// Tag and length, five bytes of currency, and twice a tag and a number.
-const MAX_MONEY_BYTES: usize = 2 + 5 + 2 * 11;
+pub(super) const MAX_MONEY_BYTES: usize = 2 + 5 + 2 * 11;
 
 /// What money with units is written into: its beginning, and two numbers with what they are written
 /// beyond.
@@ -263,14 +263,20 @@ fn currency_code(currency: Currency) -> [u8; 3] {
 }
 
 /// Fields, one after another, in bytes that have room for them.
-struct Written<'a> {
+pub(super) struct Written<'a> {
     bytes: &'a mut [u8],
     length: usize,
 }
 
 impl<'a> Written<'a> {
-    fn into(bytes: &'a mut [u8]) -> Written<'a> {
+    pub(super) fn into(bytes: &'a mut [u8]) -> Written<'a> {
         Written { bytes, length: 0 }
+    }
+
+    /// What was written.
+    pub(super) fn finish(self) -> &'a [u8] {
+        let Written { bytes, length } = self;
+        &bytes[..length]
     }
 
     fn put<const N: usize>(&mut self, bytes: [u8; N]) {
@@ -284,7 +290,7 @@ impl<'a> Written<'a> {
         *room.expect("there is room for the longest answer") = bytes;
     }
 
-    fn varint(&mut self, value: u64) {
+    pub(super) fn varint(&mut self, value: u64) {
         if value < SHORT {
             let (bytes, length) = short_varint(value);
             self.put_ahead(bytes.to_le_bytes());
@@ -300,19 +306,24 @@ impl<'a> Written<'a> {
     }
 
     /// A number; zero is left out.
-    fn number(&mut self, field: u8, value: u64) {
+    pub(super) fn number(&mut self, field: u8, value: u64) {
         if value != 0 {
-            self.put([tag(field, VARINT)]);
-            self.varint(value);
+            self.present(field, value);
         }
     }
 
-    fn hash(&mut self, field: u8, hash: &[u8; 32]) {
+    /// A number that is there, zero or not.
+    pub(super) fn present(&mut self, field: u8, value: u64) {
+        self.put([tag(field, VARINT)]);
+        self.varint(value);
+    }
+
+    pub(super) fn hash(&mut self, field: u8, hash: &[u8; 32]) {
         self.put([tag(field, BYTES), 32]);
         self.put(*hash);
     }
 
-    fn text(&mut self, field: u8, text: &[u8]) {
+    pub(super) fn text(&mut self, field: u8, text: &[u8]) {
         self.put([tag(field, BYTES)]);
         self.varint(text.len() as u64);
         self.bytes[self.length..self.length + text.len()].copy_from_slice(text);
@@ -334,7 +345,7 @@ impl<'a> Written<'a> {
 
     /// Money is most of a receipt: what is the same in all of it is put in one piece, and so is each of
     /// its numbers.
-    fn money(&mut self, field: u8, minor: i64, currency: Currency) {
+    pub(super) fn money(&mut self, field: u8, minor: i64, currency: Currency) {
         let [a, b, c] = currency_code(currency);
         let none = [tag(field, BYTES), 5, tag(1, BYTES), 3, a, b, c];
         if minor == 0 {
@@ -387,23 +398,32 @@ impl<'a> Written<'a> {
         &mut self,
         field: u8,
         name: &Name,
-        (always, if_any): ([i64; N], [i64; M]),
+        amounts: ([i64; N], [i64; M]),
         currency: Currency,
     ) {
         self.nested(field, |out| {
             out.name(name);
-            let mut fields = 2..;
-            for (minor, field) in always.into_iter().zip(fields.by_ref()) {
-                out.money(field, minor, currency);
-            }
-            for (minor, field) in if_any.into_iter().zip(fields).filter(|(minor, _)| *minor != 0) {
-                out.money(field, minor, currency);
-            }
+            out.amounts(amounts, currency);
         });
     }
 
+    /// Money in the fields from 2 on; what of the second is zero is left out.
+    pub(super) fn amounts<const N: usize, const M: usize>(
+        &mut self,
+        (always, if_any): ([i64; N], [i64; M]),
+        currency: Currency,
+    ) {
+        let mut fields = 2..;
+        for (minor, field) in always.into_iter().zip(fields.by_ref()) {
+            self.money(field, minor, currency);
+        }
+        for (minor, field) in if_any.into_iter().zip(fields).filter(|(minor, _)| *minor != 0) {
+            self.money(field, minor, currency);
+        }
+    }
+
     /// A message whose length is known once it is written: two bytes are left for it, as most take.
-    fn nested(&mut self, field: u8, write: impl FnOnce(&mut Self)) {
+    pub(super) fn nested(&mut self, field: u8, write: impl FnOnce(&mut Self)) {
         self.put([tag(field, BYTES), 0, 0]);
         let start = self.length;
         write(self);

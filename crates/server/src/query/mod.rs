@@ -29,7 +29,7 @@ macro_rules! queries {
                     let deadline = Deadline::of(request.extensions());
                     let pass = self.pass(request.extensions())?;
                     let answer = $module::$method(self, &pass, request.into_inner());
-                    within(deadline, answer).await?.map(Response::new)
+                    within(deadline, answer).await?.map(Into::into)
                 }
             )+
         }
