@@ -6,7 +6,6 @@ use super::moment::Moment;
 use super::page::Page;
 use super::postings::{earlier, postings, reverses};
 use crate::access::{Pass, Scope};
-use crate::limits::DEFAULT_PAGE;
 use crate::records::{Reader, event_of, parse as parse_record};
 use crate::refusal::{read_status, unreadable_record};
 use crate::resources::View;
@@ -17,23 +16,15 @@ use bergulir_domain::Event;
 use bergulir_domain::postings::JournalEntry;
 use bergulir_domain::state::LoanIndex;
 use bergulir_engine::{Direction, Ledger, Owner, Running, Scattered};
-use bergulir_proto::name::{CooperativeName, OwnerName, TrailName};
+use bergulir_proto::name::{CooperativeName, TrailName};
 use bergulir_proto::pb;
 use bergulir_proto::wire::{TrailBalance, TrailLine, TrailPage};
 use hyper::body::Bytes;
 use std::collections::BTreeMap;
-use std::sync::Arc;
-use std::time::{Duration, Instant};
 use tonic::{Response, Status};
 
 /// So many lines of an account's trail are read at a time to find those of a loan.
 const STEP: usize = 256;
-
-/// So many records are read at a time, with a look at the clock in between.
-const PIECE: usize = 16;
-
-/// Who has read for so long waits for the disk, and goes on where nobody else waits.
-const LONG: Duration = Duration::from_millis(2);
 
 /// Whose balance a line shows, and under which resource name.
 #[derive(Debug, Clone)]
@@ -56,9 +47,8 @@ struct Place<'a> {
     shown: &'a Shown,
 }
 
-/// A page of a fund's or an account's trail takes 0.4 ms beside a load, less than changes of the thread
-/// do, so it is read where it is asked for (ADR 0044). For longer ones, and for those of which it is not known
-/// how much is to be read, there are threads of their own.
+/// A page takes half a millisecond, or as long as the disk takes, and so is read on threads of its own
+/// (ADR 0044).
 pub(super) async fn list_trail(
     services: &Services,
     pass: &Pass,
@@ -67,16 +57,8 @@ pub(super) async fn list_trail(
     let parent: TrailName = parse("parent", &request.parent)?;
     let scope = format!("trail {}", request.parent);
     let page: Page<u64> = Page::read(request.page_size, &request.page_token, scope)?;
-    let is_short = page.size <= DEFAULT_PAGE && is_one(&parent);
     let asked = Asked { services: services.clone(), pass: pass.clone(), request, parent, page };
-    let answer =
-        if is_short { asked.answer().await } else { services.elsewhere(asked.answer()).await? };
-    answer.map(one_message)
-}
-
-/// Whether a trail is kept as what it is.
-fn is_one(parent: &TrailName) -> bool {
-    matches!(parent, TrailName::Owner(OwnerName::Fund(_) | OwnerName::Account(_)))
+    services.elsewhere(asked.answer()).await?.map(one_message)
 }
 
 /// A page that is asked for.
@@ -112,7 +94,7 @@ impl Asked {
             Some(_) | None => String::new(),
         };
 
-        let records = records(&services, &ledger, &places).await?;
+        let records = records(&ledger, &places)?;
         let (lines, earlier) = lines(&ledger, places, &records)?;
         let look = |view: &View<'_>| {
             let undone_by = |position: u64| {
@@ -207,31 +189,11 @@ async fn places<'a>(
 }
 
 /// The records of some places.
-async fn records(
-    services: &Services,
-    ledger: &Arc<Ledger>,
-    places: &[Place<'_>],
-) -> Result<Vec<Scattered>, Status> {
+fn records(ledger: &Ledger, places: &[Place<'_>]) -> Result<Scattered, Status> {
     let mut positions: Vec<_> = places.iter().map(|place| place.position).collect();
     // A record may concern more than one of the owners.
     positions.dedup();
-    let began = Instant::now();
-    let mut records = Vec::with_capacity(positions.len().div_ceil(PIECE));
-    let mut pieces = positions.chunks(PIECE);
-    for piece in pieces.by_ref() {
-        let read = ledger.records_each(piece);
-        records.push(read.map_err(|refused| read_status(&refused))?);
-        if began.elapsed() > LONG {
-            break;
-        }
-    }
-    let rest: Vec<_> = pieces.flatten().copied().collect();
-    if !rest.is_empty() {
-        let ledger = Arc::clone(ledger);
-        let read = services.elsewhere(async move { ledger.records_each(&rest) }).await?;
-        records.push(read.map_err(|refused| read_status(&refused))?);
-    }
-    Ok(records)
+    ledger.records_each(&positions).map_err(|refused| read_status(&refused))
 }
 
 /// A line of a trail before its postings are known.
@@ -246,12 +208,12 @@ struct Line<'a> {
 fn lines<'a>(
     ledger: &Ledger,
     places: Vec<Place<'a>>,
-    records: &'a [Scattered],
+    records: &'a Scattered,
 ) -> Result<(Vec<Line<'a>>, BTreeMap<u64, Event>), Status> {
     let mut far = Reader::new(ledger);
     let mut before = BTreeMap::new();
     let mut lines = Vec::with_capacity(places.len());
-    let mut records = records.iter().flat_map(Scattered::iter).peekable();
+    let mut records = records.iter().peekable();
     for place in places {
         while records.next_if(|(position, ..)| *position < place.position).is_some() {}
         let (_, hash, bytes) = records.peek().copied().ok_or_else(|| {
