@@ -21,6 +21,7 @@ mod records;
 #[cfg(test)]
 mod sample;
 mod small_file;
+mod varint;
 
 pub use file_log::{FileLog, FileLogOptions, LogEnd, OpenError, Recovery, Salvage, salvage};
 pub use folder::create_folder_durably;

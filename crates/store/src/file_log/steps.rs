@@ -6,6 +6,7 @@ use bergulir_chain::frame::HEADER_BYTES;
 use bergulir_chain::{Position, RecordSlices, body, record};
 
 use super::segment::Mark;
+use crate::varint::{put_varint, take_varint};
 
 /// Between two steps lie at least this many bytes, and at most a record and a header more.
 const STEP_BYTES: u64 = 1 << 10;
@@ -174,29 +175,6 @@ impl Step {
         let left = self.left.checked_sub(u32::try_from(records).ok()?)?;
         (left > 0).then_some(left)
     }
-}
-
-fn put_varint(mut value: u64, out: &mut Vec<u8>) {
-    while value >= 0x80 {
-        let [low, ..] = value.to_le_bytes();
-        out.push(low | 0x80);
-        value >>= 7;
-    }
-    let [low, ..] = value.to_le_bytes();
-    out.push(low);
-}
-
-fn take_varint(from: &mut &[u8]) -> Option<u64> {
-    let mut value = 0;
-    for bits in (0..u64::BITS).step_by(7) {
-        let (byte, rest) = from.split_first()?;
-        *from = rest;
-        value |= u64::from(byte & 0x7f) << bits;
-        if byte & 0x80 == 0 {
-            return Some(value);
-        }
-    }
-    None
 }
 
 #[cfg(test)]

@@ -99,21 +99,6 @@ const fn low_byte(number: u64) -> u8 {
     number as u8
 }
 
-/// Reads a number; `None` if the bytes end before it does, or it is too long.
-#[inline]
-pub(super) fn take_varint(from: &mut &[u8]) -> Option<u64> {
-    let mut number = 0;
-    for shift in (0..64).step_by(7) {
-        let (byte, rest) = from.split_first()?;
-        *from = rest;
-        number |= u64::from(byte & 0x7f) << shift;
-        if byte & 0x80 == 0 {
-            return (shift < 63 || *byte < 2).then_some(number);
-        }
-    }
-    None
-}
-
 const fn zigzag(number: i64) -> u64 {
     (number.cast_unsigned() << 1) ^ (number >> 63).cast_unsigned()
 }
@@ -249,6 +234,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::varint::take_varint;
 
     fn number() -> impl Strategy<Value = i64> {
         prop_oneof![-3..4_i64, any::<i64>(), Just(i64::MIN), Just(i64::MAX)]
@@ -311,15 +297,5 @@ mod tests {
         let mut bytes = LineBytes::new();
         bytes.put_differences(&differences(&base, &numbers).1);
         assert_eq!(bytes.as_slice().len(), 2 + 4);
-    }
-
-    #[test]
-    fn a_varint_that_is_too_long_is_refused() {
-        assert_eq!(take_varint(&mut [0xff; 11].as_slice()), None);
-        let mut long = [0xff; 10];
-        long[9] = 2;
-        assert_eq!(take_varint(&mut long.as_slice()), None);
-        long[9] = 1;
-        assert_eq!(take_varint(&mut long.as_slice()), Some(u64::MAX));
     }
 }

@@ -17,7 +17,8 @@
 use super::IndexError;
 use super::blocks::{Body, MAX_BODY_BYTES};
 use super::columns::{Numbers, Row};
-use super::numbers::{LineBytes, MAX_NUMBERS, skip_differences, take_differences, take_varint};
+use super::numbers::{LineBytes, MAX_NUMBERS, skip_differences, take_differences};
+use crate::varint::take_varint;
 
 const FROM_BYTES: usize = 8;
 const HEADER_BYTES: usize = FROM_BYTES + 2;
