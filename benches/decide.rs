@@ -5,7 +5,7 @@ mod support;
 use std::hint::black_box;
 
 use bergulir_domain::state::LOOK_AHEAD;
-use bergulir_domain::{Command, Context, Event, Header, decide, evolve};
+use bergulir_domain::{Command, Context, Decider, Decision, Event, Header};
 use bergulir_proto::decode_event;
 use bergulir_proto::replay::header;
 use criterion::{BatchSize, Criterion, Throughput};
@@ -21,11 +21,11 @@ fn main() {
     group.throughput(Throughput::Elements(COMMANDS as u64));
     for accounts in SIZES {
         let mut ledger = Ledger::of(accounts);
-        let before = ledger.state().clone();
+        let before = Decider::new(ledger.state());
         let Header { recorded_at: time, principal, .. } = ledger.next_header();
         let context = Context { time, principal, lookups: &Unused, near: None };
         let commands = ledger.commands(COMMANDS);
-        let one = |command| black_box(decide(&before, command, &context)).is_ok();
+        let one = |command| black_box(before.decide(command, &context)).is_ok();
         group.bench_function(format!("decide/{accounts}"), |bencher| {
             bencher.iter(|| commands.iter().all(one));
         });
@@ -40,11 +40,20 @@ fn main() {
 
         ledger.submit(&commands);
         let records = ledger.records();
-        let applied: Vec<(Header, Event)> = records.iter().map(|record| read(record)).collect();
+        let mut decider = before.clone();
+        let mut again = |record| {
+            let (header, event) = read(record);
+            let Header { recorded_at: time, principal, .. } = header;
+            let context = Context { time, principal, lookups: &Unused, near: None };
+            let decision = decider.decide(&event.command(), &context).expect("it was accepted");
+            decider.evolve(&header, &decision);
+            (header, decision)
+        };
+        let decided: Vec<(Header, Decision)> = records.iter().map(|one| again(one)).collect();
         group.bench_function(format!("evolve/{accounts}"), |bencher| {
-            let apply = |state: &mut _| {
-                for (header, event) in &applied {
-                    black_box(evolve(state, header, event));
+            let apply = |state: &mut Decider| {
+                for (header, decision) in &decided {
+                    black_box(state.evolve(header, decision));
                 }
             };
             bencher.iter_batched_ref(|| before.clone(), apply, BatchSize::PerIteration);

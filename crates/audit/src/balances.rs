@@ -7,7 +7,7 @@ use std::hint::black_box;
 use bergulir_domain::postings::Book;
 use bergulir_domain::rejection::AccountStatus;
 use bergulir_domain::state::{
-    Account, AccountBalances, AccountIndex, Fund, FundBalances, FundIndex, Loan,
+    Account, AccountBalances, AccountIndex, Fund, FundBalances, FundIndex, Loan, Tranches,
 };
 use bergulir_domain::{State, Touched};
 use thiserror::Error;
@@ -248,7 +248,8 @@ fn check_loans(state: &State) -> Checked {
         let Some(active) = loan.active() else {
             continue;
         };
-        let tranches = active.tranches.iter().map(|t| i128::from(t.amount.minor()));
+        let tranches = active.tranches.all().into_iter().flat_map(Tranches::iter);
+        let tranches = tranches.map(|t| i128::from(t.amount.minor()));
         let balances = &active.balances;
         let whose = || format!("loan {}", loan.id);
         differ(whose, "disbursed", i128::from(balances.disbursed), tranches.sum())?;

@@ -92,6 +92,17 @@ pub enum Paid {
     Grant(FundId, AccountId),
 }
 
+/// A payment to a borrower.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PaidOut {
+    /// What it was for.
+    pub paid: Paid,
+    /// How much.
+    pub amount: Amount,
+    /// The day on which the bank booked it.
+    pub value_date: Date,
+}
+
 /// A fund's books are closed through a day, for good.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PeriodClosed {
@@ -306,6 +317,17 @@ impl Event {
             Event::ProposalWithdrawn(e) => Command::WithdrawProposal(e.clone()),
             Event::Sealed(e) => Command::Seal(e.clone()),
         }
+    }
+
+    /// The payment to a borrower that this event is, if it is one.
+    pub fn paid_out(&self) -> Option<PaidOut> {
+        let (paid, amount, value_date) = match self {
+            Event::Disbursed(e) => (Paid::Loan(e.loan), e.amount, e.value_date),
+            Event::GrantDisbursed(e) => (Paid::Grant(e.fund, e.account), e.amount, e.value_date),
+            Event::DisbursementApproved(e) => (e.paid, e.amount, e.command.value_date),
+            _ => return None,
+        };
+        Some(PaidOut { paid, amount, value_date })
     }
 
     /// The loan that this event pays out or back, if it is one of the two that nearly all are.

@@ -12,7 +12,7 @@ use crate::rejection::AccountStatus;
 use crate::state::{
     Account, AccountBalances, AccountIndex, ActiveLoan, Allocation, Confirmations, Cooperative,
     Fund, FundBalances, Loan, LoanBalances, LoanIndex, LoanState, Proposal, RareTranches,
-    Reservation, Restructuring, State, Subject, Tranche, Tranches, Undone, advance,
+    Reservation, Restructuring, State, Subject, Tranche, Undone, advance,
 };
 use crate::touched::{Touched, closed_proposal};
 use alloc::vec;
@@ -27,22 +27,29 @@ const DECIDED: &str = "decide accepted the event on this very state";
 /// If the event was not accepted on this state: then it is a bug of the caller's, for records from
 /// a disk are decided again before they are applied.
 pub fn evolve(state: &mut State, header: &Header, event: &Event) -> Touched {
-    evolve_near(state, header, event, None)
+    evolve_with(state, header, event, Beside::default())
 }
 
-/// As [`evolve`], for whoever knows where the loan that the event pays most likely is.
-///
-/// # Panics
-/// As [`evolve`].
-pub fn evolve_near(
+/// What is known of an event beside what it says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Beside {
+    /// Where the loan that it pays most likely is.
+    pub(crate) near: Option<LoanIndex>,
+    /// The value date of the payment to a loan that it takes back. Only a state needs it that keeps
+    /// nothing else of such payments.
+    pub(crate) paid_on: Option<Date>,
+}
+
+/// As [`evolve`], for whoever knows more of the event.
+pub(crate) fn evolve_with(
     state: &mut State,
     header: &Header,
     event: &Event,
-    near: Option<LoanIndex>,
+    beside: Beside,
 ) -> Touched {
     advance(state, header.recorded_at);
-    let known = known(state, event, near);
-    apply(state, header, event, known)
+    let known = known(state, event, beside.near);
+    apply(state, header, event, known, beside.paid_on)
 }
 
 /// As [`evolve`], on another copy of a state on which `evolve` said before whom the event concerned:
@@ -57,12 +64,18 @@ pub fn evolve_again(
     touched: Touched,
 ) -> Touched {
     match event {
-        Event::Disbursed(_) | Event::Repaid(_) => apply(state, header, event, Some(touched)),
+        Event::Disbursed(_) | Event::Repaid(_) => apply(state, header, event, Some(touched), None),
         _ => evolve(state, header, event),
     }
 }
 
-fn apply(state: &mut State, header: &Header, event: &Event, known: Option<Touched>) -> Touched {
+fn apply(
+    state: &mut State,
+    header: &Header,
+    event: &Event,
+    known: Option<Touched>,
+    paid_on: Option<Date>,
+) -> Touched {
     let entry = match (known.and_then(|known| known.fund), event) {
         (Some(fund), Event::Disbursed(e)) => Some((fund, disbursement(e))),
         (Some(fund), Event::Repaid(e)) => Some((fund, payment_received(&e.command))),
@@ -187,13 +200,14 @@ fn apply(state: &mut State, header: &Header, event: &Event, known: Option<Touche
         Event::LoanApproved(e) => {
             let index = state.close_proposal_of(e.command.loan);
             let checker = state.share(header.principal);
+            let tranches = state.none_stand.clone();
             let loan = state.loans.get_mut(index);
             loan.state = LoanState::Approved(ActiveLoan {
                 checker,
                 terms: e.terms,
                 balances: LoanBalances::default(),
                 reserved: 0,
-                tranches: Tranches::default(),
+                tranches,
             });
             let (account, principal) = (loan.account, loan.principal.minor());
             state.commit(account, principal);
@@ -225,7 +239,7 @@ fn apply(state: &mut State, header: &Header, event: &Event, known: Option<Touche
             let (value_date, amount) = (e.command.value_date, e.amount);
             state.pay_out(e.paid, Tranche { position: at, value_date, amount });
         }
-        Event::DisbursementReturned(e) => state.come_back(e, at),
+        Event::DisbursementReturned(e) => state.come_back(e, at, paid_on),
         Event::Repaid(e) => {
             let loan = known.and_then(|known| known.loan).expect(DECIDED);
             state.receive(loan, e.command.parts(), e.relend_income);
@@ -264,7 +278,7 @@ fn apply(state: &mut State, header: &Header, event: &Event, known: Option<Touche
         }
         Event::Reversed(e) => {
             if let Subject::Reversal { reverses, undoes } = state.release(e.proposal).subject {
-                state.undo(reverses, undoes, at);
+                state.undo(reverses, undoes, at, paid_on);
             }
         }
         Event::ProposalRefused(e) => {
@@ -401,14 +415,14 @@ impl State {
     }
 
     /// Undoes [`State::pay_out`]: the tranche stands no more, and the loan may be paid anew.
-    fn take_back(&mut self, paid: Paid, position: Position, amount: Amount) {
+    fn take_back(&mut self, paid: Paid, position: Position, amount: Amount, paid_on: Option<Date>) {
         let minor = amount.minor();
         match paid {
             Paid::Loan(loan) => {
                 let loan = self.loan_index(loan);
                 let (account, active) = active_of(self.loans.get_mut(loan));
                 active.balances.disbursed -= minor;
-                active.tranches.remove(position);
+                active.tranches.remove(position, paid_on);
                 self.accounts.get_paid(account).balances.disbursed -= minor;
                 self.commit(account, minor);
             }
@@ -420,9 +434,9 @@ impl State {
         }
     }
 
-    fn come_back(&mut self, e: &DisbursementReturned, at: Position) {
+    fn come_back(&mut self, e: &DisbursementReturned, at: Position, paid_on: Option<Date>) {
         let disbursement = e.command.disbursement;
-        self.take_back(e.paid, disbursement, e.amount);
+        self.take_back(e.paid, disbursement, e.amount, paid_on);
         self.undone.insert(disbursement, Undone::Returned(at));
     }
 
@@ -463,7 +477,7 @@ impl State {
         }
     }
 
-    fn undo(&mut self, position: Position, undoes: Undoes, by: Position) {
+    fn undo(&mut self, position: Position, undoes: Undoes, by: Position, paid_on: Option<Date>) {
         match undoes {
             Undoes::Allocation { fund, .. } => {
                 self.fund_mut(fund).allocations.remove(&position);
@@ -472,7 +486,9 @@ impl State {
                 let fund = self.fund_mut(fund);
                 fund.allocations.get_mut(&allocation).expect(DECIDED).withdrawn -= amount.minor();
             }
-            Undoes::Disbursement { paid, amount } => self.take_back(paid, position, amount),
+            Undoes::Disbursement { paid, amount } => {
+                self.take_back(paid, position, amount, paid_on);
+            }
             Undoes::Return { disbursement, paid, amount, disbursed_on } => {
                 self.stand_again(disbursement, paid, amount, disbursed_on);
             }

@@ -12,6 +12,7 @@ extern crate alloc;
 pub mod command;
 pub mod cooperative;
 pub mod decide;
+pub mod decider;
 pub mod event;
 pub mod evolve;
 pub mod id;
@@ -28,8 +29,9 @@ pub mod touched;
 
 pub use command::Command;
 pub use decide::{Context, Lookups, decide};
+pub use decider::{Decider, Decision};
 pub use event::{Event, Header};
-pub use evolve::{evolve, evolve_again, evolve_near};
+pub use evolve::{evolve, evolve_again};
 pub use id::{AccountId, CooperativeId, FundId, LedgerId, LoanId, OfficerId, PrincipalId};
 pub use moment::{Date, Position, Timestamp, UtcOffset};
 pub use money::{Amount, Money};

@@ -25,7 +25,7 @@ use crate::writer::{Bundle, Writer};
 use bergulir_chain::LogSize;
 use bergulir_domain::command::Seal;
 use bergulir_domain::ledger::Origin;
-use bergulir_domain::{LedgerId, Timestamp};
+use bergulir_domain::{Decider, LedgerId, Timestamp};
 use bergulir_proto::replay::Replica;
 use bergulir_store::index::IndexBatch;
 use bergulir_store::{EventLog, FileLogOptions, Head, ReadError, ReadLimit};
@@ -160,7 +160,7 @@ impl Ledger {
         let stamper = Arc::new(Stamper::new(last, watch));
         let meter = Arc::<Meter>::default();
         let writer = Writer {
-            state: replica.state().clone(),
+            state: Decider::new(replica.state()),
             recent: Recent::new(durable.size.get()),
             stamper: Arc::clone(&stamper),
             clock: Arc::clone(&clock),

@@ -14,9 +14,9 @@ use crate::submission::{
     Accepted, Answer, Balances, Caller, Named, Receipt, Refusal, Request, Submission, Terms, Work,
 };
 use bergulir_chain::{LogSize, Record};
-use bergulir_domain::state::{LOOK_AHEAD, advance};
+use bergulir_domain::state::LOOK_AHEAD;
 use bergulir_domain::{
-    Context, Event, Header, Position, State, Timestamp, Touched, decide, evolve, evolve_near,
+    Context, Decider, Decision, Event, Header, Position, State, Timestamp, Touched,
 };
 use bergulir_proto::event::encode_event;
 use bergulir_store::index::Index;
@@ -105,7 +105,7 @@ impl Bundle {
 }
 
 pub(crate) struct Writer {
-    pub(crate) state: State,
+    pub(crate) state: Decider,
     pub(crate) recent: Recent,
     pub(crate) stamper: Arc<Stamper>,
     pub(crate) clock: Arc<dyn Clock>,
@@ -294,7 +294,7 @@ impl Writer {
             }
         };
         self.bundle.decided += work.commands();
-        advance(&mut self.state, now);
+        self.state.advance(now);
         let by = By { caller: &caller, name: caller.principal.as_str() };
         let answer = match work {
             Work::Single(request) => {
@@ -414,10 +414,10 @@ impl Writer {
         asked: &Asked<'_>,
         now: Timestamp,
     ) -> Result<Accepted, Refusal> {
-        let event = self.decide(by, asked, now)?;
+        let decision = self.decide(by, asked, now)?;
         self.state.mark();
         let header = self.header(by, now);
-        let touched = evolve(&mut self.state, &header, &event);
+        let touched = self.state.evolve(&header, &decision);
         let balances = balances_of(&self.state, touched);
         let named = named(&self.state, touched);
         self.state.roll_back();
@@ -431,7 +431,7 @@ impl Writer {
         following: u32,
         now: Timestamp,
     ) -> Result<Accepted, Refusal> {
-        let event = self.decide(by, asked, now)?;
+        let decision = self.decide(by, asked, now)?;
         let header = self.header(by, now);
         let previous = self.bundle.group.head().hash;
         let request_id = asked.request.request_id;
@@ -447,7 +447,7 @@ impl Writer {
             event: &[],
             signature: None,
         };
-        let pushed = self.bundle.group.push_with(&record, |out| encode_event(&event, out));
+        let pushed = self.bundle.group.push_with(&record, |out| encode_event(&decision.event, out));
         let hash = match pushed {
             Ok(hash) => hash,
             Err(GroupError::Record(_)) => return Err(Refusal::TooLong),
@@ -457,7 +457,7 @@ impl Writer {
                 return Err(Refusal::ReadOnly { why });
             }
         };
-        let touched = evolve_near(&mut self.state, &header, &event, asked.known.near);
+        let touched = self.state.evolve(&header, &decision);
         let balances = balances_of(&self.state, touched);
         let receipt = Receipt {
             position: record.position,
@@ -471,7 +471,7 @@ impl Writer {
             request_id,
             following,
             hash,
-            event,
+            event: decision.event,
             id_key: asked.known.id_key,
             reference: asked.known.reference,
             touched,
@@ -481,15 +481,15 @@ impl Writer {
         Ok(Accepted { receipt: Some(receipt), touched, named, balances })
     }
 
-    fn decide(&self, by: By<'_>, asked: &Asked<'_>, now: Timestamp) -> Result<Event, Refusal> {
+    fn decide(&self, by: By<'_>, asked: &Asked<'_>, now: Timestamp) -> Result<Decision, Refusal> {
         let facts = Facts { known: &asked.known, ..self.facts() };
         let (principal, near) = (by.caller.principal, asked.known.near);
         let context = Context { time: now, principal, lookups: &facts, near };
-        let event = decide(&self.state, &asked.request.command, &context)?;
-        if let Event::KeyRotated(rotated) = &event {
+        let decision = self.state.decide(&asked.request.command, &context)?;
+        if let Event::KeyRotated(rotated) = &decision.event {
             self.keyring.require(&rotated.verifier_key)?;
         }
-        Ok(event)
+        Ok(decision)
     }
 
     fn header(&self, by: By<'_>, now: Timestamp) -> Header {

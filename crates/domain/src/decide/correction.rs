@@ -5,7 +5,7 @@ use super::account::is_not_closed;
 use super::payment::{approved, may_come_back, posts};
 use super::room::Room;
 use crate::command::{ApproveReversal, ProposeReversal, RefuseProposal, WithdrawProposal};
-use crate::event::{Event, Paid, ReversalProposed, Undoes};
+use crate::event::{Event, Paid, PaidOut, ReversalProposed, Undoes};
 use crate::journal;
 use crate::moment::Position;
 use crate::money::Amount;
@@ -92,7 +92,11 @@ fn what_it_did(state: &State, position: Position, now: &Now) -> Result<Undoes, R
     if position.get() >= state.size() {
         return Err(Rejection::NotFound(Resource::Record(position)));
     }
-    match record(position)? {
+    let event = record(position)?;
+    if let Some(PaidOut { paid, amount, .. }) = event.paid_out() {
+        return Ok(Undoes::Disbursement { paid, amount });
+    }
+    match event {
         Event::FundAllocated(e) => Ok(Undoes::Allocation { fund: e.fund, amount: e.amount }),
         Event::AllocationWithdrawn(e) => match record(e.proposal)? {
             Event::AllocationWithdrawalProposed(proposed) => {
@@ -102,24 +106,10 @@ fn what_it_did(state: &State, position: Position, now: &Now) -> Result<Undoes, R
             }
             _ => Err(Rejection::NotReversible { position }),
         },
-        Event::Disbursed(e) => {
-            Ok(Undoes::Disbursement { paid: Paid::Loan(e.loan), amount: e.amount })
-        }
-        Event::GrantDisbursed(e) => {
-            let paid = Paid::Grant(e.fund, e.account);
-            Ok(Undoes::Disbursement { paid, amount: e.amount })
-        }
-        Event::DisbursementApproved(e) => {
-            Ok(Undoes::Disbursement { paid: e.paid, amount: e.amount })
-        }
         Event::DisbursementReturned(e) => {
             let disbursement = e.command.disbursement;
-            let disbursed_on = match record(disbursement)? {
-                Event::Disbursed(d) => d.value_date,
-                Event::GrantDisbursed(d) => d.value_date,
-                Event::DisbursementApproved(d) => d.command.value_date,
-                _ => return Err(Rejection::NotReversible { position }),
-            };
+            let paid_out = record(disbursement)?.paid_out();
+            let disbursed_on = paid_out.ok_or(Rejection::NotReversible { position })?.value_date;
             let (paid, amount) = (e.paid, e.amount);
             Ok(Undoes::Return { disbursement, paid, amount, disbursed_on })
         }

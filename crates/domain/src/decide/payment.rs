@@ -4,7 +4,7 @@ use super::Now;
 use super::account::{is_not_closed, is_open};
 use super::room::Room;
 use crate::command::{Disburse, DisburseGrant, Repay, ReturnDisbursement};
-use crate::event::{DisbursementReturned, Event, Paid, Repaid};
+use crate::event::{DisbursementReturned, Event, Paid, PaidOut, Repaid};
 use crate::journal::{disbursement, journal, payment_received};
 use crate::money::Amount;
 use crate::postings::JournalEntry;
@@ -52,12 +52,8 @@ pub(super) fn return_disbursement(
     let position = command.disbursement;
     let not_found = Rejection::NotFound(Resource::Record(position));
     let event = now.context.lookups.record(position)?.ok_or(not_found)?;
-    let (paid, amount, disbursed_on) = match &event {
-        Event::Disbursed(e) => (Paid::Loan(e.loan), e.amount, e.value_date),
-        Event::GrantDisbursed(e) => (Paid::Grant(e.fund, e.account), e.amount, e.value_date),
-        Event::DisbursementApproved(e) => (e.paid, e.amount, e.command.value_date),
-        _ => return Err(Rejection::NotADisbursement { position }),
-    };
+    let paid_out = event.paid_out().ok_or(Rejection::NotADisbursement { position })?;
+    let PaidOut { paid, amount, value_date: disbursed_on } = paid_out;
     if let Some(undone) = state.undone(position) {
         return Err(Rejection::AlreadyUndone { position, by: undone.by() });
     }

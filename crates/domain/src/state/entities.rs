@@ -2,7 +2,8 @@
 
 use super::names::SharedName;
 use super::recorded::Row;
-use super::tranches::{RareTranches, Tranches, TranchesMark};
+use super::standing::Standing;
+use super::tranches::{RareTranches, TranchesMark};
 use super::{AccountIndex, CooperativeIndex, FundIndex, LoanIndex};
 use crate::command::{BankAccount, WriteOffKind};
 use crate::cooperative::{CooperativeKind, Office, ReadinessItem, ReadinessSet, VillageCode};
@@ -307,7 +308,9 @@ impl Row for Loan {
         let mut loan = self.clone();
         if let (Some(paid), LoanState::Approved(active)) = (paid, &mut loan.state) {
             (active.balances, active.reserved) = (paid.balances, paid.reserved);
-            active.tranches.cut(&paid.tranches);
+            if let Some(mark) = &paid.tranches {
+                active.tranches.cut(mark);
+            }
         }
         loan
     }
@@ -319,7 +322,7 @@ pub struct PaidLoan {
     balances: LoanBalances,
     reserved: i64,
     /// Tranches are added, and none is taken away.
-    tranches: TranchesMark,
+    tranches: Option<TranchesMark>,
 }
 
 /// Where a loan stands.
@@ -349,7 +352,7 @@ pub struct ActiveLoan {
     /// Headroom that pending corrections would use.
     pub reserved: i64,
     /// The tranches that were paid out and stand.
-    pub tranches: Tranches,
+    pub tranches: Standing,
     /// Who approved it.
     pub checker: SharedName,
     /// The terms of the day on which it was approved.

@@ -4,16 +4,19 @@
 mod ahead;
 mod bank_accounts;
 mod chunks;
+mod days;
 mod entities;
 mod held;
 mod names;
 mod recorded;
 mod restructurings;
+mod standing;
 mod tranches;
 
 pub mod encoding;
 
 pub use ahead::LOOK_AHEAD;
+pub use days::Days;
 pub use entities::{
     Account, AccountBalances, ActiveLoan, Allocation, Confirmations, Cooperative, Fund,
     FundBalances, Loan, LoanBalances, LoanState, Proposal, Reservation, Subject, Undone,
@@ -22,6 +25,7 @@ pub use held::Held;
 pub use names::SharedName;
 pub use recorded::{Index, Register, Row, Table};
 pub use restructurings::Restructuring;
+pub use standing::Standing;
 pub use tranches::{RareTranches, Tranche, Tranches};
 
 use crate::command::{BankAccount, OpenLedger};
@@ -75,6 +79,8 @@ pub struct State {
     reserved_bank_accounts: Register<(BankAccount, Position), ()>,
     /// The names in all rows.
     names: Names,
+    /// The payments that stand of a loan that has none yet: as much of payments as this state keeps.
+    pub(crate) none_stand: Standing,
     head_before: Option<Head>,
 }
 
@@ -171,6 +177,39 @@ impl State {
                 share(&mut active.checker);
             }
         });
+    }
+
+    /// The same state, which keeps of the payments to loans that stand their days alone.
+    pub(crate) fn keeping_days(&self) -> State {
+        let loans = self.loans.copied(|loan| {
+            let mut loan = loan.clone();
+            if let LoanState::Approved(active) = &mut loan.state {
+                active.tranches = active.tranches.as_days();
+            }
+            loan
+        });
+        // One by one: a copy of all loans as they are would be most of the memory.
+        State {
+            head: self.head.clone(),
+            funds: self.funds.clone(),
+            cooperatives: self.cooperatives.clone(),
+            accounts: self.accounts.clone(),
+            loans,
+            proposals: self.proposals.clone(),
+            undone: self.undone.clone(),
+            bank_accounts: self.bank_accounts.clone(),
+            closed: self.closed.clone(),
+            restructurings: self.restructurings.clone(),
+            expiries: self.expiries.clone(),
+            written_off: self.written_off.clone(),
+            claimed: self.claimed.clone(),
+            bank_account_changes: self.bank_account_changes.clone(),
+            bank_account_owners: self.bank_account_owners.clone(),
+            reserved_bank_accounts: self.reserved_bank_accounts.clone(),
+            names: self.names.clone(),
+            none_stand: self.none_stand.as_days(),
+            head_before: None,
+        }
     }
 
     /// Where an instant becomes a date.

@@ -280,6 +280,19 @@ impl<T: Row + Clone> Table<T> {
         self.held = None;
     }
 
+    /// A copy of it as it is now, of each row as `copy` makes that: with the same keys. It is neither
+    /// marked nor held.
+    pub(super) fn copied(&self, copy: impl FnMut(&T) -> T) -> Table<T> {
+        Table {
+            rows: self.rows.iter().map(copy).collect(),
+            by_key: self.by_key.clone(),
+            by_trait: self.by_trait.clone(),
+            hasher: self.hasher.clone(),
+            mark: None,
+            held: None,
+        }
+    }
+
     /// Changes each row in what is not its key, mark or not.
     pub(super) fn each_mut(&mut self, change: impl FnMut(&mut T)) {
         self.rows.iter_mut().for_each(change);

@@ -25,13 +25,19 @@ pub struct Tranche {
 /// lies from that of the one before, with the sign in the lowest bit; its amount in minor units, with
 /// the lowest bit set if its day is another one; and then how far that lies from the day before, as the
 /// position.
-#[derive(Clone, PartialEq, Eq, Default)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Tranches {
     packed: Chunks,
-    /// Where the last one lies, from which the next is counted: its position and its Julian day.
+    /// Where the last one lies, from which the next is counted.
     last_position: u64,
-    last_day: i32,
+    last_day: Date,
     earliest: Option<Date>,
+}
+
+impl Default for Tranches {
+    fn default() -> Tranches {
+        Tranches::NONE
+    }
 }
 
 /// Where a list ended.
@@ -39,26 +45,30 @@ pub struct Tranches {
 pub(super) struct TranchesMark {
     length: usize,
     last_position: u64,
-    last_day: i32,
+    last_day: Date,
     earliest: Option<Date>,
 }
 
 impl Tranches {
+    /// No payment.
+    const NONE: Tranches =
+        Tranches { packed: Chunks::NONE, last_position: 0, last_day: Date::MIN, earliest: None };
+
     /// Adds one as the last.
     pub(crate) fn push(&mut self, tranche: Tranche) {
-        let (position, day) = (tranche.position.get(), tranche.value_date.to_julian_day());
+        let (position, day) = (tranche.position.get(), tranche.value_date);
         let positions = position.wrapping_sub(self.last_position).cast_signed();
-        let days = i64::from(day) - i64::from(self.last_day);
-        let amount = tranche.amount.minor().cast_unsigned() << 1 | u64::from(days != 0);
+        let is_another_day = day != self.last_day;
+        let amount = tranche.amount.minor().cast_unsigned() << 1 | u64::from(is_another_day);
         let mut bytes = [0; MOST];
         let mut length = put(folded(positions), &mut bytes);
         length += put(amount, &mut bytes[length..]);
-        if days != 0 {
+        if is_another_day {
+            let days = i64::from(day.to_julian_day()) - i64::from(self.last_day.to_julian_day());
             length += put(folded(days), &mut bytes[length..]);
         }
         self.packed.append(&bytes[..length]);
         (self.last_position, self.last_day) = (position, day);
-        let day = tranche.value_date;
         self.earliest = Some(self.earliest.map_or(day, |earliest| earliest.min(day)));
     }
 
@@ -97,7 +107,8 @@ impl Tranches {
 
     /// The same as numbers: position, Julian day, minor units.
     pub(super) fn raw(&self) -> impl Iterator<Item = (u64, i32, i64)> {
-        Unpacked { packed: self.packed.to_vec(), at: 0, position: 0, day: 0 }
+        let Tranches { last_position: position, last_day: day, .. } = Tranches::NONE;
+        Unpacked { packed: self.packed.to_vec(), at: 0, position, day: day.to_julian_day() }
     }
 
     /// How many there are.
@@ -157,8 +168,7 @@ impl RareTranches {
 
     /// The same, as one that may hold any number.
     pub(super) fn as_tranches(&self) -> &Tranches {
-        const NONE: &Tranches =
-            &Tranches { packed: Chunks::NONE, last_position: 0, last_day: 0, earliest: None };
+        const NONE: &Tranches = &Tranches::NONE;
         self.0.as_deref().unwrap_or(NONE)
     }
 }

@@ -156,7 +156,7 @@ fn check_loans(state: &State, now: Timestamp) {
         assert!(active.balances.outstanding() >= 0);
         assert!(active.balances.written_off >= 0 && active.balances.claim_ended >= 0);
         assert!(active.balances.recovered >= 0 && active.balances.recoverable() >= 0);
-        let paid_out: i64 = active.tranches.iter().map(|t| t.amount.minor()).sum();
+        let paid_out: i64 = active.tranches.all().unwrap().iter().map(|t| t.amount.minor()).sum();
         assert_eq!(paid_out, active.balances.disbursed);
     }
 }

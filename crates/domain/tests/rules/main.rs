@@ -15,6 +15,7 @@ mod batches;
 mod ceilings;
 mod cooperatives;
 mod corrections;
+mod deciders;
 mod disbursements;
 mod funds;
 mod grants;

@@ -11,7 +11,7 @@ use crate::submission::{Caller, Refusal, Request, RequestId, Terms, Work};
 use bergulir_chain::{Authentication, LogSize};
 use bergulir_domain::command::RotateKey;
 use bergulir_domain::text::Text;
-use bergulir_domain::{Command, PrincipalId, Timestamp};
+use bergulir_domain::{Command, PrincipalId, State, Timestamp};
 use std::time::{Duration, Instant};
 
 impl Run {
@@ -135,7 +135,7 @@ impl Run {
         let clock = Timestamp::from_micros(self.site.clock.both().0);
         let mut pair = Pair {
             ledger: Seen {
-                state: self.machine().writer.state.clone(),
+                state: State::clone(&self.machine().writer.state),
                 records: Records(std::mem::take(&mut self.events)),
                 clock,
             },

@@ -19,6 +19,7 @@ mod reasons;
 mod run;
 mod snapshots;
 mod starts;
+mod taken_back;
 mod watchers;
 
 /// The file operations that the simulated disk stands for.

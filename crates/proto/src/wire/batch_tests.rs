@@ -1,6 +1,6 @@
 use bergulir_domain::money::Currency;
 use bergulir_domain::state::{
-    AccountBalances, AccountIndex, ActiveLoan, Loan, LoanBalances, LoanState, SharedName, Tranches,
+    AccountBalances, AccountIndex, ActiveLoan, Loan, LoanBalances, LoanState, SharedName, Standing,
 };
 use bergulir_domain::text::Text;
 use bergulir_domain::{AccountId, Amount, Command, FundId, LoanId, Position, PrincipalId};
@@ -389,7 +389,7 @@ proptest! {
             // Those of the receipt are shown.
             balances: LoanBalances::default(),
             reserved: 0,
-            tranches: Tranches::default(),
+            tranches: Standing::default(),
             checker,
             terms,
         };

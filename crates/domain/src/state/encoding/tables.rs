@@ -3,7 +3,9 @@
 use super::DecodeError;
 use super::canonical::{Canonical, Reader, put_length, take_map};
 use crate::id::PrincipalId;
-use crate::state::{Index, RareTranches, Register, Row, SharedName, Table, Tranche, Tranches};
+use crate::state::{
+    Index, RareTranches, Register, Row, SharedName, Standing, Table, Tranche, Tranches,
+};
 use alloc::vec::Vec;
 
 impl<T> Canonical for Index<T> {
@@ -40,6 +42,16 @@ impl Canonical for Tranches {
     }
     fn take(from: &mut Reader) -> Result<Self, DecodeError> {
         (0..u32::take(from)?).map(|_| Tranche::take(from)).collect()
+    }
+}
+
+impl Canonical for Standing {
+    fn put(&self, out: &mut Vec<u8>) {
+        let tranches = self.all();
+        tranches.expect("the state of a `Decider` is not encoded: it does not keep all").put(out);
+    }
+    fn take(from: &mut Reader) -> Result<Self, DecodeError> {
+        Tranches::take(from).map(Standing::All)
     }
 }
 
