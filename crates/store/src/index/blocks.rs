@@ -73,7 +73,8 @@ impl Section {
 }
 
 impl Place {
-    fn key(self) -> [u8; 5] {
+    /// Its key in sled, where each value has so many keys.
+    fn key(self, spacing: u32) -> [u8; 5] {
         let (kind, number) = match self {
             Self::Marker => (b'm', 0),
             Self::Manifest => (b'm', 1),
@@ -82,7 +83,7 @@ impl Place {
             Self::Part(Section::Filter, number) => (b't', number),
             Self::Part(Section::Tiles(level), number) => (b'0' + level, number),
         };
-        let [a, b, c, d] = number.to_be_bytes();
+        let [a, b, c, d] = number.saturating_mul(spacing).to_be_bytes();
         [kind, a, b, c, d]
     }
 }
@@ -144,22 +145,34 @@ impl Deref for Body {
 #[derive(Debug)]
 pub(super) struct Shelf {
     tree: sled::Tree,
+    /// How many keys of sled each value has. It lies under the first, and nothing under the others.
+    spacing: u32,
 }
 
 impl Shelf {
+    /// The same shelf with so many keys of sled for each value. A page of sled has 8 to 16 keys, and is
+    /// read as a whole: so who reads one value reads fewer of the others.
+    pub(super) fn spaced(self, spacing: u32) -> Self {
+        Self { spacing, ..self }
+    }
+
+    fn key(&self, place: Place) -> [u8; 5] {
+        place.key(self.spacing)
+    }
+
     /// Seals and stores a body: the first four bytes of `value` are left free for the checksum.
     /// Returns the checksum.
     pub(super) fn put(&self, place: Place, value: &mut [u8]) -> Result<u32, IndexError> {
         debug_assert!(value.len() >= SEAL_BYTES, "the checksum has a place");
         let crc = self.seal(place, &value[SEAL_BYTES..]);
         value[..SEAL_BYTES].copy_from_slice(&crc.to_le_bytes());
-        guarded("writing a block", || self.tree.insert(place.key(), &*value))?;
+        guarded("writing a block", || self.tree.insert(self.key(place), &*value))?;
         Ok(crc)
     }
 
     /// Reads a value, or `None` if there is none.
     pub(super) fn find(&self, place: Place) -> Result<Option<Body>, IndexError> {
-        let key = place.key();
+        let key = self.key(place);
         let Some(value) = guarded("reading a block", || self.tree.get(key))? else {
             return Ok(None);
         };
@@ -184,23 +197,24 @@ impl Shelf {
     fn seal(&self, place: Place, body: &[u8]) -> u32 {
         let mut hasher = crc32fast::Hasher::new();
         hasher.update(&self.tree.name());
-        hasher.update(&place.key());
+        hasher.update(&self.key(place));
         hasher.update(body);
         hasher.finalize()
     }
 
     #[cfg(test)]
     pub(super) fn remove(&self, place: Place) {
-        self.tree.remove(place.key()).unwrap().expect("the value is there");
+        self.tree.remove(self.key(place)).unwrap().expect("the value is there");
     }
 
     /// Changes one byte of a stored value, as a bad disk would.
     #[cfg(test)]
     pub(super) fn flip_byte(&self, place: Place, at: usize) {
-        let mut value = self.tree.get(place.key()).unwrap().expect("the value is there").to_vec();
+        let mut value =
+            self.tree.get(self.key(place)).unwrap().expect("the value is there").to_vec();
         let at = at % value.len();
         value[at] ^= 0x10;
-        self.tree.insert(place.key(), value).unwrap();
+        self.tree.insert(self.key(place), value).unwrap();
     }
 }
 
@@ -213,10 +227,11 @@ impl Shelf {
 pub(super) struct ShelfWriter {
     shelf: Shelf,
     next: [u32; SECTIONS],
+    /// How many keys of each section have a value or a placeholder.
     prepared: [u32; SECTIONS],
 }
 
-/// So many placeholders lie ahead of the value that is written: more than the half of a page that
+/// So many placeholders lie ahead of the key of the value that is written: more than the half of a page that
 /// a split writes anew.
 const AHEAD: u32 = 32;
 
@@ -229,19 +244,20 @@ impl ShelfWriter {
     pub(super) fn go_on_at(&mut self, section: Section, number: u32) {
         self.next[section.index()] = number;
         let prepared = &mut self.prepared[section.index()];
-        *prepared = (*prepared).max(number + 1);
+        *prepared = (*prepared).max((number + 1) * self.shelf.spacing);
     }
 
     /// Seals and stores the next value of a section; returns the checksum.
     pub(super) fn push(&mut self, section: Section, value: &mut [u8]) -> Result<u32, IndexError> {
         let number = self.next[section.index()];
         let prepared = &mut self.prepared[section.index()];
-        if *prepared < number + AHEAD {
-            for ahead in *prepared..number + 2 * AHEAD {
-                let key = Place::Part(section, ahead).key();
+        let key = number * self.shelf.spacing;
+        if *prepared < key + AHEAD {
+            for ahead in *prepared..key + 2 * AHEAD {
+                let key = Place::Part(section, ahead).key(1);
                 guarded("preparing a block", || self.shelf.tree.insert(key, &[]))?;
             }
-            *prepared = number + 2 * AHEAD;
+            *prepared = key + 2 * AHEAD;
         }
         self.next[section.index()] += 1;
         self.shelf.put(Place::Part(section, number), value)
@@ -296,7 +312,7 @@ impl Blocks {
             path,
             source,
         })?;
-        let root = Shelf { tree: db.deref().clone() };
+        let root = Shelf { tree: db.deref().clone(), spacing: 1 };
         Ok(Self { db, root, file })
     }
 
@@ -308,7 +324,7 @@ impl Blocks {
     /// The shelf of a run or of the tiles, made if it is not there.
     pub(super) fn shelf(&self, kind: Kind, number: u64) -> Result<Shelf, IndexError> {
         let tree = guarded("opening a shelf", || self.db.open_tree(kind.name(number)))?;
-        Ok(Shelf { tree })
+        Ok(Shelf { tree, spacing: 1 })
     }
 
     /// Removes the shelf of a run with all that is on it. Nobody may read it any more.

@@ -22,7 +22,7 @@ use super::write_out::{Applier, WriteOut};
 use super::{Index, IndexError, IndexOptions};
 
 /// The version of everything stored here. Another one means: rebuild.
-const FORMAT: u32 = 10;
+const FORMAT: u32 = 11;
 
 const MARKER_BYTES: usize = 44;
 

@@ -59,7 +59,7 @@ pub(super) struct Run {
 impl Run {
     /// Reads the fences and the filter of a run that the manifest names.
     pub(super) fn load(blocks: &Blocks, row: RunRow) -> Result<Self, IndexError> {
-        let shelf = blocks.shelf(Kind::Run, row.run)?;
+        let shelf = blocks.shelf(Kind::Run, row.run)?.spaced(row.table.spacing());
         let mut crc = crc32fast::Hasher::new();
         let mut read = |section, count: u32| -> Result<Vec<u8>, IndexError> {
             let mut bytes = Vec::new();
@@ -234,9 +234,10 @@ impl RunWriter {
             TableId::Trails => BlockBuilder::Trails(Box::new(TrailBlockBuilder::new(row.from))),
             _ => BlockBuilder::Keys(KeyBlockBuilder::new(row.from, row.to)),
         };
+        let shelf = blocks.shelf(Kind::Run, row.run)?.spaced(row.table.spacing());
         Ok(Self {
             row,
-            shelf: ShelfWriter::new(blocks.shelf(Kind::Run, row.run)?),
+            shelf: ShelfWriter::new(shelf),
             builder,
             value: Vec::with_capacity(MAX_BODY_BYTES),
             fences: Vec::new(),

@@ -48,6 +48,12 @@ impl TableId {
         if self.is_filtered() { width } else { 2 * width }
     }
 
+    /// How many keys of sled each value of a run has. What gets through a filter reads one block of many,
+    /// anywhere in its run: so it has company that takes no room.
+    pub(super) const fn spacing(self) -> u32 {
+        if self.is_filtered() { 4 } else { 1 }
+    }
+
     pub(super) fn from_index(index: u8) -> Option<Self> {
         Self::ALL.get(usize::from(index)).copied()
     }

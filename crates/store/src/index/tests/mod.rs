@@ -3,6 +3,8 @@
 mod damage;
 mod fuzz;
 mod model;
+#[cfg(target_os = "linux")]
+mod pages;
 mod snapshots;
 mod tiles;
 
