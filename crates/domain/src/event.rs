@@ -7,6 +7,7 @@ use crate::moment::{Date, Position, Timestamp};
 use crate::money::{Amount, Money};
 use crate::terms::LoanTerms;
 use alloc::boxed::Box;
+use alloc::sync::Arc;
 
 /// Where, when and by whom: what a record says around its event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,7 +35,7 @@ pub enum Event {
     AllocationWithdrawn(c::ApproveAllocationWithdrawal),
     PeriodCloseProposed(Box<Proposed<c::ProposePeriodClose>>),
     PeriodClosed(PeriodClosed),
-    CooperativeRegistered(c::RegisterCooperative),
+    CooperativeRegistered(Arc<c::RegisterCooperative>),
     OfficerAppointed(c::AppointOfficer),
     ReadinessConfirmed(c::ConfirmReadiness),
     AccountOpened(c::OpenAccount),
@@ -285,7 +286,7 @@ impl Event {
             Event::AllocationWithdrawn(e) => Command::ApproveAllocationWithdrawal(e.clone()),
             Event::PeriodCloseProposed(e) => Command::ProposePeriodClose(e.command.clone()),
             Event::PeriodClosed(e) => Command::ApprovePeriodClose(e.command.clone()),
-            Event::CooperativeRegistered(e) => Command::RegisterCooperative(e.clone()),
+            Event::CooperativeRegistered(e) => Command::RegisterCooperative((**e).clone()),
             Event::OfficerAppointed(e) => Command::AppointOfficer(e.clone()),
             Event::ReadinessConfirmed(e) => Command::ConfirmReadiness(e.clone()),
             Event::AccountOpened(e) => Command::OpenAccount(e.clone()),

@@ -10,13 +10,13 @@ use crate::moment::{Date, Position};
 use crate::money::Amount;
 use crate::rejection::AccountStatus;
 use crate::state::{
-    Account, AccountBalances, AccountIndex, ActiveLoan, Allocation, Confirmations, Cooperative,
-    Fund, FundBalances, Loan, LoanBalances, LoanIndex, LoanState, Proposal, RareTranches,
-    Reservation, Restructuring, State, Subject, Tranche, Undone, advance,
+    Account, AccountBalances, AccountIndex, AccountsOf, ActiveLoan, Allocation, Confirmations,
+    Cooperative, Fund, FundBalances, Loan, LoanBalances, LoanIndex, LoanState, Proposal,
+    RareTranches, Reservation, Restructuring, State, Subject, Tranche, Undone, advance,
 };
 use crate::touched::{Touched, closed_proposal};
+use alloc::sync::Arc;
 use alloc::vec;
-use alloc::vec::Vec;
 
 const DECIDED: &str = "decide accepted the event on this very state";
 
@@ -328,17 +328,13 @@ impl State {
         active_of(self.loans.get_paid(index))
     }
 
-    fn register(&mut self, e: &RegisterCooperative) {
+    fn register(&mut self, e: &Arc<RegisterCooperative>) {
         self.cooperatives.push(Cooperative {
-            id: e.cooperative,
-            village: e.village,
-            kind: e.kind,
-            name: e.name.clone(),
-            number: e.cooperative_number.clone(),
+            registered: Arc::clone(e),
             chair: None,
             treasurer: None,
             confirmed: Confirmations::default(),
-            accounts: Vec::new(),
+            accounts: AccountsOf::default(),
         });
     }
 

@@ -72,7 +72,7 @@ impl<'a> View<'a> {
     pub(crate) fn cooperative_name(&self, index: CooperativeIndex) -> CooperativeName {
         CooperativeName {
             ledger: self.ledger,
-            cooperative: self.state.cooperatives().get(index).id,
+            cooperative: self.state.cooperatives().get(index).id(),
         }
     }
 
@@ -139,12 +139,13 @@ impl<'a> View<'a> {
 
     pub(crate) fn cooperative(&self, index: CooperativeIndex) -> pb::Cooperative {
         let cooperative = self.state.cooperatives().get(index);
+        let registered = &cooperative.registered;
         pb::Cooperative {
             name: self.cooperative_name(index).to_string(),
-            village_code: cooperative.village.to_string(),
-            kind: cooperative.kind.to_wire(),
-            registered_name: cooperative.name.to_string(),
-            cooperative_number: cooperative.number.as_ref().map(ToString::to_string),
+            village_code: registered.village.to_string(),
+            kind: registered.kind.to_wire(),
+            registered_name: registered.name.to_string(),
+            cooperative_number: registered.cooperative_number.as_ref().map(ToString::to_string),
             chair: cooperative.chair.as_ref().map(ToString::to_string),
             treasurer: cooperative.treasurer.as_ref().map(ToString::to_string),
             readiness: cooperative

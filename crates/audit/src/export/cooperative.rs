@@ -116,7 +116,7 @@ impl View {
 
     fn take(&mut self, position: u64, state: &State, touched: &Touched) {
         if let Some(cooperative) = touched.cooperative
-            && state.cooperatives().get(cooperative).id == self.cooperative
+            && state.cooperatives().get(cooperative).id() == self.cooperative
         {
             self.is_registered = true;
             self.positions.insert(position);
@@ -134,7 +134,7 @@ impl View {
     /// The name of an account, if it is the cooperative's.
     fn own(&self, state: &State, index: AccountIndex) -> Option<BalanceKey> {
         let account = state.accounts().get(index);
-        let is_own = state.cooperatives().get(account.cooperative).id == self.cooperative;
+        let is_own = state.cooperatives().get(account.cooperative).id() == self.cooperative;
         is_own.then(|| BalanceKey::Account(state.funds().get(account.fund).id, account.id))
     }
 

@@ -249,7 +249,7 @@ pub(crate) fn event(command: Command) -> Event {
         Command::Disburse(c) => Event::Disbursed(c),
         Command::Repay(command) => Event::Repaid(Repaid { command, relend_income: false }),
         Command::OpenAccount(c) => Event::AccountOpened(c),
-        Command::RegisterCooperative(c) => Event::CooperativeRegistered(c),
+        Command::RegisterCooperative(c) => Event::CooperativeRegistered(c.into()),
         Command::ConfirmReadiness(c) => Event::ReadinessConfirmed(c),
         Command::RecordRecovery(c) => Event::Recovered(c),
         other => panic!("not needed: {other:?}"),

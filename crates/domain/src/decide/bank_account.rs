@@ -60,21 +60,21 @@ pub(super) fn may_have(
     bank_account: &BankAccount,
     holder: &Name,
 ) -> Result<(), Rejection> {
-    let cooperative = state.cooperatives.get(owner);
-    if *holder != cooperative.name {
-        let registered = Box::new(cooperative.name.clone());
+    let registered = &state.cooperatives.get(owner).registered.name;
+    if holder != registered {
+        let registered = Box::new(registered.clone());
         return Err(Rejection::HolderNameMismatch { registered });
     }
     if let Some(other) = state.bank_account_owner(bank_account)
         && other != owner
     {
-        let cooperative = state.cooperatives.get(other).id;
+        let cooperative = state.cooperatives.get(other).id();
         return Err(Rejection::BankAccountTaken { cooperative });
     }
     if let Some((other, proposal)) = state.bank_account_reserved(bank_account)
         && other != owner
     {
-        let cooperative = state.cooperatives.get(other).id;
+        let cooperative = state.cooperatives.get(other).id();
         return Err(Rejection::BankAccountReserved { cooperative, proposal });
     }
     Ok(())

@@ -5,6 +5,7 @@ use crate::cooperative::{Office, ReadinessItem};
 use crate::event::Event;
 use crate::rejection::{Rejection, Resource};
 use crate::state::State;
+use alloc::sync::Arc;
 
 pub(super) fn register(state: &State, command: &RegisterCooperative) -> Result<Event, Rejection> {
     let (cooperative, village) = (command.cooperative, command.village);
@@ -21,10 +22,10 @@ pub(super) fn register(state: &State, command: &RegisterCooperative) -> Result<E
         return Err(Rejection::VillageKindMismatch { village, expected });
     }
     if let Some(taken) = state.cooperatives.find_first(&village) {
-        let cooperative = state.cooperatives.get(taken).id;
+        let cooperative = state.cooperatives.get(taken).id();
         return Err(Rejection::VillageTaken { village, cooperative });
     }
-    Ok(Event::CooperativeRegistered(command.clone()))
+    Ok(Event::CooperativeRegistered(Arc::new(command.clone())))
 }
 
 pub(super) fn appoint(state: &State, command: &AppointOfficer) -> Result<Event, Rejection> {
@@ -52,7 +53,8 @@ pub(super) fn confirm_readiness(
             return Err(Rejection::InvalidNumber { item });
         }
         Some(number) if item == ReadinessItem::CooperativeNumber => {
-            if cooperative.number.as_ref().is_some_and(|registered| registered != number) {
+            let registered = &cooperative.registered.cooperative_number;
+            if registered.as_ref().is_some_and(|registered| registered != number) {
                 return Err(Rejection::CooperativeNumberMismatch);
             }
         }

@@ -1,4 +1,4 @@
-//! Funds, cooperatives, accounts, loans and proposals, as the state keeps them.
+//! Funds, accounts, loans and proposals, as the state keeps them.
 
 use super::names::SharedName;
 use super::recorded::Row;
@@ -6,15 +6,14 @@ use super::standing::Standing;
 use super::tranches::{RareTranches, TranchesMark};
 use super::{AccountIndex, CooperativeIndex, FundIndex, LoanIndex};
 use crate::command::{BankAccount, WriteOffKind};
-use crate::cooperative::{CooperativeKind, Office, ReadinessItem, ReadinessSet, VillageCode};
 use crate::event::{Paid, Undoes};
-use crate::id::{AccountId, CooperativeId, FundId, LoanId, OfficerId, PrincipalId};
+use crate::id::{AccountId, FundId, LoanId, PrincipalId};
 use crate::moment::{Date, Position, Timestamp};
 use crate::money::Amount;
 use crate::postings::{Book, Books};
 use crate::rejection::{AccountStatus, LoanStatus};
 use crate::terms::{LoanTerms, Terms};
-use crate::text::{Name, Number, Reference};
+use crate::text::{Name, Reference};
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
@@ -98,90 +97,6 @@ impl Allocation {
     /// What can still be taken out of it.
     pub const fn remaining(&self) -> i64 {
         self.amount.minor() - self.withdrawn - self.reserved
-    }
-}
-
-/// A cooperative.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Cooperative {
-    /// Its id.
-    pub id: CooperativeId,
-    /// Its village.
-    pub village: VillageCode,
-    /// Its kind.
-    pub kind: CooperativeKind,
-    /// Its registered name.
-    pub name: Name,
-    /// Nomor Induk Koperasi, as registered.
-    pub number: Option<Number>,
-    /// The chair in office.
-    pub chair: Option<SharedName>,
-    /// The treasurer in office.
-    pub treasurer: Option<SharedName>,
-    /// What makes it ready, and the records that confirmed it last.
-    pub confirmed: Confirmations,
-    /// Its accounts, in the order in which they were opened.
-    pub accounts: Vec<AccountIndex>,
-}
-
-impl Cooperative {
-    /// Who holds an office.
-    pub fn officer(&self, office: Office) -> Option<OfficerId> {
-        let officer = match office {
-            Office::Chair => &self.chair,
-            Office::Treasurer => &self.treasurer,
-        };
-        officer.as_deref().copied()
-    }
-    /// What is confirmed.
-    pub fn readiness(&self) -> ReadinessSet {
-        self.confirmed.iter().map(|(item, _)| item).collect()
-    }
-}
-
-/// Readiness items and the records that confirmed them last.
-///
-/// For each of [`ReadinessItem::ALL`] its position, or 0 if none confirmed it: the record at
-/// position 0 opened the ledger.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Confirmations([u64; ReadinessItem::ALL.len()]);
-
-impl Confirmations {
-    /// What is confirmed, in the order of [`ReadinessItem::ALL`].
-    pub fn iter(&self) -> impl Iterator<Item = (ReadinessItem, Position)> {
-        let all = ReadinessItem::ALL.into_iter().zip(self.0);
-        all.filter(|(_, at)| *at != 0).map(|(item, at)| (item, Position::new(at)))
-    }
-
-    pub(crate) fn confirm(&mut self, item: ReadinessItem, at: Position) {
-        self.0[item as usize] = at.get();
-    }
-
-    /// For each of [`ReadinessItem::ALL`] the record that confirmed it.
-    pub(super) fn positions(&self) -> [Option<Position>; ReadinessItem::ALL.len()] {
-        self.0.map(|at| (at != 0).then_some(Position::new(at)))
-    }
-
-    /// `None` if a position is that of the record that opened the ledger.
-    pub(super) fn of(positions: [Option<Position>; ReadinessItem::ALL.len()]) -> Option<Self> {
-        let none_is_first = !positions.contains(&Some(Position::new(0)));
-        none_is_first.then(|| Confirmations(positions.map(|at| at.map_or(0, Position::get))))
-    }
-}
-
-impl Row for Cooperative {
-    type Key = CooperativeId;
-    type Trait = VillageCode;
-    type Paid = ();
-    fn key(&self) -> CooperativeId {
-        self.id
-    }
-    fn distinctive(&self) -> Option<&VillageCode> {
-        Some(&self.village)
-    }
-    fn paid(&self) {}
-    fn before(&self, (): &()) -> Self {
-        self.clone()
     }
 }
 
@@ -583,13 +498,14 @@ impl Reservation {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::state::Cooperative;
     use core::mem::offset_of;
 
     /// A nation's ledger has a row of each for every village, twice: decided on and published.
     #[test]
     fn rows_are_small_and_what_a_payment_needs_is_together() {
         let sizes = [size_of::<Loan>(), size_of::<Account>(), size_of::<Cooperative>()];
-        assert_eq!(sizes, [256, 192, 192]);
+        assert_eq!(sizes, [256, 192, 80]);
         assert!(offset_of!(Loan, state) + offset_of!(ActiveLoan, checker) <= 192);
         assert!(offset_of!(Account, id) + size_of::<AccountId>() <= 128);
     }

@@ -4,6 +4,7 @@
 mod ahead;
 mod bank_accounts;
 mod chunks;
+mod cooperatives;
 mod days;
 mod entities;
 mod held;
@@ -16,10 +17,11 @@ mod tranches;
 pub mod encoding;
 
 pub use ahead::LOOK_AHEAD;
+pub use cooperatives::{AccountsOf, Confirmations, Cooperative};
 pub use days::Days;
 pub use entities::{
-    Account, AccountBalances, ActiveLoan, Allocation, Confirmations, Cooperative, Fund,
-    FundBalances, Loan, LoanBalances, LoanState, Proposal, Reservation, Subject, Undone,
+    Account, AccountBalances, ActiveLoan, Allocation, Fund, FundBalances, Loan, LoanBalances,
+    LoanState, Proposal, Reservation, Subject, Undone,
 };
 pub use held::Held;
 pub use names::SharedName;

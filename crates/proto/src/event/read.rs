@@ -12,6 +12,7 @@ use bergulir_domain::event::{
 use bergulir_domain::ledger::Origin;
 use bergulir_domain::moment::{Position, Timestamp, UtcOffset};
 use bergulir_domain::money::Currency;
+use std::sync::Arc;
 
 use super::EventError;
 use crate::pb;
@@ -95,16 +96,18 @@ pub(super) fn event(kind: Kind) -> Read<Event> {
             fund: parse("fund", &m.fund)?,
             through: date("through", m.through)?,
         }),
-        Kind::CooperativeRegistered(m) => Event::CooperativeRegistered(c::RegisterCooperative {
-            cooperative: parse("cooperative", &m.cooperative)?,
-            village: parse("village_code", &m.village_code)?,
-            kind: enumeration("kind", m.kind)?,
-            name: parse("registered_name", &m.registered_name)?,
-            cooperative_number: parse_optional(
-                "cooperative_number",
-                m.cooperative_number.as_deref(),
-            )?,
-        }),
+        Kind::CooperativeRegistered(m) => {
+            Event::CooperativeRegistered(Arc::new(c::RegisterCooperative {
+                cooperative: parse("cooperative", &m.cooperative)?,
+                village: parse("village_code", &m.village_code)?,
+                kind: enumeration("kind", m.kind)?,
+                name: parse("registered_name", &m.registered_name)?,
+                cooperative_number: parse_optional(
+                    "cooperative_number",
+                    m.cooperative_number.as_deref(),
+                )?,
+            }))
+        }
         Kind::OfficerAppointed(m) => Event::OfficerAppointed(c::AppointOfficer {
             cooperative: parse("cooperative", &m.cooperative)?,
             office: enumeration("office", m.office)?,

@@ -70,7 +70,7 @@ pub(crate) fn event() -> BoxedStrategy<Event> {
                 fund: Id::new("dana").unwrap(),
                 through: a_disbursement().value_date,
             }),
-            Command::RegisterCooperative(c) => Event::CooperativeRegistered(c),
+            Command::RegisterCooperative(c) => Event::CooperativeRegistered(c.into()),
             Command::AppointOfficer(c) => Event::OfficerAppointed(c),
             Command::ConfirmReadiness(c) => Event::ReadinessConfirmed(c),
             Command::OpenAccount(c) => Event::AccountOpened(c),

@@ -71,7 +71,7 @@ pub(super) async fn list_cooperatives(
     let (ledger, _) = services.ledger(pass, parent)?;
     let look = |view: &View<'_>| {
         let rows = view.state.cooperatives().iter();
-        let taken = page.take(rows.map(|(index, cooperative)| (cooperative.id, index)));
+        let taken = page.take(rows.map(|(index, cooperative)| (cooperative.id(), index)));
         Ok(taken.map(|index| view.cooperative(index)))
     };
     let (taken, as_of_position) = services.look(&ledger, request.min_position, look).await?;

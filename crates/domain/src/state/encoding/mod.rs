@@ -209,7 +209,7 @@ impl State {
             return Err(DecodeError::Invalid("fund without terms"));
         }
         for (_, cooperative) in self.cooperatives.iter() {
-            for account in &cooperative.accounts {
+            for account in cooperative.accounts.iter() {
                 within(&self.accounts, *account)?;
             }
         }

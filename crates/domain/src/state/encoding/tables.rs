@@ -2,10 +2,11 @@
 
 use super::DecodeError;
 use super::canonical::{Canonical, Reader, put_length, take_map};
-use crate::id::PrincipalId;
 use crate::state::{
-    Index, RareTranches, Register, Row, SharedName, Standing, Table, Tranche, Tranches,
+    AccountIndex, AccountsOf, Index, RareTranches, Register, Row, Standing, Table, Tranche,
+    Tranches,
 };
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 impl<T> Canonical for Index<T> {
@@ -17,12 +18,24 @@ impl<T> Canonical for Index<T> {
     }
 }
 
-impl Canonical for SharedName {
+impl<T: Canonical> Canonical for Arc<T> {
     fn put(&self, out: &mut Vec<u8>) {
         (**self).put(out);
     }
     fn take(from: &mut Reader) -> Result<Self, DecodeError> {
-        PrincipalId::take(from).map(SharedName::new)
+        T::take(from).map(Arc::new)
+    }
+}
+
+impl Canonical for AccountsOf {
+    fn put(&self, out: &mut Vec<u8>) {
+        put_length(self.len(), out);
+        for account in self.iter() {
+            account.put(out);
+        }
+    }
+    fn take(from: &mut Reader) -> Result<Self, DecodeError> {
+        (0..u32::take(from)?).map(|_| AccountIndex::take(from)).collect()
     }
 }
 

@@ -5,7 +5,7 @@ use super::canonical::{
     Canonical, Reader, canonical_as, canonical_enums, canonical_structs, canonical_texts, put_text,
     put_text_bytes, take_text,
 };
-use crate::command::{BankAccount, OpenLedger, WriteOffKind};
+use crate::command::{BankAccount, OpenLedger, RegisterCooperative, WriteOffKind};
 use crate::cooperative::{CooperativeKind, ReadinessItem, ReadinessSet};
 use crate::event::{Paid, Undoes};
 use crate::id::{Id, PrincipalId};
@@ -34,7 +34,8 @@ canonical_structs! {
         rate, method, tenor_months, grace_months, grace_bears_interest, repayment_order,
         relend_income,
     }
-    Cooperative { id, village, kind, name, number, chair, treasurer, confirmed, accounts }
+    RegisterCooperative { cooperative, village, kind, name, cooperative_number }
+    Cooperative { registered, chair, treasurer, confirmed, accounts }
     BankAccount { bank, number }
     Account { id, fund, cooperative, first_bank_account, status, balances, grants }
     Tranche { position, value_date, amount }
