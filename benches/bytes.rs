@@ -92,7 +92,7 @@ fn main() {
             record_hash: &[7; 32],
             duplicate: false,
             fund: Some((fund.id, &fund.balances)),
-            account: Some((account.id, &account.balances)),
+            account: Some((account.id, &account.balances())),
             loan: Some((loan.id, loan.principal.minor(), loan.active().map(|of| &of.balances))),
         };
         bencher.iter(|| {

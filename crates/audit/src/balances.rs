@@ -77,8 +77,8 @@ impl Balances {
     pub(crate) fn of(state: &State) -> Balances {
         let mut balances = Balances::default();
         for (index, account) in state.accounts().iter() {
-            *at(&mut balances.accounts, index.get()) = account.balances;
-            at(&mut balances.funds, account.fund.get()).add(&account.balances, 1);
+            *at(&mut balances.accounts, index.get()) = account.balances();
+            at(&mut balances.funds, account.fund.get()).add(&account.balances(), 1);
         }
         balances
     }
@@ -97,8 +97,8 @@ impl Balances {
             let before = at(&mut self.accounts, index.get());
             let sums = at(&mut self.funds, account.fund.get());
             sums.add(before, -1);
-            sums.add(&account.balances, 1);
-            *before = account.balances;
+            sums.add(&account.balances(), 1);
+            *before = account.balances();
             check_account(account)?;
         }
         if let Some(index) = touched.loan {
@@ -116,7 +116,7 @@ impl Balances {
         let mut funds = vec![Sums::default(); state.funds().len()];
         for (_, account) in state.accounts().iter() {
             check_account(account)?;
-            at(&mut funds, account.fund.get()).add(&account.balances, 1);
+            at(&mut funds, account.fund.get()).add(&account.balances(), 1);
         }
         check_reservations(state)?;
         check_loans(state)?;
@@ -200,7 +200,7 @@ fn check_fund(fund: &Fund, sums: &Sums) -> Checked {
 
 fn check_account(account: &Account) -> Checked {
     let whose = || format!("account {}", account.id);
-    let balances = &account.balances;
+    let balances = &account.balances();
     for (what, minor) in [
         ("outstanding", balances.outstanding()),
         ("pending", balances.pending),
@@ -269,10 +269,10 @@ fn check_loans(state: &State) -> Checked {
     }
     for (index, account) in state.accounts().iter() {
         let whose = || format!("account {}", account.id);
-        let balances = &account.balances;
+        let balances = &account.balances();
         let [committed, disbursed, repaid, paid @ ..] = *at(&mut accounts, index.get());
         let [interest, late_fees, written_off, recovered] = paid;
-        let grants = account.grants.iter().map(|t| i128::from(t.amount.minor()));
+        let grants = account.grants().map(|t| i128::from(t.amount.minor()));
         for (what, found, expected) in [
             ("committed", balances.committed, committed),
             ("disbursed", balances.disbursed, disbursed),
@@ -308,7 +308,7 @@ fn check_reservations(state: &State) -> Checked {
     for (index, account) in state.accounts().iter() {
         let expected = accounts.get(&index).copied().unwrap_or_default();
         let whose = || format!("account {}", account.id);
-        differ(whose, "pending", i128::from(account.balances.pending), expected)?;
+        differ(whose, "pending", i128::from(account.balances().pending), expected)?;
     }
     Ok(())
 }

@@ -448,7 +448,7 @@ impl Totals {
             add(&mut totals.cash, balances.books.amount(Book::Cash));
         }
         for (_, account) in state.accounts().iter() {
-            totals.take(&account.balances);
+            totals.take(&account.balances());
         }
         totals
     }

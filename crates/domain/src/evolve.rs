@@ -10,9 +10,9 @@ use crate::moment::{Date, Position};
 use crate::money::Amount;
 use crate::rejection::AccountStatus;
 use crate::state::{
-    Account, AccountBalances, AccountIndex, AccountsOf, ActiveLoan, Allocation, Confirmations,
-    Cooperative, Fund, FundBalances, Loan, LoanBalances, LoanIndex, LoanState, Proposal,
-    RareTranches, Reservation, Restructuring, State, Subject, Tranche, Undone, advance,
+    Account, AccountIndex, AccountsOf, ActiveLoan, Allocation, Confirmations, Cooperative, Fund,
+    FundBalances, Loan, LoanBalances, LoanIndex, LoanState, Proposal, Reservation, Restructuring,
+    State, Subject, Tranche, Undone, advance,
 };
 use crate::touched::{Touched, closed_proposal};
 use alloc::sync::Arc;
@@ -351,15 +351,8 @@ impl State {
     fn open_account(&mut self, e: &OpenAccount) {
         let fund = self.funds.find(&e.fund).expect(DECIDED);
         let cooperative = self.cooperatives.find(&e.cooperative).expect(DECIDED);
-        let account = self.accounts.push(Account {
-            id: e.account,
-            fund,
-            cooperative,
-            first_bank_account: e.bank_account.clone(),
-            status: AccountStatus::Open,
-            balances: AccountBalances::default(),
-            grants: RareTranches::default(),
-        });
+        let account =
+            self.accounts.push(Account::new(e.account, fund, cooperative, &e.bank_account));
         self.cooperatives.get_mut(cooperative).accounts.push(account);
     }
 
@@ -383,7 +376,7 @@ impl State {
     /// Promises more of a fund to an account; a negative amount promises less.
     fn commit(&mut self, account: AccountIndex, minor: i64) {
         let account = self.accounts.get_paid(account);
-        account.balances.committed += minor;
+        account.change_balances(|balances| balances.committed += minor);
         self.funds.get_mut(account.fund).balances.committed += minor;
     }
 
@@ -393,8 +386,8 @@ impl State {
             Paid::Loan(loan) => self.pay_out_of(self.loan_index(loan), tranche),
             Paid::Grant(fund, account) => {
                 let account = self.account_mut(fund, account);
-                account.balances.granted += minor;
-                account.grants.push(tranche);
+                account.change_balances(|balances| balances.granted += minor);
+                account.add_grant(tranche);
             }
         }
     }
@@ -405,8 +398,10 @@ impl State {
         active.balances.disbursed += minor;
         active.tranches.push(tranche);
         let account = self.accounts.get_paid(account);
-        account.balances.disbursed += minor;
-        account.balances.committed -= minor;
+        account.change_balances(|balances| {
+            balances.disbursed += minor;
+            balances.committed -= minor;
+        });
         self.funds.get_mut(account.fund).balances.committed -= minor;
     }
 
@@ -419,13 +414,14 @@ impl State {
                 let (account, active) = active_of(self.loans.get_mut(loan));
                 active.balances.disbursed -= minor;
                 active.tranches.remove(position, paid_on);
-                self.accounts.get_paid(account).balances.disbursed -= minor;
+                let paid = self.accounts.get_paid(account);
+                paid.change_balances(|balances| balances.disbursed -= minor);
                 self.commit(account, minor);
             }
             Paid::Grant(fund, account) => {
                 let account = self.account_mut(fund, account);
-                account.balances.granted -= minor;
-                account.grants.remove(position);
+                account.change_balances(|balances| balances.granted -= minor);
+                account.remove_grant(position);
             }
         }
     }
@@ -444,9 +440,11 @@ impl State {
         active.balances.interest_paid += interest;
         active.balances.late_fees_paid += late_fee;
         let account = self.accounts.get_paid(account);
-        account.balances.principal_repaid += principal;
-        account.balances.interest_paid += interest;
-        account.balances.late_fees_paid += late_fee;
+        account.change_balances(|balances| {
+            balances.principal_repaid += principal;
+            balances.interest_paid += interest;
+            balances.late_fees_paid += late_fee;
+        });
         if !relend_income {
             let fund = account.fund;
             self.funds.get_mut(fund).balances.income_apart += interest + late_fee;
@@ -464,8 +462,10 @@ impl State {
         balances.recovered += recovered;
         let is_any = [balances.written_off, balances.claim_ended, balances.recovered] != [0; 3];
         let account = self.accounts.get_paid(account);
-        account.balances.written_off += written_off;
-        account.balances.recovered += recovered;
+        account.change_balances(|balances| {
+            balances.written_off += written_off;
+            balances.recovered += recovered;
+        });
         if is_any {
             self.written_off.insert(loan, ());
         } else {

@@ -1,6 +1,7 @@
 //! Short texts that people wrote: names, references, reasons.
 
 use alloc::boxed::Box;
+use alloc::format;
 use core::cmp::Ordering;
 use core::fmt;
 use core::str::FromStr;
@@ -59,6 +60,48 @@ impl Stored {
             }
             _ => Stored::Long(text.into()),
         }
+    }
+
+    fn as_str(&self) -> &str {
+        match self {
+            Stored::Short { .. } => {
+                core::str::from_utf8(self.as_bytes()).expect("it was made from a text")
+            }
+            Stored::Long(text) => text,
+        }
+    }
+
+    fn as_bytes(&self) -> &[u8] {
+        match self {
+            Stored::Short { length, bytes } => &bytes[..usize::from(*length)],
+            Stored::Long(text) => text.as_bytes(),
+        }
+    }
+}
+
+/// Two texts in the room of one: a bank and a number there, with a NUL between them, which no text has.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct TextPair<const A: usize, const B: usize>(Stored);
+
+impl<const A: usize, const B: usize> TextPair<A, B> {
+    /// Both in one.
+    pub fn new(first: &Text<A>, second: &Text<B>) -> TextPair<A, B> {
+        TextPair(Stored::new(&format!("{first}{BETWEEN}{second}")))
+    }
+
+    /// Each by itself.
+    pub fn texts(&self) -> (Text<A>, Text<B>) {
+        let both = self.0.as_str();
+        let (first, second) = both.split_once(BETWEEN).expect("`new` put it between them");
+        (Text(Stored::new(first)), Text(Stored::new(second)))
+    }
+}
+
+const BETWEEN: char = '\0';
+
+impl<const A: usize, const B: usize> fmt::Debug for TextPair<A, B> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.texts().fmt(f)
     }
 }
 
@@ -151,12 +194,7 @@ impl<const MAX: usize> Text<MAX> {
 
     /// The text as it was given.
     pub fn as_str(&self) -> &str {
-        match &self.0 {
-            Stored::Short { .. } => {
-                core::str::from_utf8(self.as_bytes()).expect("it was made from a text")
-            }
-            Stored::Long(text) => text,
-        }
+        self.0.as_str()
     }
 
     /// The bytes of a text that is kept in place with zeros after them, and how many are its own: a
@@ -170,10 +208,7 @@ impl<const MAX: usize> Text<MAX> {
 
     /// The bytes of the text, at less cost than the text.
     pub fn as_bytes(&self) -> &[u8] {
-        match &self.0 {
-            Stored::Short { length, bytes } => &bytes[..usize::from(*length)],
-            Stored::Long(text) => text.as_bytes(),
-        }
+        self.0.as_bytes()
     }
 }
 
@@ -218,7 +253,7 @@ impl<const MAX: usize> FromStr for Text<MAX> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use alloc::format;
+    use proptest::prelude::*;
 
     #[test]
     fn ascii_is_taken_only_where_the_text_would_be() {
@@ -264,5 +299,26 @@ mod tests {
             let longer = Text::<128>::new(&format!("{b}z")).unwrap();
             assert_eq!((text_b.cmp(&longer), text_b == longer), (Ordering::Less, false));
         }
+    }
+
+    proptest! {
+        #[test]
+        fn two_texts_in_one_come_out_as_they_were(
+            texts in prop::array::uniform4("[é~!]{1,8}([ a]{0,9}[z\u{2003}]{0,8}[é~!])?"),
+        ) {
+            let [a, b, c, d] = texts.map(|text| Text::<80>::new(&text).unwrap());
+            let [one, other] = [(&a, &b), (&c, &d)].map(|(a, b)| TextPair::new(a, b));
+            prop_assert_eq!(one.texts(), (a.clone(), b.clone()));
+            prop_assert_eq!(one == other, (a, b) == (c, d));
+        }
+    }
+
+    #[test]
+    fn two_texts_are_another_two_wherever_they_are_cut() {
+        let pair = |a: &str, b: &str| {
+            TextPair::<16, 40>::new(&Text::new(a).unwrap(), &Text::new(b).unwrap())
+        };
+        assert_ne!(pair("ab", "c"), pair("a", "bc"));
+        assert_eq!(size_of::<TextPair<16, 40>>(), size_of::<Name>());
     }
 }

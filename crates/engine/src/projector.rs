@@ -334,8 +334,8 @@ pub(crate) fn add_lapsed(
             batch.trail(position, Owner::Fund(fund).key(), Running::lapsed(tag), &numbers)?;
         }
         if let Some(account) = touched.account.filter(|account| itself.account != Some(*account)) {
-            let balances = &replica.state().accounts().get(account).balances;
-            let (tag, numbers) = Running::of_account(balances, None, None);
+            let balances = replica.state().accounts().get(account).balances();
+            let (tag, numbers) = Running::of_account(&balances, None, None);
             batch.trail(position, Owner::Account(account).key(), Running::lapsed(tag), &numbers)?;
         }
     }

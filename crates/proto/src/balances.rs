@@ -117,7 +117,7 @@ fn each_leaf(replica: &Replica, mut give: impl FnMut(&Leaf)) {
             (BalanceKey::Account(fund, account), Row::Account(index)) => Leaf::Account {
                 fund,
                 account,
-                balances: state.accounts().get(index).balances,
+                balances: state.accounts().get(index).balances(),
                 statement: replica.account_statement(index),
             },
             (BalanceKey::Fund(_), Row::Account(_)) | (BalanceKey::Account(..), Row::Fund(_)) => {

@@ -166,8 +166,8 @@ impl<'a> View<'a> {
             name: name.to_string(),
             cooperative: self.cooperative_name(account.cooperative).to_string(),
             state: account.status.to_wire(),
-            bank_account: Some(bank_account(self.state.bank_account(index))),
-            balances: Some(account_balances(name, &account.balances)),
+            bank_account: Some(bank_account(&self.state.bank_account(index))),
+            balances: Some(account_balances(name, &account.balances())),
         }
     }
 

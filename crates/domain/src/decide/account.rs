@@ -47,7 +47,7 @@ pub(super) fn resume(state: &State, command: &ResumeAccount) -> Result<Event, Re
 pub(super) fn close(state: &State, command: &CloseAccount) -> Result<Event, Rejection> {
     let (_, account) = state.find_account(command.fund, command.account)?;
     is_not_closed(account)?;
-    let balances = &account.balances;
+    let balances = account.balances();
     let (outstanding, committed) = (balances.outstanding(), balances.committed);
     if outstanding != 0 || committed != 0 || balances.pending != 0 {
         let (account, pending) = (account.id, balances.pending);

@@ -21,7 +21,7 @@ pub(super) fn propose(
         let (account, proposal) = (account.id, *proposal);
         return Err(Rejection::BankAccountChangePending { account, proposal });
     }
-    if *state.bank_account(index) == command.bank_account {
+    if state.bank_account(index) == command.bank_account {
         return Err(Rejection::BankAccountUnchanged { account: account.id });
     }
     may_have(state, account.cooperative, &command.bank_account, &command.holder)?;

@@ -74,7 +74,7 @@ fn may_pay(
             is_open(account)?;
             nothing_is_written_off(loan, active)?;
             room.headroom(index, amount)?;
-            grows(account.balances.disbursed, amount.minor())?;
+            grows(account.balances().disbursed, amount.minor())?;
             Ok(account.fund)
         }
         Paid::Grant(fund, account) => {

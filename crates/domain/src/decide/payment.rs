@@ -23,7 +23,7 @@ pub(super) fn disburse(state: &State, command: &Disburse, now: &Now) -> Result<E
     Room::new(state).headroom(index, command.amount)?;
     now.value_date(state, account.fund, command.value_date, fund.opening_date)?;
     is_available(fund, command.amount)?;
-    grows(account.balances.disbursed, command.amount.minor())?;
+    grows(account.balances().disbursed, command.amount.minor())?;
     now.bank_reference_is_free(state, &command.bank_reference)?;
     fits(fund, &disbursement(command))?;
     Ok(Event::Disbursed(command.clone()))
@@ -89,7 +89,7 @@ pub(super) fn repay(state: &State, command: &Repay, now: &Now) -> Result<Event, 
     if principal > outstanding {
         return Err(Rejection::OutstandingExceeded { outstanding, principal });
     }
-    let paid = &account.balances;
+    let paid = account.balances();
     grows(paid.interest_paid, interest)?;
     grows(paid.late_fees_paid, late_fee)?;
     now.bank_reference_is_free(state, &command.bank_reference)?;

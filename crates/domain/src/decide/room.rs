@@ -51,7 +51,7 @@ impl<'a> Room<'a> {
         let accounts = &state.cooperatives.get(row.cooperative).accounts;
         let in_fund =
             accounts.iter().map(|a| state.accounts.get(*a)).filter(|a| a.fund == row.fund);
-        let exposure: i64 = in_fund.map(|a| a.balances.exposure()).sum();
+        let exposure: i64 = in_fund.map(|a| a.balances().exposure()).sum();
         let own = own.and_then(|own| own.ceiling).filter(|(a, _)| *a == account);
         let in_use = exposure - own.map_or(0, |(_, amount)| amount);
         if terms.ceiling.minor() - in_use < requested.minor() {

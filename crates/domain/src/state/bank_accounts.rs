@@ -1,22 +1,25 @@
 //! Which bank account each account is tied to, and whose each is. Most accounts keep the one that they
 //! were opened with, which is in their row; what was changed stands beside the rows.
 
-use super::{AccountIndex, CooperativeIndex, State, Subject};
+use super::{Account, AccountIndex, CooperativeIndex, State, Subject};
 use crate::command::BankAccount;
 use crate::event::Paid;
 use crate::moment::Position;
 
 impl State {
     /// The bank account that an account is tied to.
-    pub fn bank_account(&self, account: AccountIndex) -> &BankAccount {
+    pub fn bank_account(&self, account: AccountIndex) -> BankAccount {
         let change = self.bank_account_changes.get(&account);
         let changed = change.and_then(|at| self.bank_accounts.get(at));
-        changed.map_or(&self.accounts.get(account).first_bank_account, |(_, changed)| changed)
+        changed.map_or_else(
+            || self.accounts.get(account).first_bank_account(),
+            |(_, changed)| changed.clone(),
+        )
     }
 
     /// Whose a bank account is, or once was: one that was given up goes to no other cooperative.
     pub(crate) fn bank_account_owner(&self, number: &BankAccount) -> Option<CooperativeIndex> {
-        let opened_with = self.accounts.find_first(number);
+        let opened_with = self.accounts.find_first(&Account::kept(number));
         let opened_with = opened_with.map(|account| self.accounts.get(account).cooperative);
         opened_with.or_else(|| self.bank_account_owners.get(number).copied())
     }

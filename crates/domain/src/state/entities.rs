@@ -1,17 +1,17 @@
-//! Funds, accounts, loans and proposals, as the state keeps them.
+//! Funds, loans and proposals, as the state keeps them.
 
 use super::names::SharedName;
 use super::recorded::Row;
 use super::standing::Standing;
-use super::tranches::{RareTranches, TranchesMark};
-use super::{AccountIndex, CooperativeIndex, FundIndex, LoanIndex};
+use super::tranches::TranchesMark;
+use super::{AccountIndex, FundIndex, LoanIndex};
 use crate::command::{BankAccount, WriteOffKind};
 use crate::event::{Paid, Undoes};
-use crate::id::{AccountId, FundId, LoanId, PrincipalId};
+use crate::id::{FundId, LoanId, PrincipalId};
 use crate::moment::{Date, Position, Timestamp};
 use crate::money::Amount;
 use crate::postings::{Book, Books};
-use crate::rejection::{AccountStatus, LoanStatus};
+use crate::rejection::LoanStatus;
 use crate::terms::{LoanTerms, Terms};
 use crate::text::{Name, Reference};
 use alloc::collections::BTreeMap;
@@ -100,87 +100,10 @@ impl Allocation {
     }
 }
 
-/// A cooperative's account in a fund.
-///
-/// The order in memory is the one below, from the start of a cache line on: what a payment reads
-/// and changes is in the first two lines. With a nation's accounts it comes from far away.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[repr(C, align(64))]
-pub struct Account {
-    /// Its fund.
-    pub fund: FundIndex,
-    /// Open, suspended or closed.
-    pub status: AccountStatus,
-    /// What it owes and what it may yet get.
-    pub balances: AccountBalances,
-    /// Its id.
-    pub id: AccountId,
-    /// Whose it is.
-    pub cooperative: CooperativeIndex,
-    /// The bank account that it was opened with. What it is tied to now,
-    /// [`State::bank_account`](super::State::bank_account) says.
-    pub first_bank_account: BankAccount,
-    /// The grants that were paid to it and stand.
-    pub grants: RareTranches,
-}
-
-impl Row for Account {
-    type Key = (FundIndex, AccountId);
-    type Trait = BankAccount;
-    /// All but grants, which are rare.
-    type Paid = AccountBalances;
-    fn key(&self) -> Self::Key {
-        (self.fund, self.id)
-    }
-    fn distinctive(&self) -> Option<&BankAccount> {
-        Some(&self.first_bank_account)
-    }
-    fn paid(&self) -> AccountBalances {
-        self.balances
-    }
-    fn before(&self, paid: &AccountBalances) -> Account {
-        Account { balances: *paid, ..self.clone() }
-    }
-}
-
-/// The numbers of an account, in minor units, net of returns and reversals.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct AccountBalances {
-    /// Reserved under its ceiling by what is pending.
-    pub pending: i64,
-    /// Approved and not yet disbursed.
-    pub committed: i64,
-    /// Loan principal paid out to it.
-    pub disbursed: i64,
-    /// Principal that it repaid.
-    pub principal_repaid: i64,
-    /// Interest that it paid.
-    pub interest_paid: i64,
-    /// Late fees that it paid.
-    pub late_fees_paid: i64,
-    /// Grants paid out to it.
-    pub granted: i64,
-    /// Principal that was written off.
-    pub written_off: i64,
-    /// What came back of that.
-    pub recovered: i64,
-}
-
-impl AccountBalances {
-    /// The principal that it owes.
-    pub const fn outstanding(&self) -> i64 {
-        self.disbursed - self.principal_repaid - self.written_off
-    }
-    /// What counts against the ceiling per cooperative.
-    pub const fn exposure(&self) -> i64 {
-        self.outstanding() + self.committed + self.pending + self.granted
-    }
-}
-
 /// A loan.
 ///
 /// The order in memory is the one below, from the start of a cache line on: what a payment reads
-/// and changes is in the first three lines, as [`Account`]'s is in its first two.
+/// and changes is in the first three lines.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[repr(C, align(64))]
 pub struct Loan {
@@ -498,15 +421,14 @@ impl Reservation {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::state::Cooperative;
+    use crate::state::{Account, Cooperative};
     use core::mem::offset_of;
 
     /// A nation's ledger has a row of each for every village, twice: decided on and published.
     #[test]
     fn rows_are_small_and_what_a_payment_needs_is_together() {
         let sizes = [size_of::<Loan>(), size_of::<Account>(), size_of::<Cooperative>()];
-        assert_eq!(sizes, [256, 192, 80]);
+        assert_eq!(sizes, [256, 128, 80]);
         assert!(offset_of!(Loan, state) + offset_of!(ActiveLoan, checker) <= 192);
-        assert!(offset_of!(Account, id) + size_of::<AccountId>() <= 128);
     }
 }

@@ -1,6 +1,7 @@
 //! What the decisions of a ledger rest on: everything that its records add up to, and nothing that
 //! grows with their number (request ids and bank references are looked up, not kept here).
 
+mod accounts;
 mod ahead;
 mod bank_accounts;
 mod chunks;
@@ -9,6 +10,7 @@ mod days;
 mod entities;
 mod held;
 mod names;
+mod rare;
 mod recorded;
 mod restructurings;
 mod standing;
@@ -16,12 +18,13 @@ mod tranches;
 
 pub mod encoding;
 
+pub use accounts::{Account, AccountBalances};
 pub use ahead::LOOK_AHEAD;
 pub use cooperatives::{AccountsOf, Confirmations, Cooperative};
 pub use days::Days;
 pub use entities::{
-    Account, AccountBalances, ActiveLoan, Allocation, Fund, FundBalances, Loan, LoanBalances,
-    LoanState, Proposal, Reservation, Subject, Undone,
+    ActiveLoan, Allocation, Fund, FundBalances, Loan, LoanBalances, LoanState, Proposal,
+    Reservation, Subject, Undone,
 };
 pub use held::Held;
 pub use names::SharedName;
@@ -373,7 +376,8 @@ impl State {
             allocation.reserved += sign * amount;
         }
         if let Some((account, amount)) = reservation.ceiling {
-            self.accounts.get_paid(account).balances.pending += sign * amount;
+            let account = self.accounts.get_paid(account);
+            account.change_balances(|balances| balances.pending += sign * amount);
         }
         if let Some((loan, amount)) = reservation.headroom
             && let LoanState::Approved(active) = &mut self.loans.get_paid(loan).state

@@ -21,7 +21,7 @@ fn with_changed() -> Ledger {
 
 fn tied_to(ledger: &Ledger, account: &str) -> BankAccount {
     let (index, _) = ledger.state.accounts().iter().find(|(_, a)| a.id == id(account)).unwrap();
-    ledger.state.bank_account(index).clone()
+    ledger.state.bank_account(index)
 }
 
 #[test]
@@ -199,7 +199,7 @@ fn what_was_changed_is_in_the_state() {
     let ledger = with_changed();
     let decoded = State::decode(&encoded(&ledger.state)).unwrap();
     let (index, _) = decoded.accounts().iter().find(|(_, a)| a.id == id("a1")).unwrap();
-    assert_eq!(*decoded.bank_account(index), bank_account("0777"));
+    assert_eq!(decoded.bank_account(index), bank_account("0777"));
 }
 
 #[test]

@@ -126,7 +126,7 @@ fn nothing_is_looked_up_again_where_no_payment_to_a_loan_is_taken_back() {
     assert!(decide(&ledger, &Without(&ledger.records, paid), &approve).is_ok());
     let without = decided(&ledger, &approve);
     let mut accounts = without.accounts().iter().map(|(_, account)| account);
-    assert!(accounts.all(|account| account.grants.iter().next().is_none()));
+    assert!(accounts.all(|account| account.grants().next().is_none()));
 }
 
 #[test]

@@ -64,7 +64,7 @@ fn an_amount_of_zero_asks_for_two_people_always_and_of_grants_too() {
         .by("checker")
         .when(on("proposal", approve_disbursement))
         .then_ok()
-        .see(|ledger| assert_eq!(ledger.account("g1").balances.granted, 100));
+        .see(|ledger| assert_eq!(ledger.account("g1").balances().granted, 100));
 }
 
 #[test]
@@ -136,7 +136,7 @@ fn a_pending_grant_reserves_money_and_the_ceiling() {
     given(with_pending_grant())
         .see(|ledger| {
             assert_eq!(ledger.fund_of("hibah").reserved, 6_000_000_000);
-            assert_eq!(ledger.account("g1").balances.pending, 6_000_000_000);
+            assert_eq!(ledger.account("g1").balances().pending, 6_000_000_000);
         })
         .when(grant("g1", rp(40_000_001)))
         .then_refused(is!(CeilingExceeded { .. }))
@@ -146,7 +146,7 @@ fn a_pending_grant_reserves_money_and_the_ceiling() {
         .then_ok()
         .see(|ledger| {
             assert_eq!(ledger.fund_of("hibah").reserved, 0);
-            assert_eq!(ledger.account("g1").balances.pending, 0);
+            assert_eq!(ledger.account("g1").balances().pending, 0);
         })
         .when(grant("g1", rp(100_000_000)))
         .then_ok();

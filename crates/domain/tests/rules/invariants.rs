@@ -20,7 +20,9 @@ fn check_funds(state: &State) {
         let balances = &fund.balances;
         let amount = |book| i128::from(balances.books.amount(book));
         let accounts = || state.accounts().iter().map(|(_, a)| a);
-        let mine = || accounts().filter(|a| a.fund == index).map(|a| &a.balances);
+        let mine = || {
+            accounts().filter(|a| a.fund == index).map(bergulir_domain::state::Account::balances)
+        };
 
         let all = balances.books.balances().iter().map(|b| i128::from(*b));
         assert_eq!(all.sum::<i128>(), 0);
@@ -45,7 +47,7 @@ fn check_funds(state: &State) {
         assert!((0..=income).contains(&i128::from(balances.income_apart)));
 
         let sum = |part: fn(&AccountBalances) -> i64| -> i128 {
-            mine().map(|a| i128::from(part(a))).sum()
+            mine().map(|a| i128::from(part(&a))).sum()
         };
         assert_eq!(sum(AccountBalances::outstanding), amount(Book::PrincipalReceivable));
         assert_eq!(sum(|a| a.interest_paid), amount(Book::InterestIncome));
@@ -77,7 +79,7 @@ fn check_funds(state: &State) {
 
 fn check_accounts(state: &State) {
     for (index, account) in state.accounts().iter() {
-        let balances = &account.balances;
+        let balances = account.balances();
         assert!(balances.outstanding() >= 0 && balances.committed >= 0);
         assert!(balances.pending >= 0 && balances.granted >= 0);
         let reservations = state.proposals().iter().map(|(_, p)| p.reservation);
@@ -87,7 +89,7 @@ fn check_accounts(state: &State) {
             .map(|(_, minor)| minor)
             .sum();
         assert_eq!(pending, balances.pending);
-        let granted: i64 = account.grants.iter().map(|t| t.amount.minor()).sum();
+        let granted: i64 = account.grants().map(|t| t.amount.minor()).sum();
         assert_eq!(granted, balances.granted);
         if account.status == AccountStatus::Closed {
             let owes = [balances.outstanding(), balances.committed, balances.pending];

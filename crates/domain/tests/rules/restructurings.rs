@@ -43,7 +43,7 @@ fn new_terms_hold_from_their_day_on_and_no_money_moves() {
     assert_eq!(terms_on(&after, "2026-05-31"), loan_terms());
     assert_eq!(terms_on(&after, "2026-06-01"), new_loan_terms());
     assert_eq!(after.fund(), before.fund());
-    assert_eq!(after.account("a1").balances, before.account("a1").balances);
+    assert_eq!(after.account("a1").balances(), before.account("a1").balances());
     assert_eq!(after.loan("l1"), before.loan("l1"), "the approval stays as it was");
     let later = LoanTerms { tenor_months: 60, ..new_loan_terms() };
     let again = c::ProposeRestructuring { terms: later, ..from("2026-06-05") };

@@ -23,7 +23,7 @@ fn rule_18_a_disbursement_that_came_back_leaves_no_receivable() {
         .then_ok()
         .see(|ledger| {
             assert_eq!(ledger.loan_balances("l1").outstanding(), 0);
-            assert_eq!(ledger.account("a1").balances.outstanding(), 0);
+            assert_eq!(ledger.account("a1").balances().outstanding(), 0);
             assert_eq!(ledger.fund().books, before.books);
             assert_eq!(ledger.fund().books.amount(Book::PrincipalReceivable), 0);
             assert_eq!(ledger.loan("l1").status(), LoanStatus::Approved);

@@ -68,7 +68,7 @@ fn rule_23_a_conditional_write_off_and_what_comes_back() {
     assert_eq!(amount(Book::PrincipalReceivable), 0);
     // Once the recovery is undone, the write-off can be.
     let ledger = ledger.reversed("recovery").reversed("write-off").owes(40 * million, 0);
-    let balances = ledger.account("a1").balances;
+    let balances = ledger.account("a1").balances();
     assert_eq!((balances.written_off, balances.recovered), (0, 0));
     let _ = ledger
         .see(|ledger| assert_eq!(ledger.loan("l1").status(), LoanStatus::Disbursed))

@@ -169,7 +169,7 @@ async fn as_of_the_head_is_now(desk: &Desk) {
     let look = |state: &bergulir_domain::State, _| {
         let fund = state.funds().find(&"f".parse().unwrap()).unwrap();
         let account = state.accounts().find(&(fund, "a1".parse().unwrap())).unwrap();
-        let balances = state.accounts().get(account).balances;
+        let balances = state.accounts().get(account).balances();
         (account, balances, fund, state.funds().get(fund).balances)
     };
     let (account, balances, fund, fund_balances) = ledger.read(None, look).await.unwrap();

@@ -100,7 +100,7 @@ impl Replica {
             let leaf = Leaf::Account {
                 fund,
                 account: account.id,
-                balances: account.balances,
+                balances: account.balances(),
                 statement: statements[index.get() as usize],
             };
             order.insert((place, Some(account.id)), leaves.push(&leaf));

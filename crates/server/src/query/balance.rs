@@ -73,7 +73,7 @@ impl Found {
             }
             Found::Account(index, name) => {
                 let account = state.accounts().get(*index);
-                Of::Account(account_balances(*name, &account.balances))
+                Of::Account(account_balances(*name, &account.balances()))
             }
             Found::Loan(loan) => {
                 let active = state.loans().get(loan.index).active();

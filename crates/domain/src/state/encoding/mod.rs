@@ -186,12 +186,14 @@ impl State {
             (balances.written_off, balances.claim_ended, balances.recovered) =
                 (written_off, claim_ended, recovered);
             within(&self.accounts, loan.account)?;
-            let balances = &mut self.accounts.get_mut(loan.account).balances;
+            let account = self.accounts.get_mut(loan.account);
+            let mut balances = account.balances();
             for (total, number) in
                 [(&mut balances.written_off, written_off), (&mut balances.recovered, recovered)]
             {
                 *total = total.checked_add(number).ok_or(INVALID)?;
             }
+            account.change_balances(|changed| *changed = balances);
         }
         Ok(())
     }

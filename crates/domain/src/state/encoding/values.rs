@@ -2,8 +2,8 @@
 
 use super::DecodeError;
 use super::canonical::{
-    Canonical, Reader, canonical_as, canonical_enums, canonical_structs, canonical_texts, put_text,
-    put_text_bytes, take_text,
+    Canonical, Reader, canonical_as, canonical_enums, canonical_structs, canonical_texts,
+    put_length, put_text, put_text_bytes, take_text,
 };
 use crate::command::{BankAccount, OpenLedger, RegisterCooperative, WriteOffKind};
 use crate::cooperative::{CooperativeKind, ReadinessItem, ReadinessSet};
@@ -37,7 +37,6 @@ canonical_structs! {
     RegisterCooperative { cooperative, village, kind, name, cooperative_number }
     Cooperative { registered, chair, treasurer, confirmed, accounts }
     BankAccount { bank, number }
-    Account { id, fund, cooperative, first_bank_account, status, balances, grants }
     Tranche { position, value_date, amount }
     Loan { id, account, principal, contract_reference, chair, treasurer, maker, proposed_at, state }
     ActiveLoan { checker, terms, balances, reserved, tranches }
@@ -118,6 +117,32 @@ canonical_numbers! {
         pending, committed, disbursed, principal_repaid, interest_paid, late_fees_paid, granted,
     }
     LoanBalances { disbursed, principal_repaid, interest_paid, late_fees_paid }
+}
+
+impl Canonical for Account {
+    fn put(&self, out: &mut Vec<u8>) {
+        self.id.put(out);
+        self.fund.put(out);
+        self.cooperative.put(out);
+        self.first_bank_account().put(out);
+        self.status.put(out);
+        self.balances().put(out);
+        match self.rare_grants() {
+            Some(grants) => grants.put(out),
+            None => put_length(0, out),
+        }
+    }
+    fn take(from: &mut Reader) -> Result<Self, DecodeError> {
+        let (id, fund, cooperative) =
+            (Canonical::take(from)?, Canonical::take(from)?, Canonical::take(from)?);
+        let first_bank_account = BankAccount::take(from)?;
+        let mut account = Account::new(id, fund, cooperative, &first_bank_account);
+        account.status = Canonical::take(from)?;
+        let balances = AccountBalances::take(from)?;
+        account.change_balances(|all| *all = balances);
+        account.set_grants(Canonical::take(from)?);
+        Ok(account)
+    }
 }
 
 /// Without what version 2 added to them, which stands at the end of its states.

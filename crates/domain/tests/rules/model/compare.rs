@@ -71,10 +71,10 @@ impl Model {
         for (index, account) in state.accounts().iter() {
             let fund = state.funds().get(account.fund).id;
             let bank_account = self.bank_account(fund, account.id);
-            assert_eq!(state.bank_account(index), bank_account, "account {}", account.id);
-            let sums = account_sums_of(&account.balances);
+            assert_eq!(state.bank_account(index), *bank_account, "account {}", account.id);
+            let sums = account_sums_of(&account.balances());
             assert_eq!(sums, self.account_sums((fund, account.id)));
-            let losses = [account.balances.written_off, account.balances.recovered];
+            let losses = [account.balances().written_off, account.balances().recovered];
             assert_eq!(losses, self.losses((fund, account.id)));
         }
         for (index, loan) in state.loans().iter() {
