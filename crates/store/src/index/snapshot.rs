@@ -32,7 +32,7 @@ const MAGIC: &[u8; 8] = b"BGSNAP 1";
 const HEAD_BYTES: usize = 40;
 const TAIL_BYTES: usize = 20;
 
-/// So many bytes are written at once.
+/// So many bytes are written at once, at least.
 const BUFFER_BYTES: usize = 256 << 10;
 
 /// One that is kept.
@@ -86,35 +86,37 @@ pub struct SnapshotDraft {
 
 impl SnapshotDraft {
     /// Writes the next bytes.
-    pub fn write(&mut self, mut bytes: &[u8]) -> Result<(), IndexError> {
+    pub fn write(&mut self, bytes: &[u8]) -> Result<(), IndexError> {
         self.bytes += bytes.len() as u64;
-        while !bytes.is_empty() {
-            let room = BUFFER_BYTES - self.rest.len();
-            let (now, later) = bytes.split_at(room.min(bytes.len()));
-            self.rest.extend_from_slice(now);
-            bytes = later;
-            if self.rest.len() == BUFFER_BYTES {
-                self.put()?;
-            }
+        if self.rest.len() + bytes.len() < BUFFER_BYTES {
+            self.rest.extend_from_slice(bytes);
+            return Ok(());
         }
-        Ok(())
+        self.put_rest()?;
+        self.put(bytes)
+    }
+
+    fn put(&mut self, bytes: &[u8]) -> Result<(), IndexError> {
+        self.crc.update(bytes);
+        self.file.write_all(bytes).map_err(failed("writing", &self.path))
     }
 
     /// Writes what came last.
-    fn put(&mut self) -> Result<(), IndexError> {
-        self.crc.update(&self.rest);
-        self.file.write_all(&self.rest).map_err(failed("writing", &self.path))?;
-        self.rest.clear();
-        Ok(())
+    fn put_rest(&mut self) -> Result<(), IndexError> {
+        let mut rest = std::mem::take(&mut self.rest);
+        let put = self.put(&rest);
+        rest.clear();
+        self.rest = rest;
+        put
     }
 
     /// Ends the file, durably.
     fn finish(&mut self, size: LogSize) -> Result<(), IndexError> {
         self.rest.extend_from_slice(&size.get().to_le_bytes());
         self.rest.extend_from_slice(&self.bytes.to_le_bytes());
-        self.put()?;
-        self.rest.extend_from_slice(&self.crc.clone().finalize().to_le_bytes());
-        self.put()?;
+        self.put_rest()?;
+        let crc = self.crc.clone().finalize();
+        self.put(&crc.to_le_bytes())?;
         self.file.sync_all().map_err(failed("syncing", &self.path))
     }
 }
