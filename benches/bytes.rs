@@ -87,13 +87,14 @@ fn main() {
         let (_, fund) = state.funds().iter().next().expect("a fund");
         let (_, account) = state.accounts().iter().next().expect("an account");
         let (_, loan) = state.loans().iter().next().expect("a loan");
+        let of_loan = loan.active().map(bergulir_domain::state::ActiveLoan::balances);
         let receipt = BatchReceipt {
             position: 12_345_678,
             record_hash: &[7; 32],
             duplicate: false,
             fund: Some((fund.id, &fund.balances)),
             account: Some((account.id, &account.balances())),
-            loan: Some((loan.id, loan.principal.minor(), loan.active().map(|of| &of.balances))),
+            loan: Some((loan.id, loan.principal.minor(), of_loan.as_ref())),
         };
         bencher.iter(|| {
             let mut results = Results::with_room(1, COMMANDS);

@@ -227,12 +227,12 @@ fn check_loan(loan: &Loan) -> Checked {
     };
     let whose = || format!("loan {}", loan.id);
     for (what, minor) in [
-        ("outstanding", active.balances.outstanding()),
-        ("principal repaid", active.balances.principal_repaid),
-        ("written off", active.balances.written_off),
-        ("recovered", active.balances.recovered),
-        ("claim that ended", active.balances.claim_ended),
-        ("what can still be recovered", active.balances.recoverable()),
+        ("outstanding", active.balances().outstanding()),
+        ("principal repaid", active.balances().principal_repaid),
+        ("written off", active.balances().written_off),
+        ("recovered", active.balances().recovered),
+        ("claim that ended", active.balances().claim_ended),
+        ("what can still be recovered", active.balances().recoverable()),
         ("what may still be disbursed", loan.undisbursed()),
     ] {
         not_negative(whose, what, i128::from(minor))?;
@@ -250,7 +250,7 @@ fn check_loans(state: &State) -> Checked {
         };
         let tranches = active.tranches.all().into_iter().flat_map(Tranches::iter);
         let tranches = tranches.map(|t| i128::from(t.amount.minor()));
-        let balances = &active.balances;
+        let balances = active.balances();
         let whose = || format!("loan {}", loan.id);
         differ(whose, "disbursed", i128::from(balances.disbursed), tranches.sum())?;
         let numbers = [

@@ -10,9 +10,9 @@ use crate::moment::{Date, Position};
 use crate::money::Amount;
 use crate::rejection::AccountStatus;
 use crate::state::{
-    Account, AccountIndex, AccountsOf, ActiveLoan, Allocation, Confirmations, Cooperative, Fund,
-    FundBalances, Loan, LoanBalances, LoanIndex, LoanState, Proposal, Reservation, Restructuring,
-    State, Subject, Tranche, Undone, advance,
+    Account, AccountIndex, AccountsOf, ActiveLoan, Allocation, Approval, Confirmations,
+    Cooperative, Fund, FundBalances, Loan, LoanIndex, LoanState, Proposal, Reservation,
+    Restructuring, State, Subject, Tranche, Undone, advance,
 };
 use crate::touched::{Touched, closed_proposal};
 use alloc::sync::Arc;
@@ -199,16 +199,11 @@ fn apply(
         }
         Event::LoanApproved(e) => {
             let index = state.close_proposal_of(e.command.loan);
-            let checker = state.share(header.principal);
+            let approval = Approval { checker: header.principal, terms: e.terms };
+            let approval = state.share_approval(approval);
             let tranches = state.none_stand.clone();
             let loan = state.loans.get_mut(index);
-            loan.state = LoanState::Approved(ActiveLoan {
-                checker,
-                terms: e.terms,
-                balances: LoanBalances::default(),
-                reserved: 0,
-                tranches,
-            });
+            loan.state = LoanState::Approved(ActiveLoan::new(approval, tranches));
             let (account, principal) = (loan.account, loan.principal.minor());
             state.commit(account, principal);
         }
@@ -395,7 +390,7 @@ impl State {
     fn pay_out_of(&mut self, loan: LoanIndex, tranche: Tranche) {
         let minor = tranche.amount.minor();
         let (account, active) = self.active_paid(loan);
-        active.balances.disbursed += minor;
+        active.change(|balances, _| balances.disbursed += minor);
         active.tranches.push(tranche);
         let account = self.accounts.get_paid(account);
         account.change_balances(|balances| {
@@ -412,7 +407,7 @@ impl State {
             Paid::Loan(loan) => {
                 let loan = self.loan_index(loan);
                 let (account, active) = active_of(self.loans.get_mut(loan));
-                active.balances.disbursed -= minor;
+                active.change(|balances, _| balances.disbursed -= minor);
                 active.tranches.remove(position, paid_on);
                 let paid = self.accounts.get_paid(account);
                 paid.change_balances(|balances| balances.disbursed -= minor);
@@ -436,9 +431,11 @@ impl State {
     fn receive(&mut self, loan: LoanIndex, parts: [i64; 3], relend_income: bool) {
         let [principal, interest, late_fee] = parts;
         let (account, active) = self.active_paid(loan);
-        active.balances.principal_repaid += principal;
-        active.balances.interest_paid += interest;
-        active.balances.late_fees_paid += late_fee;
+        active.change(|balances, _| {
+            balances.principal_repaid += principal;
+            balances.interest_paid += interest;
+            balances.late_fees_paid += late_fee;
+        });
         let account = self.accounts.get_paid(account);
         account.change_balances(|balances| {
             balances.principal_repaid += principal;
@@ -456,10 +453,12 @@ impl State {
     fn write_off(&mut self, loan: LoanId, [written_off, claim_ended, recovered]: [i64; 3]) {
         let loan = self.loan_index(loan);
         let (account, active) = self.active_paid(loan);
-        let balances = &mut active.balances;
-        balances.written_off += written_off;
-        balances.claim_ended += claim_ended;
-        balances.recovered += recovered;
+        active.change(|balances, _| {
+            balances.written_off += written_off;
+            balances.claim_ended += claim_ended;
+            balances.recovered += recovered;
+        });
+        let balances = active.balances();
         let is_any = [balances.written_off, balances.claim_ended, balances.recovered] != [0; 3];
         let account = self.accounts.get_paid(account);
         account.change_balances(|balances| {

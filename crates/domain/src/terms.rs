@@ -49,7 +49,7 @@ impl Purpose {
 }
 
 /// The terms of a loan; a snapshot of them is kept with the loan at its approval.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct LoanTerms {
     /// Interest (jasa), percent a year.
     pub rate: Rate,

@@ -522,7 +522,7 @@ pub(crate) fn balances_of(state: &State, touched: Touched) -> Balances {
     Balances {
         fund: touched.fund.map(|index| state.funds().get(index).balances),
         account: touched.account.map(|index| state.accounts().get(index).balances()),
-        loan: touched.loan.and_then(|index| Some(state.loans().get(index).active()?.balances)),
+        loan: touched.loan.and_then(|index| Some(state.loans().get(index).active()?.balances())),
     }
 }
 

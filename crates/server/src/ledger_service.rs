@@ -357,7 +357,7 @@ fn balances_now(view: &View<'_>, touched: Touched) -> Balances {
     Balances {
         fund: touched.fund.map(|index| state.funds().get(index).balances),
         account: touched.account.map(|index| state.accounts().get(index).balances()),
-        loan: touched.loan.and_then(|index| Some(state.loans().get(index).active()?.balances)),
+        loan: touched.loan.and_then(|index| Some(state.loans().get(index).active()?.balances())),
     }
 }
 

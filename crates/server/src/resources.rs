@@ -4,8 +4,8 @@ use crate::services::CURRENCY;
 use bergulir_domain::event::Paid;
 use bergulir_domain::rejection::Resource;
 use bergulir_domain::state::{
-    AccountBalances, AccountIndex, CooperativeIndex, FundBalances, FundIndex, LoanBalances,
-    LoanIndex, LoanState, Proposal, Subject,
+    AccountBalances, AccountIndex, ActiveLoan, CooperativeIndex, FundBalances, FundIndex,
+    LoanBalances, LoanIndex, LoanState, Proposal, Subject,
 };
 use bergulir_domain::{
     AccountId, Amount, CooperativeId, Date, FundId, LedgerId, LoanId, Position, State, Timestamp,
@@ -175,18 +175,18 @@ impl<'a> View<'a> {
         let loan = self.state.loans().get(index);
         let name = self.loan_name(index);
         let active = loan.active();
-        let balances = active.map(|active| &active.balances);
+        let balances = active.map(ActiveLoan::balances);
         pb::Loan {
             name: name.to_string(),
             state: loan.status().to_wire(),
-            balances: Some(loan_balances(name, loan.principal.minor(), balances)),
-            terms: active.map(|active| loan_terms_to_wire(&active.terms)),
+            balances: Some(loan_balances(name, loan.principal.minor(), balances.as_ref())),
+            terms: active.map(|active| loan_terms_to_wire(&active.approval.terms)),
             contract_reference: loan.contract_reference.to_string(),
             chair: loan.chair.to_string(),
             treasurer: loan.treasurer.to_string(),
             maker: loan.maker.to_string(),
             proposed_position: loan.proposed_at.get(),
-            checker: active.map(|active| active.checker.to_string()),
+            checker: active.map(|active| active.approval.checker.to_string()),
             restructurings: (self.state.restructurings_of(index))
                 .map(|(position, new)| pb::Restructuring {
                     position: position.get(),

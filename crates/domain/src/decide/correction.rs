@@ -182,7 +182,7 @@ fn may_undo(
             let (_, loan, active) = approved(state, loan)?;
             let account = state.accounts.get(loan.account);
             is_not_closed(account)?;
-            let balances = &active.balances;
+            let balances = &active.balances();
             let remaining = balances.written_off - principal.minor();
             let gone = balances.recovered + balances.claim_ended - kind.ends(amount);
             if remaining < gone {

@@ -73,7 +73,7 @@ pub(super) fn repay(state: &State, command: &Repay, now: &Now) -> Result<Event, 
     let account = state.accounts.get(loan.account);
     let fund = state.funds.get(account.fund);
     is_not_closed(account)?;
-    if active.balances.claim_has_ended() {
+    if active.balances().claim_has_ended() {
         return Err(Rejection::ClaimEnded { loan: loan.id });
     }
     let [principal, interest, late_fee] = command.parts();
@@ -85,7 +85,7 @@ pub(super) fn repay(state: &State, command: &Repay, now: &Now) -> Result<Event, 
         return Err(Rejection::NothingDisbursed { loan: loan.id });
     };
     now.value_date(state, account.fund, command.value_date, earliest)?;
-    let outstanding = active.balances.outstanding();
+    let outstanding = active.balances().outstanding();
     if principal > outstanding {
         return Err(Rejection::OutstandingExceeded { outstanding, principal });
     }
@@ -133,7 +133,7 @@ fn one_person_may_pay(fund: &Fund, requested: Amount, now: &Now) -> Result<(), R
 
 /// Nothing more is paid out on a loan of which something was given up.
 pub(super) fn nothing_is_written_off(loan: &Loan, active: &ActiveLoan) -> Result<(), Rejection> {
-    match active.balances.written_off {
+    match active.balances().written_off {
         0 => Ok(()),
         written_off => Err(Rejection::LoanWrittenOff { loan: loan.id, written_off }),
     }
@@ -145,8 +145,8 @@ pub(super) fn may_come_back(state: &State, paid: Paid, amount: Amount) -> Result
         return Ok(());
     };
     let (_, _, active) = approved(state, loan)?;
-    let remaining = active.balances.disbursed - amount.minor();
-    let repaid = active.balances.principal_repaid + active.balances.written_off;
+    let remaining = active.balances().disbursed - amount.minor();
+    let repaid = active.balances().principal_repaid + active.balances().written_off;
     if remaining < repaid {
         return Err(Rejection::DisbursementRepaid { remaining, repaid });
     }

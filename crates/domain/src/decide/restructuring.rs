@@ -50,7 +50,7 @@ fn may_restructure(
     now: &Now,
 ) -> Result<(), Rejection> {
     let (_, loan, active) = approved(state, state.loans.get(index).id)?;
-    let first = active.tranches.earliest().filter(|_| active.balances.outstanding() > 0);
+    let first = active.tranches.earliest().filter(|_| active.balances().outstanding() > 0);
     let first = first.ok_or(Rejection::NothingOutstanding { loan: loan.id })?;
     let last = state.restructurings_of(index).last().map(|(_, last)| last.effective_from);
     let closed = state.closed_through(state.accounts.get(loan.account).fund);

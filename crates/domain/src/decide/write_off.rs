@@ -18,7 +18,7 @@ pub(super) fn propose(
     if let Some(proposal) = state.claimed.get(&Claim::WriteOffOf(index)) {
         return Err(Rejection::WriteOffPending { loan: loan.id, proposal: *proposal });
     }
-    may_write_off(&active.balances, command.kind, command.amount)?;
+    may_write_off(&active.balances(), command.kind, command.amount)?;
     let fund = state.funds.get(state.accounts.get(loan.account).fund);
     let expires_at = now.expiry(command.expires_at, fund.terms_on(now.date))?;
     let command = command.clone();
@@ -37,7 +37,7 @@ pub(super) fn approve(
     now.is_another_than(proposal.maker)?;
     let (_, loan, active) = approved(state, state.loans.get(loan).id)?;
     // Asked again: what the bank booked meanwhile was recorded, whatever waited here.
-    let principal = may_write_off(&active.balances, kind, amount)?;
+    let principal = may_write_off(&active.balances(), kind, amount)?;
     let earliest = active.tranches.earliest();
     let earliest = earliest.ok_or(Rejection::NothingDisbursed { loan: loan.id })?;
     now.value_date(state, state.accounts.get(loan.account).fund, command.value_date, earliest)?;
@@ -51,9 +51,9 @@ pub(super) fn recover(
     now: &Now,
 ) -> Result<Event, Rejection> {
     let (_, loan, active) = approved(state, command.loan)?;
-    let recoverable = active.balances.recoverable();
+    let recoverable = active.balances().recoverable();
     if recoverable < command.amount.minor() {
-        if recoverable == 0 && active.balances.claim_ended > 0 {
+        if recoverable == 0 && active.balances().claim_ended > 0 {
             return Err(Rejection::ClaimEnded { loan: loan.id });
         }
         let requested = command.amount;

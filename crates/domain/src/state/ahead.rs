@@ -51,7 +51,7 @@ impl State {
         }
         for active in rows.iter().flatten().filter_map(|loan| loan.active()) {
             // A disbursement adds to the end of them; a repayment asks what is owed, and since when.
-            black_box((active.tranches.end(), active.tranches.earliest(), active.balances));
+            black_box((active.tranches.end(), active.tranches.earliest(), active.balances()));
         }
         let accounts = rows.map(|loan| loan.map(|loan| loan.account));
         for account in accounts.iter().flatten() {

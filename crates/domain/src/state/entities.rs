@@ -1,6 +1,7 @@
 //! Funds, loans and proposals, as the state keeps them.
 
-use super::names::SharedName;
+use super::names::{Approval, SharedName};
+use super::rare::Rare;
 use super::recorded::Row;
 use super::standing::Standing;
 use super::tranches::TranchesMark;
@@ -15,6 +16,7 @@ use crate::rejection::LoanStatus;
 use crate::terms::{LoanTerms, Terms};
 use crate::text::{Name, Reference};
 use alloc::collections::BTreeMap;
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 /// A fund.
@@ -103,7 +105,7 @@ impl Allocation {
 /// A loan.
 ///
 /// The order in memory is the one below, from the start of a cache line on: what a payment reads
-/// and changes is in the first three lines.
+/// and changes is in the first two lines.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[repr(C, align(64))]
 pub struct Loan {
@@ -139,13 +141,13 @@ impl Row for Loan {
     }
     fn paid(&self) -> Option<PaidLoan> {
         let active = self.active()?;
-        let ActiveLoan { balances, reserved, tranches, .. } = active;
-        Some(PaidLoan { balances: *balances, reserved: *reserved, tranches: tranches.mark() })
+        let (balances, reserved) = (active.balances(), active.reserved());
+        Some(PaidLoan { balances, reserved, tranches: active.tranches.mark() })
     }
     fn before(&self, paid: &Option<PaidLoan>) -> Loan {
         let mut loan = self.clone();
         if let (Some(paid), LoanState::Approved(active)) = (paid, &mut loan.state) {
-            (active.balances, active.reserved) = (paid.balances, paid.reserved);
+            active.change(|all, reserved| (*all, *reserved) = (paid.balances, paid.reserved));
             if let Some(mark) = &paid.tranches {
                 active.tranches.cut(mark);
             }
@@ -185,16 +187,70 @@ pub enum LoanState {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[repr(C)]
 pub struct ActiveLoan {
-    /// Its numbers.
-    pub balances: LoanBalances,
-    /// Headroom that pending corrections would use.
-    pub reserved: i64,
+    /// Of its numbers those that most loans have, in the order of [`LoanBalances`].
+    usual: [i64; 4],
+    /// The rest of them, and the headroom that pending corrections would use.
+    rare: Rare<[i64; 4]>,
     /// The tranches that were paid out and stand.
     pub tranches: Standing,
-    /// Who approved it.
-    pub checker: SharedName,
-    /// The terms of the day on which it was approved.
-    pub terms: LoanTerms,
+    /// Who approved it, under which terms.
+    pub approval: Arc<Approval>,
+}
+
+impl ActiveLoan {
+    /// A loan of which nothing is paid yet.
+    pub fn new(approval: Arc<Approval>, tranches: Standing) -> ActiveLoan {
+        ActiveLoan { usual: [0; 4], rare: Rare::default(), tranches, approval }
+    }
+
+    /// Its numbers.
+    #[inline]
+    pub fn balances(&self) -> LoanBalances {
+        let [disbursed, principal_repaid, interest_paid, late_fees_paid] = self.usual;
+        let [written_off, claim_ended, recovered, _] = self.rare_numbers();
+        LoanBalances {
+            disbursed,
+            principal_repaid,
+            interest_paid,
+            late_fees_paid,
+            written_off,
+            claim_ended,
+            recovered,
+        }
+    }
+
+    /// Headroom that pending corrections would use.
+    #[inline]
+    pub fn reserved(&self) -> i64 {
+        let [.., reserved] = self.rare_numbers();
+        reserved
+    }
+
+    #[inline]
+    fn rare_numbers(&self) -> [i64; 4] {
+        self.rare.get().copied().unwrap_or_default()
+    }
+
+    /// Changes its numbers and what is reserved.
+    #[inline]
+    pub(crate) fn change(&mut self, change: impl FnOnce(&mut LoanBalances, &mut i64)) {
+        let (mut balances, mut reserved) = (self.balances(), self.reserved());
+        change(&mut balances, &mut reserved);
+        let LoanBalances {
+            disbursed,
+            principal_repaid,
+            interest_paid,
+            late_fees_paid,
+            written_off,
+            claim_ended,
+            recovered,
+        } = balances;
+        self.usual = [disbursed, principal_repaid, interest_paid, late_fees_paid];
+        let rare = [written_off, claim_ended, recovered, reserved];
+        if self.rare_numbers() != rare {
+            self.rare.change(|numbers| *numbers = rare);
+        }
+    }
 }
 
 /// The numbers of an approved loan, in minor units, net of returns and reversals.
@@ -257,7 +313,7 @@ impl Loan {
     /// What may still be paid out.
     pub fn undisbursed(&self) -> i64 {
         self.active().map_or(0, |active| {
-            self.principal.minor() - active.balances.disbursed - active.reserved
+            self.principal.minor() - active.balances().disbursed - active.reserved()
         })
     }
     /// Where it stands, for people.
@@ -267,7 +323,7 @@ impl Loan {
             LoanState::Refused => LoanStatus::Refused,
             LoanState::Withdrawn => LoanStatus::Withdrawn,
             LoanState::Expired => LoanStatus::Expired,
-            LoanState::Approved(active) => active.balances.status(self.principal.minor()),
+            LoanState::Approved(active) => active.balances().status(self.principal.minor()),
         }
     }
 }
@@ -421,14 +477,63 @@ impl Reservation {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::money::Rate;
     use crate::state::{Account, Cooperative};
+    use crate::terms::InterestMethod;
     use core::mem::offset_of;
+    use proptest::prelude::*;
 
     /// A nation's ledger has a row of each for every village, twice: decided on and published.
     #[test]
     fn rows_are_small_and_what_a_payment_needs_is_together() {
         let sizes = [size_of::<Loan>(), size_of::<Account>(), size_of::<Cooperative>()];
-        assert_eq!(sizes, [256, 128, 80]);
-        assert!(offset_of!(Loan, state) + offset_of!(ActiveLoan, checker) <= 192);
+        assert_eq!(sizes, [192, 128, 80]);
+        assert!(
+            offset_of!(Loan, state) + size_of::<LoanState>() <= 128 + size_of::<Arc<Approval>>()
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn a_loan_keeps_its_numbers(
+            steps in prop::collection::vec(prop::array::uniform8(any_number()), 0..8),
+        ) {
+            let new = || {
+                let terms = LoanTerms {
+                    rate: Rate::from_units(0).unwrap(),
+                    method: InterestMethod::None,
+                    tenor_months: 12,
+                    grace_months: 0,
+                    grace_bears_interest: false,
+                    repayment_order: None,
+                    relend_income: false,
+                };
+                let checker = PrincipalId::new("checker").unwrap();
+                ActiveLoan::new(Arc::new(Approval { checker, terms }), Standing::default())
+            };
+            let mut packed = new();
+            for [a, b, c, d, e, f, g, kept] in steps {
+                let plain = LoanBalances {
+                    disbursed: a,
+                    principal_repaid: b,
+                    interest_paid: c,
+                    late_fees_paid: d,
+                    written_off: e,
+                    claim_ended: f,
+                    recovered: g,
+                };
+                packed.change(|balances, reserved| (*balances, *reserved) = (plain, kept));
+                prop_assert_eq!((packed.balances(), packed.reserved()), (plain, kept));
+                // However it came to have them, the same is the same, and what is rare is not kept.
+                let mut anew = new();
+                anew.change(|balances, reserved| (*balances, *reserved) = (plain, kept));
+                prop_assert_eq!(&anew, &packed);
+                prop_assert_eq!(packed.rare.get().is_some(), [e, f, g, kept] != [0; 4]);
+            }
+        }
+    }
+
+    fn any_number() -> impl Strategy<Value = i64> {
+        prop_oneof![4 => Just(0), 1 => any::<i64>()]
     }
 }

@@ -27,7 +27,7 @@ pub use entities::{
     Reservation, Subject, Undone,
 };
 pub use held::Held;
-pub use names::SharedName;
+pub use names::{Approval, SharedName};
 pub use recorded::{Index, Register, Row, Table};
 pub use restructurings::Restructuring;
 pub use standing::Standing;
@@ -35,7 +35,7 @@ pub use tranches::{RareTranches, Tranche, Tranches};
 
 use crate::command::{BankAccount, OpenLedger};
 pub(crate) use entities::Claim;
-use names::Names;
+use names::Common;
 use recorded::Recorded;
 
 use crate::id::{AccountId, CooperativeId, FundId, LoanId, PrincipalId};
@@ -44,6 +44,7 @@ use crate::rejection::{Rejection, Resource};
 use crate::text::VerifierKey;
 use crate::touched::Touched;
 use alloc::collections::BTreeMap;
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 /// A fund's place in the state.
@@ -83,7 +84,9 @@ pub struct State {
     bank_account_owners: Register<BankAccount, CooperativeIndex>,
     reserved_bank_accounts: Register<(BankAccount, Position), ()>,
     /// The names in all rows.
-    names: Names,
+    names: Common<PrincipalId>,
+    /// The approvals in all rows of loans.
+    approvals: Common<Approval>,
     /// The payments that stand of a loan that has none yet: as much of payments as this state keeps.
     pub(crate) none_stand: Standing,
     head_before: Option<Head>,
@@ -166,9 +169,14 @@ impl State {
         self.names.share(name)
     }
 
-    /// Has rows that were made one by one share their names.
-    fn share_names(&mut self) {
-        let State { cooperatives, loans, names, .. } = self;
+    /// An approval as rows hold it.
+    pub(crate) fn share_approval(&mut self, approval: Approval) -> Arc<Approval> {
+        self.approvals.share(approval)
+    }
+
+    /// Has rows that were made one by one share their names and approvals.
+    fn share_common(&mut self) {
+        let State { cooperatives, loans, names, approvals, .. } = self;
         let mut share = |name: &mut SharedName| *name = names.share(**name);
         cooperatives.each_mut(|cooperative| {
             cooperative.chair.iter_mut().for_each(&mut share);
@@ -179,7 +187,7 @@ impl State {
             share(&mut loan.treasurer);
             share(&mut loan.maker);
             if let LoanState::Approved(active) = &mut loan.state {
-                share(&mut active.checker);
+                active.approval = approvals.share(*active.approval);
             }
         });
     }
@@ -212,6 +220,7 @@ impl State {
             bank_account_owners: self.bank_account_owners.clone(),
             reserved_bank_accounts: self.reserved_bank_accounts.clone(),
             names: self.names.clone(),
+            approvals: self.approvals.clone(),
             none_stand: self.none_stand.as_days(),
             head_before: None,
         }
@@ -382,7 +391,7 @@ impl State {
         if let Some((loan, amount)) = reservation.headroom
             && let LoanState::Approved(active) = &mut self.loans.get_paid(loan).state
         {
-            active.reserved += sign * amount;
+            active.change(|_, reserved| *reserved += sign * amount);
         }
     }
 }

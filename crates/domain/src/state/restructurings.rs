@@ -29,6 +29,6 @@ impl State {
     pub fn loan_terms(&self, loan: LoanIndex, day: Date) -> Option<&LoanTerms> {
         let begun = self.restructurings_of(loan).filter(|(_, new)| new.effective_from <= day);
         let newest = begun.last().map(|(_, new)| &new.terms);
-        newest.or_else(|| self.loans.get(loan).active().map(|active| &active.terms))
+        newest.or_else(|| self.loans.get(loan).active().map(|active| &active.approval.terms))
     }
 }

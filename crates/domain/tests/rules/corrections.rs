@@ -35,7 +35,7 @@ fn rule_17_a_repayment_to_the_wrong_cooperative_is_reversed_and_posted_anew() {
         .named("right")
         .see(|ledger| {
             for loan in ["l1", "l2"] {
-                let balances = |ledger: &Ledger| ledger.loan(loan).active().unwrap().balances;
+                let balances = |ledger: &Ledger| ledger.loan(loan).active().unwrap().balances();
                 assert_eq!(balances(ledger), balances(&right_at_once));
             }
             assert_eq!(ledger.fund(), right_at_once.fund());

@@ -250,7 +250,7 @@ impl Ledger {
         self.state.loans().get(index)
     }
     pub(crate) fn loan_balances(&self, loan: &str) -> LoanBalances {
-        self.loan(loan).active().expect("an approved loan").balances
+        self.loan(loan).active().expect("an approved loan").balances()
     }
     #[track_caller]
     pub(crate) fn available(self, rupiah: Amount) -> Ledger {

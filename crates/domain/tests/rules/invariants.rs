@@ -103,13 +103,13 @@ fn check_accounts(state: &State) {
                 continue;
             };
             let numbers = [
-                loan.principal.minor() - active.balances.disbursed,
-                active.balances.disbursed,
-                active.balances.principal_repaid,
-                active.balances.interest_paid,
-                active.balances.late_fees_paid,
-                active.balances.written_off,
-                active.balances.recovered,
+                loan.principal.minor() - active.balances().disbursed,
+                active.balances().disbursed,
+                active.balances().principal_repaid,
+                active.balances().interest_paid,
+                active.balances().late_fees_paid,
+                active.balances().written_off,
+                active.balances().recovered,
             ];
             for (total, number) in totals.iter_mut().zip(numbers) {
                 *total += number;
@@ -146,19 +146,19 @@ fn check_loans(state: &State, now: Timestamp) {
             LoanState::Approved(active) => active,
         };
         assert!(proposal.is_none());
-        assert_ne!(active.checker, loan.maker, "two people");
+        assert_ne!(active.approval.checker, *loan.maker, "two people");
         let reservations = state.proposals().iter().map(|(_, p)| p.reservation);
         let reserved: i64 = reservations
             .filter_map(|r| r.headroom)
             .filter(|(l, _)| *l == index)
             .map(|(_, minor)| minor)
             .sum();
-        assert_eq!(reserved, active.reserved);
+        assert_eq!(reserved, active.reserved());
         assert!(loan.undisbursed() >= 0);
-        assert!(active.balances.outstanding() >= 0);
-        assert!(active.balances.written_off >= 0 && active.balances.claim_ended >= 0);
-        assert!(active.balances.recovered >= 0 && active.balances.recoverable() >= 0);
+        assert!(active.balances().outstanding() >= 0);
+        assert!(active.balances().written_off >= 0 && active.balances().claim_ended >= 0);
+        assert!(active.balances().recovered >= 0 && active.balances().recoverable() >= 0);
         let paid_out: i64 = active.tranches.all().unwrap().iter().map(|t| t.amount.minor()).sum();
-        assert_eq!(paid_out, active.balances.disbursed);
+        assert_eq!(paid_out, active.balances().disbursed);
     }
 }

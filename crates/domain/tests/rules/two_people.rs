@@ -47,7 +47,7 @@ fn rule_19_the_maker_of_a_loan_is_not_its_checker() {
         .see(|ledger| {
             let loan = ledger.loan("l1");
             assert_eq!(loan.maker.as_str(), "maker");
-            assert_eq!(loan.active().unwrap().checker.as_str(), "checker");
+            assert_eq!(loan.active().unwrap().approval.checker.as_str(), "checker");
         });
 }
 
@@ -294,7 +294,7 @@ fn what_was_approved_does_not_lapse() {
 fn a_loan_keeps_the_terms_of_the_day_of_its_approval() {
     let dearer = LoanTerms { tenor_months: 48, ..loan_terms() };
     let dearer_fund = Terms { purpose: Purpose::Loan(dearer), ..terms() };
-    let snapshot = |ledger: &Ledger, loan: &str| ledger.loan(loan).active().unwrap().terms;
+    let snapshot = |ledger: &Ledger, loan: &str| ledger.loan(loan).active().unwrap().approval.terms;
     given(with_pending_loan())
         .when(change_terms("2026-03-10", dearer_fund))
         .then_ok()

@@ -43,10 +43,10 @@ impl Run {
         }
         for (_, loan) in state.loans().iter() {
             let Some(active) = loan.active() else { continue };
-            if active.balances.outstanding() > 0 {
+            if active.balances().outstanding() > 0 {
                 due.extend([Ask::Repay, Ask::ProposeWriteOff, Ask::Restructure]);
             }
-            if active.balances.recoverable() > 0 {
+            if active.balances().recoverable() > 0 {
                 due.extend([Ask::Recover; 3]);
             }
         }
@@ -103,7 +103,7 @@ impl Run {
                 Event::WrittenOff(written_off) => {
                     let index = state.loans().find(&written_off.loan);
                     let loan = index.and_then(|index| state.loans().get(index).active());
-                    if loan.is_some_and(|active| active.balances.recovered > 0) {
+                    if loan.is_some_and(|active| active.balances().recovered > 0) {
                         vain.push(reversal());
                     }
                 }
@@ -111,7 +111,7 @@ impl Run {
             }
         }
         for (_, loan) in state.loans().iter() {
-            if loan.active().is_some_and(|active| active.balances.claim_has_ended()) {
+            if loan.active().is_some_and(|active| active.balances().claim_has_ended()) {
                 self.fresh += 1;
                 let bank_reference = bank(&format!("V-{}", self.fresh));
                 let ended = c::Repay { bank_reference, ..repay(loan.id.as_str(), [0, 0, 1]) };

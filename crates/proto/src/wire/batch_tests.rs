@@ -1,6 +1,7 @@
 use bergulir_domain::money::Currency;
 use bergulir_domain::state::{
-    AccountBalances, AccountIndex, ActiveLoan, Loan, LoanBalances, LoanState, SharedName, Standing,
+    AccountBalances, AccountIndex, ActiveLoan, Approval, Loan, LoanBalances, LoanState, SharedName,
+    Standing,
 };
 use bergulir_domain::text::Text;
 use bergulir_domain::{AccountId, Amount, Command, FundId, LoanId, Position, PrincipalId};
@@ -385,14 +386,9 @@ proptest! {
             AccountBalances { disbursed, principal_repaid, written_off, ..Default::default() };
         let [chair, treasurer, maker, checker] =
             people.each_ref().map(|id| SharedName::new(PrincipalId::new(id).unwrap()));
-        let active = ActiveLoan {
-            // Those of the receipt are shown.
-            balances: LoanBalances::default(),
-            reserved: 0,
-            tranches: Standing::default(),
-            checker,
-            terms,
-        };
+        // Its balances are those of the receipt.
+        let approval = Approval { checker: *checker, terms };
+        let active = ActiveLoan::new(approval.into(), Standing::default());
         let mut loan = Loan {
             id: loan_name.loan,
             account: AccountIndex::new(0),

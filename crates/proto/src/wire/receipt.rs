@@ -139,13 +139,13 @@ pub fn payment(
         let status = balances.status(principal).to_wire();
         out.number(2, i64::from(status).cast_unsigned());
         out.named(3, &name, of_loan(principal, Some(balances)), currency);
-        out.message(4, &loan_terms_to_wire(&active.terms));
+        out.message(4, &loan_terms_to_wire(&active.approval.terms));
         out.text(5, loan.contract_reference.as_bytes());
         out.text(6, loan.chair.as_bytes());
         out.text(7, loan.treasurer.as_bytes());
         out.text(8, loan.maker.as_bytes());
         out.number(9, loan.proposed_at.get());
-        out.text(10, active.checker.as_bytes());
+        out.text(10, active.approval.checker.as_bytes());
     });
     let length = out.length;
     Some(PaymentAnswer::from(bytes[..length].to_vec()))

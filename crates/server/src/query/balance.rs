@@ -8,7 +8,7 @@ use crate::resources::{View, account_balances, fund_balances, loan_balances};
 use crate::services::{Services, parse, parse_ledger};
 use bergulir_chain::Position;
 use bergulir_domain::rejection::Resource;
-use bergulir_domain::state::{AccountIndex, FundIndex, LoanIndex};
+use bergulir_domain::state::{AccountIndex, ActiveLoan, FundIndex, LoanIndex};
 use bergulir_engine::{Direction, Ledger, Owner, ReadRefusal};
 use bergulir_proto::name::{AccountName, FundName, LoanName, OwnerName};
 use bergulir_proto::pb;
@@ -77,8 +77,8 @@ impl Found {
             }
             Found::Loan(loan) => {
                 let active = state.loans().get(loan.index).active();
-                let balances = active.map(|active| &active.balances);
-                Of::Loan(loan_balances(loan.name, loan.principal, balances))
+                let balances = active.map(ActiveLoan::balances);
+                Of::Loan(loan_balances(loan.name, loan.principal, balances.as_ref()))
             }
         })
     }

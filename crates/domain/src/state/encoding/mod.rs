@@ -106,7 +106,7 @@ impl State {
         let loans = self.written_off.iter().map(|(index, ())| (*index, self.loans.get(*index)));
         let active = loans.filter_map(|(index, loan)| Some((index, loan.active()?)));
         let numbers = active.map(|(index, active)| {
-            let b = &active.balances;
+            let b = active.balances();
             (index, [b.written_off, b.claim_ended, b.recovered])
         });
         numbers.filter(|(_, numbers)| *numbers != [0; 3]).collect()
@@ -148,7 +148,7 @@ impl State {
             return Err(DecodeError::Trailing(from.0.len()));
         }
         state.check_indices()?;
-        state.share_names();
+        state.share_common();
         state.derive();
         Ok(state)
     }
@@ -182,9 +182,10 @@ impl State {
             };
             self.written_off.insert(index, ());
             let [written_off, claim_ended, recovered] = numbers;
-            let balances = &mut active.balances;
-            (balances.written_off, balances.claim_ended, balances.recovered) =
-                (written_off, claim_ended, recovered);
+            active.change(|balances, _| {
+                (balances.written_off, balances.claim_ended, balances.recovered) =
+                    (written_off, claim_ended, recovered);
+            });
             within(&self.accounts, loan.account)?;
             let account = self.accounts.get_mut(loan.account);
             let mut balances = account.balances();

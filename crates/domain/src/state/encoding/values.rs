@@ -15,7 +15,7 @@ use crate::money::{Amount, Currency, Money, Rate};
 use crate::postings::Books;
 use crate::rejection::AccountStatus;
 use crate::state::{
-    Account, AccountBalances, ActiveLoan, Allocation, Confirmations, Cooperative, Fund,
+    Account, AccountBalances, ActiveLoan, Allocation, Approval, Confirmations, Cooperative, Fund,
     FundBalances, Head, Loan, LoanBalances, LoanState, Proposal, Reservation, Restructuring,
     Subject, Tranche, Undone,
 };
@@ -39,7 +39,7 @@ canonical_structs! {
     BankAccount { bank, number }
     Tranche { position, value_date, amount }
     Loan { id, account, principal, contract_reference, chair, treasurer, maker, proposed_at, state }
-    ActiveLoan { checker, terms, balances, reserved, tranches }
+    Approval { checker, terms }
     Proposal { maker, expires_at, subject, reservation }
     Restructuring { effective_from, terms }
     Reservation { fund, committable, allocation, ceiling, headroom }
@@ -117,6 +117,22 @@ canonical_numbers! {
         pending, committed, disbursed, principal_repaid, interest_paid, late_fees_paid, granted,
     }
     LoanBalances { disbursed, principal_repaid, interest_paid, late_fees_paid }
+}
+
+impl Canonical for ActiveLoan {
+    fn put(&self, out: &mut Vec<u8>) {
+        self.approval.put(out);
+        self.balances().put(out);
+        self.reserved().put(out);
+        self.tranches.put(out);
+    }
+    fn take(from: &mut Reader) -> Result<Self, DecodeError> {
+        let approval = Canonical::take(from)?;
+        let (balances, reserved) = (LoanBalances::take(from)?, i64::take(from)?);
+        let mut active = ActiveLoan::new(approval, Canonical::take(from)?);
+        active.change(|all, kept| (*all, *kept) = (balances, reserved));
+        Ok(active)
+    }
 }
 
 impl Canonical for Account {

@@ -85,7 +85,7 @@ impl Model {
             let found: Vec<_> =
                 found.map(|(at, new)| (at.get(), new.effective_from, new.terms)).collect();
             assert_eq!(found, expected, "loan {}", loan.id);
-            let sums = loan.active().map_or([0; 7], |active| loan_sums_of(&active.balances));
+            let sums = loan.active().map_or([0; 7], |active| loan_sums_of(&active.balances()));
             assert_eq!(sums, self.loan_sums(loan.id));
         }
     }

@@ -58,11 +58,11 @@ impl Pair {
         let fits = |loan: &Loan| match &loan.state {
             LoanState::Pending { .. } => decides,
             LoanState::Approved(active) => match ask {
-                Ask::Recover => active.balances.written_off > 0,
+                Ask::Recover => active.balances().written_off > 0,
                 Ask::ProposeWriteOff => {
-                    active.balances.outstanding() + active.balances.recoverable() > 0
+                    active.balances().outstanding() + active.balances().recoverable() > 0
                 }
-                Ask::Restructure => active.balances.outstanding() > 0,
+                Ask::Restructure => active.balances().outstanding() > 0,
                 _ => !decides,
             },
             LoanState::Refused | LoanState::Withdrawn | LoanState::Expired => false,
@@ -149,7 +149,7 @@ impl Pair {
     /// Mostly all of that number of a loan, or half of it.
     pub(super) fn part_of_loan(&self, loan: LoanId, c: u8, of: fn(&LoanBalances) -> i64) -> Amount {
         let all = self.ledger.state.loans().find(&loan).map_or(0, |index| {
-            self.ledger.state.loans().get(index).active().map_or(0, |a| of(&a.balances))
+            self.ledger.state.loans().get(index).active().map_or(0, |a| of(&a.balances()))
         });
         let minor = match c % 4 {
             0 | 1 => all,
@@ -168,7 +168,7 @@ impl Pair {
     ) -> Command {
         let owed = self.ledger.state.loans().find(&loan).map_or(0, |index| {
             let loan = self.ledger.state.loans().get(index);
-            loan.active().map_or(0, |a| a.balances.outstanding())
+            loan.active().map_or(0, |a| a.balances().outstanding())
         });
         let principal = match b % 4 {
             0 => owed,
