@@ -147,7 +147,8 @@ pub(crate) async fn run(
         let places = desks.iter().zip(&begin).zip(&end);
         let places = places.map(|((desk, begin), end)| (desk.clone(), *begin, *end));
         let asking = asking.clone();
-        let reader = Reader { places: places.collect(), asking, state: u64::from(seed) };
+        let reader =
+            Reader { places: places.collect(), asking, number: seed, state: u64::from(seed) };
         readers.spawn(reader.read());
     }
     let (mut both, took) = load::run(workers, sending, pace, bar).await?;
@@ -209,20 +210,23 @@ struct Reader {
     /// The ledgers, and the positions that are asked about.
     places: Vec<(Desk, u64, u64)>,
     asking: Asking,
+    number: u32,
     state: u64,
 }
 
 impl Reader {
-    /// Asks until the time is over; how long each question of each kind took, in microseconds.
+    /// Asks until the time is over; how long each question of each kind took, in microseconds. Readers
+    /// take turns: together they would ask the same four times at once, and then nothing.
     async fn read(mut self) -> Result<[Vec<u32>; KINDS], Failure> {
         let ends = Instant::now() + self.asking.time;
         let pause = Duration::from_secs(1) * READERS / self.asking.per_second.max(1);
-        let mut next = tokio::time::interval(pause);
+        let first = Instant::now() + pause * self.number / READERS;
+        let mut next = tokio::time::interval_at(first.into(), pause);
         next.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut latencies: [Vec<u32>; KINDS] = Default::default();
         let asked = self.asking.questions.clone();
         let asked = if asked.is_empty() { ALL.to_vec() } else { asked };
-        for question in asked.into_iter().cycle() {
+        for question in asked.into_iter().cycle().skip(self.number as usize) {
             next.tick().await;
             if Instant::now() >= ends {
                 break;
