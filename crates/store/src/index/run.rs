@@ -21,28 +21,44 @@ use super::trail_block::{TrailBlockBuilder, TrailLines};
 const FENCE_BYTES: usize = 20;
 const FENCES_PER_VALUE: usize = MAX_BODY_BYTES / FENCE_BYTES;
 
-/// Where a block begins, and what its checksum must be.
+/// Where a block begins, and what its checksum must be: little-endian bytes, as they are stored. There is
+/// one for each block of an index, and as numbers they would take a fifth more.
 #[derive(Clone, Copy, Debug)]
 struct Fence {
-    key: u64,
-    position: u64,
-    crc: u32,
+    key: [u8; 8],
+    position: [u8; 8],
+    crc: [u8; 4],
 }
 
+const _: () = assert!(size_of::<Fence>() == FENCE_BYTES);
+
 impl Fence {
+    fn new((key, position): (u64, u64), crc: u32) -> Self {
+        Self { key: key.to_le_bytes(), position: position.to_le_bytes(), crc: crc.to_le_bytes() }
+    }
+
+    /// The first key of the block, and its position.
+    fn begin(&self) -> (u64, u64) {
+        (u64::from_le_bytes(self.key), u64::from_le_bytes(self.position))
+    }
+
+    fn crc(&self) -> u32 {
+        u32::from_le_bytes(self.crc)
+    }
+
     fn to_bytes(self) -> [u8; FENCE_BYTES] {
         let mut bytes = [0; FENCE_BYTES];
-        bytes[..8].copy_from_slice(&self.key.to_le_bytes());
-        bytes[8..16].copy_from_slice(&self.position.to_le_bytes());
-        bytes[16..].copy_from_slice(&self.crc.to_le_bytes());
+        bytes[..8].copy_from_slice(&self.key);
+        bytes[8..16].copy_from_slice(&self.position);
+        bytes[16..].copy_from_slice(&self.crc);
         bytes
     }
 
     fn from_bytes(bytes: &[u8; FENCE_BYTES]) -> Option<Self> {
         Some(Self {
-            key: u64::from_le_bytes(*bytes.first_chunk()?),
-            position: u64::from_le_bytes(*bytes[8..].first_chunk()?),
-            crc: u32::from_le_bytes(*bytes.last_chunk()?),
+            key: *bytes.first_chunk()?,
+            position: *bytes[8..].first_chunk()?,
+            crc: *bytes.last_chunk()?,
         })
     }
 }
@@ -98,7 +114,7 @@ impl Run {
         match &self.filter {
             Some(filter) => filter.may_hold(probe),
             None => {
-                self.fences.first().is_some_and(|first| first.key <= probe.key)
+                self.fences.first().is_some_and(|first| first.begin().0 <= probe.key)
                     && probe.key <= self.row.last_key
             }
         }
@@ -120,7 +136,7 @@ impl Run {
     fn blocks_of(&self, key: u64, positions: &Range<u64>) -> Range<usize> {
         let begins_before = |bound: u64, or_at: bool| {
             self.fences.partition_point(|fence| {
-                let begin = (fence.key, fence.position);
+                let begin = fence.begin();
                 begin < (key, bound) || (or_at && begin == (key, bound))
             })
         };
@@ -193,7 +209,7 @@ impl Run {
     fn block(&self, number: usize) -> Result<Body, IndexError> {
         let body = self.shelf.get(block_place(number))?;
         // A right block of another time is as wrong as a broken one.
-        if body.crc() != self.fences[number].crc {
+        if body.crc() != self.fences[number].crc() {
             return Err(IndexError::damaged(format!(
                 "block {number} of run {} is not the one that was written",
                 self.row.run
@@ -273,8 +289,7 @@ impl RunWriter {
         begin_value(&mut self.value);
         self.value.extend_from_slice(block.body);
         let crc = self.shelf.push(Section::Records, &mut self.value)?;
-        let (key, position) = block.first;
-        self.fences.push(Fence { key, position, crc });
+        self.fences.push(Fence::new(block.first, crc));
         self.row.records += u64::from(block.records);
         self.row.last_key = block.last_key;
         Ok(())
@@ -302,16 +317,17 @@ impl RunWriter {
         self.row.filter_values = write(Section::Filter, &bytes, MAX_BODY_BYTES)?;
         self.row.crc = crc.finalize();
         self.row.blocks = self.shelf.count(Section::Records);
+        self.fences.shrink_to_fit();
         Ok(Run { row: self.row, shelf: self.shelf.finish(), fences: self.fences, filter })
     }
 
     fn write_block(&mut self) -> Result<(), IndexError> {
-        let Some((key, position)) = self.builder.first() else {
+        let Some(first) = self.builder.first() else {
             return Ok(());
         };
         self.builder.finish(&mut self.value);
         let crc = self.shelf.push(Section::Records, &mut self.value)?;
-        self.fences.push(Fence { key, position, crc });
+        self.fences.push(Fence::new(first, crc));
         Ok(())
     }
 }
@@ -364,7 +380,7 @@ impl RunCursor {
         let (body, count) = records.whole()?;
         // Where the next block begins no key of this one is above.
         let next = self.run.fences.get(self.next_block);
-        let last_key = next.map_or(self.run.row.last_key, |next| next.key);
+        let last_key = next.map_or(self.run.row.last_key, |next| next.begin().0);
         let whole = WholeBlock { body, records: count, first: records.at(), last_key };
         (body.len() >= LEAST_WHOLE).then_some(whole)
     }
