@@ -14,7 +14,7 @@ use bergulir_domain::state::LOOK_AHEAD;
 use bergulir_domain::{Event, Touched};
 use bergulir_proto::balances::BalanceTree;
 use bergulir_proto::replay::{Grown, Replica};
-use bergulir_store::index::{Index, IndexBatch, IndexError, SnapshotDraft};
+use bergulir_store::index::{Index, IndexBatch, IndexError, NextRead, SnapshotDraft};
 use crossbeam_channel::{Receiver, TryRecvError};
 use std::sync::{Arc, PoisonError, RwLock};
 use tokio::sync::{oneshot, watch};
@@ -221,7 +221,9 @@ impl Projector {
             self.since_seal = self.since_seal.min(soon);
             self.period_closed = false;
             let askers = std::mem::take(&mut self.askers);
-            match Sealing::begin(&self.published, &self.index) {
+            // The last one before a stop is asked for, and what starts next reads it.
+            let next_read = if askers.is_empty() { NextRead::Later } else { NextRead::Soon };
+            match Sealing::begin(&self.published, &self.index, next_read) {
                 Some(sealing) => self.sealing = Some((sealing, askers)),
                 None => answer(askers, None),
             }

@@ -6,7 +6,7 @@ use bergulir_chain::LogSize;
 use bergulir_domain::command::Seal;
 use bergulir_proto::balances::BalanceTree;
 use bergulir_proto::replay::{Held, Replica};
-use bergulir_store::index::{Index, IndexError, SnapshotDraft};
+use bergulir_store::index::{Index, IndexError, NextRead, SnapshotDraft};
 use std::sync::{PoisonError, RwLock};
 
 /// So many rows of the state, or leaves of the balance tree, are a bit: half a millisecond's work.
@@ -31,8 +31,13 @@ pub(crate) struct Sealed {
 }
 
 impl Sealing {
-    /// Begins a seal through the published head; `None` if there is nothing to seal.
-    pub(crate) fn begin(published: &RwLock<Replica>, index: &Index) -> Option<Sealing> {
+    /// Begins a seal through the published head; `None` if there is nothing to seal. `next_read` is of
+    /// the snapshot.
+    pub(crate) fn begin(
+        published: &RwLock<Replica>,
+        index: &Index,
+        next_read: NextRead,
+    ) -> Option<Sealing> {
         let mut held = {
             let mut replica = published.write().unwrap_or_else(PoisonError::into_inner);
             if replica.size() == LogSize::EMPTY {
@@ -40,7 +45,7 @@ impl Sealing {
             }
             replica.hold()
         };
-        let snapshot = index.begin_snapshot().inspect_err(no_snapshot).ok();
+        let snapshot = index.begin_snapshot(next_read).inspect_err(no_snapshot).ok();
         let mut bytes = Vec::new();
         held.begin(&mut bytes);
         let mut sealing = Sealing { held, snapshot, all_told: false, bytes };

@@ -6,7 +6,7 @@ use bergulir_domain::Event;
 use bergulir_engine::{Answer, LedgerOptions, Node, NodeError, Slot, Terms};
 use bergulir_proto::event::encode_event;
 use bergulir_proto::replay::{Checked, Replica, check};
-use bergulir_store::index::{Index, IndexOptions};
+use bergulir_store::index::{Index, IndexOptions, NextRead};
 use bergulir_store::{EventLog, FileLog, FileLogOptions, Group, ReadLimit};
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -188,7 +188,7 @@ async fn a_snapshot_of_an_older_form_is_not_used() {
     for size in index.snapshots() {
         let bytes = index.snapshot(size).unwrap().unwrap();
         let (state, sealed_at) = bytes.split_last_chunk::<8>().unwrap();
-        let mut draft = index.begin_snapshot().unwrap();
+        let mut draft = index.begin_snapshot(NextRead::Soon).unwrap();
         draft.write(sealed_at).unwrap();
         draft.write(state).unwrap();
         index.keep_snapshot(size, draft).unwrap();

@@ -45,6 +45,7 @@ mod tiles;
 mod trail_block;
 mod work;
 mod write_out;
+mod written_once;
 
 use std::fs::File;
 use std::hash::{BuildHasher, RandomState};
@@ -60,6 +61,7 @@ pub use error::IndexError;
 pub use open::Opened;
 pub use snapshot::{KEPT_SNAPSHOTS, SnapshotDraft};
 pub use table::Direction;
+pub use written_once::NextRead;
 
 use blocks::Blocks;
 use hasher::KeyHasher;

@@ -7,12 +7,13 @@
 
 use std::collections::VecDeque;
 use std::fs::{self, File};
-use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
+use std::io::{self, Read as _, Seek as _, SeekFrom};
 use std::path::{Path, PathBuf};
 
 use bergulir_chain::{Hash, LogSize};
 use tracing::warn;
 
+use super::written_once::{NextRead, WrittenOnce};
 use super::{Index, IndexError, held};
 use crate::folder::{create_folder_durably, sync_folder};
 
@@ -31,9 +32,6 @@ const DRAFT: &str = "new";
 const MAGIC: &[u8; 8] = b"BGSNAP 1";
 const HEAD_BYTES: usize = 40;
 const TAIL_BYTES: usize = 20;
-
-/// So many bytes are written at once, at least.
-const BUFFER_BYTES: usize = 256 << 10;
 
 /// One that is kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -75,10 +73,8 @@ pub(super) struct Snapshots {
 #[derive(Debug)]
 pub struct SnapshotDraft {
     path: PathBuf,
-    file: File,
-    /// What was not written yet.
-    rest: Vec<u8>,
-    /// Of the state, written or not.
+    file: WrittenOnce,
+    /// Of the state.
     bytes: u64,
     crc: crc32fast::Hasher,
     kept: bool,
@@ -88,36 +84,22 @@ impl SnapshotDraft {
     /// Writes the next bytes.
     pub fn write(&mut self, bytes: &[u8]) -> Result<(), IndexError> {
         self.bytes += bytes.len() as u64;
-        if self.rest.len() + bytes.len() < BUFFER_BYTES {
-            self.rest.extend_from_slice(bytes);
-            return Ok(());
-        }
-        self.put_rest()?;
         self.put(bytes)
     }
 
     fn put(&mut self, bytes: &[u8]) -> Result<(), IndexError> {
         self.crc.update(bytes);
-        self.file.write_all(bytes).map_err(failed("writing", &self.path))
-    }
-
-    /// Writes what came last.
-    fn put_rest(&mut self) -> Result<(), IndexError> {
-        let mut rest = std::mem::take(&mut self.rest);
-        let put = self.put(&rest);
-        rest.clear();
-        self.rest = rest;
-        put
+        self.file.write(bytes).map_err(failed("writing", &self.path))
     }
 
     /// Ends the file, durably.
     fn finish(&mut self, size: LogSize) -> Result<(), IndexError> {
-        self.rest.extend_from_slice(&size.get().to_le_bytes());
-        self.rest.extend_from_slice(&self.bytes.to_le_bytes());
-        self.put_rest()?;
+        let bytes = self.bytes;
+        self.put(&size.get().to_le_bytes())?;
+        self.put(&bytes.to_le_bytes())?;
         let crc = self.crc.clone().finalize();
         self.put(&crc.to_le_bytes())?;
-        self.file.sync_all().map_err(failed("syncing", &self.path))
+        self.file.finish().map_err(failed("syncing", &self.path))
     }
 }
 
@@ -217,6 +199,16 @@ impl Snapshots {
         if crc.finalize() == stated { Ok(bytes) } else { Err(not_whole(row.size)) }
     }
 
+    fn begin(&mut self, next_read: NextRead) -> Result<SnapshotDraft, IndexError> {
+        let path = self.folder.join(format!("{}.{DRAFT}", self.next_draft));
+        self.next_draft += 1;
+        let file = WrittenOnce::create(&path, next_read).map_err(failed("creating", &path))?;
+        let crc = crc32fast::Hasher::new();
+        let mut draft = SnapshotDraft { path, file, bytes: 0, crc, kept: false };
+        draft.put(&self.head())?;
+        Ok(draft)
+    }
+
     /// Gives a draft its name, and removes those that are surplus then.
     fn keep(&mut self, size: LogSize, draft: &mut SnapshotDraft) -> Result<(), IndexError> {
         let path = self.path(size);
@@ -246,14 +238,8 @@ impl Snapshots {
 impl Index {
     /// Begins a snapshot: its bytes go into a file as they come, so that a large state is never in
     /// memory twice. It is none of the index's until it is [kept](Index::keep_snapshot).
-    pub fn begin_snapshot(&self) -> Result<SnapshotDraft, IndexError> {
-        let mut snapshots = held(&self.snapshots);
-        let path = snapshots.folder.join(format!("{}.{DRAFT}", snapshots.next_draft));
-        snapshots.next_draft += 1;
-        let file = File::create(&path).map_err(failed("creating", &path))?;
-        let (mut rest, crc) = (Vec::with_capacity(BUFFER_BYTES), crc32fast::Hasher::new());
-        rest.extend_from_slice(&snapshots.head());
-        Ok(SnapshotDraft { path, file, rest, bytes: 0, crc, kept: false })
+    pub fn begin_snapshot(&self, next_read: NextRead) -> Result<SnapshotDraft, IndexError> {
+        held(&self.snapshots).begin(next_read)
     }
 
     /// Keeps a snapshot of the state after `size` records, all of which are applied and all of whose

@@ -5,8 +5,8 @@ use std::fs;
 use bergulir_chain::{Hash, LogSize};
 use bergulir_fuzz::{Target, fuzz};
 
-use super::{HEAD_BYTES, KEPT_SNAPSHOTS, SnapshotDraft, Snapshots, TAIL_BYTES};
-use crate::index::IndexError;
+use super::{HEAD_BYTES, KEPT_SNAPSHOTS, Snapshots, TAIL_BYTES};
+use crate::index::{IndexError, NextRead};
 
 const NAME: &str = "00000000000000000005.snapshot";
 
@@ -21,20 +21,13 @@ fn repair_end(bytes: &mut [u8]) {
     bytes[end + 16..].copy_from_slice(&sum);
 }
 
-fn draft(snapshots: &Snapshots) -> SnapshotDraft {
-    let path = snapshots.folder.join("0.new");
-    let file = fs::File::create(&path).unwrap();
-    let (rest, crc) = (snapshots.head().to_vec(), crc32fast::Hasher::new());
-    SnapshotDraft { path, file, rest, bytes: 0, crc, kept: false }
-}
-
 #[test]
 fn a_file_of_a_snapshot_is_whole_and_of_its_ledger_or_is_gone() {
     let folder = tempfile::tempdir().unwrap();
     let identity = Hash::from_bytes([3; 32]);
     let open = || Snapshots::open(folder.path(), identity).unwrap();
     let mut snapshots = open();
-    let mut first = draft(&snapshots);
+    let mut first = snapshots.begin(NextRead::Soon).unwrap();
     first.write(b"a state, opaque here").unwrap();
     first.finish(LogSize::new(5)).unwrap();
     snapshots.keep(LogSize::new(5), &mut first).unwrap();

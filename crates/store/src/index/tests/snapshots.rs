@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use bergulir_chain::{Hash, LogSize};
 use tempfile::TempDir;
 
-use super::super::{Index, IndexError, IndexOptions, KEPT_SNAPSHOTS, held};
+use super::super::{Index, IndexError, IndexOptions, KEPT_SNAPSHOTS, NextRead, held};
 use super::{open, options};
 use crate::log::Head;
 
@@ -29,7 +29,7 @@ fn name(size: u64) -> String {
 
 /// Writes and keeps a snapshot, in pieces that are none of the index's.
 fn put(index: &Index, size: u64, bytes: &[u8]) {
-    let mut draft = index.begin_snapshot().unwrap();
+    let mut draft = index.begin_snapshot(NextRead::Later).unwrap();
     bytes.chunks(1_009).for_each(|piece| draft.write(piece).unwrap());
     index.keep_snapshot(LogSize::new(size), draft).unwrap();
 }
@@ -47,11 +47,11 @@ fn a_snapshot_is_there_only_once_it_is_kept() {
     let folder = TempDir::new().unwrap();
     let index = open(&folder, &options());
     let (early, late) = (vec![1; 20_000], vec![2; 30_000]);
-    let mut first = index.begin_snapshot().unwrap();
+    let mut first = index.begin_snapshot(NextRead::Later).unwrap();
     first.write(&early).unwrap();
     // What others begin, keep and give up does not touch it.
     put(&index, 20, &late);
-    let mut given_up = index.begin_snapshot().unwrap();
+    let mut given_up = index.begin_snapshot(NextRead::Later).unwrap();
     given_up.write(&late).unwrap();
     assert_eq!(sizes(&index), [20]);
     assert_eq!(names(&folder).len(), 3);
@@ -63,7 +63,7 @@ fn a_snapshot_is_there_only_once_it_is_kept() {
     assert_eq!(names(&folder), [10, 20].map(name));
 
     // Of one that was being written when the process ended nothing is left.
-    let mut cut_short = index.begin_snapshot().unwrap();
+    let mut cut_short = index.begin_snapshot(NextRead::Later).unwrap();
     cut_short.write(&late).unwrap();
     std::mem::forget(cut_short);
     drop(index);
