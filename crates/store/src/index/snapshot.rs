@@ -199,6 +199,7 @@ impl Snapshots {
         if crc.finalize() == stated { Ok(bytes) } else { Err(not_whole(row.size)) }
     }
 
+    /// Begins a draft with the head of a snapshot.
     fn begin(&mut self, next_read: NextRead) -> Result<SnapshotDraft, IndexError> {
         let path = self.folder.join(format!("{}.{DRAFT}", self.next_draft));
         self.next_draft += 1;
@@ -237,7 +238,8 @@ impl Snapshots {
 
 impl Index {
     /// Begins a snapshot: its bytes go into a file as they come, so that a large state is never in
-    /// memory twice. It is none of the index's until it is [kept](Index::keep_snapshot).
+    /// memory twice. It is none of the index's until it is [kept](Index::keep_snapshot). What is read
+    /// later does not go into the system's cache of files, where the file system lets it.
     pub fn begin_snapshot(&self, next_read: NextRead) -> Result<SnapshotDraft, IndexError> {
         held(&self.snapshots).begin(next_read)
     }
