@@ -6,17 +6,20 @@ mod support;
 use std::hint::black_box;
 
 use bergulir_chain::{ChainCursor, Record, body, record};
-use bergulir_domain::LedgerId;
 use bergulir_domain::money::Currency;
-use bergulir_proto::wire::{BatchReceipt, Results};
+use bergulir_domain::{Command, LedgerId};
+use bergulir_proto::wire::{BatchBytes, BatchReceipt, Results};
 use bergulir_proto::{command_from_wire, command_to_wire, decode_event, encode_event, pb};
 use criterion::{Criterion, Throughput};
 use prost::Message;
 
 use support::Ledger;
+use uuid::Uuid;
 
 /// Commands a round.
 const COMMANDS: usize = 1_024;
+/// The ledger they are for.
+const NAME: &str = "national";
 
 fn main() {
     let mut criterion = Criterion::default().configure_from_args();
@@ -27,13 +30,23 @@ fn main() {
     let commands = ledger.commands(COMMANDS);
     let to_wire = |command| command_to_wire(command).expect("callers send it").encode_to_vec();
     let requests: Vec<Vec<u8>> = commands.iter().map(to_wire).collect();
-    let name = LedgerId::new("national").expect("a name");
+    let name = LedgerId::new(NAME).expect("a name");
     group.bench_function("read command", |bencher| {
         bencher.iter(|| {
             for request in &requests {
                 let command = pb::Command::decode(request.as_slice()).expect("a message");
                 black_box(command_from_wire(name, Currency::Idr, command)).expect("a command");
             }
+        });
+    });
+
+    let batch = batch(&commands);
+    let mut read = Vec::with_capacity(COMMANDS);
+    group.bench_function("read batch", |bencher| {
+        bencher.iter(|| {
+            read.clear();
+            let count = batch.append_frequent(NAME, Currency::Idr, COMMANDS, &mut read);
+            assert_eq!(black_box(count), Some(COMMANDS));
         });
     });
 
@@ -108,4 +121,19 @@ fn main() {
     });
     group.finish();
     criterion.final_summary();
+}
+
+/// The commands as a batch that takes each by itself.
+fn batch(commands: &[Command]) -> BatchBytes {
+    let item = |(number, command)| pb::BatchItem {
+        request_id: Uuid::from_u128(number).to_string(),
+        command: Some(command_to_wire(command).expect("callers send it")),
+    };
+    let request = pb::SubmitBatchRequest {
+        ledger: NAME.to_owned(),
+        mode: pb::BatchMode::Independent.into(),
+        items: (1..).zip(commands).map(item).collect(),
+        ..pb::SubmitBatchRequest::default()
+    };
+    request.encode_to_vec().into()
 }

@@ -23,11 +23,13 @@ pub(crate) struct NotInOrder;
 pub(crate) struct InOrder<'a>(pub(crate) &'a [u8]);
 
 impl<'a> InOrder<'a> {
+    #[inline]
     pub(crate) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
     /// Whether this field comes next; steps over its tag then.
+    #[inline]
     pub(crate) fn has(&mut self, field: u8, wire_type: u8) -> bool {
         match self.0.split_first() {
             Some((first, rest)) if *first == tag(field, wire_type) => {
@@ -39,48 +41,23 @@ impl<'a> InOrder<'a> {
     }
 
     /// A varint in as few bytes as it takes.
+    #[inline]
     pub(crate) fn varint(&mut self) -> Option<u64> {
-        if let Some((byte @ 0..0x80, rest)) = self.0.split_first() {
-            self.0 = rest;
-            return Some(u64::from(*byte));
-        }
-        if let Some(eight) = self.0.first_chunk() {
-            let word = u64::from_le_bytes(*eight);
-            let last = !word & 0x8080_8080_8080_8080;
-            if last != 0 {
-                return self.short_varint(word, last.trailing_zeros() + 1);
-            }
-        }
-        let mut value = 0;
-        for (at, byte) in self.0.iter().enumerate().take(9) {
-            value |= u64::from(byte & 0x7f) << (7 * at);
-            if byte & 0x80 == 0 {
-                self.0 = &self.0[at + 1..];
-                return (*byte != 0).then_some(value);
-            }
-        }
-        None
-    }
-
-    /// A varint of two to eight bytes: so many bits of a word.
-    fn short_varint(&mut self, word: u64, bits: u32) -> Option<u64> {
-        let bytes = word & (u64::MAX >> (u64::BITS - bits));
-        if bytes >> (bits - 8) == 0 {
-            return None;
-        }
-        // Each seven bits move down, first one by one, then by twos, then by fours.
-        let value = bytes & 0x007f_007f_007f_007f | (bytes & 0x7f00_7f00_7f00_7f00) >> 1;
-        let value = value & 0x0000_3fff_0000_3fff | (value & 0x3fff_0000_3fff_0000) >> 2;
-        let value = value & 0x0fff_ffff | (value & 0x0fff_ffff_0000_0000) >> 4;
-        self.0 = &self.0[bits as usize / 8..];
+        let (value, rest) = match self.0.split_first() {
+            Some((byte @ 0..0x80, rest)) => (u64::from(*byte), rest),
+            _ => long_varint(self.0)?,
+        };
+        self.0 = rest;
         Some(value)
     }
 
+    #[inline]
     pub(crate) fn bytes(&mut self, field: u8) -> Option<&'a [u8]> {
         if self.has(field, BYTES) { self.length_delimited() } else { None }
     }
 
     /// Bytes behind their length.
+    #[inline]
     pub(crate) fn length_delimited(&mut self) -> Option<&'a [u8]> {
         let length = usize::try_from(self.varint()?).ok()?;
         let (bytes, rest) = self.0.split_at_checked(length)?;
@@ -88,25 +65,62 @@ impl<'a> InOrder<'a> {
         Some(bytes)
     }
 
+    #[inline]
     pub(crate) fn text<const MAX: usize>(&mut self, field: u8) -> Option<Text<MAX>> {
         let bytes = self.bytes(field)?;
         Text::from_ascii(bytes).or_else(|| Text::new(core::str::from_utf8(bytes).ok()?).ok())
     }
 
+    #[inline]
     pub(crate) fn message(&mut self, field: u8) -> Option<InOrder<'a>> {
         self.bytes(field).map(InOrder)
     }
 
+    #[inline]
     pub(crate) fn id<K>(&mut self, field: u8) -> Option<Id<K>> {
         Id::from_bytes(self.bytes(field)?)
     }
 
+    #[inline]
     pub(crate) fn bank_reference(&mut self, field: u8) -> Option<BankReference> {
         let mut m = self.message(field)?;
         let (bank, reference) = (m.text(1)?, m.text(2)?);
         let line = if m.has(3, VARINT) { Some(u32::try_from(m.varint()?).ok()?) } else { None };
         m.is_empty().then_some(BankReference { bank, reference, line })
     }
+}
+
+/// A varint of two bytes or more, and what comes after it. Apart, and by value: so what is read most,
+/// a byte, stays in registers.
+fn long_varint(from: &[u8]) -> Option<(u64, &[u8])> {
+    if let Some(eight) = from.first_chunk() {
+        let word = u64::from_le_bytes(*eight);
+        let last = !word & 0x8080_8080_8080_8080;
+        if last != 0 {
+            let bits = last.trailing_zeros() + 1;
+            return Some((eight_byte_varint(word, bits)?, &from[bits as usize / 8..]));
+        }
+    }
+    let mut value = 0;
+    for (at, byte) in from.iter().enumerate().take(9) {
+        value |= u64::from(byte & 0x7f) << (7 * at);
+        if byte & 0x80 == 0 {
+            return (*byte != 0).then_some((value, &from[at + 1..]));
+        }
+    }
+    None
+}
+
+/// A varint of two to eight bytes: so many bits of a word.
+fn eight_byte_varint(word: u64, bits: u32) -> Option<u64> {
+    let bytes = word & (u64::MAX >> (u64::BITS - bits));
+    if bytes >> (bits - 8) == 0 {
+        return None;
+    }
+    // Each seven bits move down, first one by one, then by twos, then by fours.
+    let value = bytes & 0x007f_007f_007f_007f | (bytes & 0x7f00_7f00_7f00_7f00) >> 1;
+    let value = value & 0x0000_3fff_0000_3fff | (value & 0x3fff_0000_3fff_0000) >> 2;
+    Some(value & 0x0fff_ffff | (value & 0x0fff_ffff_0000_0000) >> 4)
 }
 
 /// Numbers below it take eight bytes as a varint, or fewer.

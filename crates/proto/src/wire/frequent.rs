@@ -69,11 +69,13 @@ struct Wire<'a, 'b> {
 }
 
 impl Wire<'_, '_> {
+    #[inline]
     fn amount(&mut self, field: u8) -> Option<Amount> {
         Amount::from_minor(self.minor(field)?).ok()
     }
 
     /// Absent is absent, and zero is zero.
+    #[inline]
     fn part(&mut self, field: u8) -> Result<Option<Money>, NotInOrder> {
         if !self.fields.begins(field) {
             return Ok(None);
@@ -83,6 +85,7 @@ impl Wire<'_, '_> {
     }
 
     /// Minor units that are not negative.
+    #[inline]
     fn minor(&mut self, field: u8) -> Option<i64> {
         let currency = self.currency;
         let mut m = self.fields.message(field)?;
@@ -116,11 +119,13 @@ impl Wire<'_, '_> {
 
 impl InOrder<'_> {
     /// Whether this field, bytes behind their length, comes next.
+    #[inline]
     fn begins(&self, field: u8) -> bool {
         self.0.first() == Some(&crate::in_order::tag(field, crate::in_order::BYTES))
     }
 
     /// A number; zero if it is not there.
+    #[inline]
     fn number(&mut self, field: u8) -> Option<u64> {
         if self.has(field, VARINT) { self.varint() } else { Some(0) }
     }
