@@ -288,7 +288,11 @@ impl Services {
             let concerned = Concerned::new(view, touched);
             Ok((concerned, now, resource(view, touched, position, kind)))
         };
-        let ((concerned, balances, mut resource), _) = self.look(ledger, position, look).await?;
+        // Who sends a command again may know of what came since, and sees no less than that.
+        let is_new = accepted.receipt.is_some_and(|receipt| !receipt.duplicate);
+        let min_position = position.filter(|_| is_new);
+        let ((concerned, balances, mut resource), _) =
+            self.look(ledger, min_position, look).await?;
         if let Some(Resource::Ledger(shown)) = &mut resource {
             query::add_head(ledger, shown)?;
         }

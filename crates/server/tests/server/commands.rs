@@ -64,6 +64,25 @@ async fn a_retry_gets_the_first_receipt_again() {
 }
 
 #[tokio::test]
+async fn a_retry_shows_all_that_was_answered_before_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start(folder.path()).await;
+    server.prepare(1).await;
+    server.lend(1, 100_000_000).await;
+    let parts = request(repay(1, 1_000, 0, "in-0"));
+    server.send("maker", parts.clone()).await.unwrap();
+    // What is shown is projected a moment after it is durable: it takes some rounds to come between.
+    for round in 1..=100 {
+        server.post("maker", repay(1, 1_000, 0, &format!("in-{round}"))).await.unwrap();
+        let again = server.send("maker", parts.clone()).await.unwrap();
+        let Some(Resource::Loan(loan)) = again.resource else { panic!("{:?}", again.resource) };
+        let repaid = loan.balances.unwrap().principal_repaid;
+        assert_eq!(repaid, rp(1_000 * (round + 1)), "round {round}");
+    }
+    server.stop().await;
+}
+
+#[tokio::test]
 async fn a_payment_is_answered_with_its_loan_right_after_it() {
     let folder = tempfile::tempdir().unwrap();
     let server = Server::start(folder.path()).await;
